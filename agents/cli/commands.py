@@ -1,0 +1,91 @@
+"""What people tell the loop (`freeze`, `rollback`, `approve` …), and what they ask it (`status`)."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, get_args
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from agents import publish, reading
+from agents import settings as configuration
+from agents.cli.failure import BAD, Failure, reachable
+from optimizer.model.command import Command, CommandKind
+
+SAYS = {
+    "freeze": "Start, advance and promote nothing until `unfreeze`; rollbacks still happen.",
+    "unfreeze": "Let the loop go on.",
+    "approve": "Say yes to a decision that waits.",
+    "reject": "Say no to a decision that waits.",
+    "pause": "Hold a rollout where it stands.",
+    "resume": "Let a paused rollout go on.",
+    "promote": "Promote a candidate now.",
+    "rollback": "Take a candidate back now.",
+}
+Target = Annotated[str, typer.Argument(help="The target's name.")]
+Reason = Annotated[str, typer.Option(help="Why; it goes into the ledger.")]
+Segment = Annotated[str | None, typer.Option(help="One segment; default all.")]
+By = Annotated[str | None, typer.Option(help="Who says so; default the user name.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs of this module."""
+    for kind in get_args(CommandKind):
+        app.command(kind, help=SAYS[kind])(_verb(kind))
+    app.command("status")(status)
+
+
+def _verb(kind: CommandKind):  # type: ignore[no-untyped-def]  # noqa: ANN202 - typer reads the inner signature
+    if kind in ("approve", "reject"):
+
+        def answer(
+            target: Target,
+            decision: Annotated[str, typer.Argument(help="The decision's id, as `status` or `explain` shows it.")],
+            reason: Reason,
+            by: By = None,
+        ) -> None:
+            _say(target, Command(command=kind, by=by or publish.person(), reason=reason, decision=decision))
+
+        return answer
+
+    def tell(target: Target, reason: Reason, segment: Segment = None, by: By = None) -> None:
+        _say(target, Command(command=kind, by=by or publish.person(), reason=reason, segment=segment))
+
+    return tell
+
+
+def _say(target: str, command: Command) -> None:
+    settings = reachable(configuration.load())
+    known = reading.newest(settings, "targets")
+    if target not in known:
+        names = ", ".join(sorted(known)) or "none yet"
+        raise Failure(f"no target {target!r} is declared", f"declared: {names}; `llmopt apply -f target.yaml` declares one", BAD)
+    publisher = publish.Publisher(settings)
+    publisher.put("findings", publish.event_of(command, target))
+    publisher.settle()
+    Console().print(f"{command.command} {target}: said; the answer is the next decision (`llmopt explain latest`)")
+
+
+def status(
+    target: Annotated[str | None, typer.Argument(help="One target; default all.")] = None,
+    output: Annotated[str, typer.Option(help="text or json.")] = "text",
+) -> None:
+    """Show which configuration is in force: generation, and per segment the arms and their weights."""
+    settings = reachable(configuration.load())
+    found = reading.newest(settings, "configurations")
+    if target is not None and target not in found:
+        names = ", ".join(sorted(found)) or "none yet"
+        raise Failure(f"{target!r} has no configuration", f"there are: {names}", BAD)
+    chosen = [event.data for name, event in sorted(found.items()) if target in (None, name)]  # type: ignore[attr-defined]
+    if output == "json":
+        print(json.dumps(msgspec.to_builtins(chosen), indent=2))
+        return
+    table = Table("target", "generation", "segment", "arms")
+    for configured in chosen:
+        for segment, arms in sorted(configured.segments.items()):
+            text = "  ".join(f"{arm.arm} {arm.model} {arm.weight_bps / 100:g} %" for arm in arms)
+            table.add_row(configured.target, str(configured.generation), segment, text)
+    Console().print(table)

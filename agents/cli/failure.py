@@ -1,0 +1,64 @@
+"""How the command line fails: one sentence, a remedy, an exit code that says whose fault it was."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from confluent_kafka import KafkaException
+
+from agents import settings as configuration
+from agents import topics as admin
+from agents.app import InstanceInUse
+from agents.local import ServerError, recorded
+
+if TYPE_CHECKING:
+    from agents.settings import Settings
+
+BAD, USAGE, UNREACHABLE = 1, 2, 3
+
+
+class Failure(Exception):  # noqa: N818 - what the command line says, not a programming error
+    """An expected failure."""
+
+    def __init__(self, message: str, remedy: str, code: int) -> None:
+        super().__init__(message)
+        self.message, self.remedy, self.code = message, remedy, code
+
+
+def reachable(settings: Settings, *, audit: bool = False) -> Settings:
+    """The settings, naming a broker (and a database) that answers: the given one, or that of `llmopt up`.
+
+    Raises:
+        Failure: nothing answers, or the topics are not as the catalogue has them.
+    """
+    running = recorded(settings)
+    found = settings.at(
+        bootstrap=settings.kafka_bootstrap or (running.bootstrap if running else None),
+        dsn=settings.postgres_dsn or (running.dsn if running else None),
+    )
+    try:
+        problems = admin.verify(found)
+    except KafkaException as exc:
+        raise Failure(
+            f"no Kafka answers at {found.bootstrap()}: {exc.args[0].str()}",
+            "start one here with `llmopt up`, or correct LLMOPT_KAFKA_BOOTSTRAP",
+            UNREACHABLE,
+        ) from None
+    if problems:
+        raise Failure(f"{problems[0]}", "make the topics with `llmopt topics create`", BAD)
+    if audit:
+        found.dsn()
+    return found
+
+
+def plainly(exc: BaseException) -> Failure | None:
+    """The failure that an exception amounts to; None where nobody expected it."""
+    if isinstance(exc, Failure):
+        return exc
+    if isinstance(exc, configuration.SettingsError):
+        return Failure(exc.message, exc.remedy, USAGE)
+    if isinstance(exc, ServerError):
+        return Failure(exc.message, exc.remedy, UNREACHABLE)
+    if isinstance(exc, InstanceInUse):
+        return Failure(str(exc), "or end the other one first", BAD)
+    return None

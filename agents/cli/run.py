@@ -1,0 +1,120 @@
+"""`llmopt run`: stages as consumer groups; `llmopt settings`: what they were told."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from agents import app as assembly
+from agents import settings as configuration
+from agents import telemetry
+from agents.cli.failure import Failure, reachable
+from agents.host import EXIT_CRASHED
+
+RESTARTS_PER_MINUTE = 6
+"""More than this is not a stumble: the supervisor gives up and says so."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs of this module."""
+    app.command("run")(run)
+    app.command("settings")(settings)
+
+
+def run(
+    context: typer.Context,
+    stages: Annotated[list[str] | None, typer.Argument(help=f"Any of {', '.join(assembly.STAGES)}; default all.")] = None,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes, each running these stages.")] = 1,
+    instance: Annotated[
+        str | None, typer.Option(help="Name of this worker, unique on the cluster; default the host's name.")
+    ] = None,
+    clock: Annotated[bool, typer.Option(help="Tick: off where somebody else writes the time.")] = True,
+) -> None:
+    """Run stages as consumer groups, until Ctrl-C or SIGTERM.
+
+    A worker that meets what it must not skip ends with exit code 70 and recovers when it is started again:
+    with --workers a supervisor does that, otherwise yours does.
+    """
+    wanted = tuple(stages or assembly.STAGES)
+    if unknown := [name for name in wanted if name not in assembly.STAGES]:
+        raise Failure(f"there is no stage {unknown[0]!r}", f"the stages are {', '.join(assembly.STAGES)}", 2)
+    told = configuration.load()
+    name = instance or socket.gethostname().split(".")[0]
+    if workers > 1:
+        _supervise(wanted, workers, name, clock=clock)
+        return
+    telemetry.configure(debug=bool((context.obj or {}).get("debug")))
+    ready = reachable(told, audit="audit" in wanted)
+    assembly.run(wanted, ready, instance=name, with_clock=clock)
+
+
+def _supervise(stages: tuple[str, ...], workers: int, name: str, *, clock: bool) -> None:
+    """Keep `workers` processes running; end with them, and they with us."""
+    console = Console(stderr=True)
+    started: dict[int, list[float]] = {n: [] for n in range(workers)}
+
+    def start(number: int) -> subprocess.Popen[bytes]:
+        started[number].append(time.monotonic())
+        command = [sys.executable, "-m", "agents.cli", "run", *stages, "--instance", f"{name}-{number}"]
+        command.append("--clock" if clock else "--no-clock")
+        return subprocess.Popen(command, preexec_fn=die_with_parent)  # noqa: PLW1509,S603 - before any thread; our own
+
+    children = {n: start(n) for n in range(workers)}
+
+    def stop(_signal: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        while True:
+            pid, status = os.wait()
+            number = next((n for n, child in children.items() if child.pid == pid), None)
+            if number is None:
+                continue
+            code = children[number].returncode = os.waitstatus_to_exitcode(status)
+            recent = [at for at in started[number] if at > time.monotonic() - 60]
+            if code not in (EXIT_CRASHED, -signal.SIGKILL) or len(recent) > RESTARTS_PER_MINUTE:
+                raise Failure(
+                    f"worker {name}-{number} ended with code {code}", "its last log lines, above, say why", EXIT_CRASHED
+                )
+            console.print(f"worker {name}-{number} ended with code {code}: starting it afresh")
+            children[number] = start(number)
+    except KeyboardInterrupt:
+        console.print("stopping")
+    finally:
+        for child in children.values():
+            if child.poll() is None:
+                child.terminate()
+        for child in children.values():
+            child.wait()
+
+
+def die_with_parent() -> None:
+    """Ask Linux to end this child when its parent is gone, however it went."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
+def settings(
+    output: Annotated[str, typer.Option(help="text or json.")] = "text",
+) -> None:
+    """List every setting, its value, and where the value comes from."""
+    lines = configuration.listing(configuration.load())
+    if output == "json":
+        print(json.dumps([line._asdict() for line in lines], indent=2))
+        return
+    table = Table("variable", "value", "from", "what it is, and why this default")
+    for line in lines:
+        table.add_row(line.variable, line.value, line.origin, f"{line.description} ({line.reason})")
+    Console().print(table)

@@ -1,0 +1,64 @@
+"""What the recording knows and the loop does not: whether a candidate was inside its guardrails.
+
+Used for two numbers of the summary only, `guardrails_held` and `false_rollbacks`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from agents.demo.outcomes import BOLT, SPREAD, Floats, Outcomes
+from agents.demo.world import ERROR_RATE, STORM_ERROR_RATE
+from optimizer.model.target import Target
+from optimizer.model.variant import variant_of
+
+DRAWS = 40_000
+"""Latencies drawn to know a p95 to about 1 %."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The recorded effects of one model in another's place."""
+
+    outcomes: Outcomes
+    target: Target
+    storm_at: int | None = None
+    """When the provider of `acme/bolt-1` failed, ms since the epoch."""
+
+    def model_of(self, variant: str) -> str:
+        """The declared model behind a variant id.
+
+        Raises:
+            KeyError: no declared model has this id.
+        """
+        return {variant_of(model).variant_id: model.name for model in self.target.models}[variant]
+
+    def quality_change(self, candidate: str, incumbent: str, segment: str) -> float:
+        """Relative; negative is worse."""
+        before = self.outcomes.quality(incumbent, segment)
+        return (self.outcomes.quality(candidate, segment) - before) / before
+
+    def is_cheaper(self, candidate: str, incumbent: str, segment: str) -> bool:
+        """Whether its calls cost less on average."""
+        return self.outcomes.cost_usd(candidate, segment) < self.outcomes.cost_usd(incumbent, segment)
+
+    def is_inside(self, candidate: str, incumbent: str, segment: str, at: int) -> bool:
+        """Whether the candidate was truly inside every declared guardrail at an instant (ms)."""
+        rails = self.target.guardrails
+        drop, rise = rails.quality_drop_relative, rails.latency_p95_rise_relative
+        if drop is not None and self.quality_change(candidate, incumbent, segment) < -drop:
+            return False
+        if rise is not None and self._p95(candidate, segment) > (1 + rise) * self._p95(incumbent, segment):
+            return False
+        errors = self._error_rate(candidate, at) - self._error_rate(incumbent, at)
+        return rails.error_rate_rise is None or errors <= rails.error_rate_rise
+
+    def _error_rate(self, model: str, at: int) -> float:
+        raging = self.storm_at is not None and at >= self.storm_at
+        return STORM_ERROR_RATE if raging and model == BOLT else ERROR_RATE
+
+    def _p95(self, model: str, segment: str) -> float:
+        dice = np.random.Generator(np.random.Philox(key=95))
+        prompts = dice.choice(self.outcomes.prompts(segment), size=DRAWS)
+        medians: Floats = self.outcomes.median_ms[self.outcomes.model(model), prompts]
+        return float(np.quantile(medians * np.exp(SPREAD * dice.standard_normal(DRAWS)), 0.95))

@@ -1,0 +1,1 @@
+"""Alembic's entry: env.py and one revision for each file of schemas/ledger/."""

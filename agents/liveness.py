@@ -1,0 +1,126 @@
+"""Ends a worker that cannot know what it missed: crash-only.
+
+A process that stood still (stopped, swapped out, debugged, suspended) for longer than half a session
+may have lost its partitions without noticing; one that has input and makes no progress is stuck in a
+way nobody foresaw. A fresh start is what every chaos test has proven, so both exit with 70.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from faust.types import TP
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agents.delivery import BatchConsumer
+    from agents.host import Host
+
+LOOK_S = 0.25
+
+
+class StoodStill(RuntimeError):
+    """The process or its event loop did not run for too long."""
+
+
+class NoProgress(RuntimeError):
+    """There is input, and it is not folded."""
+
+
+class Heartbeat(threading.Thread):
+    """Watches, from a thread of its own, that the process and its event loop run."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, limit_s: float, fatal: Callable[[BaseException, str], None]
+    ) -> None:
+        """Call `fatal` when `loop`, or this thread itself, stood still for longer than `limit_s` seconds."""
+        super().__init__(name="heartbeat", daemon=True)
+        self.loop, self.limit_s, self.fatal = loop, limit_s, fatal
+        self._beat = time.monotonic()
+        self._stop = threading.Event()
+
+    def stop(self) -> None:
+        """Watch no longer."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Look four times a second until stopped."""
+        looked = time.monotonic()
+        while not self._stop.wait(LOOK_S) and not self.loop.is_closed():
+            now = time.monotonic()
+            # The beat alone would miss a freeze: the loop's thread may run first when the process continues.
+            stood_s = max(now - looked - LOOK_S, now - self._beat - 2 * LOOK_S)
+            if stood_s > self.limit_s:
+                message = f"stood still for {stood_s:.1f} s, at most {self.limit_s:.1f} s are safe"
+                self.fatal(StoodStill(message), "heartbeat")
+            looked = now
+            self.loop.call_soon_threadsafe(self._mark)
+
+    def _mark(self) -> None:
+        self._beat = time.monotonic()
+
+
+class Seen(NamedTuple):
+    """What was last seen of a partition that has input."""
+
+    folded: int
+    end: int
+    since: float
+
+
+class Progress:
+    """Watches that input is folded."""
+
+    def __init__(self, host: Host, stall_s: float) -> None:
+        """Call the host's `fatal` when a partition with input stands still for `stall_s` seconds."""
+        self.host, self.stall_s = host, stall_s
+        self._seen: dict[int, Seen] = {}
+        self._empty_tail: dict[int, int] = {}
+
+    async def watch(self) -> None:
+        """Look once a second, for ever."""
+        while True:
+            await asyncio.sleep(1.0)
+            for number in list(self.host.assigned):
+                await self._look(number)
+
+    async def _look(self, number: int) -> None:
+        part, consumer = self.host.assigned.get(number), self.host.consumer
+        if part is None or consumer is None:
+            return
+        tp = TP(self.host.source, number)
+        end = consumer.highwater(tp) or 0
+        seen = self._seen.get(number)
+        idle = end <= part.folded + 1 or self._empty_tail.get(number) == end
+        if seen is None or idle or seen.folded != part.folded or not consumer.flow_active:
+            self._seen[number] = Seen(part.folded, end, time.monotonic())
+            return
+        if time.monotonic() - seen.since < self.stall_s:
+            return
+        if part.waiting == 0 and await self._has_empty_tail(consumer, tp):
+            self._empty_tail[number] = end
+            return
+        message = f"folded up to {part.folded} of {end - 1} for {self.stall_s:.0f} s"
+        self.host.fatal(NoProgress(message), f"{tp.topic}/{tp.partition}")
+
+    async def _has_empty_tail(self, consumer: BatchConsumer, tp: TP) -> bool:
+        """Whether the log holds nothing but control records after what was folded.
+
+        The consumer is sent back to the next wanted offset; where it then runs to the end without
+        delivering anything, there was nothing.
+        """
+        wanted = consumer.next.get(tp)
+        if wanted is None:
+            return False
+        await consumer.seek_wait({tp: wanted})
+        for _ in range(int(max(2.0, self.stall_s / 2))):
+            await asyncio.sleep(1.0)
+            if consumer.next.get(tp) != wanted:
+                return True  # it did deliver: progress
+            if (await consumer.position(tp) or 0) >= (consumer.highwater(tp) or 0):
+                return True
+        return False

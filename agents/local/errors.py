@@ -1,0 +1,9 @@
+"""What can go wrong with a server on this machine, as one sentence and its remedy."""
+
+
+class ServerError(Exception):
+    """A server could not be started, found or stopped."""
+
+    def __init__(self, message: str, remedy: str) -> None:
+        super().__init__(f"{message}; {remedy}")
+        self.message, self.remedy = message, remedy

@@ -1,0 +1,33 @@
+"""Wires `observe`: calls on `metrics` become panes on `aggregates`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agents.partition import Wiring
+from optimizer.observe.stage import Observe
+
+if TYPE_CHECKING:
+    from agents.catalogue import Catalogue
+    from agents.settings import Settings
+
+CHECKPOINT_S = 1.0
+"""Its row is a hundred bytes a target: open panes are rebuilt from the log, not stored."""
+
+
+def wire(settings: Settings, catalogue: Catalogue) -> Wiring:
+    """The stage with its topics, as the catalogue has them."""
+    return Wiring(
+        stage=Observe(
+            partition_count=settings.partitions,
+            pane_ms=settings.pane_s * 1000,
+            lateness_ms=settings.lateness_s * 1000,
+            dedupe_records=settings.dedupe_records,
+        ),
+        source=catalogue.name("metrics"),
+        reads=catalogue.types_on("metrics"),
+        routes=catalogue.routes("observe"),
+        quarantine=catalogue.name("quarantine"),
+        checkpoint_s=CHECKPOINT_S,
+        hands_on_watermark=False,
+    )

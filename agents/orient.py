@@ -1,0 +1,25 @@
+"""Wires `orient`: panes on `aggregates` become findings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agents.partition import Wiring
+from optimizer.orient.stage import Orient
+
+if TYPE_CHECKING:
+    from agents.catalogue import Catalogue
+    from agents.settings import Settings
+
+
+def wire(settings: Settings, catalogue: Catalogue) -> Wiring:
+    """The stage with its topics, as the catalogue has them."""
+    return Wiring(
+        stage=Orient(pane_ms=settings.pane_s * 1000),
+        source=catalogue.name("aggregates"),
+        reads=catalogue.types_on("aggregates"),
+        routes=catalogue.routes("orient"),
+        quarantine=catalogue.name("quarantine"),
+        checkpoint_s=settings.checkpoint_s("orient"),
+        hands_on_watermark=True,
+    )

@@ -1,0 +1,101 @@
+"""What a hosted stage publishes: emissions with deterministic ids, and records put aside.
+
+An emission made again after a crash has the same id, sequence and bytes; its readers drop it by its
+sequence. Everything sent for a partition is remembered there, and a checkpoint awaits its delivery.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from agents import quarantine
+from agents.codec import encode, headers_for
+from optimizer.model.event import BY_DATA
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import faust
+
+    from agents.codec import Unreadable
+    from agents.delivery import Batch
+    from agents.partition import Partition, Wiring
+    from optimizer.stage import Emit, Rejected
+
+NAMESPACE = uuid.UUID("6f1c7f1e-7a0d-5000-8000-6c6c6d6f7074")
+
+
+class Revoked(Exception):  # noqa: N818 - not an error: the partition went away while its batch was folded
+    """The partition is somebody else's now."""
+
+
+class Outbox:
+    """Sends for one stage."""
+
+    def __init__(self, wiring: Wiring, app: faust.App, partitions: int) -> None:
+        """Send as `wiring` routes, to topics of `partitions` partitions, with the app's producer."""
+        self.wiring, self.app, self.partitions = wiring, app, partitions
+        self.emitted = self.quarantined = 0
+
+    async def emit(self, part: Partition, emit: Emit, row: str, sequence: int) -> None:
+        """Send what a row emitted: by its subject, or to every partition where it has none."""
+        event, topic = self._event(emit, row, sequence)
+        key = emit.subject.encode() if emit.subject else None
+        numbers: Iterable[int | None] = range(self.partitions) if key is None else (None,)
+        body, headers = encode(event), headers_for(event)
+        for number in numbers:
+            await self._produce(part, topic, number, (key, body, headers))
+        self.emitted += 1
+
+    async def pass_on(self, part: Partition, emit: Emit, offset: int) -> None:
+        """Send a partition's watermark to the same partition of the next topic."""
+        event, topic = self._event(emit, f"!{part.number}", offset)
+        await self._produce(part, topic, part.number, (None, encode(event), headers_for(event)))
+
+    async def put_aside(self, part: Partition, batch: Batch, offset: int, why: Unreadable | Rejected) -> None:
+        """Put the whole record into quarantine with its reason; once, also when it is read again."""
+        if offset <= part.rebuilt_at:
+            return
+        i = batch.offsets.index(offset)
+        key, value, headers = quarantine.record(
+            topic=self.wiring.source,
+            partition=part.number,
+            offset=offset,
+            timestamp=batch.timestamps[i],
+            key=batch.keys[i],
+            value=batch[i],
+            headers=batch.headers[i],
+            reason=why.reason,
+            field=getattr(why, "field", ""),
+        )
+        self.quarantined += 1
+        await self._produce(part, self.wiring.quarantine, part.number, (key, value, headers))
+
+    def _event(self, emit: Emit, row: str, sequence: int) -> tuple[Any, str]:
+        source, kind = f"/llmopt/{self.wiring.stage.name}/{row}", type(emit.data)
+        make: Any = BY_DATA[kind]
+        event = make(
+            specversion="1.0",
+            id=str(uuid.uuid5(NAMESPACE, f"{source}#{sequence}")),
+            source=source,
+            time=datetime.fromtimestamp(emit.at / 1000, UTC),
+            subject=emit.subject,
+            sequence=sequence,
+            data=emit.data,
+        )
+        return event, self.wiring.routes[kind]
+
+    async def _produce(
+        self,
+        part: Partition,
+        topic: str,
+        number: int | None,
+        record: tuple[bytes | None, bytes | None, Sequence[tuple[str, bytes]]],
+    ) -> None:
+        if not part.alive:
+            raise Revoked
+        key, value, headers = record
+        future: Any = await self.app.producer.send(topic, key, value, number, None, list(headers))
+        part.sends.append(future)

@@ -1,0 +1,1 @@
+"""Decisions → configurations: what is served to whom, and where each rollout stands."""

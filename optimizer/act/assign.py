@@ -1,0 +1,50 @@
+"""Which arm serves a unit: one hash, the same in every language.
+
+    bucket = ⌊ first 8 bytes of SHA-256(salt ‖ 0x1f ‖ segment ‖ 0x1f ‖ unit), big-endian × 10,000 / 2⁶⁴ ⌋
+
+The arms of a segment lie side by side on the buckets 0 … 9,999 in the order in which the
+configuration lists them. `schemas/assignment/vectors.json` holds the vectors that every
+implementation must reproduce.
+"""
+
+from hashlib import sha256
+from typing import NamedTuple
+
+from optimizer.model.configuration import ArmOfConfiguration, Configuration
+
+BUCKETS = 10_000
+OTHER = "other"
+"""The segment that serves, and is hashed for, whatever the configuration does not list."""
+
+
+class Assigned(NamedTuple):
+    """The arm that a unit meets."""
+
+    arm: ArmOfConfiguration
+    propensity: float
+    """The probability with which a unit meets this arm: its weight / 10,000."""
+    segment: str
+    """The segment that was assigned for: `other` when the one asked for is not listed."""
+
+
+def bucket(salt: str, segment: str, unit: str) -> int:
+    """The unit's bucket, 0 … 9,999: uniform over units, constant for one (salt, segment, unit)."""
+    digest = sha256(f"{salt}\x1f{segment}\x1f{unit}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") * BUCKETS >> 64
+
+
+def arm_of(configuration: Configuration, segment: str, unit: str) -> Assigned:
+    """The arm of `configuration` that serves `unit` in `segment`.
+
+    Raises:
+        KeyError: the configuration lists neither the segment nor `other`, which act never emits.
+    """
+    name = segment if segment in configuration.segments else OTHER
+    arms = configuration.segments[name]
+    position = bucket(configuration.salt, name, unit)
+    end = 0
+    for arm in arms:
+        end += arm.weight_bps
+        if position < end:
+            break
+    return Assigned(arm, arm.weight_bps / BUCKETS, name)

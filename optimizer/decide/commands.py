@@ -1,0 +1,150 @@
+"""What people and other systems want, followed at once: a rollback must not wait for a clock.
+
+Every command is answered: by the decision that follows it, or by a `refuse` that says why it cannot be
+followed and what would do.
+"""
+
+from collections.abc import Callable, Iterator
+
+from optimizer.decide import moves
+from optimizer.decide.autonomy import frozen
+from optimizer.decide.record import Ruling, record
+from optimizer.decide.state import MAX_COMMANDS, Deciding, Segment
+from optimizer.model.command import Alert, Command
+from optimizer.model.decision import WHOLE_TARGET, Decision
+
+
+def obey(state: Deciding, command: Command, at: int, token: str) -> list[Decision]:
+    """The answer to a command: at least one decision, none for one that was answered before.
+
+    `at` is the instant the decisions are dated (ms); `token` the id of the command's event.
+    """
+    if token in state.commands:
+        return []
+    state.commands.append(token)
+    del state.commands[:-MAX_COMMANDS]
+    why = f"{command.command} by {command.by}: {command.reason}"
+    ruling = Ruling(at, "command", why, by=command.by, token=token)
+    if state.declaration is None:
+        return [refuse(state, WHOLE_TARGET, ruling, "the target is not declared; declare it first")]
+    if command.segment is not None and command.segment not in state.segments:
+        known = ", ".join(state.segments)
+        return [refuse(state, WHOLE_TARGET, ruling, f"there is no segment {command.segment!r}, only {known}")]
+    if command.command in ("freeze", "unfreeze"):
+        return [_switch(state, command, ruling)]
+    answers = list(_HANDLERS[command.command](state, command, ruling))
+    return answers or [refuse(state, command.segment or WHOLE_TARGET, ruling, _NOTHING[command.command])]
+
+
+def alarm(state: Deciding, alert: Alert, at: int, token: str) -> list[Decision]:
+    """A critical alert takes back whatever users meet of a candidate; any other one changes nothing."""
+    if alert.severity != "critical" or token in state.commands:
+        return []
+    state.commands.append(token)
+    del state.commands[:-MAX_COMMANDS]
+    ruling = Ruling(at, "alert", f"critical alert: {alert.sentence}", token=token)
+    return [
+        moves.roll_back(state, name, ruling)
+        for name, segment in _scope(state, alert.segment)
+        if segment.live is not None and segment.live.phase != "awaiting"
+    ]
+
+
+def refuse(state: Deciding, segment: str, ruling: Ruling, because: str) -> Decision:
+    """The answer to what cannot be done."""
+    return record(
+        state, segment, "refuse", ruling._replace(why=f"{ruling.why}: refused, {because}"), act=False
+    )
+
+
+def _scope(state: Deciding, segment: str | None) -> list[tuple[str, Segment]]:
+    return [(name, one) for name, one in sorted(state.segments.items()) if segment in (None, name)]
+
+
+def _switch(state: Deciding, command: Command, ruling: Ruling) -> Decision:
+    scope = command.segment or WHOLE_TARGET
+    if command.command == "freeze":
+        if scope in state.frozen:
+            return refuse(state, scope, ruling, f"it is frozen already ({state.frozen[scope]})")
+        state.frozen[scope] = f"{command.by}: {command.reason}"
+        return record(state, scope, "hold", ruling, act=False)
+    if scope not in state.frozen:
+        where = f"; frozen is {', '.join(state.frozen)}" if state.frozen else ""
+        return refuse(state, scope, ruling, f"it is not frozen{where}")
+    del state.frozen[scope]
+    return record(state, scope, "resume", ruling, act=False)
+
+
+def _approve(state: Deciding, command: Command, ruling: Ruling) -> Iterator[Decision]:
+    for name in _waiting(state, command):
+        if by := frozen(state, name):
+            yield refuse(state, name, ruling, f"it is frozen ({by}); unfreeze it first")
+        else:
+            yield moves.approved(state, name, ruling)
+
+
+def _reject(state: Deciding, command: Command, ruling: Ruling) -> Iterator[Decision]:
+    for name in _waiting(state, command):
+        yield moves.roll_back(state, name, ruling._replace(cause="approval"))
+
+
+def _waiting(state: Deciding, command: Command) -> list[str]:
+    """The segments whose proposal is meant: the named decision, or the only one that waits."""
+    waiting = {
+        name: segment.live.decision
+        for name, segment in _scope(state, command.segment)
+        if segment.live is not None and segment.live.phase == "awaiting"
+    }
+    if command.decision is None and len(waiting) > 1:
+        return []
+    return [name for name, decision in waiting.items() if command.decision in (None, decision)]
+
+
+def _pause(state: Deciding, command: Command, ruling: Ruling) -> Iterator[Decision]:
+    for name, segment in _scope(state, command.segment):
+        if segment.live is not None and segment.live.phase in ("step", "baking"):
+            yield moves.pause(state, name, ruling)
+
+
+def _resume(state: Deciding, command: Command, ruling: Ruling) -> Iterator[Decision]:
+    for name, segment in _scope(state, command.segment):
+        if segment.live is not None and segment.live.phase == "paused":
+            yield moves.resume(state, name, ruling)
+
+
+def _promote(state: Deciding, command: Command, ruling: Ruling) -> Iterator[Decision]:
+    for name, segment in _scope(state, command.segment):
+        if segment.live is None or segment.live.phase == "awaiting":
+            continue
+        if by := frozen(state, name):
+            yield refuse(state, name, ruling, f"it is frozen ({by}); unfreeze it first")
+        else:
+            yield moves.promote(state, name, ruling)
+
+
+def _roll_back(state: Deciding, command: Command, ruling: Ruling) -> Iterator[Decision]:
+    for name, segment in _scope(state, command.segment):
+        if segment.live is not None:
+            yield moves.roll_back(state, name, ruling)
+        elif segment.held is not None and command.segment is not None:
+            yield moves.take_back(state, name, ruling)
+
+
+_HANDLERS: dict[str, Callable[[Deciding, Command, Ruling], Iterator[Decision]]] = {
+    "approve": _approve,
+    "reject": _reject,
+    "pause": _pause,
+    "resume": _resume,
+    "promote": _promote,
+    "rollback": _roll_back,
+}
+
+_NOTHING = {
+    "approve": "no such decision waits for a yes; name one that does",
+    "reject": "no such decision waits for a yes; name one that does",
+    "pause": "no rollout is moving",
+    "resume": "no rollout is paused",
+    "promote": "no candidate is being served",
+    "rollback": "no rollout is live; to take back a promotion, name its segment while the holdback lasts, "
+    "later by declaring another incumbent",
+}

@@ -1,0 +1,102 @@
+"""What a declaration must be beyond its types, and the prices it implies."""
+
+from typing import NamedTuple
+
+from optimizer.model.target import Model, Target
+from optimizer.model.variant import variant_of
+
+WHOLE_BPS = 10_000
+LEAST_CONTROL_BPS = 100
+"""At 100 % a candidate still has a concurrent control, even where no holdback is wanted."""
+MOST_HOLDBACK_BPS = 5000
+
+
+class Mistake(NamedTuple):
+    """What is wrong with a declaration, and where."""
+
+    path: tuple[str | int, ...]
+    """Field names and positions from the top: `("models", 2, "name")`."""
+    sentence: str
+
+
+def mistakes(target: Target) -> tuple[Mistake, ...]:
+    """Everything that is wrong with a well-typed declaration; empty if it can be followed."""
+    found = [*_of_models(target), *_of_segments(target), *_of_plan(target)]
+    rails = target.guardrails
+    if (rails.quality_drop_relative, rails.latency_p95_rise_relative, rails.error_rate_rise) == (None,) * 3:
+        found.append(Mistake(("guardrails",), "at least one guardrail must be set, all are null"))
+    if target.holdback.share_bps > MOST_HOLDBACK_BPS:
+        found.append(Mistake(
+            ("holdback", "share_bps"),
+            f"must be at most {MOST_HOLDBACK_BPS}, found {target.holdback.share_bps}",
+        ))  # fmt: skip
+    return tuple(found)
+
+
+def _of_models(target: Target) -> list[Mistake]:
+    found = []
+    names = [model.name for model in target.models]
+    found += [
+        Mistake(("models", i, "name"), f"must be unique, {name!r} is listed before")
+        for i, name in enumerate(names)
+        if name in names[:i]
+    ]
+    if target.incumbent not in names:
+        listed = ", ".join(names)
+        found.append(
+            Mistake(("incumbent",), f"must be one of the models ({listed}), found {target.incumbent!r}")
+        )
+    return found
+
+
+def _of_segments(target: Target) -> list[Mistake]:
+    if target.segments is None:
+        return []
+    values = target.segments.values
+    return [
+        Mistake(("segments", "values", i), f"must be unique and not 'other', found {value!r}")
+        for i, value in enumerate(values)
+        if value == "other" or value in values[:i]
+    ]
+
+
+def _of_plan(target: Target) -> list[Mistake]:
+    plan = target.plan
+    found = [
+        Mistake(("plan", "steps_bps", i + 1), f"must be above the step before, {low}, found {high}")
+        for i, (low, high) in enumerate(zip(plan.steps_bps, plan.steps_bps[1:], strict=False))
+        if high <= low
+    ]
+    if plan.step_max_s < plan.step_min_s:
+        found.append(
+            Mistake(
+                ("plan", "step_max_s"),
+                f"must be at least step_min_s, {plan.step_min_s}, found {plan.step_max_s}",
+            )
+        )
+    return found
+
+
+def models_by_variant(target: Target) -> dict[str, Model]:
+    """Variant id → the declared model; equal content under two names keeps the first."""
+    by_variant: dict[str, Model] = {}
+    for model in target.models:
+        by_variant.setdefault(variant_of(model).variant_id, model)
+    return by_variant
+
+
+def declared_incumbent(target: Target) -> str:
+    """The variant id of the declared incumbent."""
+    return next(variant_of(m).variant_id for m in target.models if m.name == target.incumbent)
+
+
+def price(model: Model) -> float:
+    """The list price that models are ordered by: USD per million tokens in, plus per million out."""
+    return model.input_usd_per_million_tokens + model.output_usd_per_million_tokens
+
+
+def weights_bps(target: Target) -> tuple[int, ...]:
+    """The candidate's shares, step by step, the last one as near to all as its control allows."""
+    most = WHOLE_BPS - max(target.holdback.share_bps, LEAST_CONTROL_BPS)
+    steps = [step for step in target.plan.steps_bps if step < most]
+    return (*steps, most)

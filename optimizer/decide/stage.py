@@ -1,0 +1,274 @@
+"""Decide: findings, commands, alerts and declarations in, decisions out.
+
+Findings wait until time has passed their window; then each segment is judged once per watermark. Commands,
+critical alerts and declarations are followed as they come. Nothing is drawn, nothing is guessed: with the
+same events before it, every decision is the same to the byte.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from optimizer.decide import moves
+from optimizer.decide.autonomy import frozen, may_move, speaks
+from optimizer.decide.choose import Choice, choose
+from optimizer.decide.commands import alarm, obey
+from optimizer.decide.declaration import mistakes
+from optimizer.decide.declare import declare
+from optimizer.decide.gate import Judgement, harm, judge, units
+from optimizer.decide.record import Ruling
+from optimizer.decide.sentences import listed, span
+from optimizer.decide.state import MS, Deciding, Live, Segment
+from optimizer.model.decision import Cause, Decision
+from optimizer.model.event import AlertEvent, CommandEvent, FindingEvent, TargetEvent
+from optimizer.model.finding import Finding
+from optimizer.model.target import Target
+from optimizer.stage import Durable, Emit, Rejected, Step
+
+SILENCE_S = 300
+"""A candidate without a word for so long is reported: five closed windows have missed it."""
+
+
+class Decide(Durable[Deciding]):
+    """One row per target."""
+
+    name = "decide"
+    state_type = Deciding
+
+    def initial(self, row: str) -> Deciding:
+        """Nothing is declared."""
+        return Deciding(target=row)
+
+    def fold(self, state: Deciding, events: Sequence[Any]) -> Step[Deciding]:
+        """Keep findings for their watermark; follow commands, alerts and declarations at once."""
+        emitted: list[Emit] = []
+        rejected: list[Rejected] = []
+        for event in events:
+            at = state.now_at or round(event.time.timestamp() * MS)
+            decisions: Iterable[Decision] = ()
+            if isinstance(event, FindingEvent):
+                keep(state, event.data)
+            elif isinstance(event, CommandEvent):
+                decisions = obey(state, event.data, at, event.id)
+            elif isinstance(event, AlertEvent):
+                decisions = alarm(state, event.data, at, event.id)
+            elif isinstance(event, TargetEvent):
+                if reason := unfit(state, event.data):
+                    rejected.append(Rejected(event.offset, reason))
+                elif event.data != state.declaration:
+                    decisions = declare(state, event.data, at, event.id)
+            emitted += [Emit(decision, at, state.target) for decision in decisions]
+        return Step(state, emitted, rejected)
+
+    def due_at(self, state: Deciding) -> int | None:
+        """The earliest end of a waiting window, or the next deadline (ms)."""
+        return min(_deadlines(state), default=None)
+
+    def wake(self, state: Deciding, watermark: int) -> Step[Deciding]:
+        """Judge each segment once."""
+        state.now_at = max(state.now_at, watermark)
+        if state.declaration is None:
+            return Step(state)
+        decisions = [
+            decision
+            for name in sorted(state.segments)
+            if (decision := judge_segment(state, name)) is not None
+        ]
+        return Step(state, [Emit(decision, decision.decided_at, state.target) for decision in decisions])
+
+
+def unfit(state: Deciding, declared: Target) -> str:
+    """Why a declaration cannot be followed; empty if it can. An unchanged one is fit, and changes nothing."""
+    if declared.target != state.target:
+        return f"data.target must be the event's subject, {state.target!r}, found {declared.target!r}"
+    if wrong := mistakes(declared):
+        path = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in wrong[0].path)
+        return f"data{path} {wrong[0].sentence}"
+    known = state.declaration
+    if known is not None and declared != known and declared.revision <= state.revision:
+        return f"data.revision must be above {state.revision}, found {declared.revision}"
+    return ""
+
+
+# -- findings wait for their watermark -----------------------------------------------------------
+
+
+def keep(state: Deciding, finding: Finding) -> None:
+    """Remember a finding until it is judged, unless it speaks of nothing that is there."""
+    segment = state.segments.get(finding.segment)
+    if segment is None or not _concerns(segment, finding):
+        return
+    # One slot per kind and metric bounds what waits. Proven harm is never overwritten by better news.
+    slot = f"{finding.kind}/{finding.metric}"
+    known = segment.waiting.get(slot)
+    if known is not None:
+        if known.verdict == "fail" and finding.verdict != "fail" and finding.kind in ("trip", "comparison"):
+            return
+        if known.window_end_at > finding.window_end_at or _longer(finding, known):
+            return
+    segment.waiting[slot] = finding
+
+
+def _longer(finding: Finding, known: Finding) -> bool:
+    """Of two levels with one end the shorter window speaks of now."""
+    return known.window_end_at == finding.window_end_at and known.window_start_at > finding.window_start_at
+
+
+def _concerns(segment: Segment, finding: Finding) -> bool:
+    live = segment.live
+    if finding.kind == "coverage":
+        return True
+    if live is None or live.phase == "awaiting":
+        return finding.kind == "level" and live is None
+    if finding.kind not in ("comparison", "trip") or finding.variant != live.variant:
+        return False
+    return finding.window_end_at > live.started_at and (
+        finding.verdict == "fail" or finding.window_end_at > live.judged_at
+    )
+
+
+def _deadlines(state: Deciding) -> Iterator[int]:
+    declared = state.declaration
+    for name, segment in state.segments.items():
+        yield from (finding.window_end_at for finding in segment.waiting.values())
+        if declared is not None and segment.live is not None and segment.live.phase == "awaiting":
+            yield segment.live.step_at + declared.plan.step_max_s * MS
+        yield from (since_at for _, since_at, _ in _overdue(state, segment.live))
+        if segment.held is not None and may_move(state, name):
+            yield segment.held.until_at
+
+
+# -- one segment, one watermark ------------------------------------------------------------------
+
+
+def judge_segment(state: Deciding, name: str) -> Decision | None:
+    """At most one decision about a segment at `state.now_at`."""
+    segment, now_at = state.segments[name], state.now_at
+    due = [finding for finding in segment.waiting.values() if finding.window_end_at <= now_at]
+    segment.waiting = {slot: f for slot, f in segment.waiting.items() if f.window_end_at > now_at}
+    due.sort(key=lambda finding: (finding.kind, finding.metric))
+    for finding in due:
+        if finding.kind == "coverage":
+            segment.coverage_generation = max(segment.coverage_generation, finding.generation)
+    if segment.held is not None and segment.held.until_at <= now_at and may_move(state, name):
+        return moves.release(state, name, Ruling(now_at, "passed", "the time of the holdback is over"))
+    if segment.live is None:
+        return _look_for_better(state, name, [finding for finding in due if finding.kind == "level"])
+    if segment.live.phase == "awaiting":
+        return _expire(state, name)
+    return _gate(state, name, [finding for finding in due if finding.kind != "coverage"])
+
+
+def _expire(state: Deciding, name: str) -> Decision | None:
+    live, declared = state.segments[name].live, state.declaration
+    if live is None or declared is None or state.now_at < live.step_at + declared.plan.step_max_s * MS:
+        return None
+    why = f"nobody said yes or no within {span(declared.plan.step_max_s)}"
+    return moves.roll_back(state, name, Ruling(state.now_at, "approval", why), ban=False)
+
+
+def _look_for_better(state: Deciding, name: str, levels: list[Finding]) -> Decision | None:
+    """Start what is worth trying, when the segment is known to be alive and well observed."""
+    segment, declared, now_at = state.segments[name], state.declaration, state.now_at
+    if declared is None or not levels or not speaks(state) or now_at < segment.rest_until_at:
+        return None
+    choice = choose(declared, segment.incumbent, segment.bans, now_at)
+    if (obstacle := _obstacle(state, name, choice, tuple(levels))) is not None:
+        return moves.hold(state, name, obstacle, choice.rejected)
+    if declared.autonomy == "advise" and segment.advised == choice.variant:
+        return None
+    ruling = Ruling(now_at, "choice", listed(levels), tuple(levels))
+    return moves.propose(state, name, choice, ruling)
+
+
+def _obstacle(state: Deciding, name: str, choice: Choice, levels: tuple[Finding, ...]) -> Ruling | None:
+    """Why nothing is started here, if so."""
+    segment, why = state.segments[name], ""
+    cause: Cause = ""
+    if by := frozen(state, name):
+        cause, why = "frozen", f"frozen by {by}"
+    elif not any(level.n > 0 for level in levels):
+        cause, why = "no_data", f"unknown: {listed(levels)}"
+    elif choice.variant is None:
+        cause, why = (
+            "choice",
+            "nothing is left to try: "
+            + "; ".join(f"{rejected.model} {rejected.why}" for rejected in choice.rejected),
+        )
+    elif may_move(state, name) and segment.coverage_generation < segment.since_generation:
+        cause = "not_converged"
+        why = f"95 % of the calls must follow generation {segment.since_generation} before anything is tried"
+        why += f", they follow {max(segment.coverage_generation, 0)}"
+    return Ruling(state.now_at, cause, why, levels) if cause else None
+
+
+def _gate(state: Deciding, name: str, due: list[Finding]) -> Decision | None:
+    """Judge what is on trial, then make sure that what is overdue was said once."""
+    segment, now_at = state.segments[name], state.now_at
+    live = segment.live
+    if live is None:
+        return None
+    if live.converged_at is None and segment.coverage_generation >= live.generation:
+        live.converged_at = now_at
+    compared = [finding for finding in due if finding.kind == "comparison"]
+    if compared:
+        live.judged_at = max(finding.window_end_at for finding in compared)
+        live.units = units(compared)
+        live.units_before = live.units_before if live.units >= live.units_before else 0
+    decision: Decision | None = None
+    if (harmful := harm(due)) is not None:
+        decision = moves.roll_back(state, name, _ruling(harmful, now_at))
+    elif compared and live.phase != "paused":
+        decision = _go_on(state, name, live, compared)
+    for cause, since_at, why in _overdue(state, segment.live):
+        told = None if since_at > now_at else _tell(state, name, Ruling(now_at, cause, why))
+        decision = decision or told
+    return decision
+
+
+def _go_on(state: Deciding, name: str, live: Live, compared: list[Finding]) -> Decision | None:
+    """What the gate says, as far as mode and freeze allow it."""
+    declared, now_at = state.declaration, state.now_at
+    if declared is None:
+        return None
+    judged = judge(declared, live, compared, now_at)
+    ruling = _ruling(judged, now_at)
+    if judged.action == "wait":
+        return None
+    if judged.action == "hold":
+        patient = judged.cause == "no_data" and now_at < live.step_at + SILENCE_S * MS
+        return None if patient else _tell(state, name, ruling)
+    if not may_move(state, name):
+        by = frozen(state, name)
+        cause: Cause = "frozen" if by else "approval"
+        why = f"frozen by {by}" if by else f"autonomy is {declared.autonomy}, which only goes back"
+        return _tell(state, name, ruling._replace(cause=cause, why=f"{why}; {judged.why}"))
+    if judged.action == "on":
+        return (moves.promote if live.phase == "baking" else moves.advance)(state, name, ruling)
+    back = declared.plan.on_inconclusive == "roll_back"
+    return (moves.roll_back if back else moves.pause)(state, name, ruling)
+
+
+def _ruling(judged: Judgement, now_at: int) -> Ruling:
+    return Ruling(now_at, judged.cause, judged.why, judged.findings)
+
+
+def _tell(state: Deciding, name: str, ruling: Ruling) -> Decision | None:
+    """Say once why nothing moves, in a mode that speaks; in any mode it counts as said."""
+    decision = moves.hold(state, name, ruling)
+    return decision if speaks(state) else None
+
+
+def _overdue(state: Deciding, live: Live | None) -> list[tuple[Cause, int, str]]:
+    """What a moving rollout lacks, when that is worth a word (ms), and the words; once in a step."""
+    declared = state.declaration
+    if declared is None or live is None or live.phase not in ("step", "baking"):
+        return []
+    converge_s = declared.plan.converge_s
+    late: list[tuple[Cause, int, str]] = []
+    if live.converged_at is None:
+        why = f"generation {live.generation} is not seen in 95 % of the calls after {span(converge_s)}"
+        late.append(("not_converged", live.step_at + converge_s * MS, why))
+    heard_at = max(live.step_at, live.judged_at)
+    why = f"no comparison of {live.model} has arrived for {span(SILENCE_S)}: telemetry lost, or no calls"
+    late.append(("no_data", heard_at + SILENCE_S * MS, why))
+    return [entry for entry in late if entry[0] not in live.reported]

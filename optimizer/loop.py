@@ -1,0 +1,265 @@
+"""All stages composed in memory: the rules of the host in miniature, over in-memory topics.
+
+The same stages, the same rows, the same watermark minimum and the same sequences as on Kafka, without
+anything that can fail. What is emitted is encoded and decoded on its way, as on a wire, so that no two
+rows ever share an object. Feeding is deterministic: equal events in equal order, equal topics.
+
+    fed ─▶ metrics ─▶ observe ─▶ aggregates ─▶ orient ─▶ findings ─▶ decide ─▶ decisions ─▶ act
+    act ─▶ rollouts, configurations
+"""
+
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from types import MappingProxyType
+from typing import Any, NamedTuple
+from uuid import UUID, uuid5
+
+import msgspec
+
+from optimizer.model.configuration import Configuration
+from optimizer.model.decision import Decision
+from optimizer.model.event import (
+    BY_DATA,
+    AlertEvent,
+    AppliedEvent,
+    CallEvent,
+    CommandEvent,
+    Event,
+    FeedbackEvent,
+    FindingEvent,
+    PaneEvent,
+    TargetEvent,
+    TickEvent,
+    WatermarkEvent,
+)  # fmt: skip
+from optimizer.model.finding import Finding
+from optimizer.model.pane import Pane
+from optimizer.model.progress import Watermark
+from optimizer.model.rollout import RolloutCommand, RolloutStatus
+from optimizer.stage import Emit, Rejected, Stage, Step
+
+NAMESPACE = UUID("6f1c7f1e-0000-5000-8000-000000000000")
+"""Of the ids of emissions: uuid5(NAMESPACE, "{source}#{sequence}")."""
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+INPUT: Mapping[str, str] = MappingProxyType(
+    {"observe": "metrics", "orient": "aggregates", "decide": "findings", "act": "decisions"}
+)
+"""Stage → the one topic that it folds."""
+
+WATERMARKS: Mapping[str, str] = MappingProxyType({"orient": "findings", "decide": "decisions"})
+"""Stage → where the host hands its watermark on, partition to partition; observe makes its own."""
+
+EMITTED: Mapping[type, str] = MappingProxyType({
+    Pane: "aggregates", Watermark: "aggregates", Finding: "findings", Decision: "decisions",
+    RolloutStatus: "rollouts", RolloutCommand: "rollouts", Configuration: "configurations",
+})  # fmt: skip
+"""Payload → the topic that it is emitted to."""
+
+FED: Mapping[type[Event], tuple[str, ...]] = MappingProxyType({
+    CallEvent: ("metrics",), FeedbackEvent: ("metrics",), AppliedEvent: ("metrics",), TickEvent: ("metrics",),
+    TargetEvent: ("metrics", "aggregates", "findings"),
+    CommandEvent: ("findings",), AlertEvent: ("findings",), FindingEvent: ("findings",),
+    PaneEvent: ("aggregates",),
+})  # fmt: skip
+"""Event → the topics on which the world publishes it; a watermark is given its topic."""
+
+TOPICS = ("metrics", "aggregates", "findings", "decisions", "rollouts", "configurations")
+
+
+class Row:
+    """State, emission sequence, and the highest sequence seen of each sender."""
+
+    def __init__(self, state: Any) -> None:
+        self.state = state
+        self.sequence = 0
+        self.seen: dict[str, int] = {}
+
+
+class Part:
+    """One partition of one stage: its rows, how far it has folded, and what time it is there."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, Row] = {}
+        self.folded = 0
+        self.passed: dict[int, int] = {}
+        self.now_at: int | None = None
+
+
+class Quarantined(NamedTuple):
+    """A record that a stage refused, with where it lay and why."""
+
+    topic: str
+    partition: int
+    rejected: Rejected
+
+
+class Loop:
+    """Stages chained over topics of `partitions` partitions each.
+
+    `topics` holds every record ever published: topic → partition → events in order of offset.
+    `quarantined` holds what was refused.
+    """
+
+    def __init__(self, stages: Sequence[Stage[Any]], partitions: int = 1) -> None:
+        self.stages = list(stages)
+        self.partitions = partitions
+        self.topics: dict[str, list[list[Event]]] = {name: [[] for _ in range(partitions)] for name in TOPICS}
+        self.quarantined: list[Quarantined] = []
+        self._parts = {stage.name: [Part() for _ in range(partitions)] for stage in self.stages}
+        self._fresh: list[tuple[str, Event]] = []
+
+    def run(self, batches: Iterable[Iterable[Event]]) -> dict[str, list[Event]]:
+        """Feed batch after batch; all that was emitted because of them, topic by topic, in order."""
+        emitted: dict[str, list[Event]] = {name: [] for name in TOPICS}
+        for batch in batches:
+            for name, events in self.feed(batch).items():
+                emitted[name] += events
+        return emitted
+
+    def feed(
+        self, events: Iterable[Event], *, topic: str | None = None, partition: int | None = None
+    ) -> dict[str, list[Event]]:
+        """Publish events of the world and let every stage fold what follows from them.
+
+        Ticks and declarations go to every partition of `metrics`; everything else to that of its subject,
+        unless `partition` says otherwise. `topic` overrides where the world publishes.
+
+        Returns:
+            What the stages emitted because of it: topic → events in order, a broadcast once.
+        """
+        for event in events:
+            for name in (topic,) if topic else FED[type(event)]:
+                everywhere = name == "metrics" and isinstance(event, TickEvent | TargetEvent)
+                for number in self._where(event, partition, everywhere=everywhere):
+                    self._append(name, number, event)
+        self._fresh = []
+        while any(self._fold(stage, number) for stage in self.stages for number in range(self.partitions)):
+            pass
+        emitted: dict[str, list[Event]] = {name: [] for name in TOPICS}
+        for name, event in self._fresh:
+            emitted[name].append(event)
+        return emitted
+
+    def state_of(self, stage: str, row: str) -> Any:
+        """The state of one row.
+
+        Raises:
+            KeyError: no event has led to such a row.
+        """
+        return next(part.rows[row] for part in self._parts[stage] if row in part.rows).state
+
+    # -- topics ----------------------------------------------------------------------------------
+
+    def partition_of(self, subject: str) -> int:
+        """The partition of a target, the same on every topic; Kafka's producers use murmur2 instead."""
+        return int.from_bytes(sha256(subject.encode()).digest()[:4], "big") % self.partitions
+
+    def _where(self, event: Event, partition: int | None, *, everywhere: bool) -> Iterable[int]:
+        if partition is not None:
+            return (partition,)
+        if everywhere or event.subject is None:
+            return range(self.partitions)
+        return (self.partition_of(event.subject),)
+
+    def _append(self, topic: str, number: int, event: Event) -> None:
+        log = self.topics[topic][number]
+        record = copy.copy(event)
+        record.offset = len(log)
+        log.append(record)
+
+    # -- one partition of one stage ------------------------------------------------------------------
+
+    def _fold(self, stage: Stage[Any], number: int) -> bool:
+        """Fold what has arrived since; whether there was anything."""
+        part = self._parts[stage.name][number]
+        log = self.topics[INPUT[stage.name]][number]
+        fresh, part.folded = log[part.folded :], len(log)
+        runs: dict[str, list[Event]] = {}
+        for event in fresh:
+            if isinstance(event, WatermarkEvent):
+                self._fold_runs(stage, number, runs)
+                runs = {}
+                self._pass(stage, number, event.data)
+            else:
+                runs.setdefault(stage.row_of(event, number), []).append(event)
+        self._fold_runs(stage, number, runs)
+        return bool(fresh)
+
+    def _fold_runs(self, stage: Stage[Any], number: int, runs: dict[str, list[Event]]) -> None:
+        part = self._parts[stage.name][number]
+        for name, events in runs.items():
+            row = part.rows.get(name)
+            if row is None:
+                row = part.rows[name] = Row(stage.initial(name))
+            if new := [event for event in events if _is_new(row, event)]:
+                self._take(stage, number, name, stage.fold(row.state, new))
+
+    def _pass(self, stage: Stage[Any], number: int, mark: Watermark) -> None:
+        """Wake what is due when the slowest source has passed an instant, and hand the watermark on."""
+        part = self._parts[stage.name][number]
+        part.passed[mark.partition] = max(mark.passed_at, part.passed.get(mark.partition, mark.passed_at))
+        if len(part.passed) < mark.of or (part.now_at or 0) >= min(part.passed.values()):
+            return
+        now_at = part.now_at = min(part.passed.values())
+        due = sorted(
+            (at, name) for name, row in part.rows.items() if (at := stage.due_at(row.state)) is not None
+        )
+        for at, name in due:
+            if at <= now_at:
+                self._take(stage, number, name, stage.wake(part.rows[name].state, now_at))
+                again = stage.due_at(part.rows[name].state)
+                assert again is None or again > now_at, f"{name} woken at {now_at} is due at {again}"  # noqa: S101 - a stage broke its contract
+        if (topic := WATERMARKS.get(stage.name)) is not None:
+            handed = Watermark(partition=number, of=1, passed_at=now_at)
+            event = WatermarkEvent(
+                specversion="1.0", id=f"{stage.name}-{number}-{now_at}", source=f"/llmopt/{stage.name}",
+                time=time_of(now_at), data=handed,
+            )  # fmt: skip
+            self._append(topic, number, event)
+
+    def _take(self, stage: Stage[Any], number: int, name: str, step: Step[Any]) -> None:
+        row = self._parts[stage.name][number].rows[name]
+        row.state = step.state
+        self.quarantined += [Quarantined(INPUT[stage.name], number, one) for one in step.rejected]
+        for emit in step.emitted:
+            row.sequence += 1
+            event = enveloped(emit, f"/llmopt/{stage.name}/{name}", row.sequence)
+            topic = EMITTED[type(emit.data)]
+            self._fresh.append((topic, event))
+            for to in self._where(event, None, everywhere=False):
+                self._append(topic, to, event)
+
+
+def _is_new(row: Row, event: Event) -> bool:
+    """Whether this sender has not been heard to say this before; the world's events have no sequence."""
+    if event.sequence is None:
+        return True
+    if event.sequence <= row.seen.get(event.source, -1):
+        return False
+    row.seen[event.source] = event.sequence
+    return True
+
+
+def enveloped(emit: Emit, source: str, sequence: int) -> Event:
+    """The emission as it is published, after a round through its own encoding."""
+    data = msgspec.json.decode(msgspec.json.encode(emit.data), type=type(emit.data))
+    envelope: Any = BY_DATA[type(emit.data)]
+    event: Event = envelope(
+        specversion="1.0",
+        id=str(uuid5(NAMESPACE, f"{source}#{sequence}")),
+        source=source,
+        time=time_of(emit.at),
+        subject=emit.subject,
+        sequence=sequence,
+        data=data,
+    )
+    return event
+
+
+def time_of(at: int) -> datetime:
+    """Milliseconds since the epoch as an aware instant, exactly."""
+    return EPOCH + timedelta(milliseconds=at)

@@ -1,0 +1,1 @@
+"""The nouns: what travels on the topics, valid by construction."""

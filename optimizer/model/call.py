@@ -1,0 +1,84 @@
+"""What callers publish: calls to models, later news of them, and which configuration they use.
+
+Units are in the names. Unknown is None and never zero: a call without `cost_usd` has an unknown
+cost, not a free one. Prompt and answer text never enter an event.
+"""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+Arm = Literal["incumbent", "candidate", "control", "holdback", "shadow", "explore"]
+"""The part a call plays in an experiment; a plain string, as it is hashed for every event."""
+
+Name = Annotated[str, Meta(min_length=1, max_length=128)]
+Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
+Milliseconds = Annotated[float, Meta(ge=0, le=86_400_000)]
+Score = Annotated[float, Meta(ge=0, le=1)]
+Usd = Annotated[float, Meta(ge=0, le=100_000)]
+
+
+class Assignment(Struct, frozen=True, gc=False):
+    """Which arm of which configuration served a call: made by `optimizer.act.assign`."""
+
+    generation: Annotated[int, Meta(ge=0, le=2**53)]
+    variant: Name
+    arm: Arm
+    segment: Name = "other"
+    propensity: Annotated[float, Meta(gt=0, le=1)] = 1.0
+    """The probability with which this unit met this arm."""
+    unit: Annotated[str, Meta(max_length=128)] | None = None
+    """A hash of whatever is kept together: a user, a conversation."""
+
+
+class Quality(Struct, frozen=True, gc=False):
+    """How good an answer was."""
+
+    score: Score
+    source: Literal["judge", "user", "test", "rule"] = "judge"
+    judge: str | None = None
+
+
+class Call(Struct, frozen=True, gc=False):
+    """One call to a model, published when it has ended.
+
+    The target is the event's `subject`, the instant at which the call ended its `time`.
+    """
+
+    call_id: Name
+    latency_ms: Milliseconds
+    model: Name
+    provider: Annotated[str, Meta(max_length=128)] | None = None
+    assignment: Assignment | None = None
+    """None: the incumbent of generation 0, observable but attributable to nothing."""
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
+    cached_input_tokens: Count | None = None
+    """A part of `input_tokens`, never added to them."""
+    reasoning_tokens: Count | None = None
+    """A part of `output_tokens`, never added to them."""
+    first_token_ms: Milliseconds | None = None
+    cost_usd: Usd | None = None
+    error_type: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+    quality: Quality | None = None
+    covariate: Annotated[float, Meta(ge=-1e9, le=1e9)] | None = None
+    """One number known before the call, such as the length of the prompt."""
+    attributes: Annotated[dict[str, str], Meta(max_length=32)] | None = None
+    """Read: the attribute by which the target is segmented. Everything else is dropped."""
+
+
+class Feedback(Struct, frozen=True, gc=False):
+    """Later news of a call."""
+
+    call_id: Name
+    kind: Literal["thumbs", "rating", "edit", "retry", "abandon", "judge", "task"]
+    score: Score
+    assignment: Assignment | None = None
+    """The call's token; without it the news cannot be attributed to an arm, and is counted apart."""
+
+
+class Applied(Struct, frozen=True, gc=False):
+    """A consumer says which generation it uses from now on."""
+
+    generation: Annotated[int, Meta(ge=0, le=2**53)]
+    instance: Name

@@ -1,0 +1,27 @@
+"""What people and other systems tell the loop: commands and alerts, on `findings`."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+CommandKind = Literal["freeze", "unfreeze", "approve", "reject", "pause", "resume", "promote", "rollback"]
+
+
+class Command(Struct, frozen=True, kw_only=True):
+    """A person's will concerning one target, or one segment of it."""
+
+    command: CommandKind
+    by: Annotated[str, Meta(min_length=1, max_length=128)]
+    reason: Annotated[str, Meta(min_length=1, max_length=1000)]
+    segment: str | None = None
+    """None: every segment."""
+    decision: str | None = None
+    """The decision that is approved or rejected."""
+
+
+class Alert(Struct, frozen=True, kw_only=True):
+    """Another system's alarm; a critical one is an absolute trip."""
+
+    severity: Literal["info", "warning", "critical"]
+    sentence: Annotated[str, Meta(min_length=1, max_length=1000)]
+    segment: str | None = None

@@ -1,0 +1,90 @@
+"""What decide wants to be done, and everything a reader needs to doubt it."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from optimizer.model.finding import Evidence, Metric, Verdict
+from optimizer.model.target import Autonomy, Target
+
+DecisionKind = Literal[
+    "start", "advance", "hold", "pause", "resume", "promote", "rollback", "release", "refuse", "declare"
+]
+"""`release` ends a holdback; `refuse` answers a command that cannot be followed; `declare` puts the first
+configuration of a target in force."""
+
+Cause = Literal[
+    "", "alert", "approval", "choice", "command", "declaration", "error", "frozen", "goal", "guardrail",
+    "inconclusive", "no_data", "not_converged", "passed", "trip",
+]  # fmt: skip
+"""What kind of reason a decision has; `why` has the numbers."""
+
+WHOLE_TARGET = "*"
+"""The segment of a decision that concerns all of them."""
+
+
+class Estimate(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A finding as the decision saw it."""
+
+    metric: Metric
+    verdict: Verdict
+    finding_id: str
+    estimate: float | None = None
+    low: float | None = None
+    high: float | None = None
+    level: float | None = None
+    unit: str = ""
+    margin: float | None = None
+    n: int = 0
+    n_control: int = 0
+    n_needed: int | None = None
+
+
+class Alternative(Struct, frozen=True, kw_only=True):
+    """What was not chosen, and why."""
+
+    variant: str
+    model: str
+    why: str
+
+
+class Decision(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One decision about one segment of one target."""
+
+    decision_id: str
+    """Content-derived."""
+    segment: str
+    kind: DecisionKind
+    mode: Autonomy
+    decided_at: int
+    """The watermark (ms since the epoch) at which it was taken."""
+    why: str
+    """One sentence."""
+    cause: Cause = ""
+    act: bool = True
+    """False: advice only, or waiting for a human's yes."""
+    generation: int = 0
+    """The configuration generation this decision brings into force; 0: none."""
+    rollout: str | None = None
+    variant: str | None = None
+    """The candidate."""
+    model: str | None = None
+    incumbent: str | None = None
+    """The variant that is served otherwise."""
+    step: int = 0
+    weight_bps: int = 0
+    """The candidate's share after this decision."""
+    by: str = "decide"
+    """`decide`, or the person whose command is followed."""
+    estimates: tuple[Estimate, ...] = ()
+    rejected: tuple[Alternative, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    findings_hash: str = ""
+    """SHA-256 over the findings behind it, in order."""
+    alpha_promotion: float = 0.0
+    alpha_rollback: float = 0.0
+    target_revision: int = 0
+    declaration: Target | None = None
+    """Only on `declare`: what is declared from now on, withdrawn or not."""
+    serves: dict[str, str] = {}
+    """Only on `declare`: segment → the variant that is its incumbent."""

@@ -1,0 +1,64 @@
+"""What orient believes, with effect, interval, n and evidence."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+Verdict = Literal["pass", "fail", "inconclusive", "error", "no_data"]
+Role = Literal["goal", "guardrail", "signal", "health"]
+Metric = Literal["quality", "cost", "latency", "errors", "coverage"]
+Kind = Literal["level", "comparison", "trip", "coverage", "health"]
+
+WORST_FIRST: tuple[Verdict, ...] = ("fail", "error", "no_data", "inconclusive", "pass")
+"""The order in which verdicts outweigh one another. No data never passes."""
+
+
+class Evidence(Struct, frozen=True, kw_only=True):
+    """Which records of the input log a belief rests on."""
+
+    partition: int
+    first_offset: int
+    last_offset: int
+
+
+class Finding(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One belief about one segment of one target at the end of one window."""
+
+    finding_id: str
+    """Derived from target, segment, kind, metric, variant and window."""
+    segment: str
+    kind: Kind
+    metric: Metric
+    role: Role
+    verdict: Verdict
+    window_start_at: int
+    window_end_at: int
+    sentence: str
+    """What a person should understand from it."""
+    variant: str | None = None
+    """Whom it is about; the candidate of a comparison."""
+    control: str | None = None
+    """The variant compared with."""
+    generation: int = 0
+    """The newest generation among the calls behind it."""
+    estimate: float | None = None
+    low: float | None = None
+    high: float | None = None
+    """Interval of the estimate at confidence `level`; in the estimate's unit."""
+    unit: str = ""
+    """`relative`, `absolute`, `ms`, `usd`, `share`, `score`."""
+    level: float | None = None
+    n: int = 0
+    """Units of the variant."""
+    n_control: int = 0
+    n_effective: float = 0.0
+    n_needed: int | None = None
+    """Units per arm after which the present estimate would be conclusive."""
+    margin: float | None = None
+    """The declared bound that the verdict speaks of."""
+    evidence: tuple[Evidence, ...] = ()
+
+
+def worst(verdicts: "list[Verdict]") -> Verdict:
+    """The verdict that outweighs the others; `no_data` for none at all."""
+    return min(verdicts, key=WORST_FIRST.index, default="no_data")

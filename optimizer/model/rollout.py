@@ -1,0 +1,35 @@
+"""How act reports on a rollout, and what it tells other systems to do."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+
+class RolloutStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where a rollout stands after a decision."""
+
+    rollout: str
+    segment: str
+    variant: str
+    model: str
+    phase: str
+    """A phase of `optimizer.act.machine`."""
+    ooda_state: str
+    """The specification's state, a projection of the phase."""
+    decision: str
+    why: str
+    since_at: int
+    generation: int = 0
+    step: int = 0
+    weight_bps: int = 0
+
+
+class RolloutCommand(Struct, frozen=True, kw_only=True):
+    """What an actuator outside the loop has to bring about: the same as the configuration says."""
+
+    command: Literal["set_weights", "promote", "rollback"]
+    rollout: str
+    segment: str
+    generation: int
+    weights_bps: dict[str, int]
+    """Variant → share."""

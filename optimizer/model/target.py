@@ -1,0 +1,105 @@
+"""A target's declaration: what may be turned, what is wanted, and what must not happen."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+from optimizer.model.call import Name
+
+Autonomy = Literal["observe", "advise", "approve", "auto"]
+Share = Annotated[int, Meta(ge=0, le=10_000)]
+"""Basis points."""
+Seconds = Annotated[int, Meta(ge=0, le=31_536_000)]
+Fraction = Annotated[float, Meta(ge=0, le=10)]
+UsdPerMillion = Annotated[float, Meta(ge=0, le=1_000_000)]
+
+
+class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A model that a segment may be served by, with the price its vendor lists."""
+
+    name: Name
+    provider: str = ""
+    input_usd_per_million_tokens: UsdPerMillion = 0.0
+    output_usd_per_million_tokens: UsdPerMillion = 0.0
+    parameters: dict[str, float | int | str | bool] = field(default_factory=dict)
+
+
+class Segments(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the target's calls are told apart; what is not listed is `other`."""
+
+    attribute: Name
+    values: Annotated[tuple[Name, ...], Meta(max_length=16)] = ()
+
+
+class Guardrails(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """By how much a candidate may be worse than its concurrent control; None: not guarded."""
+
+    quality_drop_relative: Fraction | None = 0.05
+    latency_p95_rise_relative: Fraction | None = 0.20
+    error_rate_rise: Annotated[float, Meta(ge=0, le=1)] | None = 0.02
+    """Absolute: 0.02 is two calls in a hundred."""
+
+
+class Trips(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Absolute limits that need no statistics."""
+
+    error_rate: Annotated[float, Meta(gt=0, le=1)] | None = 0.25
+    min_calls: Annotated[int, Meta(ge=1)] = 20
+    latency_p95_ms: Annotated[float, Meta(gt=0)] | None = None
+
+
+class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a candidate climbs."""
+
+    steps_bps: Annotated[tuple[Annotated[int, Meta(ge=1, le=10_000)], ...], Meta(min_length=1)] = (
+        500, 2500, 5000, 10_000,
+    )  # fmt: skip
+    step_min_s: Seconds = 300
+    step_min_units: Annotated[int, Meta(ge=1)] = 100
+    step_max_s: Seconds = 86_400
+    bake_s: Seconds = 3600
+    on_inconclusive: Literal["pause", "roll_back"] = "pause"
+    converge_s: Seconds = 60
+    """After this long a step whose generation is not yet seen in the calls is reported."""
+    cooldown_s: Seconds = 300
+    """The rest a segment is given after a rollout has ended."""
+    ban_s: Seconds = 604_800
+    """How long a rolled-back variant is not tried again in that segment."""
+
+
+class Holdback(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The share that keeps the old variant after a promotion, so that the gain can be measured."""
+
+    share_bps: Share = 200
+    for_s: Seconds = 604_800
+
+
+class Errors(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The error budget of one change, spread over its guardrails."""
+
+    wrong_promotion: Annotated[float, Meta(gt=0, lt=0.5)] = 0.05
+    wrong_rollback: Annotated[float, Meta(gt=0, lt=0.5)] = 0.02
+
+
+class Target(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The declaration as it travels; `llmopt apply` makes it from YAML."""
+
+    target: Name
+    revision: Annotated[int, Meta(ge=1)] = 1
+    """Grows with every change of the declaration."""
+    autonomy: Autonomy = "approve"
+    incumbent: Name
+    """The model that serves a segment until something better is proven."""
+    models: Annotated[tuple[Model, ...], Meta(min_length=1, max_length=64)]
+    objective: Literal["cost"] = "cost"
+    segments: Segments | None = None
+    guardrails: Guardrails = Guardrails()
+    trips: Trips = Trips()
+    plan: Plan = Plan()
+    holdback: Holdback = Holdback()
+    errors: Errors = Errors()
+    withdrawn: bool = False
+
+    def segment_names(self) -> tuple[str, ...]:
+        """The declared segments, and `other`, in a stable order."""
+        return (*(self.segments.values if self.segments else ()), "other")

@@ -1,0 +1,76 @@
+"""Observe: the calls of one input partition become panes, ten seconds each, one for each target.
+
+Its row is small: open panes are rebuilt by re-reading the log from the first record that went into
+one of them (`resume_at`), and the duplicate filter from `remembers` records before that. Closings that
+were emitted before the crash are then repeated in silence, later ones say exactly what they would have
+said.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from optimizer.observe.folding import Folding, Settings
+from optimizer.observe.state import Memory, Observed
+from optimizer.stage import Step
+
+
+class Observe:
+    """Folds calls, feedback, applied generations, ticks and declarations; one row for each partition.
+
+    Only ticks emit: all panes that the watermark has passed, then one watermark.
+    """
+
+    name = "observe"
+    state_type = Observed
+
+    def __init__(
+        self,
+        partition_count: int,
+        *,
+        pane_ms: int = 10_000,
+        lateness_ms: int = 5_000,
+        dedupe_records: int = 200_000,
+        ahead_ms: int = 60_000,
+        behind_ms: int = 86_400_000,
+    ) -> None:
+        self.remembers = dedupe_records
+        self._settings = Settings(partition_count, pane_ms, lateness_ms, dedupe_records, ahead_ms, behind_ms)
+
+    def row_of(self, event: Any, partition: int) -> str:  # noqa: ARG002 - part of the contract
+        """The input partition, whatever the event speaks of."""
+        return str(partition)
+
+    def initial(self, row: str) -> Observed:
+        """A partition that has never been read."""
+        return Observed(partition=int(row))
+
+    def fold(self, state: Observed, events: Sequence[Any]) -> Step[Observed]:
+        """Count the records; emit what the ticks among them close.
+
+        Records at or below `state.folded` only refill the duplicate filter: after a crash the shell
+        passes up to `remembers` of them first.
+        """
+        if state.memory is None:
+            state.memory = Memory(self.remembers)
+        folding = Folding(self._settings, state, state.memory)
+        folding.run(events)
+        return Step(state, folding.emitted, folding.rejected)
+
+    def due_at(self, state: Observed) -> int | None:  # noqa: ARG002 - part of the contract
+        """Never: time arrives as ticks, among the records."""
+        return None
+
+    def wake(self, state: Observed, watermark: int) -> Step[Observed]:  # noqa: ARG002 - part of the contract
+        """Nothing: observe makes the watermarks and hears none."""
+        return Step(state)
+
+    def persisted(self, state: Observed) -> Observed:
+        """The state as of the first record that is to be read again, and how far was emitted.
+
+        As small as the declarations are: no pane, no count, no name of a record.
+        """
+        return state.persisted()
+
+    def resume_at(self, state: Observed, applied: int) -> int:
+        """The first record of any open pane or pending count; `applied + 1` when nothing is open."""
+        return applied + 1 if state.open_since is None else state.open_since

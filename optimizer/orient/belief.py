@@ -1,0 +1,91 @@
+"""A finding is made here: its id from its content, its numbers in as many digits as are sure."""
+
+from hashlib import sha256
+from math import isfinite
+
+from msgspec import Struct
+
+from optimizer.model.finding import Finding, Kind, Metric, Role, Verdict
+from optimizer.orient.merge import Spans, evidence_of
+
+DIGITS = 8
+"""Significant digits of a reported number; the last ones may differ between machines."""
+
+
+class Span(Struct, frozen=True):
+    """The window a belief is about: half-open, ms since the epoch, with its evidence."""
+
+    start_at: int
+    end_at: int
+    spans: Spans
+
+    @property
+    def minutes(self) -> int:
+        """Its length, in whole minutes."""
+        return (self.end_at - self.start_at) // 60_000
+
+
+class About(Struct, frozen=True, kw_only=True):
+    """What a belief is about."""
+
+    target: str
+    segment: str
+    kind: Kind
+    metric: Metric
+    role: Role
+    variant: str | None = None
+    control: str | None = None
+    generation: int = 0
+
+
+class Measured(Struct, frozen=True, kw_only=True):
+    """A number with its interval at confidence `level`, in `unit`, and how many calls stand behind it."""
+
+    estimate: float | None = None
+    low: float | None = None
+    high: float | None = None
+    level: float | None = None
+    unit: str = ""
+    n: int = 0
+    n_control: int = 0
+    n_effective: float = 0.0
+    n_needed: int | None = None
+    margin: float | None = None
+
+
+def finding(about: About, window: Span, verdict: Verdict, *, measured: Measured, sentence: str) -> Finding:
+    """The finding; equal content has an equal id."""
+    content = (about.target, about.segment, about.kind, about.metric, about.variant or "")
+    key = "\x1f".join((*content, str(window.start_at), str(window.end_at)))
+    return Finding(
+        finding_id=sha256(key.encode()).hexdigest()[:16],
+        segment=about.segment,
+        kind=about.kind,
+        metric=about.metric,
+        role=about.role,
+        verdict=verdict,
+        window_start_at=window.start_at,
+        window_end_at=window.end_at,
+        sentence=sentence,
+        variant=about.variant,
+        control=about.control,
+        generation=about.generation,
+        estimate=rounded(measured.estimate),
+        low=rounded(measured.low),
+        high=rounded(measured.high),
+        unit=measured.unit,
+        level=rounded(measured.level),
+        n=measured.n,
+        n_control=measured.n_control,
+        n_effective=measured.n_effective,
+        n_needed=measured.n_needed,
+        margin=measured.margin,
+        evidence=evidence_of(window.spans),
+    )
+
+
+def rounded(number: float | None) -> float | None:
+    """The number in DIGITS significant digits; None for what is no number."""
+    if number is None or not isfinite(number):
+        return None
+    return float(f"{number:.{DIGITS}g}")

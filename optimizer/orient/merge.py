@@ -1,0 +1,148 @@
+"""Sums of calls that merge exactly, in any order and any grouping, and take little room.
+
+Counts and fixed-point sums are integers and merely add up. A histogram is held packed, as
+gaps between its buckets and their counts, because a row keeps dozens of them:
+
+    {812: 3, 815: 1, 816: 9}  ->  [812, 3, 3, 1, 1, 9]
+
+At most BUCKETS buckets are kept: the highest that are not empty. What lies below them is
+counted in the lowest one kept. That is order-free too: merging can only raise the cut, and
+everything above the cut is exact; a percentile as high as the 95th does not notice.
+
+Source: Masson, Rim & Lee, "DDSketch", PVLDB 12(12), 2019, sec. 2.2 for the collapsing.
+
+    >>> a, b = [812, 3, 3, 1], [815, 4]
+    >>> pack(unite(unpack(a), unpack(b)))
+    [812, 3, 3, 5]
+"""
+
+from collections.abc import Mapping
+from itertools import accumulate
+
+from msgspec import Struct
+
+from optimizer.model.finding import Evidence
+from optimizer.model.pane import Cell
+from optimizer.stats.histogram import Histogram
+from optimizer.stats.moments import Moments
+from optimizer.stats.proportion import Proportion
+
+BUCKETS = 192
+"""Of 2 % each: where calls lie dense, a factor of 46 below the slowest."""
+PARTITIONS = 64
+"""Source partitions whose evidence is kept: those with the lowest numbers."""
+NANO_USD = 10**9
+MILLIONTHS = 10**6
+
+Spans = dict[int, tuple[int, int]]
+"""Source partition → first and last offset."""
+
+
+def pack(counts: Mapping[int, int]) -> list[int]:
+    """The histogram as gap, count, gap, count, …; `unpack` is its inverse up to BUCKETS buckets."""
+    buckets = sorted(counts)
+    cut = max(0, len(buckets) - BUCKETS)
+    below = sum(counts[bucket] for bucket in buckets[:cut])
+    packed, before = [], 0
+    for bucket in buckets[cut:]:
+        packed += [bucket - before, counts[bucket]]
+        before = bucket
+    if below:
+        packed[1] += below
+    return packed
+
+
+def unpack(packed: list[int]) -> dict[int, int]:
+    """Bucket → count."""
+    return dict(zip(accumulate(packed[::2]), packed[1::2], strict=True))
+
+
+def unite(into: dict[int, int], more: Mapping[int, int]) -> dict[int, int]:
+    """Adds the second histogram to the first and returns it."""
+    for bucket, count in more.items():
+        into[bucket] = into.get(bucket, 0) + count
+    return into
+
+
+class Sums(Struct, array_like=True):
+    """What some calls amount to; the units are those of `optimizer.model.pane.Cell`."""
+
+    calls: int = 0
+    errors: int = 0
+    costed: int = 0
+    cost_nano_usd: int = 0
+    cost_squares: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    scored: int = 0
+    quality_millionths: int = 0
+    quality_squares: int = 0
+    latency: list[int] = []
+    """Packed histogram, microseconds, of the calls that succeeded."""
+
+    @staticmethod
+    def of(cell: Cell) -> "Sums":
+        """The sums of a cell, whatever its key."""
+        return Sums(
+            calls=cell.calls,
+            errors=sum(cell.errors.values()),
+            costed=cell.costed,
+            cost_nano_usd=cell.cost_nano_usd,
+            cost_squares=cell.cost_squares,
+            input_tokens=cell.input_tokens,
+            output_tokens=cell.output_tokens,
+            scored=cell.scored,
+            quality_millionths=cell.quality_millionths,
+            quality_squares=cell.quality_squares,
+            latency=pack(cell.latency_us),
+        )
+
+    def add(self, more: "Sums") -> None:
+        """Adds what other calls amount to."""
+        self.calls += more.calls
+        self.errors += more.errors
+        self.costed += more.costed
+        self.cost_nano_usd += more.cost_nano_usd
+        self.cost_squares += more.cost_squares
+        self.input_tokens += more.input_tokens
+        self.output_tokens += more.output_tokens
+        self.scored += more.scored
+        self.quality_millionths += more.quality_millionths
+        self.quality_squares += more.quality_squares
+        self.latency = pack(unite(unpack(self.latency), unpack(more.latency)))
+
+    @property
+    def quality(self) -> Moments:
+        """Scores from 0 to 1."""
+        return Moments(self.scored, self.quality_millionths, self.quality_squares, MILLIONTHS)
+
+    @property
+    def cost(self) -> Moments:
+        """US dollars of the calls whose cost is known."""
+        return Moments(self.costed, self.cost_nano_usd, self.cost_squares, NANO_USD)
+
+    @property
+    def failures(self) -> Proportion:
+        """Calls that failed, of all calls."""
+        return Proportion(self.calls, self.errors)
+
+    @property
+    def durations(self) -> Histogram:
+        """Microseconds of the calls that succeeded."""
+        return Histogram(unpack(self.latency))
+
+
+def widen(spans: Spans, more: Spans) -> None:
+    """Lets every partition's span reach as far as both do."""
+    for partition, (first, last) in more.items():
+        if partition < PARTITIONS:
+            now = spans.get(partition, (first, last))
+            spans[partition] = (min(now[0], first), max(now[1], last))
+
+
+def evidence_of(spans: Spans) -> tuple[Evidence, ...]:
+    """The records of the input log behind a belief, by source partition."""
+    return tuple(
+        Evidence(partition=partition, first_offset=first, last_offset=last)
+        for partition, (first, last) in sorted(spans.items())
+    )

@@ -1,0 +1,236 @@
+"""Panes in, findings out: one row for each target.
+
+Folding only gathers: a pane waits, merged with those of its time, until every source partition
+has passed it. Everything that is believed is believed at a boundary: at the end of each pane
+that holds data trips are looked for, and harm that is proven, so that it is acted upon within
+one pane; at each full minute while anything is alive the windows close and levels, comparisons
+and coverage are told. Boundaries are visited one by one, however far the watermark jumps.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from optimizer.model.event import PaneEvent, TargetEvent
+from optimizer.model.finding import Finding
+from optimizer.model.pane import Pane
+from optimizer.model.target import Target
+from optimizer.orient import compare, coverage, levels, trials, trips
+from optimizer.orient.belief import About, Measured, Span, finding
+from optimizer.orient.merge import Sums, widen
+from optimizer.orient.sentence import count
+from optimizer.orient.state import (
+    OTHER,
+    SILENCE_MS,
+    STEADY_BYTES,
+    Declared,
+    Left,
+    Orientation,
+    Segment,
+)
+from optimizer.orient.waiting import MINUTE_MS, Held, Part, admit, united
+from optimizer.stage import Durable, Emit, Rejected, Step
+
+
+class Orient(Durable[Orientation]):
+    """The second stage: what is true of a target, and how sure that is."""
+
+    name = "orient"
+    state_type = Orientation
+
+    def __init__(self, pane_ms: int = 10_000, bytes_max: int = 300_000) -> None:
+        """`pane_ms` divides a minute; a row, encoded, stays under `bytes_max`."""
+        assert pane_ms > 0, "a pane has a length"  # noqa: S101 - a programming error
+        assert MINUTE_MS % pane_ms == 0, "panes fill a minute"  # noqa: S101 - a programming error
+        assert bytes_max > STEADY_BYTES, "some panes may wait"  # noqa: S101 - a programming error
+        self.pane_ms = pane_ms
+        self.bytes_max = bytes_max
+
+    def initial(self, row: str) -> Orientation:
+        """A target of which nothing is known."""
+        return Orientation(target=row)
+
+    def fold(self, state: Orientation, events: Sequence[Any]) -> Step[Orientation]:
+        """Takes in panes and declarations; nothing is believed before time passes."""
+        rejected = []
+        for event in events:
+            if isinstance(event, PaneEvent):
+                reason = self._unfit(event.data)
+                if reason:
+                    rejected.append(Rejected(event.offset, reason))
+                else:
+                    self._gather(state, event.data)
+            elif isinstance(event, TargetEvent):
+                state = _declare(state, event.data)
+        return Step(state, (), rejected)
+
+    def due_at(self, state: Orientation) -> int | None:
+        """The end of the next pane that waits, or the next minute while anything is alive."""
+        due = [min(state.room) + self.pane_ms] if state.room else []
+        if state.segments or (state.declared and (state.late.panes or state.crowded.panes)):
+            due.append(state.closed_at - state.closed_at % MINUTE_MS + MINUTE_MS)
+        return min(due, default=None)
+
+    def wake(self, state: Orientation, watermark: int) -> Step[Orientation]:
+        """Passes every boundary up to `watermark` at which there is something to say."""
+        emitted: list[Emit] = []
+        while (at := self.due_at(state)) is not None and at <= watermark:
+            emitted += (Emit(data=found, at=at, subject=state.target) for found in self._pass(state, at))
+        state.closed_at = max(state.closed_at, watermark - watermark % self.pane_ms)
+        return Step(state, emitted)
+
+    def _unfit(self, pane: Pane) -> str | None:
+        """Why a pane cannot be merged with others; None where it can."""
+        if pane.start_at % self.pane_ms or pane.start_at < 0:
+            return f"start_at must be a multiple of {self.pane_ms} ms, found {pane.start_at}"
+        if pane.end_at != pane.start_at + self.pane_ms:
+            return f"end_at must be start_at + {self.pane_ms} ms, found {pane.end_at - pane.start_at} ms"
+        return None
+
+    def _gather(self, state: Orientation, pane: Pane) -> None:
+        if pane.start_at < state.closed_at:
+            _leave_out(state.late, pane)
+        elif not admit(state.room, pane, bytes_max=self.bytes_max - STEADY_BYTES):
+            _leave_out(state.crowded, pane)
+
+    def _pass(self, state: Orientation, at: int) -> list[Finding]:
+        """What is to be said at a boundary: the end of a pane, of a minute, or of both."""
+        ends_minute = at % MINUTE_MS == 0
+        held = state.room.pop(at - self.pane_ms, None)
+        found: list[Finding] = []
+        if held is not None:
+            found += _count(state, held, Span(at - self.pane_ms, at, held.spans))
+        state.closed_at = at
+        if state.declared:
+            found += _compared(state, at, harm_only=not ends_minute)
+            found += _covered(state, at, all_segments=ends_minute)
+        if ends_minute:
+            found += _close(state, at)
+        return found
+
+
+def _declare(state: Orientation, target: Target) -> Orientation:
+    """The row after a declaration: what is no longer declared is forgotten."""
+    if target.withdrawn:
+        return Orientation(target=state.target, closed_at=state.closed_at)
+    state.declared = Declared.of(target)
+    names = set(state.segment_names())
+    state.segments = {name: kept for name, kept in state.segments.items() if name in names}
+    for window in state.windows:
+        window.segments = {name: kept for name, kept in window.segments.items() if name in names}
+    return state
+
+
+def _leave_out(books: Left, pane: Pane) -> None:
+    books.panes += 1
+    books.calls += sum(cell.calls for cell in pane.cells)
+
+
+def _count(state: Orientation, held: Held, pane: Span) -> list[Finding]:
+    """Counts a pane in every window and trial; returns what it tripped."""
+    names = set(state.segment_names())
+    parts = united(
+        part if part.segment in names else Part(OTHER, part.arm, part.generation, part.variant, part.sums)
+        for part in held.parts
+    )
+    state.recent = [past for past in state.recent if past[0] > pane.end_at - MINUTE_MS]
+    state.recent.append((pane.end_at, pane.spans))
+    for window in state.windows:
+        widen(window.spans, pane.spans)
+        for part in parts:
+            window.add(part)
+    coverage.hear(state, held.applied, pane.end_at)
+    tripped: list[Finding] = []
+    for name in state.segment_names():
+        mine = [part for part in parts if part.segment == name]
+        if any(part.sums.calls for part in mine):
+            state.segments.setdefault(name, Segment(called_at=0)).called_at = pane.end_at
+        if state.declared and name in state.segments:
+            coverage.update(state, state.segments[name], mine, pane)
+            trials.count(state, name, mine, pane)
+            tripped += _tripped(state, name, mine, pane)
+    return tripped
+
+
+def _tripped(state: Orientation, name: str, parts: list[Part], pane: Span) -> list[Finding]:
+    """The trips of a segment's candidates in the pane just counted."""
+    assert state.declared  # noqa: S101 - the caller asked
+    minute = Span(pane.start_at, pane.end_at, {})
+    for _, spans in state.recent:
+        widen(minute.spans, spans)
+    found: list[Finding] = []
+    for variant, trial in sorted(state.segments[name].trials.items()):
+        sums = Sums()
+        for part in parts:
+            if part.arm == "candidate" and part.variant == variant:
+                sums.add(part.sums)
+        if sums.calls:
+            trips.remember(trial, sums, declared=state.declared, pane=pane)
+            found += trips.findings(
+                state.target, state.declared, segment=name, trial=trial, pane=minute, sums=sums
+            )
+    return found
+
+
+def _compared(state: Orientation, at: int, *, harm_only: bool) -> list[Finding]:
+    """The comparisons of every trial that has new calls since it was last reported."""
+    assert state.declared  # noqa: S101 - the caller asked
+    found: list[Finding] = []
+    for name, trial in trials.live(state):
+        if trial.fresh:
+            found += compare.findings(
+                state.target, state.declared, segment=name, trial=trial, at=at, harm_only=harm_only
+            )
+            trial.fresh = harm_only
+    return found
+
+
+def _covered(state: Orientation, at: int, *, all_segments: bool) -> list[Finding]:
+    """The coverage of segments where it changed, and at a full minute of all that were called in it."""
+    found: list[Finding] = []
+    for name in state.segment_names():
+        segment = state.segments.get(name)
+        if segment is None:
+            continue
+        told = segment.coverage
+        called = all_segments and segment.called_at > at - MINUTE_MS
+        if called or told.said != told.generation:
+            evidence = next((spans for end, spans in state.recent if end > told.since_at), {})
+            found += coverage.findings(state.target, name, segment, Span(told.since_at, at, evidence))
+    return found
+
+
+def _close(state: Orientation, at: int) -> list[Finding]:
+    """Closes the windows that end at `at`, and forgets what has long been silent."""
+    found: list[Finding] = []
+    for window in state.windows:
+        if not window.closes(at):
+            continue
+        span = Span(at - window.length_ms, at, window.spans)
+        for name in state.segment_names():
+            segment = state.segments.get(name)
+            if segment is not None:
+                serving = window.segments.get(name)
+                found += levels.findings(state.target, name, segment=segment, serving=serving, window=span)
+        window.clear()
+    if state.declared:
+        found += _left_out(state, at)
+    for segment in state.segments.values():
+        trials.forget(segment, at)
+    state.segments = {n: kept for n, kept in state.segments.items() if at - kept.called_at < SILENCE_MS}
+    return found
+
+
+def _left_out(state: Orientation, at: int) -> list[Finding]:
+    """What was not counted since the last minute, if anything."""
+    late, crowded = state.late, state.crowded
+    panes, calls = late.panes + crowded.panes, late.calls + crowded.calls
+    if not panes:
+        return []
+    state.late, state.crowded = Left(), Left()
+    about = About(target=state.target, segment=OTHER, kind="health", metric="coverage", role="health")
+    sentence = (
+        f"{count(calls)} calls were not counted: {count(late.panes)} panes came after their window had "
+        f"closed, {count(crowded.panes)} found no room to wait"
+    )
+    measured = Measured(n=calls, unit="calls")
+    return [finding(about, Span(at - MINUTE_MS, at, {}), "error", measured=measured, sentence=sentence)]

@@ -1,0 +1,136 @@
+"""What orient remembers of one target, and how much that can be.
+
+Everything that outside input can make grow has a bound here. Beside the panes that wait for
+the watermark, which have a room of their own, a target holds two open windows for each of its
+17 segments, and for each candidate of the last 15 minutes two cumulative sums.
+"""
+
+from msgspec import Struct, field
+
+from optimizer.model.finding import Metric
+from optimizer.model.target import Errors, Guardrails, Target, Trips
+from optimizer.model.variant import variant_of
+from optimizer.orient.merge import Spans, Sums
+from optimizer.orient.waiting import Held
+from optimizer.orient.windows import LENGTHS_MS, Window
+
+SILENCE_MS = 15 * 60_000
+"""After this long without a call, a segment or a candidate is forgotten."""
+TRIALS_PER_SEGMENT = 4
+TRIALS = 20
+"""Of all segments together: one for each of 17, and three to spare."""
+INSTANCES = 64
+"""Whose word on the generation they use is remembered."""
+STEADY_BYTES = 200_000
+"""What a row takes at most without the panes that wait."""
+
+OTHER = "other"
+"""The segment of what is not listed; also the variant of what had no cell of its own."""
+UNASSIGNED = "-"
+"""The variant of calls that carry no assignment."""
+NO_VARIANTS = (OTHER, UNASSIGNED)
+
+
+class Declared(Struct, kw_only=True):
+    """What orient needs to know of a declaration."""
+
+    segments: tuple[str, ...]
+    guardrails: Guardrails
+    trips: Trips
+    errors: Errors
+    models: dict[str, str]
+    """Variant → the declared model it stands for."""
+
+    @staticmethod
+    def of(target: Target) -> "Declared":
+        """The part of a declaration that findings depend on."""
+        return Declared(
+            segments=target.segment_names(),
+            guardrails=target.guardrails,
+            trips=target.trips,
+            errors=target.errors,
+            models={variant_of(model).variant_id: model.name for model in target.models},
+        )
+
+    def name_of(self, variant: str) -> str:
+        """The model's name; the variant's id where the declaration does not know it."""
+        return self.models.get(variant, variant)
+
+
+class Trial(Struct, kw_only=True, omit_defaults=True):
+    """One candidate and its concurrent control in one segment, since it first appeared."""
+
+    variant: str
+    since_at: int
+    """Start of the first pane with a call of the candidate."""
+    seen_at: int
+    """End of the last one."""
+    generations: tuple[int, int] = (2**53, 0)
+    """First and last generation among the candidate's calls."""
+    candidate: Sums = field(default_factory=Sums)
+    control: Sums = field(default_factory=Sums)
+    newest_control: tuple[int, str] = (-1, "")
+    """Newest generation and variant among the control's calls."""
+    spans: Spans = {}
+    fresh: bool = True
+    """Whether calls came since the last comparison."""
+    recent: list[tuple[int, int, int]] = []
+    """End, calls and errors of the candidate's panes of the last minute."""
+    slow: list[tuple[int, int]] = []
+    """End and calls of the latest consecutive panes whose p95 was over the trip."""
+
+
+class Coverage(Struct, kw_only=True, omit_defaults=True):
+    """How far a generation has spread in a segment, by the last pane that told."""
+
+    generation: int = 0
+    share: float = 1.0
+    n: int = 0
+    since_at: int = 0
+    by_instances: bool = False
+    """Told by what instances applied, as no call carried an assignment."""
+    said: int | None = None
+    """The generation last reported."""
+
+
+class Segment(Struct, kw_only=True, omit_defaults=True):
+    """What outlives a window."""
+
+    called_at: int
+    """End of the last pane with calls."""
+    measured: dict[Metric, int] = {}
+    """Metric → end of the last minute in which it had a value."""
+    coverage: Coverage = field(default_factory=Coverage)
+    trials: dict[str, Trial] = {}
+
+
+class Left(Struct, omit_defaults=True):
+    """Panes that were not counted since this was last reported."""
+
+    panes: int = 0
+    calls: int = 0
+
+
+class Orientation(Struct, kw_only=True, omit_defaults=True):
+    """The row of one target."""
+
+    target: str
+    declared: Declared | None = None
+    closed_at: int = 0
+    """Every pane that ends by then has been counted; ms since the epoch."""
+    room: dict[int, Held] = {}
+    """Start → panes the watermark has not passed."""
+    windows: list[Window] = field(default_factory=lambda: [Window(length) for length in LENGTHS_MS])
+    recent: list[tuple[int, Spans]] = []
+    """End and evidence of the panes of the last minute."""
+    segments: dict[str, Segment] = {}
+    applied: dict[str, tuple[int, int]] = {}
+    """Instance → when it last spoke, and the generation it uses."""
+    late: Left = field(default_factory=Left)
+    """Arrived after their window had closed."""
+    crowded: Left = field(default_factory=Left)
+    """Found no room to wait in."""
+
+    def segment_names(self) -> tuple[str, ...]:
+        """The segments that are told apart; an undeclared target has only `other`."""
+        return self.declared.segments if self.declared else (OTHER,)

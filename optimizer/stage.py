@@ -1,0 +1,122 @@
+"""A stage is a fold over events; this is the whole contract between core and shell.
+
+    fold: (state, events) -> Step(state, emitted, rejected)
+    wake: (state, watermark) -> Step(state, emitted)
+
+The shell owns the topic, the table, the retries and the offsets; the stage owns the
+meaning. The same stage therefore runs under Faust, in a replay and in a test, unchanged.
+
+`fold` and `wake` own the state they are given: they may change it in place and return it.
+All instants are integers: milliseconds since the epoch, UTC.
+
+Laws (tests/laws/test_stages.py checks them for every stage it discovers):
+
+    invariance   fold(s, a + b) = fold(fold(s, a).state, b), emissions concatenated
+    determinism  equal arguments, equal result, on every machine
+    encoding     decode(encode(state)) = state, and folding goes on from it the same way
+    bounded      state stays under its declared size whatever the input
+    resumption   what is persisted, plus the events from `resume_at` on, gives the same
+                 state and the same emissions, wherever the history is cut
+"""
+
+from collections.abc import Sequence
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+
+State = TypeVar("State")
+
+
+class Emit(NamedTuple):
+    """One event a stage wants to be published.
+
+    The shell adds what the stage need not know: id, source, sequence, topic.
+    """
+
+    data: Any
+    """The payload: a struct of `optimizer.model`, whose class is the event type."""
+    at: int
+    """The event's time (ms since the epoch): derived from the input, never from a clock."""
+    subject: str | None = None
+    """The target, which is also the key; None: to every partition of the next topic."""
+
+
+class Rejected(NamedTuple):
+    """An event that a stage could read but refuses to count; the shell quarantines it whole."""
+
+    offset: int
+    reason: str
+    """What must hold and what was found, naming the field."""
+
+
+class Step(NamedTuple, Generic[State]):
+    """What some events led to."""
+
+    state: State
+    emitted: Sequence[Emit] = ()
+    rejected: Sequence[Rejected] = ()
+
+
+class Stage(Protocol[State]):
+    """Observe, orient, decide and act all have this shape.
+
+    There is no `now`: event time is in the events, and progress of time arrives as a
+    watermark, through `wake`. Nothing is drawn at random that is not derived from an id.
+    """
+
+    name: str
+    state_type: type[State]
+    remembers: int
+    """How many records before `resume_at` are worth re-reading to refill a filter; 0 if none."""
+
+    def row_of(self, event: Any, partition: int) -> str:
+        """The key of the row this event belongs to: a partition for observe, a target elsewhere."""
+        ...
+
+    def initial(self, row: str) -> State:
+        """The state of a row that has never been seen."""
+        ...
+
+    def fold(self, state: State, events: Sequence[Any]) -> Step[State]:
+        """Fold events of one row, in order of offset."""
+        ...
+
+    def due_at(self, state: State) -> int | None:
+        """When this row next wants to hear of time; None while it waits only for events."""
+        ...
+
+    def wake(self, state: State, watermark: int) -> Step[State]:
+        """Event time has reached `watermark`: close what is closed, expire what has expired.
+
+        Afterwards `due_at` is later than `watermark`, or None.
+        """
+        ...
+
+    def persisted(self, state: State) -> State:
+        """What has to survive a crash; the identity, unless part is rebuilt by re-reading."""
+        ...
+
+    def resume_at(self, state: State, applied: int) -> int:
+        """The first input offset to fold again after a crash, given the state as persisted.
+
+        `applied + 1` where everything is persisted; for observe the beginning of the oldest
+        open pane.
+        """
+        ...
+
+
+class Durable(Generic[State]):
+    """The half of the contract that is the same for every stage that persists all its state."""
+
+    remembers = 0
+
+    def row_of(self, event: Any, partition: int) -> str:  # noqa: ARG002 - part of the contract
+        """The target the event speaks of."""
+        subject: str = event.subject
+        return subject
+
+    def persisted(self, state: State) -> State:
+        """All of it."""
+        return state
+
+    def resume_at(self, state: State, applied: int) -> int:  # noqa: ARG002 - part of the contract
+        """The next event."""
+        return applied + 1

@@ -1,0 +1,1 @@
+"""The mathematics: one method a file; has never heard of language models."""

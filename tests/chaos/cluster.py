@@ -1,0 +1,112 @@
+"""Workers as processes of their own: started, killed, frozen, wiped, awaited."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.chaos import records
+
+ROOT = Path(__file__).parents[2]
+GROUPS = {"observe": "metrics", "orient": "aggregates", "decide": "findings", "act": "decisions"}
+
+
+class Worker:
+    """One `llmopt run` (or, with a fault or a rule taken away, the same through tests.chaos.launch)."""
+
+    def __init__(self, cluster, name, stages, *, fault="", ablation=""):
+        self.name, self.log = name, cluster.directory / f"{name}.log"
+        # Through a launcher only where something is to be broken; the launcher calls what `llmopt run` calls.
+        module = "tests.chaos.launch" if fault or ablation else "agents.cli"
+        command = [sys.executable, "-m", module, "run", *stages, "--instance", name, "--no-clock"]
+        environment = cluster.environment | {"CHAOS_FAULT": fault, "CHAOS_ABLATION": ablation}
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+
+    def alive(self):
+        return self.process.poll() is None
+
+    def kill(self):
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+        self.process.wait(30)
+
+    def stop(self):
+        """SIGTERM, as a supervisor stops it; SIGKILL when it does not listen."""
+        if self.alive():
+            self.process.terminate()
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+    def freeze(self):
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self):
+        self.process.send_signal(signal.SIGCONT)
+
+    def tail(self):
+        return "\n".join(self.log.read_text().splitlines()[-15:])
+
+
+class Cluster:
+    """Topics under one prefix, and the workers that serve them."""
+
+    def __init__(self, bootstrap, prefix, directory, settings=None, dsn=None):
+        self.bootstrap, self.prefix, self.directory, self.dsn = bootstrap, prefix, Path(directory), dsn
+        self.directory.mkdir(parents=True, exist_ok=True)
+        told = {
+            "LLMOPT_PREFIX": prefix, "LLMOPT_KAFKA_BOOTSTRAP": bootstrap, "LLMOPT_STATE_DIR": str(self.directory),
+            "LLMOPT_SESSION_TIMEOUT_S": "6", "LLMOPT_HEARTBEAT_S": "1", "LLMOPT_REBALANCE_TIMEOUT_S": "10",
+            "LLMOPT_DEDUPE_RECORDS": "20000", "LLMOPT_CHECKPOINT_ORIENT_S": "1",
+        } | ({"LLMOPT_POSTGRES_DSN": dsn} if dsn else {}) | (settings or {})  # fmt: skip
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("LLMOPT_")}
+        self.environment = clean | told | {"PYTHONPATH": str(ROOT)}
+        self.workers = []
+
+    def topic(self, name):
+        return f"{self.prefix}.{name}"
+
+    def create_topics(self):
+        subprocess.run(
+            [sys.executable, "-m", "agents.cli", "topics", "create"],
+            cwd=ROOT, env=self.environment, check=True, capture_output=True,
+        )  # fmt: skip
+
+    def start(self, name, stages=("observe", "orient", "decide", "act"), **broken):
+        worker = Worker(self, name, stages, **broken)
+        self.workers.append(worker)
+        return worker
+
+    def wipe(self, name):
+        shutil.rmtree(self.directory / self.prefix / name, ignore_errors=True)
+
+    def stop(self):
+        for worker in self.workers:
+            worker.thaw() if worker.alive() else None
+            worker.stop()
+
+    def caught_up(self, stages):
+        """Whether every stage is durable up to the end of its input, twice in a row."""
+        for stage in stages:
+            topic = self.topic(GROUPS[stage])
+            done, end = records.committed(self.bootstrap, f"{self.prefix}-{stage}", topic), records.ends(self.bootstrap, topic)
+            if any(done.get(number, 0) < offset for number, offset in end.items() if offset):
+                return False
+        return True
+
+    def drain(self, *, stages=tuple(GROUPS), limit_s=180.0, supervise=lambda: None):
+        """Await that everything is folded and durable; workers that end are `supervise`d."""
+        deadline = time.monotonic() + limit_s
+        while time.monotonic() < deadline:
+            supervise()
+            if self.caught_up(stages) and self.caught_up(stages):
+                return
+            time.sleep(0.3)  # the condition is the broker's, which can only be asked
+        logs = "\n".join(f"--- {w.name}\n{w.tail()}" for w in self.workers if w.alive())
+        raise AssertionError(f"not caught up within {limit_s} s\n{logs}")
