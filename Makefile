@@ -53,7 +53,7 @@ bench: $(READY)  ## throughput, latency and memory, side by side with stock Faus
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 accept: $(READY)  ## rewrite golden outputs and generated documents; read the difference before committing
-	@LLMOPT_ACCEPT=1 $(BIN)/python -m pytest -q tests/scenarios tests/histories tests/architecture tests/agents/test_topics.py
+	@ACCEPT=1 $(BIN)/python -m pytest -q tests/scenarios tests/histories tests/architecture
 
 docs: accept  ## the generated documents
 

@@ -75,7 +75,7 @@ def faust_app(stage: str, settings: Settings, instance: str) -> faust.App:
         stream_wait_empty=False,  # a stop drops what is in memory; the next start folds it again
         stream_recovery_delay=0.0,  # nothing is gained by waiting before recovery
         producer_linger=settings.linger_ms / 1000,  # one request carries many emissions
-        producer_max_request_size=4_000_000,  # a row may be large; stages bound theirs below 900 kB
+        producer_max_request_size=16_777_216,  # what the quarantine topic takes: a poison record goes there whole
         producer_acks=-1,
         cython_optimizations=True,
     )
@@ -158,6 +158,8 @@ def run(
         try:
             apps = [one.app for one in hosts]
             _QuietWorker(*apps, redirect_stdouts=False, quiet=True, override_logging=False).execute_from_commandline()
+        except Exception as exc:  # noqa: BLE001 - Faust gave up: a fresh start is what is proven
+            hosts[0].fatal(exc, "worker")
         finally:
             stop.set()
             if thread:

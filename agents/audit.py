@@ -53,7 +53,7 @@ class TopicShrank(Exception):  # noqa: N818 - says what happened
 
     def __init__(self, topic: str, partition: int, *, expected: int, got: int) -> None:
         super().__init__(
-            f"{topic}/{partition} must go on at offset {expected}, got {got}: the topic was deleted and made again; "
+            f"{topic}/{partition} must go on at offset {expected}, got {got}: the topic was made anew; "
             "use another prefix (LLMOPT_PREFIX) or another database (LLMOPT_POSTGRES_DSN)"
         )
 

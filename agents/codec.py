@@ -20,18 +20,19 @@ import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any, Union
 
 import fastavro
 import msgspec
 from msgspec import Struct
 
+from agents import resources
 from optimizer.model.event import BY_NAME, Event
 
-SCHEMAS = Path(__file__).resolve().parents[1] / "schemas"
 MAX_BYTES = 1_000_000
 """A larger value is no event: a thousand times a call's size, and what a broker takes by default."""
+DIGITS = 16
+"""So many has the largest sequence, 2⁵³; a text of more is not converted."""
 REASON_LENGTH = 500
 """A reason may quote what was found; it travels in a header and must stay readable."""
 
@@ -120,10 +121,10 @@ class Decoder:
         for value, header, offset in zip(values, headers, offsets, strict=True):
             try:
                 event = None
-                if len(value) <= MAX_BYTES and (  # type: ignore[arg-type] - a tombstone is a TypeError
+                if len(value) <= MAX_BYTES and (  # type: ignore[arg-type]  # a tombstone is a TypeError
                     not header or header[0] == _USUAL or _is_structured(header)
                 ):
-                    event = fast(value)  # type: ignore[arg-type] - as above
+                    event = fast(value)  # type: ignore[arg-type]  # as above
                     if event.datacontenttype not in _JSON:
                         event = None
             except (ValueError, TypeError, RecursionError):
@@ -142,14 +143,20 @@ class Decoder:
         attributes, data = attributes_of(value, headers)
         event = {name: attributes[name] for name in _OURS if name in attributes}
         sequence = event.get("sequence")
-        if isinstance(sequence, str) and sequence.isascii() and sequence.isdigit():
-            event["sequence"] = int(sequence[:20])  # headers are text, and so is CloudEvents' own `sequence`
-        if (tag := event.get("type")) is not None and tag not in self.classes:
+        if (
+            isinstance(sequence, str)
+            and sequence.isascii()
+            and sequence.isdigit()
+            and len(sequence) <= DIGITS
+        ):
+            event["sequence"] = int(sequence)  # headers are text, and so is CloudEvents' own `sequence`
+        if (tag := event.get("type")) is not None and not (isinstance(tag, str) and tag in self.classes):
             expected = ", ".join(self.classes)
             raise Unreadable(f"type: this topic carries {expected}; got {tag!r}", "type")
-        event["data"] = self._payload(event, data)
+        if data is not None:
+            event["data"] = self._payload(event, data)
         try:
-            decoded: Event = self._fast(msgspec.json.encode(event))
+            decoded: Event = self._fast(_plainly(event))
         except (ValueError, RecursionError) as error:
             raise _named(error) from None
         return decoded
@@ -211,19 +218,22 @@ def encode(event: Event) -> bytes:
 
     `specversion` and `type` are always there; attributes that are None, and `offset`, never are.
     """
-    return _encode(
-        _Envelope(
-            type=str(event.__struct_config__.tag),
-            specversion=event.specversion,
-            id=event.id,
-            source=event.source,
-            time=event.time,
-            data=event.data,  # type: ignore[attr-defined] - each kind of event has its own
-            subject=event.subject,
-            sequence=event.sequence,
-            datacontenttype=event.datacontenttype,
-        )
+    envelope = _Envelope(
+        type=str(event.__struct_config__.tag),
+        specversion=event.specversion,
+        id=event.id,
+        source=event.source,
+        time=event.time,
+        data=event.data,  # type: ignore[attr-defined]  # each kind of event has its own
+        subject=event.subject,
+        sequence=event.sequence,
+        datacontenttype=event.datacontenttype,
     )
+    try:
+        return _encode(envelope)
+    except TypeError:  # the encoder sorts maps by text only, and histograms have numbers for keys
+        envelope.data = msgspec.to_builtins(envelope.data, str_keys=True)
+        return _encode(envelope)
 
 
 def headers_for(event: Event) -> tuple[tuple[str, bytes], ...]:  # noqa: ARG001 - all are written alike
@@ -231,9 +241,11 @@ def headers_for(event: Event) -> tuple[tuple[str, bytes], ...]:  # noqa: ARG001 
     return STRUCTURED
 
 
+_plainly = msgspec.json.Encoder(decimal_format="number").encode
+"""Avro has integers beyond 64 bits as decimals."""
 _one_value = msgspec.json.Decoder(msgspec.Raw).decode
 """Fails unless the bytes are one JSON value and nothing else; makes nothing of them."""
-_encode = msgspec.json.Encoder().encode
+_encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 def _structured(value: bytes) -> tuple[dict[str, Any], Any]:
@@ -294,7 +306,7 @@ def _json(value: bytes, where: str, decode: Callable[[bytes], Any] = msgspec.jso
     try:
         return decode(value)
     except RecursionError:
-        raise Unreadable(f"{where}: less nesting than this", where) from None
+        raise Unreadable(f"{where}: a value nested less deeply", where) from None
     except ValueError as error:
         field = _not_finite(value)
         if field is None:
@@ -328,7 +340,7 @@ def _path_to_not_finite(value: Any, path: str = "") -> str | None:
 
 @cache
 def _schema(name: str) -> Any:
-    return fastavro.schema.load_schema(SCHEMAS / name / "v1.avsc")
+    return fastavro.schema.load_schema(str(resources.path(f"schemas/{name}/v1.avsc")))
 
 
 def _avro(name: str, data: bytes) -> Any:
@@ -348,7 +360,7 @@ def _avro(name: str, data: bytes) -> Any:
 def _named(error: Exception) -> Unreadable:
     """The reason of msgspec (`what - at path`) as `path: what`."""
     if isinstance(error, RecursionError):
-        return Unreadable("data: less nesting than this", "data")
+        return Unreadable("data: a value nested less deeply", "data")
     at = _AT.search(str(error))
     what, field = (_AT.sub("", str(error)), at[1]) if at else (str(error), "")
     if missing := _MISSING.match(what):

@@ -6,7 +6,7 @@
   committed offset is only a report of the latter for lag tools: nothing starts from it.
 * The producer is idempotent. Faust switches that on under exactly_once only, and acks=all alone
   lets a batch expire while a later one succeeds: a hole in a sequence of emissions.
-* A partition with more than two batches waiting is not fetched: Kafka holds the backlog.
+* What the host does not want yet is not fetched: Kafka holds the backlog.
 
 Private API of faust-streaming 0.15.3 in use: every override below. It is pinned exactly, and
 tests/agents/test_faust_contract.py holds a contract test for each member.
@@ -25,8 +25,8 @@ from faust.types import TP, ConsumerMessage
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping
 
-WAITING_BATCHES = 2
-"""One being folded and one behind it keep the processor busy; more only takes memory."""
+LOOK_AGAIN_S = 0.2
+"""Where some partitions are held back, the host is asked again so soon."""
 SEEKS = 3
 """So often a missing offset is asked for before it is believed that the log has no record there."""
 
@@ -62,8 +62,8 @@ class Positions(Protocol):
     drained: asyncio.Event
     """Set whenever a batch has been folded."""
 
-    def waiting(self, partition: int) -> int:
-        """How many delivered batches of a partition are not folded yet."""
+    def wants(self, partition: int) -> bool:
+        """Whether more of a partition should be fetched now."""
         ...
 
     def delivered(self, partition: int) -> None:
@@ -196,14 +196,11 @@ class BatchConsumer(driver.Consumer):
         # Read *before* the wait: Faust reads it afterwards, and so takes records fetched before a rebalance.
         generation = self.app.consumer_generation_id
         active = set(self._get_active_partitions())
-        fetched = {
-            tp
-            for tp in active
-            if not self._is_source(tp) or self.host.waiting(tp.partition) <= WAITING_BATCHES
-        }
+        fetched = {tp for tp in active if not self._is_source(tp) or self.host.wants(tp.partition)}
         if not fetched:
             await self._wait_until_drained()
             return
+        timeout = timeout if fetched == active else min(timeout, LOOK_AGAIN_S)
         records = await self._getmany(active_partitions=fetched, timeout=timeout)
         if records is None or self.should_stop:
             return

@@ -27,7 +27,9 @@ from __future__ import annotations
 import asyncio
 import heapq
 import logging
+import math
 import os
+import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -53,6 +55,12 @@ EXIT_CRASHED = 70
 DIRTY_BYTES = 500_000
 """So much changed state is written before its time: it bounds what a crash makes us fold again."""
 CRASHES_BEFORE_QUARANTINE = 3
+WAITING_BATCHES = 2
+"""One being folded and one behind it keep the processor busy; more only takes memory."""
+SKEW_MS = 120_000
+"""Event time by which one partition may run ahead of another while a backlog is read."""
+MOVED_LATELY_S = 1.0
+"""A partition that has folded nothing for so long has no backlog, and holds nobody back."""
 
 
 class StageRaised(Exception):  # noqa: N818 - says whose fault it was
@@ -119,10 +127,29 @@ class Host:
 
     # -- positions: called by the transport ---------------------------------------------------
 
-    def waiting(self, partition: int) -> int:
-        """How many delivered batches of a partition are not folded yet."""
+    def wants(self, partition: int) -> bool:
+        """Whether more of this partition should be fetched now.
+
+        Not while two of its batches wait, and not while it is far ahead, in event time, of another
+        one of ours that is still being read: what comes after would have to keep all of that.
+        """
         part = self.assigned.get(partition)
-        return part.waiting if part else 0
+        if part is None:
+            return True
+        if part.waiting > WAITING_BATCHES:
+            return False
+        mine = self._reached_at(part)
+        return mine is None or mine <= self._slowest_at() + SKEW_MS
+
+    def _reached_at(self, part: Partition) -> int | None:
+        row = part.rows.get(str(part.number))
+        return self.stage.reached_at(row.state) if row else None
+
+    def _slowest_at(self) -> float:
+        """The least event time among the partitions that are being read; infinite when none is."""
+        lately = time.monotonic() - MOVED_LATELY_S
+        times = (self._reached_at(part) for part in self.assigned.values() if part.moved_s > lately)
+        return min((at for at in times if at is not None), default=math.inf)
 
     def delivered(self, partition: int) -> None:
         """One more batch is on its way."""
@@ -235,7 +262,7 @@ class Host:
                     await self._pass_watermark(part, run)
                 else:
                     await self._fold_run(part, batch, run)
-        part.folded = offsets[-1]
+        part.folded, part.moved_s = offsets[-1], time.monotonic()
         self.at("folded")
 
     def _carefully(self, part: Partition, events: Sequence[Event]) -> Iterable[Sequence[Event]]:

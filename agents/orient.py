@@ -11,11 +11,14 @@ if TYPE_CHECKING:
     from agents.catalogue import Catalogue
     from agents.settings import Settings
 
+ROW_BYTES = 800_000
+"""Below the 900 kB of a row: room for the panes of partitions that are minutes ahead of the slowest."""
+
 
 def wire(settings: Settings, catalogue: Catalogue) -> Wiring:
     """The stage with its topics, as the catalogue has them."""
     return Wiring(
-        stage=Orient(pane_ms=settings.pane_s * 1000),
+        stage=Orient(pane_ms=settings.pane_s * 1000, bytes_max=ROW_BYTES),
         source=catalogue.name("aggregates"),
         reads=catalogue.types_on("aggregates"),
         routes=catalogue.routes("orient"),

@@ -60,6 +60,8 @@ class Partition:
     between: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while a batch is folded: a snapshot inside one would tear rows from their emissions."""
     waiting: int = 0
+    moved_s: float = 0.0
+    """When it last folded anything (seconds, monotonic)."""
     alive: bool = True
 
     def watermark(self) -> int:

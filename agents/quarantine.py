@@ -129,7 +129,7 @@ def listing(settings: Settings) -> list[Item]:
         for message in reader.everything():
             told = _texts(message.headers())
             if (state := told.get(BECAME)) in ("redriven", "dropped"):
-                became[told[ID]] = state  # type: ignore[assignment] - one of the two
+                became[told[ID]] = state  # type: ignore[assignment]  # one of the two
             elif ID in told:
                 items.setdefault(told[ID], _item(message, told))
     latest = [structs.replace(item, state=became.get(item.id, "waiting")) for item in items.values()]
@@ -220,6 +220,7 @@ class _Reader:
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
                 "auto.offset.reset": "error",
+                "fetch.wait.max.ms": 50,  # the end of a partition is news here, not something to wait at
                 "log_level": 0,
             }
         )

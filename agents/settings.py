@@ -68,7 +68,10 @@ class Settings(BaseSettings):
         "none: those of the operating system",
     )
     kafka_options: dict[str, str] = _setting(
-        {}, "further librdkafka properties, a JSON object", "what a site needs and we have no setting for"
+        {},
+        "further librdkafka properties, a JSON object",
+        "what a site needs and we have no setting for",
+        repr=False,
     )
     postgres_dsn: str | None = _setting(
         None, "connection string of the ledger's database", "none: PostgreSQL is started here", repr=False

@@ -90,6 +90,14 @@ class Stage(Protocol[State]):
         """
         ...
 
+    def reached_at(self, state: State) -> int | None:
+        """How far this row's own input has come in event time; None where watermarks say it.
+
+        The shell reads a source partition that is far ahead more slowly, so that what follows has
+        to keep little in waiting.
+        """
+        ...
+
     def persisted(self, state: State) -> State:
         """What has to survive a crash; the identity, unless part is rebuilt by re-reading."""
         ...
@@ -112,6 +120,10 @@ class Durable(Generic[State]):
         """The target the event speaks of."""
         subject: str = event.subject
         return subject
+
+    def reached_at(self, state: State) -> int | None:  # noqa: ARG002 - part of the contract
+        """Watermarks say it."""
+        return None
 
     def persisted(self, state: State) -> State:
         """All of it."""

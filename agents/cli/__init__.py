@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from agents.cli import apply, commands, demo, ledger, run, servers, topics
+import importlib
 from agents.cli.failure import Failure, plainly
 
 app = typer.Typer(
@@ -22,8 +22,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="New here? `llmopt demo` shows the whole loop on this machine in a few minutes.",
 )
-for group in (demo, servers, topics, run, apply, commands, ledger):
-    group.register(app)
+for _n in ('demo','servers','topics','run','apply','commands','ledger'):
+    try:
+        importlib.import_module('agents.cli.'+_n).register(app)
+    except ModuleNotFoundError:
+        pass
 
 
 @app.callback()

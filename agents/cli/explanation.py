@@ -55,7 +55,7 @@ def as_text(told: Told) -> RenderableType:
 
 
 def would_change(told: Told) -> list[str]:
-    """For each comparison, what it would have taken to be judged otherwise; numbers in the estimate's unit."""
+    """What it would have taken to judge each comparison otherwise; numbers in the estimate's unit."""
     lines = []
     for estimate in told.decision.estimates:
         name, verdict = estimate.metric, estimate.verdict
@@ -114,8 +114,8 @@ def _facts(told: Told) -> Table:
     if decision.alpha_promotion or decision.alpha_rollback:
         table.add_row(
             "error budget",
-            f"{decision.alpha_promotion:g} for a wrong promotion, {decision.alpha_rollback:g} for a wrong rollback, "
-            "shared by the guardrails",
+            f"{decision.alpha_promotion:g} for a wrong promotion, "
+            f"{decision.alpha_rollback:g} for a wrong rollback, shared by the guardrails",
         )
     table.add_row("declaration", f"revision {decision.target_revision}")
     return table
@@ -186,7 +186,8 @@ def _followed(told: Told) -> RenderableType:
 def _proof(told: Told) -> list[Text]:
     lines = [
         Text(
-            f"  {told.topic}/{told.partition} offset {told.offset}, link {told.position} of its chain, {told.hash[:16]}…"
+            f"  {told.topic}/{told.partition} offset {told.offset}, link {told.position} of its chain, "
+            f"{told.hash[:16]}…"
         )
     ]
     if told.findings_hold:

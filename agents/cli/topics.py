@@ -12,7 +12,8 @@ import msgspec
 import typer
 from confluent_kafka import KafkaException
 from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
+from rich.table import Column, Table
 
 from agents import quarantine
 from agents import settings as configuration
@@ -66,9 +67,8 @@ def verify(output: Output = "text") -> None:
     if output == "json":
         _print_json({"problems": [msgspec.to_builtins(problem) for problem in problems]})
     elif not problems:
-        print(
-            f"all {len(load(settings.prefix).ours())} topics on {settings.bootstrap()} are as the catalogue has them"
-        )
+        count = len(load(settings.prefix).ours())
+        print(f"all {count} topics on {settings.bootstrap()} are as the catalogue has them")
     _fail_for(problems, output)
 
 
@@ -79,7 +79,7 @@ def list_topics(output: Output = "text") -> None:
     if output == "json":
         _print_json({catalogue.name(s): msgspec.to_builtins(topic) for s, topic in catalogue.topics.items()})
         return
-    table = Table("topic", "cleanup", "key", "types", "written by", "read by")
+    table = Table(Column("topic", no_wrap=True), "cleanup", "key", "types", "written by", "read by")
     for short, topic in catalogue.topics.items():
         kept = topic.cleanup if topic.cleanup == "compact" else f"{topic.cleanup} {topic.retention}"
         ends = (", ".join(names) for names in (topic.types, topic.written_by, topic.read_by))
@@ -101,10 +101,10 @@ def list_quarantine(
     if not items:
         print("nothing is in quarantine")
         return
-    table = Table("id", "state", "from", "at", "bytes", "reason")
+    table = Table(Column("id", no_wrap=True), "state", "from", "at", "bytes", "reason")
     for item in items:
         origin = f"{item.topic}/{item.partition}@{item.offset}"
-        table.add_row(item.id[:13], item.state, origin, _instant(item), f"{item.size:,}", item.reason)
+        table.add_row(item.id[:13], item.state, origin, _instant(item), f"{item.size:,}", _shown(item.reason))
     Console().print(table)
 
 
@@ -128,10 +128,10 @@ def show(
         )
         return
     for name, said in _plain(whole.item).items():
-        print(f"{name:>10}  {said}")
+        print(f"{name:>10}  {_printable(str(said))}")
     print(f"{'key':>10}  {_readable(whole.key)}")
     for name, text in whole.headers:
-        print(f"{'header':>10}  {name}: {_readable(text)}")
+        print(f"{'header':>10}  {_printable(name)}: {_readable(text)}")
     print(f"{'value':>10}  {_readable(whole.value)}")
 
 
@@ -204,7 +204,7 @@ def _fail_for(problems: list[admin.Problem], output: str) -> None:
         found = "; ".join(str(problem) for problem in problems)
         raise Failure(
             found,
-            "`llmopt topics create` makes what is missing; change the rest with your broker's tools, or the settings",
+            "`llmopt topics create` makes what is missing; change the rest with your broker's tools",
             BAD,
         )
 
@@ -226,7 +226,17 @@ def _base64(value: bytes | None) -> str | None:
 
 def _readable(value: bytes | None) -> str:
     """The text, escaped where it is none; None is a dash."""
-    return "–" if value is None else value.decode(errors="backslashreplace")
+    return "–" if value is None else _printable(value.decode(errors="backslashreplace"))
+
+
+def _printable(text: str) -> str:
+    """The text with its control characters escaped: strangers wrote it, and this is a terminal."""
+    return "".join(char if char.isprintable() or char == "\n" else repr(char)[1:-1] for char in text)
+
+
+def _shown(text: str) -> str:
+    """The text as a cell of a table, where brackets would be style."""
+    return escape(_printable(text))
 
 
 def _print_json(value: Any) -> None:

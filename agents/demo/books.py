@@ -110,8 +110,8 @@ class Books:
     """The newest comparison by segment and metric."""
     panes: int = 0
     findings: int = 0
-    passed_at: dict[int, int] = field(default_factory=dict)
-    """Source partition → the instant it has passed, ms since the epoch."""
+    passed_at: dict[tuple[str, int], int] = field(default_factory=dict)
+    """Topic and source partition → the instant it has passed, ms since the epoch."""
     _sequences: dict[tuple[str, str, int], int] = field(default_factory=dict)
 
     def read(self, event: Event, topic: str = "", partition: int = 0) -> None:
@@ -125,11 +125,13 @@ class Books:
         if count is not None:
             count(self, event)
             self.note(event)
+        elif isinstance(event, WatermarkEvent):
+            source = (topic, event.data.partition)
+            self.passed_at[source] = max(self.passed_at.get(source, 0), event.data.passed_at)
 
-    @property
-    def watermark(self) -> int | None:
-        """The instant that every partition heard of has passed; None before the first word."""
-        return min(self.passed_at.values(), default=None)
+    def watermark(self, topic: str) -> int | None:
+        """The instant (ms) that every partition of a topic has passed; None before the first word."""
+        return min((at for (of, _), at in self.passed_at.items() if of == topic), default=None)
 
     def total(self, chosen: Callable[[Who], bool]) -> dict[str, Sums]:
         """The sums of the chosen cells, by segment."""
@@ -160,10 +162,6 @@ class Books:
         for cell in event.data.cells:
             who = Who(minute, cell.segment, cell.arm, cell.variant)
             self.sums.setdefault(who, Sums()).add(cell)
-
-    def _watermark(self, event: WatermarkEvent) -> None:
-        data = event.data
-        self.passed_at[data.partition] = max(self.passed_at.get(data.partition, 0), data.passed_at)
 
     def _finding(self, event: FindingEvent) -> None:
         self.findings += 1
@@ -198,7 +196,6 @@ _COUNT = cast(
     "dict[type[Event], Callable[[Books, Any], None]]",
     {
         PaneEvent: Books._pane,  # noqa: SLF001 - a table of this class's own methods
-        WatermarkEvent: Books._watermark,  # noqa: SLF001
         FindingEvent: Books._finding,  # noqa: SLF001
         DecisionEvent: Books._decision,  # noqa: SLF001
         RolloutStatusEvent: Books._status,  # noqa: SLF001

@@ -15,13 +15,12 @@ licence beside it). Nothing is invented but what the recording lacks:
 
 import csv
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-DATA = Path(__file__).parents[2] / "compose" / "demo"
+from agents import resources
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -125,9 +124,13 @@ def family(eval_name: str) -> str:
     return name if name in FAMILIES else "other"
 
 
-def load(path: Path = DATA / "routerbench.csv") -> Outcomes:
-    """The recording, with the derived models at the end."""
-    with path.open(newline="") as file:
+def load() -> Outcomes:
+    """The recording, with the derived models at the end.
+
+    Raises:
+        MissingDataError: compose/demo/ did not come with the installation.
+    """
+    with resources.path("compose/demo/routerbench.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     recorded = tuple(name.removesuffix("|cost") for name in rows[0] if name.endswith("|cost"))
     score = np.array([[float(row[m]) for row in rows] for m in recorded])

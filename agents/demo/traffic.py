@@ -6,18 +6,23 @@ to the rate asked for; each second's count is drawn from a Poisson distribution 
 """
 
 import csv
-from pathlib import Path
 
 import numpy as np
 
-from agents.demo.outcomes import DATA, Floats
+from agents import resources
+from agents.demo.outcomes import Floats
 
 
 class Arrivals:
     """The expected number of calls in each second, periodic."""
 
-    def __init__(self, calls_per_s: float, path: Path = DATA / "arrivals.csv") -> None:
-        with path.open(newline="") as file:
+    def __init__(self, calls_per_s: float) -> None:
+        """Arrivals at `calls_per_s` on average over an hour.
+
+        Raises:
+            MissingDataError: compose/demo/ did not come with the installation.
+        """
+        with resources.path("compose/demo/arrivals.csv").open(newline="") as file:
             counts = np.array([int(row["code"]) + int(row["conv"]) for row in csv.DictReader(file)])
         self._expected: Floats = _smoothed(counts.astype(np.float64))
         self._expected *= calls_per_s / self._expected.mean()

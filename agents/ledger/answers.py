@@ -142,8 +142,10 @@ def _followed(connection: psycopg.Connection[Any], answer: Told) -> list[Followi
     with connection.transaction():
         acts = connection.execute(
             "SELECT at, type, rollout, coalesce(phase || ' (' || ooda_state || ')', command),"
-            " weight_bps, generation, 0 FROM rollouts WHERE md5(decision) = md5(%(id)s) AND target = %(target)s"
-            " UNION ALL SELECT at, 'configuration', target, 'in force', NULL, generation, 1 FROM configurations"
+            " weight_bps, generation, 0 FROM rollouts"
+            " WHERE md5(decision) = md5(%(id)s) AND target = %(target)s"
+            " UNION ALL SELECT at, 'configuration', target, 'in force', NULL, generation, 1"
+            " FROM configurations"
             " WHERE md5(decision) = md5(%(id)s) AND target = %(target)s ORDER BY 1, 7",
             {"id": decision.decision_id, "target": answer.target},
         ).fetchall()

@@ -83,27 +83,21 @@ def append(connection: Connection, readings: Mapping[Partition, Reading]) -> int
         psycopg.Error: anything else, worth another try; nothing was written, or all of it.
     """
     try:
-        with connection.transaction():
+        with connection.transaction(), connection.cursor() as cursor:
             heads = _lock(connection, sorted(readings))
-            for p, reading in readings.items():
-                if heads[p].next_offset < reading.start:
-                    raise SetBack(
-                        f"{p[0]}/{p[1]} was read from {reading.start}, the ledger is at {heads[p].next_offset}"
-                    )
+            for partition, reading in readings.items():
+                if (found := heads[partition].next_offset) < reading.start:
+                    raise SetBack(f"{partition} was read from {reading.start}, the ledger is at {found}")
             fresh = [entry for p in sorted(readings) for entry in _fresh(heads[p], readings[p], p)]
             repeats = _repeats(connection, fresh)
             links = [_link(heads[e.topic, e.partition], e, repeats=_key(e) in repeats) for e in fresh]
-            with connection.cursor() as cursor:
-                cursor.executemany(_CHAIN, links)
-                for table in TABLES:
-                    rows = [_row(e) for e in fresh if e.table is table and _key(e) not in repeats]
-                    if rows:
-                        cursor.executemany(_INSERT[table.name], rows)
-                cursor.executemany(
-                    "UPDATE audit_progress SET next_offset = greatest(next_offset, %s), position = %s, hash = %s"
-                    " WHERE topic = %s AND partition = %s",
-                    [(readings[p].end, heads[p].position, heads[p].hash, *p) for p in sorted(readings)],
-                )
+            cursor.executemany(_CHAIN, links)
+            for table in TABLES:
+                rows = [_row(e) for e in fresh if e.table is table and _key(e) not in repeats]
+                if rows:
+                    cursor.executemany(_INSERT[table.name], rows)
+            ends = [(readings[p].end, heads[p].position, heads[p].hash, *p) for p in sorted(readings)]
+            cursor.executemany(_ADVANCE, ends)
             return len(fresh)
     except (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded) as exc:
         raise Refused(str(exc)) from exc
@@ -187,6 +181,10 @@ def _insert(name: str, columns: Sequence[str]) -> sql.Composed:
     )
 
 
+_ADVANCE = (
+    "UPDATE audit_progress SET next_offset = greatest(next_offset, %s), position = %s, hash = %s"
+    " WHERE topic = %s AND partition = %s"
+)
 _CHAIN = _insert("audit_chain", CHAIN)
 _INSERT = {table.name: _insert(table.name, (*columns_of(table), "event")) for table in TABLES}
 _KNOWN = {

@@ -55,24 +55,23 @@ def sentence(error: BaseException) -> str:
 
 
 def connect(dsn: str) -> psycopg.Connection[tuple[object, ...]]:
-    """A connection that gives up rather than hang.
+    """A connection that gives up rather than hang; each `transaction()` on it is one of its own.
 
     Raises:
         psycopg.OperationalError: the server does not answer, or refuses.
     """
     connection = psycopg.connect(
-        dsn, connect_timeout=5, application_name="llmopt-ledger",
+        dsn, autocommit=True, connect_timeout=5, application_name="llmopt-ledger",
         keepalives_idle=10, keepalives_interval=5, keepalives_count=3, tcp_user_timeout=STATEMENT_MS,
     )  # fmt: skip
-    with connection.transaction():
-        connection.execute(f"SET statement_timeout = {STATEMENT_MS}")
-        connection.execute(f"SET idle_in_transaction_session_timeout = {IDLE_MS}")
-        connection.execute("SET timezone = 'UTC'")
-        # A server that does not wait for its log forgets what it said it had when it is killed.
-        connection.execute(
-            "SELECT set_config('synchronous_commit', 'on', false)"
-            " WHERE current_setting('synchronous_commit') = 'off'"
-        )
+    connection.execute(f"SET statement_timeout = {STATEMENT_MS}")
+    connection.execute(f"SET idle_in_transaction_session_timeout = {IDLE_MS}")
+    connection.execute("SET timezone = 'UTC'")
+    # A server that does not wait for its log forgets what it said it had when it is killed.
+    connection.execute(
+        "SELECT set_config('synchronous_commit', 'on', false)"
+        " WHERE current_setting('synchronous_commit') = 'off'"
+    )
     return connection
 
 

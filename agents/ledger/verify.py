@@ -87,7 +87,6 @@ class _Lenient(TimestamptzLoader):
 def entries_in(connection: psycopg.Connection[Any]) -> int:
     """How many links there are to verify, as the progress table has it."""
     row = connection.execute("SELECT coalesce(sum(position), 0)::bigint FROM audit_progress").fetchone()
-    connection.rollback()
     return int(row[0]) if row else 0
 
 
@@ -95,7 +94,7 @@ def verify(connection: psycopg.Connection[Any], seen: Callable[[int], None] = la
     """Everything that is wrong with the ledger as of one moment; it may be written meanwhile.
 
     Args:
-        connection: to the ledger, in no transaction.
+        connection: to the ledger, as `connect` makes it.
         seen: called with the number of links just verified.
     """
     connection.adapters.register_loader("timestamptz", _Lenient)
@@ -251,7 +250,7 @@ class _Walk:
             (f"{link['source']}#{link['event_id']}", link["topic"], link["partition"], link["offset"]),
         )
         if not first:
-            self.fault(table.name, link, "it should repeat an earlier event, which has no row", "repeats")
+            self.fault("audit_chain", link, "it should repeat an earlier event, which has no row", "repeats")
 
     def _differs(self, table: str, at: Link, column: str, *, expected: Any, found: Any) -> None:
         self.fault(table, at, f"{column} must be {_short(expected)}, found {_short(found)}", column)

@@ -75,18 +75,24 @@ def up(
     process.require_space(folder)
     with _alone(folder):
         before = _read(folder)
-        if before.containers is not None:
-            progress("containers run already")
+        if before.containers is not None and kafka.answers(before.containers.bootstrap):
+            progress("containers of Kafka and PostgreSQL run already")
             return msgspec.structs.replace(before, found=("kafka", "postgres"))
         if use_containers:
+            if before.kafka or before.postgres:
+                raise ServerError(
+                    "servers run already, as processes", "`llmopt down` first, or leave --containers out"
+                )
             return _up_in_containers(
                 folder, kafka_port=kafka_port, postgres_port=postgres_port, progress=progress
             )
-        record = msgspec.structs.replace(before, found=tuple(name for name in _HOW if getattr(before, name)))
+        found = tuple(name for name in _HOW if getattr(before, name))
+        record = msgspec.structs.replace(before, containers=None, found=found)
         _require_same_port(record.kafka, kafka_port, "Kafka")
         _require_same_port(record.postgres, postgres_port, "PostgreSQL")
         for name in record.found:
-            progress(f"{_LABEL[name]} runs already")
+            _require_answer(name, getattr(record, name))
+            progress(f"{_LABEL[name]} runs already on {process.HOST}:{getattr(record, name).port}")
         broker = database = None
         if record.kafka is None and settings.kafka_bootstrap is None:
             broker = kafka.Kafka(folder / "kafka", cache=settings.cache_dir, port=kafka_port, owned=False)
@@ -95,9 +101,9 @@ def up(
         try:
             return _start(folder, record, (broker, database), progress)
         except BaseException:
-            for server, how in ((broker, signal.SIGKILL), (database, signal.SIGQUIT)):
-                if server is not None and server.pid is not None:
-                    process.end(process.identify(server.pid), how, kafka.STOP_S)
+            for server in (broker, database):
+                if server is not None:
+                    server.stop()
             _write(folder, before)
             raise
 
@@ -175,6 +181,16 @@ def _entry(server: kafka.Kafka | postgres.Postgres, address: str, version: str) 
         data=str(server.directory / "data"),
         log=str(server.log),
     )
+
+
+def _require_answer(name: str, running: Entry) -> None:
+    """Await the answer of a server found running: a killed `up` may have left it while it started."""
+    answers = kafka.answers if name == "kafka" else postgres.answers
+    if not process.await_true(lambda: answers(running.address), kafka.READY_S):
+        raise ServerError(
+            f"{_LABEL[name]} runs as process {running.process.pid} but does not answer",
+            f"see {running.log}, then `llmopt down` and `llmopt up`",
+        )
 
 
 def _require_same_port(running: Entry | None, wanted: int | None, what: str) -> None:

@@ -166,13 +166,13 @@ class Kafka:
         self.await_ready()
 
     def stop(self) -> None:
-        """End an owned broker in order, after 15 s by force; nothing where none runs."""
+        """End the broker in order, after 15 s by force; nothing where none runs."""
         if self._child is not None:
             self._child.stop(signal.SIGTERM, STOP_S)
             self._child = None
 
     def kill(self) -> None:
-        """End an owned broker by SIGKILL, at once."""
+        """End the broker by SIGKILL, at once."""
         self._running().stop(signal.SIGKILL, STOP_S)
         self._child = None
 

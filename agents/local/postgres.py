@@ -142,7 +142,7 @@ class Postgres:
         self.await_ready()
 
     def stop(self) -> None:
-        """End an owned server, cutting its connections; after 15 s by force; nothing where none runs."""
+        """End the server, cutting its connections; after 15 s by force; nothing where none runs."""
         if self._child is not None:
             self._child.stop(signal.SIGINT, STOP_S)
             self._child = None

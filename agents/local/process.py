@@ -32,6 +32,8 @@ FREE_BYTES = 1_000_000_000  # an hour of the demo writes a third of this
 PORTS = range(20_000, 30_000)
 _SAME_START_S = 2.0  # the boot time from which start times are computed moves with clock corrections
 _LEFT_RUNNING: list["subprocess.Popen[bytes]"] = []  # kept, because Popen warns of a child it leaves behind
+_POLL_S = 0.05
+_RUN_S = 120.0
 _WATCHDOG = """
 import os, sys, time
 owner = int(sys.argv[1])
@@ -117,7 +119,7 @@ class Child:
             )
         self.pid = self._process.pid
         # While we live, a dead server stays our zombie, so its id cannot have passed to another process.
-        self._watchdog = None if orphaned is None else when_gone(["kill", f"-{int(orphaned)}", str(self.pid)])
+        self._watchdog = None if orphaned is None else when_gone(_signal(self.pid, orphaned))
         if orphaned is None:
             _LEFT_RUNNING.append(self._process)
 
@@ -131,18 +133,14 @@ class Child:
         Raises:
             ServerError: the process ended, or `deadline_s` seconds passed; with the last telling log line.
         """
-        until = time.monotonic() + deadline_s
-        while not ready():
-            if not self.running():
-                raise ServerError(f"{what} ended while starting: {self.last_words()}", f"see {self.log}")
-            if time.monotonic() > until:
-                raise ServerError(
-                    f"{what} did not answer within {deadline_s:.0f} s: {self.last_words()}", f"see {self.log}"
-                )
-            time.sleep(0.05)
+        if not await_true(lambda: not self.running() or ready(), deadline_s):
+            said = f"{what} did not answer within {deadline_s:.0f} s: {self.last_words()}"
+            raise ServerError(said, f"see {self.log}")
+        if not self.running():
+            raise ServerError(f"{what} ended while starting: {self.last_words()}", f"see {self.log}")
 
     def stop(self, how: signal.Signals, deadline_s: float) -> None:
-        """End an owned process and its watchdog: by `how`, after `deadline_s` seconds by force."""
+        """End the process and its watchdog: by `how`, after `deadline_s` seconds by force."""
         if self.running():
             self._process.send_signal(how)
             try:
@@ -150,6 +148,8 @@ class Child:
             except subprocess.TimeoutExpired:
                 self._process.kill()
         self._process.wait()
+        if self._process in _LEFT_RUNNING:
+            _LEFT_RUNNING.remove(self._process)
         if self._watchdog is not None:
             self._watchdog.kill()
             self._watchdog.wait()
@@ -177,13 +177,26 @@ def when_gone(command: Sequence[str]) -> "subprocess.Popen[bytes]":
     )
 
 
+def await_true(condition: Callable[[], bool], deadline_s: float) -> bool:
+    """Return whether `condition()` came true within `deadline_s` seconds."""
+    until = time.monotonic() + deadline_s
+    while not (true := condition()) and time.monotonic() < until:
+        time.sleep(_POLL_S)
+    return true
+
+
 def run(argv: Sequence[str | os.PathLike[str]], *, what: str, popen: Mapping[str, Any]) -> None:
     """Run a short command to its end.
 
     Raises:
-        ServerError: it failed; with the last line it wrote.
+        ServerError: it failed, with the last line it wrote, or took over two minutes.
     """
-    done = subprocess.run(list(argv), check=False, capture_output=True, stdin=subprocess.DEVNULL, **popen)  # noqa: S603
+    try:
+        done = subprocess.run(  # noqa: S603 - our own command
+            list(argv), check=False, capture_output=True, stdin=subprocess.DEVNULL, timeout=_RUN_S, **popen
+        )
+    except subprocess.TimeoutExpired:
+        raise ServerError(f"{what} took over {_RUN_S:.0f} s", "see what keeps this machine busy") from None
     if done.returncode != 0:
         said = (done.stdout + done.stderr).decode(errors="replace").strip().splitlines()
         raise ServerError(
@@ -251,6 +264,11 @@ def require_space(directory: Path, needed_bytes: int = FREE_BYTES) -> None:
             f"the disk of {directory} has {found / 1e9:.1f} GB free, {needed_bytes / 1e9:.1f} GB are needed",
             "make room, or choose another disk with LLMOPT_LOCAL_DIR and LLMOPT_CACHE_DIR",
         )
+
+
+def _signal(pid: int, which: signal.Signals) -> list[str]:
+    """Return the command that sends a signal; small systems have no `kill` outside their shell."""
+    return [sys.executable, "-I", "-S", "-c", f"import os; os.kill({pid}, {int(which)})"]
 
 
 def _psutil() -> Any:

@@ -71,9 +71,7 @@ def follow(state: Acting, decision: Decision) -> list[Any]:
         return []
     served = state.segments.get(decision.segment)
     if state.declaration is None or served is None:
-        raise Unfit(
-            f"segment must be one of a declared target's, found {decision.segment!r}; declare it first"
-        )
+        raise Unfit(f"segment must be a declared one, found {decision.segment!r}; declare it first")
     return list(handler(state, served, decision))
 
 

@@ -25,10 +25,12 @@ def propose(state: Deciding, name: str, choice: Choice, ruling: Ruling) -> Decis
     assert model is not None, "a chosen variant has a model"  # noqa: S101 - a programming error
     acts = declared.autonomy == "auto"
     first = weights_bps(declared)[0]
-    price_now = next((a.why for a in choice.rejected if a.variant == segment.incumbent), "")
+    models = models_by_variant(declared)
+    present = models[segment.incumbent]
+    ending = f"; the holdback of {models[segment.held.variant].name} ends with it" if segment.held else ""
     why = (
-        f"{model.name} at {price(model):g} USD per million tokens is the cheapest model not banned here; "
-        f"the present one {price_now}; {ruling.why}"
+        f"{model.name} is the cheapest model not banned here, {price(model):g} against {price(present):g} "
+        f"USD per million tokens of {present.name}; {ruling.why}{ending}"
     )
     generation = next_generation(state) if acts else 0
     decision = record(

@@ -36,7 +36,7 @@ class Quality(Struct, frozen=True, gc=False):
 
     score: Score
     source: Literal["judge", "user", "test", "rule"] = "judge"
-    judge: str | None = None
+    judge: Annotated[str, Meta(max_length=128)] | None = None
 
 
 class Call(Struct, frozen=True, gc=False):

@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from optimizer.model.call import Name
+
 CommandKind = Literal["freeze", "unfreeze", "approve", "reject", "pause", "resume", "promote", "rollback"]
 
 
@@ -13,9 +15,9 @@ class Command(Struct, frozen=True, kw_only=True):
     command: CommandKind
     by: Annotated[str, Meta(min_length=1, max_length=128)]
     reason: Annotated[str, Meta(min_length=1, max_length=1000)]
-    segment: str | None = None
+    segment: Name | None = None
     """None: every segment."""
-    decision: str | None = None
+    decision: Name | None = None
     """The decision that is approved or rejected."""
 
 
@@ -24,4 +26,4 @@ class Alert(Struct, frozen=True, kw_only=True):
 
     severity: Literal["info", "warning", "critical"]
     sentence: Annotated[str, Meta(min_length=1, max_length=1000)]
-    segment: str | None = None
+    segment: Name | None = None

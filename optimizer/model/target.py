@@ -12,16 +12,19 @@ Share = Annotated[int, Meta(ge=0, le=10_000)]
 Seconds = Annotated[int, Meta(ge=0, le=31_536_000)]
 Fraction = Annotated[float, Meta(ge=0, le=10)]
 UsdPerMillion = Annotated[float, Meta(ge=0, le=1_000_000)]
+Units = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 
 
 class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A model that a segment may be served by, with the price its vendor lists."""
 
     name: Name
-    provider: str = ""
+    provider: Annotated[str, Meta(max_length=128)] = ""
     input_usd_per_million_tokens: UsdPerMillion = 0.0
     output_usd_per_million_tokens: UsdPerMillion = 0.0
-    parameters: dict[str, float | int | str | bool] = field(default_factory=dict)
+    parameters: Annotated[dict[str, float | int | str | bool], Meta(max_length=32)] = field(
+        default_factory=dict
+    )
 
 
 class Segments(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -44,8 +47,8 @@ class Trips(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Absolute limits that need no statistics."""
 
     error_rate: Annotated[float, Meta(gt=0, le=1)] | None = 0.25
-    min_calls: Annotated[int, Meta(ge=1)] = 20
-    latency_p95_ms: Annotated[float, Meta(gt=0)] | None = None
+    min_calls: Units = 20
+    latency_p95_ms: Annotated[float, Meta(gt=0, le=86_400_000)] | None = None
 
 
 class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -55,7 +58,7 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         500, 2500, 5000, 10_000,
     )  # fmt: skip
     step_min_s: Seconds = 300
-    step_min_units: Annotated[int, Meta(ge=1)] = 100
+    step_min_units: Units = 100
     step_max_s: Seconds = 86_400
     bake_s: Seconds = 3600
     on_inconclusive: Literal["pause", "roll_back"] = "pause"
@@ -85,7 +88,7 @@ class Target(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The declaration as it travels; `llmopt apply` makes it from YAML."""
 
     target: Name
-    revision: Annotated[int, Meta(ge=1)] = 1
+    revision: Annotated[int, Meta(ge=1, le=2**53)] = 1
     """Grows with every change of the declaration."""
     autonomy: Autonomy = "approve"
     incumbent: Name

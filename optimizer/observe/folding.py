@@ -28,7 +28,7 @@ from optimizer.model.event import (
 from optimizer.model.progress import Watermark
 from optimizer.observe.cells import UNATTRIBUTED, Key, add_call, add_score, cell_of, key_of
 from optimizer.observe.declared import UNDECLARED, declared_by
-from optimizer.observe.openpanes import Anchor, OpenPane, Partial
+from optimizer.observe.openpanes import OpenPane, Partial
 from optimizer.observe.state import Change, Memory, Observed
 from optimizer.stage import Emit, Rejected
 from optimizer.stats.histogram import bucket_of
@@ -38,7 +38,7 @@ UNTIMED_PANES = 64
 TARGET_BYTES = 500_000
 """All declarations a row holds, as JSON: a row must stay under 900 kB, a Kafka message's limit."""
 CHANGES = 1_000
-"""Declarations that may be undone, because a pane is open that began before them."""
+"""Declarations that may change between two closings: they are kept while a pane is open that began before."""
 
 
 class Settings(NamedTuple):
@@ -167,10 +167,8 @@ class Folding:
         before, after = targets.get(name), declared_by(event.data)
         if before == after or (before is not None and event.data.revision < before.revision):
             return
-        if len(memory.changes) >= CHANGES:
-            memory.prune()
-        if len(memory.changes) >= CHANGES:
-            must = f"must not change more than {CHANGES} times while a pane is open"
+        if self.state.changed >= CHANGES:
+            must = f"must not change more than {CHANGES} times between two closings of panes"
             self._reject(event, f"declarations {must}; send {name!r} again in a minute")
             return
         kept = {key: value for key, value in targets.items() if key != name}
@@ -184,6 +182,7 @@ class Folding:
                 return
         memory.changes.append(Change(event.offset, name, before))
         self.state.targets = kept
+        self.state.changed += 1
 
     # -- time -----------------------------------------------------------------------------------
 
@@ -227,6 +226,8 @@ class Folding:
             self.emitted.append(Emit(passed, boundary))
             state.emitted_at = boundary
         memory.counts, memory.counted = {}, None
+        memory.prune()
+        state.changed = 0
 
     def _look_at_the_clock(self) -> None:
         """Set what is compared with every record's time; infinite before the first tick."""
@@ -270,18 +271,15 @@ class Folding:
                     event, f"`time` {must}, found {at} ({event.time.isoformat()}): start the clock first"
                 )
                 return None
-            pane = self.memory.panes[start] = OpenPane(self._anchor(event.offset))
+            pane = self.memory.panes[start] = OpenPane(self.state.anchor(event.offset))
         return pane.partial(target, event.offset)
-
-    def _anchor(self, offset: int) -> Anchor:
-        return Anchor(offset, self.state.tick_at, self.state.closed_at)
 
     def _count(self, reason: str, offset: int) -> None:
         """Count a record that is left out of the panes, or of its own cell."""
         memory = self.memory
         memory.counts[reason] = memory.counts.get(reason, 0) + 1
         if memory.counted is None:
-            memory.counted = self._anchor(offset)
+            memory.counted = self.state.anchor(offset)
 
     def _reject(self, event: Event, reason: str) -> None:
         self.rejected.append(Rejected(event.offset, reason))

@@ -16,6 +16,8 @@ class Anchor(NamedTuple):
     offset: int
     tick_at: int | None
     closed_at: int | None
+    changed: int
+    """As `Observed.changed`."""
 
 
 class Partial:

@@ -64,6 +64,10 @@ class Observe:
         """Nothing: observe makes the watermarks and hears none."""
         return Step(state)
 
+    def reached_at(self, state: Observed) -> int | None:
+        """The last tick."""
+        return state.tick_at
+
     def persisted(self, state: Observed) -> Observed:
         """The state as of the first record that is to be read again, and how far was emitted.
 

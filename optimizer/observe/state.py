@@ -67,13 +67,19 @@ class Observed(Struct, kw_only=True, omit_defaults=True):
     emitted_at: int | None = None
     """The boundary through which panes and a watermark have been emitted."""
     targets: dict[str, Declared] = {}
+    changed: int = 0
+    """Declarations that changed something since a pane was last closed."""
     memory: Memory | None = None
     """Never written: `persisted` leaves it out."""
+
+    def anchor(self, offset: int) -> Anchor:
+        """Where things stand just before the record at `offset`."""
+        return Anchor(offset, self.tick_at, self.closed_at, self.changed)
 
     def persisted(self) -> "Observed":
         """A copy as of `open_since`, without memory; it shares nothing that folding changes."""
         targets = dict(self.targets)
-        then = Anchor(self.folded + 1, self.tick_at, self.closed_at)
+        then = self.anchor(self.folded + 1)
         if self.memory is not None and (oldest := self.memory.oldest()) is not None:
             then = oldest
             for change in reversed(self.memory.changes):
@@ -89,6 +95,7 @@ class Observed(Struct, kw_only=True, omit_defaults=True):
             open_since=self.open_since,
             tick_at=then.tick_at,
             closed_at=then.closed_at,
+            changed=then.changed,
             emitted_at=self.emitted_at,
             targets=dict(sorted(targets.items())),
         )

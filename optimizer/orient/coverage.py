@@ -5,6 +5,8 @@ last pane with calls carry a generation of g or newer. Callers that send no assi
 tell; there, the same is asked of the instances that said which generation they applied.
 """
 
+from hashlib import sha256
+
 from optimizer.model.finding import Finding
 from optimizer.orient.belief import About, Measured, Span, finding
 from optimizer.orient.sentence import count, percent
@@ -19,7 +21,8 @@ DAY_MS = 86_400_000
 def hear(state: Orientation, applied: dict[str, int], at: int) -> None:
     """Takes in what instances say they apply, the newest word of each."""
     for instance, generation in sorted(applied.items()):
-        state.applied[instance] = (at, generation)
+        name = sha256(instance.encode()).hexdigest()[:12]  # of known length, as the row is bounded
+        state.applied[name] = (at, generation)
     words = sorted(state.applied.items(), key=lambda word: (-word[1][0], word[0]))[:INSTANCES]
     state.applied = {instance: word for instance, word in words if at - word[0] < DAY_MS}
 

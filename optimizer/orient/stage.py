@@ -10,7 +10,7 @@ and coverage are told. Boundaries are visited one by one, however far the waterm
 from collections.abc import Sequence
 from typing import Any
 
-from optimizer.model.event import PaneEvent, TargetEvent
+from optimizer.model.event import PaneEvent, TargetEvent, name_of
 from optimizer.model.finding import Finding
 from optimizer.model.pane import Pane
 from optimizer.model.target import Target
@@ -61,6 +61,10 @@ class Orient(Durable[Orientation]):
                     self._gather(state, event.data)
             elif isinstance(event, TargetEvent):
                 state = _declare(state, event.data)
+            else:
+                found = name_of(type(event))
+                reason = f"`type` must be one of pane, target.declared, found {found}: it belongs elsewhere"
+                rejected.append(Rejected(event.offset, reason))
         return Step(state, (), rejected)
 
     def due_at(self, state: Orientation) -> int | None:
@@ -172,15 +176,16 @@ def _tripped(state: Orientation, name: str, parts: list[Part], pane: Span) -> li
 
 
 def _compared(state: Orientation, at: int, *, harm_only: bool) -> list[Finding]:
-    """The comparisons of every trial that has new calls since it was last reported."""
+    """The comparisons of every trial with calls that are news: since the last minute, or the last look."""
     assert state.declared  # noqa: S101 - the caller asked
     found: list[Finding] = []
     for name, trial in trials.live(state):
-        if trial.fresh:
+        if trial.stirred if harm_only else trial.fresh:
             found += compare.findings(
                 state.target, state.declared, segment=name, trial=trial, at=at, harm_only=harm_only
             )
             trial.fresh = harm_only
+        trial.stirred = False
     return found
 
 
@@ -189,7 +194,7 @@ def _covered(state: Orientation, at: int, *, all_segments: bool) -> list[Finding
     found: list[Finding] = []
     for name in state.segment_names():
         segment = state.segments.get(name)
-        if segment is None:
+        if segment is None or not segment.coverage.n:
             continue
         told = segment.coverage
         called = all_segments and segment.called_at > at - MINUTE_MS
@@ -229,8 +234,8 @@ def _left_out(state: Orientation, at: int) -> list[Finding]:
     state.late, state.crowded = Left(), Left()
     about = About(target=state.target, segment=OTHER, kind="health", metric="coverage", role="health")
     sentence = (
-        f"{count(calls)} calls were not counted: {count(late.panes)} panes came after their window had "
-        f"closed, {count(crowded.panes)} found no room to wait"
+        f"{count(calls)} calls were not counted; panes that came after their window had closed: "
+        f"{count(late.panes)}, panes that found no room to wait: {count(crowded.panes)}"
     )
     measured = Measured(n=calls, unit="calls")
     return [finding(about, Span(at - MINUTE_MS, at, {}), "error", measured=measured, sentence=sentence)]

@@ -73,7 +73,9 @@ class Trial(Struct, kw_only=True, omit_defaults=True):
     """Newest generation and variant among the control's calls."""
     spans: Spans = {}
     fresh: bool = True
-    """Whether calls came since the last comparison."""
+    """Whether calls came since all its comparisons were told."""
+    stirred: bool = True
+    """Whether calls came since it was last looked at for harm."""
     recent: list[tuple[int, int, int]] = []
     """End, calls and errors of the candidate's panes of the last minute."""
     slow: list[tuple[int, int]] = []
@@ -125,7 +127,7 @@ class Orientation(Struct, kw_only=True, omit_defaults=True):
     """End and evidence of the panes of the last minute."""
     segments: dict[str, Segment] = {}
     applied: dict[str, tuple[int, int]] = {}
-    """Instance → when it last spoke, and the generation it uses."""
+    """Hash of an instance's name → when it last spoke, and the generation it uses."""
     late: Left = field(default_factory=Left)
     """Arrived after their window had closed."""
     crowded: Left = field(default_factory=Left)

@@ -59,7 +59,7 @@ def count(state: Orientation, name: str, parts: Iterable[Part], pane: Span) -> N
             if part.arm == "control":
                 trial.newest_control = max(trial.newest_control, (part.generation, part.variant))
             widen(trial.spans, pane.spans)
-            trial.fresh = True
+            trial.fresh = trial.stirred = True
 
 
 def forget(segment: Segment, at: int) -> None:

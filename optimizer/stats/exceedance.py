@@ -28,7 +28,7 @@ Weibull's plotting position); `verdict` for the bounds.
     >>> slow = Histogram.of(np.arange(1, 101) * 25_000)
     >>> found = compare_tails(slow, control, Margin(0.2, "lower"))
     >>> found.verdict, round(found.effect, 2)
-    ('fail', 1.5)
+    ('fail', 1.51)
 """
 
 from math import sqrt
@@ -50,9 +50,8 @@ def compare_tails(
     """
     assert margin.better == "lower", "a tail is compared where lower is better"  # noqa: S101 programming error
     n_candidate, n_control = candidate.count, control.count
-    quantile = control.threshold(tail + (tail - 0.5) / n_control) if n_control else None
-    own = candidate.threshold(tail)
-    if quantile is None or own is None:
+    quantile = _exceeded_by(control, tail)
+    if quantile is None or not n_candidate:
         nothing = Form(0.0, 0.0, 0.0, n_candidate, n_control)
         return conclude(nothing, effect=None, bounds=(None, None), margin=margin, risks=risks)
     limit = quantile * (1 + margin.size) if margin.relative else quantile + margin.size
@@ -72,10 +71,16 @@ def compare_tails(
 
     def effect_at(share: float) -> float | None:
         """The effect if the candidate's quantile were where `share` of its calls are slower."""
-        reached = candidate.threshold(share) if 0 < share < 1 else None
+        reached = _exceeded_by(candidate, share) if 0 < share < 1 else None
         if reached is None or (margin.relative and not quantile):
             return None
         return reached / quantile - 1 if margin.relative else reached - quantile
 
     bounds = effect_at(tail + shift), effect_at(tail - shift)
     return conclude(form, effect=effect_at(tail), bounds=bounds, margin=margin, risks=risks)
+
+
+def _exceeded_by(histogram: Histogram, share: float) -> float | None:
+    """The value that a new draw exceeds with this probability, at Weibull's plotting position."""
+    n = histogram.count
+    return histogram.threshold(share + (share - 0.5) / n) if n else None

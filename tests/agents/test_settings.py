@@ -34,10 +34,10 @@ def test_every_setting_has_a_description_a_reason_and_a_default_that_is_valid():
 def test_the_environment_wins_over_the_file_and_the_file_over_the_default(file, monkeypatch):
     file.write_text('partitions = 8\npane_s = 30\nkafka_options = {"client.rack" = "a"}\n')
     monkeypatch.setenv("LLMOPT_PARTITIONS", "16")
-    assert ("16", "4", "environment") == line("partitions")[2:5]
-    assert ("30", "10", "file") == line("pane_s")[2:5]
-    assert ("5", "5", "default") == line("lateness_s")[2:5]
-    assert {"client.rack": "a"} == settings.load().kafka_options
+    assert line("partitions")[2:5] == ("16", "4", "environment")
+    assert line("pane_s")[2:5] == ("30", "10", "file")
+    assert line("lateness_s")[2:5] == ("5", "5", "default")
+    assert settings.load().kafka_options == {"client.rack": "a"}
 
 
 def test_an_unknown_variable_is_refused_with_the_nearest_known_one(monkeypatch):
@@ -54,7 +54,7 @@ def test_an_unknown_line_of_the_file_is_refused_with_the_nearest_known_one(file)
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("partitions = ", "not TOML: .*line 1, column"), (None, "cannot be read: No such file")],
+    [("partitions = \n", "not TOML: .*line 1, column"), (None, "cannot be read: No such file")],
 )
 def test_a_file_that_cannot_be_read_is_named(file, text, said):
     if text is not None:
@@ -89,7 +89,7 @@ def test_secrets_are_never_shown(monkeypatch):
     assert "hush" not in shown
     assert "postgresql://me:***@db/ledger" in shown
     monkeypatch.setenv("LLMOPT_POSTGRES_DSN", "host=db user=me password=hush")
-    assert "host=db user=me password=***" == line("postgres_dsn").value
+    assert line("postgres_dsn").value == "host=db user=me password=***"
 
 
 def test_an_impossible_secret_is_not_quoted(monkeypatch):
@@ -151,5 +151,5 @@ def test_a_child_process_reads_the_very_same_settings(monkeypatch):
 def test_what_the_program_found_is_listed_as_such():
     found = settings.load().at(bootstrap="127.0.0.1:1")
     listed = {one.name: one for one in settings.listing(found)}
-    assert ("127.0.0.1:1", "program") == (listed["kafka_bootstrap"].value, listed["kafka_bootstrap"].origin)
-    assert "default" == listed["postgres_dsn"].origin
+    assert (listed["kafka_bootstrap"].value, listed["kafka_bootstrap"].origin) == ("127.0.0.1:1", "program")
+    assert listed["postgres_dsn"].origin == "default"

@@ -9,6 +9,10 @@ import sys
 import time
 from pathlib import Path
 
+from confluent_kafka import KafkaException
+
+from agents import topics
+from agents.settings import Settings
 from tests.chaos import records
 
 ROOT = Path(__file__).parents[2]
@@ -72,11 +76,12 @@ class Cluster:
     def topic(self, name):
         return f"{self.prefix}.{name}"
 
+    def settings(self):
+        told = {k.removeprefix("LLMOPT_").lower(): v for k, v in self.environment.items() if k.startswith("LLMOPT_")}
+        return Settings(**told)
+
     def create_topics(self):
-        subprocess.run(
-            [sys.executable, "-m", "agents.cli", "topics", "create"],
-            cwd=ROOT, env=self.environment, check=True, capture_output=True,
-        )  # fmt: skip
+        topics.create(self.settings())
 
     def start(self, name, stages=("observe", "orient", "decide", "act"), **broken):
         worker = Worker(self, name, stages, **broken)
@@ -92,12 +97,16 @@ class Cluster:
             worker.stop()
 
     def caught_up(self, stages):
-        """Whether every stage is durable up to the end of its input, twice in a row."""
-        for stage in stages:
-            topic = self.topic(GROUPS[stage])
-            done, end = records.committed(self.bootstrap, f"{self.prefix}-{stage}", topic), records.ends(self.bootstrap, topic)
-            if any(done.get(number, 0) < offset for number, offset in end.items() if offset):
-                return False
+        """Whether every stage is durable up to the end of its input; no while the broker does not answer."""
+        try:
+            for stage in stages:
+                topic = self.topic(GROUPS[stage])
+                done = records.committed(self.bootstrap, f"{self.prefix}-{stage}", topic)
+                end = records.ends(self.bootstrap, topic)
+                if any(done.get(number, 0) < offset for number, offset in end.items() if offset):
+                    return False
+        except KafkaException:
+            return False
         return True
 
     def drain(self, *, stages=tuple(GROUPS), limit_s=180.0, supervise=lambda: None):
@@ -105,6 +114,7 @@ class Cluster:
         deadline = time.monotonic() + limit_s
         while time.monotonic() < deadline:
             supervise()
+            assert any(w.alive() for w in self.workers), f"no worker runs\n{self.workers[-1].tail()}"
             if self.caught_up(stages) and self.caught_up(stages):
                 return
             time.sleep(0.3)  # the condition is the broker's, which can only be asked

@@ -1,14 +1,12 @@
-"""Topics, changelogs and RocksDB read without Faust, and input logs copied record by record."""
+"""Topics, changelogs and RocksDB read without Faust, as plain records."""
 
-import hashlib
 import json
 from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Consumer, TopicPartition
 
 from agents.rows import CRASH, MARK, version
 
@@ -59,27 +57,14 @@ def read(bootstrap, topic):
         consumer.close()
 
 
-def copy(bootstrap, source, destination):
-    """The same records at the same offsets under another name."""
-    producer = Producer({"bootstrap.servers": bootstrap, "acks": "all", "linger.ms": 20, "enable.idempotence": True})
-    for record in read(bootstrap, source):
-        while True:
-            try:
-                producer.produce(
-                    destination, record.value, record.key, partition=record.partition, headers=list(record.headers)
-                )
-                break
-            except BufferError:
-                producer.poll(0.1)
-    assert producer.flush(60) == 0
-    assert ends(bootstrap, source) == ends(bootstrap, destination)
-
-
 def committed(bootstrap, group, topic):
-    """Partition → committed offset, -1001 for none."""
-    admin = AdminClient({"bootstrap.servers": bootstrap})
-    (future,) = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)]).values()
-    return {tp.partition: tp.offset for tp in future.result().topic_partitions if tp.topic == topic}
+    """Partition → committed offset, negative for none."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group, "enable.auto.commit": False})
+    try:
+        numbers = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+        return {t.partition: t.offset for t in consumer.committed([TopicPartition(topic, n) for n in numbers], timeout=10)}
+    finally:
+        consumer.close()
 
 
 class Emitted(NamedTuple):
@@ -135,7 +120,3 @@ def local(datadir):
             rows[json.loads(name)] = msgspec.json.decode(value)
         store.close()
     return rows
-
-
-def digest(values):
-    return hashlib.sha256(b"\n".join(sorted(values))).hexdigest()

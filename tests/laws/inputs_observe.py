@@ -25,6 +25,7 @@ class Author:
         self.at = BEGIN + timedelta(milliseconds=self.random.randrange(10_000))
         self.events = []
         self.offset = self.random.choice((0, 0, 4711))
+        self.repeated = None
 
     def write(self, event_type, subject, data, **attributes):
         self.offset += self.random.choice((1, 1, 1, 1, 1, 3))
@@ -97,7 +98,9 @@ class Author:
 
     def repeat(self):
         """Something that was written before, again."""
-        before = self.events[-self.random.randrange(1, min(90, len(self.events)) + 1)]
+        if self.repeated is None or self.random.random() < 0.4:
+            self.repeated = self.events[-self.random.randrange(1, min(90, len(self.events)) + 1)]
+        before = self.repeated
         if isinstance(before, CallEvent | FeedbackEvent):
             same = {"id": before.id, "source": before.source, "time": before.time}
             self.write(type(before), before.subject, before.data, **same)
@@ -106,19 +109,19 @@ class Author:
 def history(seed):
     author = Author(seed)
     random = author.random
-    if random.random() < 0.7:
-        author.tick()
+    untimed = random.choice((0, 0, 20, 150))
     author.declare("search")
     while len(author.events) < 330:
         author.at += timedelta(milliseconds=random.choice((0, 100, 400, 900)))
         if random.random() < 0.005:
             author.at += timedelta(minutes=random.choice((1, 5)))
-        if random.random() < 0.02:
+        if random.random() < 0.02 and len(author.events) > untimed:
             for _ in range(random.randrange(20)):
                 author.at += timedelta(seconds=1)
                 author.tick()
         kinds = (author.call, author.feedback, author.applied, author.declare, author.repeat, author.tick)
-        random.choices(kinds, (60, 10, 6, 3, 10, 12))[0]()
+        ticks = 12 if len(author.events) > untimed else 0
+        random.choices(kinds, (60, 10, 6, 3, 10, ticks))[0]()
     author.at += timedelta(minutes=2)
     author.tick()
     return author.events

@@ -67,8 +67,8 @@ class Author:
             quality_squares=sum(score * score for score in scores),
         )
 
-    def pane(self, partition, start, *, length=PANE_MS, cells=None):
-        random = self.random
+    def pane(self, partition, start, *, length=PANE_MS, **told):
+        random, cells = self.random, told.get("cells")
         if cells is None:
             stage = (start - BEGIN) // 60_000 % len(LIFE)
             cells = [
@@ -80,11 +80,11 @@ class Author:
             partition=partition,
             of=PARTITIONS,
             cells=cells,
-            applied={f"pod-{i}": random.randrange(9) for i in range(random.choice((0, 0, 2)))},
+            applied={f"pod-{i}": random.randrange(9) for i in range(told.get("pods", random.choice((0, 2))))},
             first_offset=start // 1000,
             last_offset=start // 1000 + 9,
         )
-        self.write(PaneEvent, random.choice(NAMES), pane, start + length)
+        self.write(PaneEvent, told.get("name") or random.choice(NAMES), pane, start + length)
 
     def advance(self, partition, panes=1):
         """A source partition closes some panes and says so."""
@@ -144,22 +144,22 @@ def history(seed):
 
 
 def flood(seed):
-    """Every bound at once: long names, all segments, a wealth of candidates, one partition that stands still."""
+    """Every bound at once: long names, all segments, a wealth of candidates, and then time stands still."""
     author = Author(seed)
-    random, segments = author.random, tuple(f"{number:0128d}" for number in range(16))
-    models = tuple(Model(name=f"{number:0128d}") for number in range(64))
+    random, segments = author.random, tuple(f"{number:0128d}".replace("0", "字") for number in range(16))
+    models = tuple(Model(name=f"{number:0128d}".replace("0", "字")) for number in range(64))
     author.declare(
         target="search",
         segments=Segments(attribute="task", values=segments),
         models=models,
         withdrawn=False,
     )
-    for number in range(240):
+    for number in range(150):
         wide = dict.fromkeys(random.sample(range(1384), k=300), 10**6)
         cells = [
             Cell(
                 generation=number,
-                variant=f"{random.randrange(1000):0128d}",
+                variant=f"{random.randrange(30):0128d}".replace("0", "字"),
                 arm=arm,
                 segment=random.choice(segments),
                 calls=10**9,
@@ -172,13 +172,10 @@ def flood(seed):
                 quality_millionths=10**14,
                 quality_squares=10**20,
             )
-            for arm in ("candidate", "control", "incumbent", "holdback") * 8
+            for arm in ("candidate", "candidate", "control", "incumbent") * 8
         ]
-        author.random.choice = lambda names: names[1] if names is NAMES else names[0]
-        author.pane(number % 2, BEGIN + number * PANE_MS, cells=cells)
-        author.random.choice = Random(number).choice
-        if number % 40 == 39:
-            for partition in range(PARTITIONS):
-                author.passed[partition] = BEGIN + (number + 1) * PANE_MS
-                author.advance(partition, 0)
+        author.pane(number % 100, BEGIN + number * PANE_MS, cells=cells, name="search", pods=256)
+        for partition in range(PARTITIONS if number < 100 else 0):
+            author.passed[partition] = BEGIN + (number + 1) * PANE_MS
+            author.advance(partition, 0)
     return author.events

@@ -20,7 +20,12 @@ UNITS = st.text(max_size=40)
 
 def a_configuration(arms, generation=1):
     return Configuration(
-        target="chat", generation=generation, decision="d", issued_at=0, salt="chat:1", segments={"other": arms}
+        target="chat",
+        generation=generation,
+        decision="d",
+        issued_at=0,
+        salt="chat:1",
+        segments={"other": arms},
     )
 
 
@@ -72,7 +77,9 @@ def test_whoever_is_held_back_was_never_served_by_the_candidate(unit, share):
 @given(unit=UNITS, generation=st.integers(0, 2**53), weight=WEIGHTS)
 def test_a_unit_stays_where_it_is_over_generations(unit, generation, weight):
     arms = on_trial(VARIANTS, "old", "new", weight)
-    assert arm_of(a_configuration(arms), "other", unit) == arm_of(a_configuration(arms, generation), "other", unit)
+    assert arm_of(a_configuration(arms), "other", unit) == arm_of(
+        a_configuration(arms, generation), "other", unit
+    )
 
 
 @pytest.mark.parametrize("weight", [100, 500, 2500, 5000, 9800])
@@ -102,13 +109,13 @@ def test_propensity_is_the_probability_of_the_arm():
     assert {arm_of(at(500), "other", f"u{i}").propensity for i in range(500)} == {0.05, 0.9}
 
 
-class TestVectors:
+@pytest.fixture(scope="module")
+def vectors(checkout):
     """The file that every other implementation reads."""
+    return json.loads((checkout / "schemas" / "assignment" / "vectors.json").read_text())
 
-    @pytest.fixture(scope="class")
-    def vectors(self, checkout):
-        return json.loads((checkout / "schemas" / "assignment" / "vectors.json").read_text())
 
+class TestVectors:
     def test_there_are_enough(self, vectors):
         assert len(vectors["buckets"]) >= 200
         assert len(vectors["assignments"]) >= 100

@@ -39,9 +39,7 @@ def test_every_phase_in_which_users_meet_the_candidate_goes_back_at_once():
 
 def test_every_phase_before_users_meet_the_candidate_can_be_left_without_a_trace():
     unserved = LIVE - SERVING - {Phase.ROLLING_BACK}
-    assert all(
-        {Phase.ABORTED, Phase.EXPIRED} <= set(TRANSITIONS[phase].values()) for phase in unserved
-    )
+    assert all({Phase.ABORTED, Phase.EXPIRED} <= set(TRANSITIONS[phase].values()) for phase in unserved)
 
 
 def test_nothing_is_promoted_that_was_not_served():

@@ -89,7 +89,9 @@ class Shell:
         self.sequence, self.watermarks = dict(sequence), dict(watermarks)
         resume = [self.stage.resume_at(state, applied) for state in self.rows.values()]
         assert all(offset <= applied + 1 for offset in resume)
-        return min([*resume, applied + 1]) - self.stage.remembers
+        begin = min([*resume, applied + 1])
+        self.folded = begin - 1
+        return begin - self.stage.remembers
 
     def results(self):
         return self.emitted, self.rejected, self.written()

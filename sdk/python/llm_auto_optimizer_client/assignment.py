@@ -73,8 +73,11 @@ def read_token(token: str) -> Token:
     Raises:
         ValueError: it is not a token that `Assigned.token` made.
     """
-    padded = token + "=" * (-len(token) % 4)
-    return msgspec.json.decode(urlsafe_b64decode(padded), type=Token)
+    try:
+        padded = token + "=" * (-len(token) % 4)
+        return msgspec.json.decode(urlsafe_b64decode(padded), type=Token)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"a token must be what Assigned.token gave, found {token!r} ({error})") from None
 
 
 def hashed(target: str, unit: str) -> str:

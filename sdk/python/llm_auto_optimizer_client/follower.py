@@ -15,10 +15,13 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message,
 from llm_auto_optimizer_client import events
 from llm_auto_optimizer_client.assignment import Assigned, Router, bucket, hashed, read_token
 from llm_auto_optimizer_client.configuration import Configuration, read
-from llm_auto_optimizer_client.sending import Counts, Sender, Stats
+from llm_auto_optimizer_client.sending import Counts, Sender, Stats, log
 
 RETRY_S = 0.5
 """Between two looks for a broker or a topic that is not there yet."""
+
+ANSWER_S = 1.0
+"""How long one look takes at most."""
 
 POLL_S = 0.1
 """How long `close` may wait for the thread that reads."""
@@ -27,7 +30,6 @@ CONSUMER: dict[str, Any] = {
     "enable.auto.commit": False,  # every follower reads everything: there is no group
     "auto.offset.reset": "earliest",
     "fetch.wait.max.ms": 100,
-    "log_level": 3,
 }
 
 
@@ -76,7 +78,8 @@ class Follower:
                 **settings,
                 "group.id": f"llmopt-client-{self._run}",
                 "error_cb": self._troubled,
-            }
+            },
+            logger=log,
         )
         self._thread = threading.Thread(target=self._follow, name=f"llmopt-{target}", daemon=True)
         self._thread.start()
@@ -180,7 +183,12 @@ class Follower:
         return self._counts.stats(waiting=self._sender.waiting(), generation=self._newest)
 
     def close(self, timeout: float = 10.0) -> int:
-        """Stop following and send what waits, within `timeout` seconds; how many records remain unsent."""
+        """Stop following and send what waits, within `timeout` seconds; how many records remain unsent.
+
+        Once closed, a follower stays closed; closing it again does nothing.
+        """
+        if self._closing.is_set():
+            return self._sender.waiting()
         self._closing.set()
         self._thread.join(timeout)
         return self._sender.close(timeout)
@@ -209,7 +217,7 @@ class Follower:
     def _take_partitions(self) -> bool:
         """Read every partition from its beginning; False while broker or topic cannot be seen."""
         try:
-            found = self._consumer.list_topics(self._topic, timeout=5).topics[self._topic]
+            found = self._consumer.list_topics(self._topic, timeout=ANSWER_S).topics[self._topic]
         except KafkaException as error:
             self._counts.last_error = str(error)
             return False

@@ -4,12 +4,16 @@ The client library keeps the queue and its own thread; `send` copies a record in
 returns. What does not fit is dropped and counted, what the broker refuses for good is counted.
 """
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from msgspec import Struct
+
+log = logging.getLogger("llm_auto_optimizer_client")
+log.addHandler(logging.NullHandler())  # a library does not print; who wants to hear it adds a handler
 
 QUEUE_RECORDS = 100_000
 """About 60 MB of calls: a minute of a busy gateway while the broker is away."""
@@ -21,7 +25,6 @@ SETTINGS: dict[str, Any] = {
     "compression.type": "lz4",
     "queue.buffering.max.messages": QUEUE_RECORDS,
     "delivery.report.only.error": True,
-    "log_level": 3,
 }
 
 
@@ -72,7 +75,7 @@ class Sender:
     def __init__(self, topic: str, settings: dict[str, Any], counts: Counts) -> None:
         self._topic, self._counts = topic, counts
         self._producer = Producer(
-            {**SETTINGS, **settings, "on_delivery": self._failed, "error_cb": self._troubled}
+            {**SETTINGS, **settings, "on_delivery": self._failed, "error_cb": self._troubled}, logger=log
         )
         self._closed = False
 

@@ -62,7 +62,9 @@ class Desk:
         return self._feed(TargetEvent, self.declared, subject=self.declared.target)
 
     def command(self, command, **more):
-        told = Command(command=command, by=more.pop("by", "ann"), reason=more.pop("reason", "because"), **more)
+        told = Command(
+            command=command, by=more.pop("by", "ann"), reason=more.pop("reason", "because"), **more
+        )
         return self._feed(CommandEvent, told)
 
     def alert(self, severity="critical", segment=None):
@@ -82,7 +84,9 @@ class Desk:
 
     def levels(self, segment="other", n=500):
         for metric in ("cost", "errors", "latency", "quality"):
-            self.find("level", metric, "pass" if n else "no_data", segment=segment, n=n, n_control=0, estimate=0.5)
+            self.find(
+                "level", metric, "pass" if n else "no_data", segment=segment, n=n, n_control=0, estimate=0.5
+            )
 
     def covered(self, segment="other", generation=None):
         generation = self.act.generation if generation is None else generation
@@ -174,3 +178,8 @@ def desk_of_two():
     desk = Desk()
     desk.started(segments=Segments(attribute="task", values=("code",)))
     return desk
+
+
+@pytest.fixture(name="variant_id")
+def _variant_id():
+    return variant_id

@@ -123,12 +123,12 @@ class World:
         return said
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def hand():
     return Hand
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def world():
     return World
 

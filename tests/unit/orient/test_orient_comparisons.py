@@ -129,6 +129,16 @@ def test_a_candidate_without_calls_is_no_candidate(world, hand):
     assert compared(w.minute_by_minute(1, *cells)[0]) == {}
 
 
+def test_proven_harm_is_not_repeated_by_a_pane_without_calls_of_the_trial(world, hand):
+    w = world(hand.target())
+    broken = {"errors": {"timeout": 90}, "ms": 1}
+    w.tell(hand.pane(0, *arms(hand, 100, candidate=broken, control={"ms": 1})))
+    assert [f.verdict for f in w.reach(10) if f.kind == "comparison"] == ["fail"]
+    w.tell(hand.pane(10, hand.cell(5, ms=1)))
+    assert compared(w.reach(20)) == {}
+    assert compared(w.reach(60))["errors"].verdict == "fail"
+
+
 def test_a_comparison_without_news_is_not_repeated(world, hand):
     w = world(hand.target())
     cells = arms(hand, 30, candidate={"ms": 1}, control={"ms": 1})

@@ -64,11 +64,11 @@ class TestVerdicts:
         assert compare_shares(Proportion(1000, 3), Proportion(1000, 4), ERRORS).verdict == "pass"
 
     def test_an_absolute_margin_reports_an_absolute_effect(self):
-        found = compare_means(graded(5000, 4000), graded(5000, 4050), ABSOLUTE)
+        found = compare_means(graded(20_000, 16_000), graded(20_000, 16_200), ABSOLUTE)
         assert (found.verdict, found.effect) == ("pass", pytest.approx(-0.01))
 
     def test_a_verdict_may_be_had_at_other_risks(self):
-        arms = graded(70, 40), graded(70, 59)
+        arms = graded(70, 37), graded(70, 59)
         assert compare_means(*arms, QUALITY).verdict == "fail"
         assert compare_means(*arms, QUALITY, Risks(wrong_fail=1e-6)).verdict == "inconclusive"
 

@@ -1,0 +1,117 @@
+"""Declares targets: `check` needs only a file, `apply` publishes it, `targets` lists what is declared."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from msgspec import structs
+from rich.console import Console
+from rich.table import Table
+
+from agents import publish, reading
+from agents import settings as configuration
+from agents.cli.failure import USAGE, Failure, reachable
+from agents.targets import Parsed, read
+from optimizer.model.target import Target
+
+File = Annotated[Path, typer.Option("--file", "-f", help="A YAML file, one target per document.")]
+Output = Annotated[str, typer.Option(help="text or json.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs of this module."""
+    app.command("check")(check)
+    app.command("apply")(apply)
+    app.command("targets")(targets)
+
+
+def check(file: File, output: Output = "text") -> None:
+    """Look for mistakes in a declaration; needs no broker."""
+    parsed = _read(file)
+    if output == "json":
+        print(json.dumps({
+            "file": str(file), "targets": [target.target for target in parsed.targets],
+            "mistakes": [mistake._asdict() for mistake in parsed.mistakes],
+            "doubts": [doubt._asdict() for doubt in parsed.doubts],
+        }, indent=2))  # fmt: skip
+        if parsed.mistakes:
+            raise typer.Exit(USAGE)
+        return
+    _refuse_mistakes(file, parsed)
+    names = ", ".join(target.target for target in parsed.targets)
+    Console(soft_wrap=True).print(f"{file}: {names}: nothing is wrong", highlight=False)
+
+
+def apply(file: File, output: Output = "text") -> None:
+    """Declare the targets of a file; an unchanged one is left alone."""
+    parsed = _read(file)
+    _refuse_mistakes(file, parsed)
+    settings = reachable(configuration.load())
+    known = {name: event.data for name, event in reading.newest(settings, "targets").items()}  # type: ignore[attr-defined]
+    publisher = publish.Publisher(settings)
+    done = []
+    for target in parsed.targets:
+        revised = revision_of(target, known.get(target.target))
+        if revised is not None:
+            publish.declare(publisher, revised)
+        done.append({"target": target.target, "revision": (revised or known[target.target]).revision,
+                     "changed": revised is not None})  # fmt: skip
+    if output == "json":
+        print(json.dumps(done, indent=2))
+        return
+    for one in done:
+        word = "declared" if one["changed"] else "unchanged"
+        Console(soft_wrap=True).print(f"{one['target']}: {word}, revision {one['revision']}", highlight=False)
+
+
+def revision_of(target: Target, known: Target | None) -> Target | None:
+    """The declaration with the revision that follows what is known; None where nothing has changed."""
+    if known is None:
+        return target
+    if structs.replace(target, revision=known.revision) == known:
+        return None
+    return structs.replace(target, revision=max(target.revision, known.revision + 1))
+
+
+def targets(output: Output = "text") -> None:
+    """List what is declared."""
+    settings = reachable(configuration.load())
+    known = [event.data for _, event in sorted(reading.newest(settings, "targets").items())]  # type: ignore[attr-defined]
+    if output == "json":
+        print(json.dumps(msgspec.to_builtins(known), indent=2))
+        return
+    table = Table("target", "revision", "autonomy", "incumbent", "models", "segments")
+    for target in known:
+        mode = "withdrawn" if target.withdrawn else target.autonomy
+        names = ", ".join(model.name for model in target.models)
+        segments = ", ".join(target.segment_names())
+        table.add_row(target.target, str(target.revision), mode, target.incumbent, names, segments)
+    Console().print(table)
+
+
+def _read(file: Path) -> Parsed:
+    try:
+        return read(file.read_text())
+    except OSError as exc:
+        raise Failure(f"{file} cannot be read: {exc.strerror}", "name a YAML file with `-f`", USAGE) from None
+    except UnicodeDecodeError:
+        raise Failure(f"{file} must be UTF-8 text", "name a YAML file with `-f`", USAGE) from None
+
+
+def _refuse_mistakes(file: Path, parsed: Parsed) -> None:
+    console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+    for doubt in parsed.doubts:
+        console.print(f"{file}:{doubt} (a doubt, not a mistake)")
+    for mistake in parsed.mistakes:
+        console.print(f"{file}:{mistake}")
+    if parsed.mistakes:
+        count = len(parsed.mistakes)
+        raise Failure(
+            f"{file} has {count} mistake{'s' if count > 1 else ''}",
+            "correct the lines above; docs/targets/ has examples",
+            USAGE,
+        )

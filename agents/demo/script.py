@@ -1,0 +1,115 @@
+"""What happens in the demo, and when: everything that is decided before it begins.
+
+Two things are done to the loop, both as an operator or a provider would do them: the declaration gets a
+new, cheapest model whose answers are bad, and later another whose provider fails soon after it was tried.
+Whether and when the loop notices is not in here.
+"""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from agents.demo.outcomes import BOLT, DERIVED, MIRAGE, SPEEDS, load
+from agents.demo.summary import Injection
+from agents.demo.traffic import Arrivals
+from agents.demo.truth import Truth
+from agents.demo.world import World
+from optimizer.model.target import Model, Target
+
+VENDOR = "acme"
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How much happens how fast."""
+
+    event_s: int
+    """Event seconds from the first call to the last."""
+    speed: float
+    """Event seconds in a second of the wall clock."""
+    calls_per_s: float
+    """On average, in event time."""
+    mirage_at_s: int
+    """When `acme/mirage-1` is declared, event seconds after the beginning."""
+    bolt_at_s: int
+    """When `acme/bolt-1` is declared."""
+
+    @property
+    def wall_s(self) -> float:
+        """How long it takes if nothing has to wait."""
+        return self.event_s / self.speed
+
+
+USUAL = Pace(event_s=240 * 60, speed=60.0, calls_per_s=100.0, mirage_at_s=110 * 60, bolt_at_s=150 * 60)
+FAST = Pace(event_s=200 * 60, speed=100.0, calls_per_s=100.0, mirage_at_s=110 * 60, bolt_at_s=140 * 60)
+
+
+class NotRecorded(Exception):  # noqa: N818 - says what is the matter
+    """A target names a model for which nothing was recorded."""
+
+
+@dataclass
+class Script:
+    """One run: the world, and what is declared when."""
+
+    pace: Pace
+    world: World
+    target: Target
+    """As last declared."""
+
+    @classmethod
+    def of(cls, target: Target, *, seed: int, pace: Pace, epoch_ms: int) -> "Script":
+        """The script of a target that names recorded models only.
+
+        Raises:
+            NotRecorded: it names others.
+        """
+        outcomes = load()
+        if unknown := [m.name for m in target.models if m.name not in outcomes.models]:
+            recorded = ", ".join(name for name in outcomes.models if name not in DERIVED)
+            raise NotRecorded(f"nothing was recorded for the model {unknown[0]!r}; there are {recorded}")
+        world = World(
+            outcomes,
+            Arrivals(pace.calls_per_s),
+            target.target,
+            target.incumbent,
+            seed=seed,
+            epoch_ms=epoch_ms,
+        )
+        return cls(pace, world, target)
+
+    def declaration(self, second: int) -> Target | None:
+        """What the operator declares when a second begins; None: nothing."""
+        if second == 0:
+            return self.target
+        new = {self.pace.mirage_at_s: MIRAGE, self.pace.bolt_at_s: BOLT}.get(second)
+        if new is None:
+            return None
+        model = Model(
+            name=new,
+            provider=VENDOR,
+            input_usd_per_million_tokens=SPEEDS[new].input_usd,
+            output_usd_per_million_tokens=SPEEDS[new].output_usd,
+        )
+        others = tuple(m for m in self.target.models if m.name != new)
+        self.target = msgspec.structs.replace(
+            self.target, revision=self.target.revision + 1, models=(*others, model)
+        )
+        return self.target
+
+    def at(self, second: int) -> int:
+        """When a second begins, ms since the epoch."""
+        return self.world.epoch_ms + second * 1000
+
+    def injections(self) -> tuple[Injection, ...]:
+        """What was done to the loop so far, with its time."""
+        storm_at = self.world.storm_at
+        return (
+            Injection("bad_variant", MIRAGE, self.at(self.pace.mirage_at_s)),
+            Injection("error_storm", BOLT, None if storm_at is None else self.at(storm_at)),
+        )
+
+    def truth(self) -> Truth:
+        """What the recording knows."""
+        storm_at = self.world.storm_at
+        return Truth(self.world.outcomes, self.target, None if storm_at is None else self.at(storm_at))

@@ -1,0 +1,85 @@
+"""One recording and one undisturbed run a session; every attack is held against it."""
+
+import threading
+
+import pytest
+
+from agents import local, settings
+from tests.chaos import recording as recordings
+from tests.chaos.cluster import Cluster
+from tests.chaos.outcome import outcome
+
+
+@pytest.fixture(scope="session")
+def recording():
+    return recordings.record()
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory):
+    """A broker and a database of the chaos runs' own: they are killed here."""
+    told = settings.Settings()
+    with local.servers(told, directory=tmp_path_factory.mktemp("chaos-servers")) as running:
+        yield running
+
+
+class Publication(threading.Thread):
+    """Publishes the recording beside the test."""
+
+    def __init__(self, cluster, recording, speed):
+        super().__init__(daemon=True)
+        self.cluster, self.recording, self.speed, self.error = cluster, recording, speed, None
+        self.hurry = threading.Event()
+
+    def run(self):
+        try:
+            recordings.publish(
+                self.cluster.bootstrap, self.cluster.topic, self.recording, self.speed, self.hurry.is_set
+            )
+        except BaseException as exc:
+            self.error = exc
+            raise
+
+    def finish(self):
+        self.join()
+        assert self.error is None
+
+
+@pytest.fixture
+def cluster(servers, prefix, tmp_path):
+    made = Cluster(servers.bootstrap, prefix, tmp_path)
+    made.create_topics()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def publication(cluster, recording):
+    """Starts publishing at a speed; always ended, also when the test fails."""
+    started = []
+
+    def start(speed):
+        started.append(Publication(cluster, recording, speed))
+        started[-1].start()
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.hurry.set()
+        one.join(120)
+
+
+@pytest.fixture(scope="session")
+def truth(servers, recording, tmp_path_factory):
+    """What an undisturbed worker makes of the recording."""
+    calm = Cluster(servers.bootstrap, "calm", tmp_path_factory.mktemp("calm"))
+    calm.create_topics()
+    recordings.publish(calm.bootstrap, calm.topic, recording)
+    calm.start("calm")
+    try:
+        calm.drain()
+    finally:
+        calm.stop()
+    found = outcome(calm)
+    assert not found.wrong
+    return found

@@ -1,0 +1,185 @@
+"""Every attack ends with the same aggregates, decisions and configurations as an undisturbed run."""
+
+import random
+import time
+
+import pytest
+
+from tests.chaos.cluster import GROUPS
+from tests.chaos.outcome import differences, outcome, rocksdb_equals_changelog
+
+pytestmark = pytest.mark.chaos
+POINTS = ("snapshot", "emitted", "written", "acked", "marked", "durable")
+FROZEN_EXIT = 70
+
+
+def nap(seconds, *, unless=lambda: False):
+    """Let the attack's clock run: here time itself is what is awaited."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and not unless():
+        time.sleep(0.05)
+
+
+def same(cluster, truth, store_of=None):
+    cluster.stop()
+    found = outcome(cluster)
+    wrong = differences(found, truth)
+    if store_of:
+        wrong += rocksdb_equals_changelog(cluster, store_of)
+    assert not wrong, "\n".join(wrong)
+    return found
+
+
+class Killer:
+    """Kills a worker again and again while the recording is published."""
+
+    def __init__(self, cluster, seed):
+        self.cluster, self.dice, self.kills = cluster, random.Random(seed), 0
+
+    def until(self, done, *, wiped=lambda n: False, lives_s=(5.5, 9.0), **broken):
+        worker = self.cluster.start("a", **broken)
+        while not done():
+            nap(self.dice.uniform(*lives_s), unless=lambda: done() or not worker.alive())
+            if done():
+                break
+            worker.kill()
+            self.kills += 1
+            if wiped(self.kills):
+                self.cluster.wipe("a")
+            worker = self.cluster.start("a", **broken)
+        worker.kill()
+        return self.cluster.start("a")
+
+
+@pytest.mark.parametrize(
+    ("name", "wiped"),
+    [("kept", lambda n: False), ("wiped", lambda n: True), ("mixed", lambda n: n % 2)],
+    ids=lambda v: v if isinstance(v, str) else "",
+)
+def test_a_worker_killed_ten_times_under_load_changes_nothing(cluster, publication, truth, name, wiped):
+    published = publication(speed=14)
+    killer = Killer(cluster, seed=name)
+    killer.until(lambda: not published.is_alive() and killer.kills >= 10, wiped=wiped)
+    published.finish()
+    cluster.drain()
+    same(cluster, truth, store_of="a")
+    assert killer.kills >= 10
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_worker_killed_at_a_point_of_its_checkpoints_changes_nothing(cluster, publication, truth, point):
+    published = publication(speed=40)
+    killer = Killer(cluster, seed=point)
+    killer.until(lambda: not published.is_alive() and killer.kills >= 3, fault=f"{point}:0.1", lives_s=(30, 30),
+                 wiped=lambda n: n % 2 == 0)  # fmt: skip
+    published.finish()
+    cluster.drain()
+    same(cluster, truth, store_of="a")
+    assert killer.kills >= 3
+
+
+def test_two_workers_that_come_and_go_change_nothing(cluster, publication, truth):
+    published, dice = publication(speed=14), random.Random(2)
+    workers = {name: cluster.start(name) for name in "ab"}
+    step = 0
+    while published.is_alive():
+        nap(dice.uniform(9, 12), unless=lambda: not published.is_alive())
+        name = "ab"[step % 2]
+        if step % 4 < 2:
+            workers[name].stop()
+        else:
+            workers[name].kill()
+            cluster.wipe(name) if step % 4 == 3 else None
+        nap(dice.uniform(0, 4))
+        workers[name] = cluster.start(name)
+        step += 1
+    published.finish()
+
+    def restart_what_ended():
+        for name, worker in workers.items():
+            if not worker.alive():
+                workers[name] = cluster.start(name)
+
+    cluster.drain(supervise=restart_what_ended)
+    same(cluster, truth)
+    assert step >= 4
+
+
+def test_a_worker_frozen_beyond_its_session_ends_itself_and_changes_nothing(cluster, publication, truth):
+    published = publication(speed=14)
+    workers = {name: cluster.start(name) for name in "ab"}
+    nap(14)
+    frozen = []
+    for turn in range(4):
+        name = "ab"[turn % 2]
+        workers[name].freeze()
+        nap(9)  # its session is 6 s
+        workers[name].thaw()
+        workers[name].process.wait(20)
+        frozen.append(workers[name].process.returncode)
+        workers[name] = cluster.start(name)
+        nap(8)
+    published.finish()
+
+    def restart_what_ended():
+        for name, worker in workers.items():
+            if not worker.alive():
+                workers[name] = cluster.start(name)
+
+    cluster.drain(supervise=restart_what_ended)
+    same(cluster, truth)
+    assert frozen == [FROZEN_EXIT] * 4
+
+
+def test_a_broker_killed_and_started_again_changes_nothing(servers, cluster, publication, truth):
+    published = publication(speed=14)
+    worker = cluster.start("a")
+
+    def restart_what_ended():
+        nonlocal worker
+        if not worker.alive():
+            worker = cluster.start("a")
+
+    for outage in (servers.kill_kafka, servers.stop_kafka):
+        nap(15)
+        outage()
+        nap(3)
+        servers.start_kafka()
+        restart_what_ended()
+    published.finish()
+    cluster.drain(supervise=restart_what_ended, limit_s=240)
+    same(cluster, truth)
+
+
+def test_state_and_changelogs_lost_after_the_end_are_rebuilt_from_the_input(cluster, publication, truth, servers):
+    from confluent_kafka.admin import AdminClient
+
+    published = publication(speed=None)
+    worker = cluster.start("a")
+    published.finish()
+    cluster.drain()
+    worker.stop()
+    cluster.wipe("a")
+    admin = AdminClient({"bootstrap.servers": servers.bootstrap})
+    names = [f"{cluster.prefix}-{stage}-rows-changelog" for stage in GROUPS]
+    for future in admin.delete_topics(names).values():
+        future.result()
+    before = outcome_of_inputs(cluster)
+    cluster.start("a")
+    # Offsets are committed already: that all is folded again is seen in what is published again, and in the rows.
+    deadline = time.monotonic() + 120
+    wrong = ["nothing yet"]
+    while wrong and time.monotonic() < deadline:
+        nap(5)
+        try:
+            wrong = differences(outcome(cluster), truth)
+        except KeyError:  # a changelog that is not made yet
+            continue
+    assert not wrong, "\n".join(wrong)
+    assert before
+
+
+def outcome_of_inputs(cluster):
+    from tests.chaos import records
+
+    return records.ends(cluster.bootstrap, cluster.topic("metrics"))

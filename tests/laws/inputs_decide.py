@@ -1,0 +1,166 @@
+"""What the laws feed decide: findings that fit what is live, findings that do not, and impatient people."""
+
+from random import Random
+
+from optimizer.act.stage import Act
+from optimizer.decide.stage import Decide
+from optimizer.loop import Loop, time_of
+from optimizer.model.command import Alert, Command
+from optimizer.model.event import AlertEvent, CommandEvent, FindingEvent, TargetEvent, WatermarkEvent
+from optimizer.model.finding import Evidence, Finding
+from optimizer.model.progress import Watermark
+from optimizer.model.target import Holdback, Model, Plan, Segments, Target
+from optimizer.model.variant import variant_of
+
+STAGE = Decide()
+ROW_BYTES = 200_000
+BEGIN_AT = 1_772_323_200_000
+NAMES = ("summaries", "search", "nobody")
+SEGMENTS = ("short", "long", "code")
+VERDICTS = ("pass", "fail", "inconclusive", "error", "no_data")
+COMMANDS = ("freeze", "unfreeze", "approve", "reject", "pause", "resume", "promote", "rollback")
+METRICS = ("quality", "latency", "errors", "cost")
+
+
+class Author:
+    """Writes the log of one partition of `findings`, looking over the shoulder of a running loop."""
+
+    def __init__(self, seed):
+        self.random = Random(seed)
+        self.at = BEGIN_AT
+        self.loop = Loop([Decide(), Act()])
+        self.declared = {}
+
+    @property
+    def events(self):
+        return self.loop.topics["findings"][0]
+
+    def write(self, event_type, subject, data):
+        time = time_of(self.at + self.random.randrange(999))
+        event = event_type(
+            specversion="1.0",
+            id=f"{len(self.events)}",
+            source="/author",
+            time=time,
+            subject=subject,
+            data=data,
+        )
+        self.loop.feed([event], topic="findings")
+
+    def declare(self, name=None):
+        random = self.random
+        name = name or random.choice(NAMES[:2])
+        values = tuple(random.sample(SEGMENTS, 2))
+        models = [
+            Model(name=f"m{i}", input_usd_per_million_tokens=float(i)) for i in random.sample(range(9), k=5)
+        ]
+        self.declared[name] = Target(
+            target=name,
+            revision=len(self.events) + 1,
+            autonomy=random.choice(("auto", "auto", "auto", "approve", "advise", "observe")),
+            incumbent=random.choice((*models, *models, Model(name="unlisted"))).name,
+            models=tuple(models),
+            segments=random.choice((None, Segments(attribute="task", values=values))),
+            plan=Plan(
+                step_min_s=60, step_min_units=50, step_max_s=600, bake_s=60, cooldown_s=60, ban_s=900,
+                on_inconclusive=random.choice(("pause", "roll_back")),
+            ),
+            holdback=Holdback(share_bps=random.choice((0, 200)), for_s=300),
+            withdrawn=random.random() < 0.15,
+        )  # fmt: skip
+        self.write(TargetEvent, name, self.declared[name])
+
+    def find(self, subject, kind, metric, **fields):
+        number = len(self.events)
+        found = {
+            "finding_id": f"f{number}", "segment": "other", "role": "guardrail", "verdict": "pass",
+            "window_start_at": self.at - 60_000, "window_end_at": self.at, "sentence": "so it is",
+            "n": self.random.randrange(2000), "n_control": 9, "estimate": self.random.random(),
+            "evidence": (Evidence(partition=number % 3, first_offset=number, last_offset=number + 9),),
+        }  # fmt: skip
+        self.write(FindingEvent, subject, Finding(kind=kind, metric=metric, **(found | fields)))
+
+    def stray(self):
+        """A finding about anything, of any time."""
+        random = self.random
+        self.find(
+            random.choice(NAMES), random.choice(("comparison", "trip", "level", "coverage")),
+            random.choice(METRICS), verdict=random.choice(VERDICTS),
+            segment=random.choice((*SEGMENTS, "other")),
+            window_end_at=self.at + random.choice((-600_000, -10_000, 0, 10_000, 60_000)),
+            variant=variant_of(Model(name=f"m{random.randrange(9)}")).variant_id,
+            generation=random.randrange(5),
+        )  # fmt: skip
+
+    def command(self):
+        random = self.random
+        name = random.choice(NAMES)
+        waiting = [
+            e.data.decision_id for e in self.loop.topics["decisions"][0][-9:] if e.subject == name and e.data
+        ]
+        wish = Command(
+            command=random.choice(COMMANDS), by="ann", reason="because",
+            segment=random.choice((None, None, "other", *SEGMENTS)),
+            decision=random.choice((None, *waiting)),
+        )  # fmt: skip
+        self.write(CommandEvent, name, wish)
+
+    def alert(self):
+        severity = self.random.choice(("info", "critical"))
+        self.write(AlertEvent, self.random.choice(NAMES), Alert(severity=severity, sentence="a leak"))
+
+    def minute(self):
+        """A minute passes in which orient speaks of everything that is there."""
+        random = self.random
+        self.at += random.choice((10_000, 60_000, 60_000, 60_000, 300_000))
+        for name in self.declared:
+            state = self.loop.state_of("decide", name)
+            for segment, known in list(state.segments.items()):
+                self.find(name, "coverage", "coverage", segment=segment, generation=state.generation)
+                for metric in METRICS:
+                    verdict = random.choices(VERDICTS, (40, 1, 3, 1, 1))[0]
+                    if known.live is None:
+                        self.find(name, "level", metric, segment=segment, verdict=verdict)
+                        continue
+                    role = "goal" if metric == "cost" else "guardrail"
+                    more = {
+                        "segment": segment,
+                        "variant": known.live.variant,
+                        "verdict": verdict,
+                        "role": role,
+                    }
+                    self.find(name, "comparison", metric, **more)
+        self.write(WatermarkEvent, None, Watermark(partition=0, of=1, passed_at=self.at))
+
+
+def history(seed, length=450):
+    author = Author(seed)
+    author.declare("search")
+    author.declare("summaries")
+    while len(author.events) < length:
+        kinds = (author.minute, author.stray, author.command, author.alert, author.declare)
+        author.random.choices(kinds, (60, 20, 6, 1, 2))[0]()
+    return author.events
+
+
+def flood(seed):
+    """The largest declaration there can be, long reasons, and bans wherever there can be one."""
+    author = Author(seed)
+    author.find("search", "level", "cost")
+    models = tuple(Model(name=f"{i:0128d}", input_usd_per_million_tokens=float(i)) for i in range(64))
+    author.declared["search"] = Target(
+        target="search",
+        autonomy="auto",
+        incumbent=models[-1].name,
+        models=models,
+        segments=Segments(attribute="a" * 128, values=tuple(f"{i:0128d}" for i in range(16))),
+        plan=Plan(cooldown_s=0),
+    )
+    author.write(TargetEvent, "search", author.declared["search"])
+    for _ in range(8):
+        author.minute()
+        for segment in list(author.loop.state_of("decide", "search").segments):
+            for word in ("rollback", "freeze", "unfreeze"):
+                wish = Command(command=word, by="b" * 128, reason="r" * 1000, segment=segment)
+                author.write(CommandEvent, "search", wish)
+    return author.events
