@@ -157,7 +157,9 @@ def run(
             thread.start()
         try:
             apps = [one.app for one in hosts]
-            _QuietWorker(*apps, redirect_stdouts=False, quiet=True, override_logging=False).execute_from_commandline()
+            _QuietWorker(
+                *apps, redirect_stdouts=False, quiet=True, override_logging=False
+            ).execute_from_commandline()
         except Exception as exc:  # noqa: BLE001 - Faust gave up: a fresh start is what is proven
             hosts[0].fatal(exc, "worker")
         finally:

@@ -48,7 +48,7 @@ EXIT_CRASHED = 70
 """As the host: a supervisor starts the process afresh."""
 
 
-class TopicShrank(Exception):  # noqa: N818 - says what happened
+class TopicShrank(Exception):
     """A topic has lost records that the ledger holds, and counts its offsets anew."""
 
     def __init__(self, topic: str, partition: int, *, expected: int, got: int) -> None:

@@ -46,7 +46,7 @@ async def run(host: Host, partitions: int, period_s: float) -> None:
         event = tick(time.time(), period_s)
         body, headers = encode(event), list(headers_for(event))
         sends: list[Any] = [
-            await host.app.producer.send(host.source, None, body, number, None, headers)  # type: ignore[arg-type]
+            await host.app.producer.send(host.source, None, body, number, None, headers)
             for number in range(partitions)
         ]
         results = await asyncio.gather(*sends, return_exceptions=True)

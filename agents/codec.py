@@ -48,7 +48,7 @@ _AT = re.compile(r" - at `(?:key in )?\$\.?(.*)`$")
 _MISSING = re.compile(r"^Object missing required field `(.*)`$")
 
 
-class Unreadable(ValueError):  # noqa: N818 - named for what the record is
+class Unreadable(ValueError):
     """A record that is no event of its topic.
 
     `reason` begins with the field: what must hold there and what was found. `field` is a path such

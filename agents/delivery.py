@@ -252,7 +252,8 @@ class BatchConsumer(driver.Consumer):
 
     def _to_batch_message(self, tp: TP, some: list[Any], generation: int) -> ConsumerMessage:
         self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
-        batch, last = Batch(r.value for r in some), some[-1]
+        batch: Any = Batch(r.value for r in some)
+        last = some[-1]
         batch.start = self.next[tp]
         batch.offsets = [r.offset for r in some]
         batch.keys = [r.key for r in some]

@@ -63,7 +63,7 @@ MOVED_LATELY_S = 1.0
 """A partition that has folded nothing for so long has no backlog, and holds nobody back."""
 
 
-class StageRaised(Exception):  # noqa: N818 - says whose fault it was
+class StageRaised(Exception):
     """The stage raised while folding these offsets."""
 
     def __init__(self, first: int, last: int) -> None:
@@ -104,12 +104,13 @@ class Host:
         transport = Transport([URL(str(url)) for url in app.conf.broker], app)
         transport.host = self
         app.transport = transport
-        self.table: RowTable = app.Table(
+        table: Any = app.Table(
             "rows", key_type=str, value_type=bytes, partitions=partitions,
             # A frozen owner's late record must not be the only one left when compaction has run: see rows.py.
             extra_topic_configs={"min.compaction.lag.ms": str(6 * 3600 * 1000), "max.message.bytes": "4000000"},
             options={"block_cache_size": 16 << 20, "write_buffer_size": 8 << 20},
         )  # fmt: skip
+        self.table: RowTable = table
         self.checkpoints = self.checkpoint_class(wiring, self.table, self.fatal, at)
         raw: Any = {
             "key_type": bytes,
@@ -234,8 +235,8 @@ class Host:
             except Revoked:
                 log.info("%s/%d was revoked while it was folded", self.source, where.partition)
             except StageRaised as exc:
-                assert part is not None
-                await self.checkpoints.note_crash(part, exc.first, exc.last)
+                if part:
+                    await self.checkpoints.note_crash(part, exc.first, exc.last)
                 self.fatal(exc.__cause__ or exc, f"{self.source}/{where.partition}@{exc.first}..{exc.last}")
             except Exception as exc:  # noqa: BLE001 - whatever it is, Faust would acknowledge and lose the event
                 self.fatal(exc, f"{self.source}/{where.partition}@{where.offset}")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 NAMESPACE = uuid.UUID("6f1c7f1e-7a0d-5000-8000-6c6c6d6f7074")
 
 
-class Revoked(Exception):  # noqa: N818 - not an error: the partition went away while its batch was folded
+class Revoked(Exception):
     """The partition is somebody else's now."""
 
 

@@ -67,7 +67,12 @@ class Publisher:
         key = event.subject.encode() if event.subject else None
         for number in range(self.partitions) if everywhere else (-1,):
             self._producer.produce(
-                self.catalogue.name(topic), value, key, partition=number, headers=headers, on_delivery=self._note
+                self.catalogue.name(topic),
+                value,
+                key,
+                partition=number,
+                headers=headers,
+                on_delivery=self._note,
             )
 
     def settle(self) -> None:

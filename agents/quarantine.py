@@ -46,11 +46,11 @@ State = Literal["waiting", "redriven", "dropped"]
 KafkaHeaders = list[tuple[str, bytes]]
 
 
-class NotQuarantined(LookupError):  # noqa: N818 - says what is the case
+class NotQuarantined(LookupError):
     """No single record in quarantine has this id, or begins with it."""
 
 
-class NotRedrivable(RuntimeError):  # noqa: N818 - says what is the case
+class NotRedrivable(RuntimeError):
     """The record cannot be sent again as it was."""
 
 

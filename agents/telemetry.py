@@ -6,7 +6,10 @@ import sys
 import structlog
 
 QUIET = ("agents", "faust", "aiokafka", "kafka", "mode", "asyncio")
-"""Libraries (`agents` is what they call our subclasses of theirs). Their debug calls alone cost a tenth of the throughput, even when nothing is printed."""
+"""Libraries; `agents` is what they call our subclasses of theirs.
+
+Their debug calls alone cost a tenth of the throughput, even when nothing is printed.
+"""
 
 
 def configure(*, debug: bool = False) -> None:

@@ -33,7 +33,7 @@ class Problem(Struct, frozen=True):
         return f"topic {self.topic} must have {self.expected}, has {self.found}"
 
 
-class NotVisible(RuntimeError):  # noqa: N818 - says what the topics are
+class NotVisible(RuntimeError):
     """The broker accepted topics and does not serve them."""
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-import importlib
+from agents.cli import apply, commands, demo, ledger, run, servers, topics
 from agents.cli.failure import Failure, plainly
 
 app = typer.Typer(
@@ -22,17 +22,16 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="New here? `llmopt demo` shows the whole loop on this machine in a few minutes.",
 )
-for _n in ('demo','servers','topics','run','apply','commands','ledger'):
-    try:
-        importlib.import_module('agents.cli.'+_n).register(app)
-    except ModuleNotFoundError:
-        pass
+for group in (demo, servers, topics, run, apply, commands, ledger):
+    group.register(app)
 
 
 @app.callback()
 def every_verb(
     context: typer.Context,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and the libraries' own log lines.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show tracebacks and the libraries' own log lines.")
+    ] = False,
 ) -> None:
     """Take the options that come before the verb."""
     context.obj = {"debug": debug}
@@ -48,7 +47,11 @@ def main() -> None:
         failure = plainly(exc)
         if failure is None:
             failure = Failure(
-                f"unexpected {type(exc).__name__}: {exc}", "run it again with `llmopt --debug …` and report the traceback", 1
+                f"unexpected {type(exc).__name__}: {exc}",
+                "run it again with `llmopt --debug …` and report the traceback",
+                1,
             )
-        Console(stderr=True, highlight=False, soft_wrap=True).print(f"[red]✗[/red] {failure.message}\n  → {failure.remedy}")
+        Console(stderr=True, highlight=False, soft_wrap=True).print(
+            f"[red]✗[/red] {failure.message}\n  → {failure.remedy}"
+        )
         sys.exit(failure.code)

@@ -43,7 +43,9 @@ def _verb(kind: CommandKind):  # type: ignore[no-untyped-def]  # noqa: ANN202 - 
 
         def answer(
             target: Target,
-            decision: Annotated[str, typer.Argument(help="The decision's id, as `status` or `explain` shows it.")],
+            decision: Annotated[
+                str, typer.Argument(help="The decision's id, as `status` or `explain` shows it.")
+            ],
             reason: Reason,
             by: By = None,
         ) -> None:
@@ -62,11 +64,17 @@ def _say(target: str, command: Command) -> None:
     known = reading.newest(settings, "targets")
     if target not in known:
         names = ", ".join(sorted(known)) or "none yet"
-        raise Failure(f"no target {target!r} is declared", f"declared: {names}; `llmopt apply -f target.yaml` declares one", BAD)
+        raise Failure(
+            f"no target {target!r} is declared",
+            f"declared: {names}; `llmopt apply -f target.yaml` declares one",
+            BAD,
+        )
     publisher = publish.Publisher(settings)
     publisher.put("findings", publish.event_of(command, target))
     publisher.settle()
-    Console().print(f"{command.command} {target}: said; the answer is the next decision (`llmopt explain latest`)")
+    Console().print(
+        f"{command.command} {target}: said; the answer is the next decision (`llmopt explain latest`)"
+    )
 
 
 def status(

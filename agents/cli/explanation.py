@@ -165,10 +165,10 @@ def _rejected(decision: Decision) -> Table:
 def _evidence(decision: Decision) -> Table:
     table = _plain()
     for one in decision.evidence:
-        records = one.last_offset - one.first_offset + 1
+        count = one.last_offset - one.first_offset + 1
+        records = "one record" if count == 1 else f"{count:,} records"
         table.add_row(
-            f"metrics/{one.partition}",
-            f"offsets {one.first_offset:,} to {one.last_offset:,} ({records:,} records)",
+            f"metrics/{one.partition}", f"offsets {one.first_offset:,} to {one.last_offset:,} ({records})"
         )
     return table
 

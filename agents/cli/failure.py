@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 BAD, USAGE, UNREACHABLE = 1, 2, 3
 
 
-class Failure(Exception):  # noqa: N818 - what the command line says, not a programming error
+class Failure(Exception):
     """An expected failure."""
 
     def __init__(self, message: str, remedy: str, code: int) -> None:

@@ -139,7 +139,7 @@ def _print(report: Report, lost: list[str]) -> None:
         console.print(f"✗ no day has the root {wanted}: the ledger was cut off or written anew", markup=False)
     for day, digest in report.roots.items():
         console.print(f"root of {day}: {digest}")
-    checked = f"{report.entries:,} links of {len(report.heads)} chains, {report.rows:,} rows"
+    checked = f"{report.entries:,} links, {report.rows:,} rows, chains: {len(report.heads)}"
     if report.holds and not lost:
         console.print(f"[green]✓[/green] the ledger holds: {checked}; keep the last root elsewhere")
     else:

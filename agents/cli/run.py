@@ -34,7 +34,9 @@ def register(app: typer.Typer) -> None:
 
 def run(
     context: typer.Context,
-    stages: Annotated[list[str] | None, typer.Argument(help=f"Any of {', '.join(assembly.STAGES)}; default all.")] = None,
+    stages: Annotated[
+        list[str] | None, typer.Argument(help=f"Any of {', '.join(assembly.STAGES)}; default all.")
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes, each running these stages.")] = 1,
     instance: Annotated[
         str | None, typer.Option(help="Name of this worker, unique on the cluster; default the host's name.")
@@ -86,7 +88,9 @@ def _supervise(stages: tuple[str, ...], workers: int, name: str, *, clock: bool)
             recent = [at for at in started[number] if at > time.monotonic() - 60]
             if code not in (EXIT_CRASHED, -signal.SIGKILL) or len(recent) > RESTARTS_PER_MINUTE:
                 raise Failure(
-                    f"worker {name}-{number} ended with code {code}", "its last log lines, above, say why", EXIT_CRASHED
+                    f"worker {name}-{number} ended with code {code}",
+                    "its last log lines, above, say why",
+                    EXIT_CRASHED,
                 )
             console.print(f"worker {name}-{number} ended with code {code}: starting it afresh")
             children[number] = start(number)

@@ -44,7 +44,7 @@ USUAL = Pace(event_s=240 * 60, speed=60.0, calls_per_s=100.0, mirage_at_s=110 * 
 FAST = Pace(event_s=200 * 60, speed=100.0, calls_per_s=100.0, mirage_at_s=110 * 60, bolt_at_s=140 * 60)
 
 
-class NotRecorded(Exception):  # noqa: N818 - says what is the matter
+class NotRecorded(Exception):
     """A target names a model for which nothing was recorded."""
 
 

@@ -26,7 +26,7 @@ RESTARTS = 6
 STOP_S = 10.0
 
 
-class WorkerFailed(Exception):  # noqa: N818 - says what happened
+class WorkerFailed(Exception):
     """A worker ended in a way that a restart does not mend."""
 
 

@@ -26,7 +26,7 @@ ALIKE = 0.3
 _deterministic = msgspec.json.Encoder(order="deterministic").encode
 
 
-class NoSuchDecision(LookupError):  # noqa: N818 - says what is the matter
+class NoSuchDecision(LookupError):
     """The ledger has no such decision, or several."""
 
     def __init__(self, wanted: str, nearest: Sequence[str]) -> None:

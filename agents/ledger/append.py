@@ -31,11 +31,11 @@ CHAIN = (
 )  # fmt: skip
 
 
-class Refused(Exception):  # noqa: N818 - says what happened
+class Refused(Exception):
     """Postgres will not hold this value, however often it is asked."""
 
 
-class SetBack(Exception):  # noqa: N818 - says what happened
+class SetBack(Exception):
     """The ledger has come less far than when reading began: it was restored from a backup, perhaps."""
 
 

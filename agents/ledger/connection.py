@@ -25,7 +25,7 @@ MIGRATING = 7_304_198_255
 """The advisory lock under which tables are made: any number that nobody else uses."""
 
 
-class LedgerUnreachable(Exception):  # noqa: N818 - says what is the matter
+class LedgerUnreachable(Exception):
     """There is no database where the settings say."""
 
     remedy = "start one here with `llmopt up`, or correct LLMOPT_POSTGRES_DSN"
@@ -34,7 +34,7 @@ class LedgerUnreachable(Exception):  # noqa: N818 - says what is the matter
         super().__init__(f"the ledger's database does not answer: {sentence(cause)}")
 
 
-class NoTables(Exception):  # noqa: N818 - says what is the matter
+class NoTables(Exception):
     """The database answers but holds no ledger, or one of another version."""
 
     remedy = "run `llmopt ledger migrate`"

@@ -8,7 +8,8 @@
     otherwise                                → wait
 
 Every declared guardrail must have spoken in the same window as the newest of them; one that is silent
-counts as `no_data`. A finding for something that is not declared can still fail the rollout.
+counts as `no_data`. A step is only passed by findings with calls of its own generation among them: where
+nobody follows the configuration, nothing climbs. A finding for something that is not declared can still fail the rollout.
 `tests/unit/decide/test_gate.py` holds the executable truth table.
 """
 
@@ -94,7 +95,8 @@ def _of_known(target: Target, live: Live, known: Known) -> Judgement:
     plan = target.plan
     baking = live.phase == "baking"
     began_at = clock_at(target, live, known.now_at)
-    if began_at is None:
+    newest = max(finding.generation for finding in known.findings)
+    if began_at is None or newest < live.generation:
         return Judgement("wait", "not_converged", "the step is not yet seen in the calls", known.findings)
     age_s = (known.now_at - began_at) / MS
     least_s = plan.bake_s if baking else plan.step_min_s

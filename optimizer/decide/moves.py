@@ -56,6 +56,7 @@ def approved(state: Deciding, name: str, ruling: Ruling) -> Decision:
     _, segment = _of(state, name)
     live = _live(segment)
     live.phase, live.step_at, live.started_at = "step", ruling.at, ruling.at
+    live.clock_is_set = False
     live.generation = next_generation(state)
     _began(segment, live.generation)
     return _record_live(state, name, "start", ruling, generation=live.generation)
@@ -160,6 +161,7 @@ def resume(state: Deciding, name: str, ruling: Ruling) -> Decision:
     """Go on; the clock of the step or the bake begins anew."""
     live = _live(state.segments[name])
     live.phase, live.step_at, live.reported = live.paused_in, ruling.at, []
+    live.clock_is_set = False
     live.converged_at = ruling.at if live.converged_at is not None else None
     return _record_live(state, name, "resume", ruling)
 

@@ -132,6 +132,8 @@ def _deadlines(state: Deciding) -> Iterator[int]:
         yield from (finding.window_end_at for finding in segment.waiting.values())
         if declared is not None and segment.live is not None and segment.live.phase == "awaiting":
             yield segment.live.step_at + declared.plan.step_max_s * MS
+        if segment.live is not None and not segment.live.clock_is_set:
+            yield segment.live.step_at
         yield from (since_at for _, since_at, _ in _overdue(state, segment.live))
         if segment.held is not None and may_move(state, name):
             yield segment.held.until_at
@@ -207,6 +209,8 @@ def _gate(state: Deciding, name: str, due: list[Finding]) -> Decision | None:
     live = segment.live
     if live is None:
         return None
+    if not live.clock_is_set:
+        live.step_at, live.clock_is_set = now_at, True
     if live.converged_at is None and segment.coverage_generation >= live.generation:
         live.converged_at = now_at
     compared = [finding for finding in due if finding.kind == "comparison"]

@@ -37,6 +37,8 @@ class Live(Struct, kw_only=True, omit_defaults=True):
     started_at: int
     step_at: int
     """When the present step, or the bake, was decided."""
+    clock_is_set: bool = True
+    """False after a person's start or resume: `step_at` is then the next watermark, as the last one is past."""
     paused_in: Literal["step", "baking"] = "step"
     step: int = 1
     weight_bps: int = 0

@@ -21,6 +21,7 @@ from optimizer.model.decision import Alternative
 from optimizer.model.event import BY_DATA
 from optimizer.model.finding import Evidence, Finding
 from optimizer.model.rollout import RolloutStatus
+from optimizer.model.target import Model, Target
 
 AT = 1_790_000_000_000
 SEEN = (
@@ -48,9 +49,18 @@ FINDINGS = (
 )  # fmt: skip
 
 
+def declared():
+    """What decide remembers of a target that was declared."""
+    state = Decide().initial("support")
+    state.declaration = Target(
+        target="support", incumbent="big", models=(Model(name="big"), Model(name="small"))
+    )
+    return state
+
+
 def promotion():
     """As decide writes it."""
-    state = Decide().initial("support")
+    state = declared()
     ruling = Ruling(at=AT, cause="goal", why="cheaper, and no guardrail failed", findings=FINDINGS)
     return record(
         state, "math", "promote", ruling,
@@ -61,7 +71,7 @@ def promotion():
 
 def the_story():
     """A start, findings, a promotion, and what act made of it."""
-    state, decided = Decide().initial("support"), promotion()
+    state, decided = declared(), promotion()
     start = record(
         state, "math", "start", Ruling(at=AT - 600_000, cause="choice", why="it is the cheapest"),
         rollout="r-1", variant="v2", model="small", generation=3,
@@ -122,6 +132,7 @@ def test_explain_names_evidence_interval_n_and_rejected_alternatives(told):
         "metrics/0", "offsets 10 to 4,009 (4,000 records)", "metrics/3",
         "about 9,000 calls per arm", "quality: an interval 1.6 % nearer its margin would no longer pass",
         "promoted (Observe), 98 % on the candidate", "configuration", "release: the holdback is over",
+        "0.05 for a wrong promotion, 0.02 for a wrong rollback",
         "the findings in the ledger are those it was decided on",
     ):  # fmt: skip
         assert wanted in text
@@ -161,7 +172,7 @@ def test_findings_altered_after_the_decision_are_seen_by_explain(told):
 
 def test_verify_ledger_passes_and_fails_after_one_row_is_altered(told):
     passed = llmopt("verify-ledger")
-    assert (passed.exit_code, "the ledger holds: 8 links of 1 chains, 8 rows" in passed.stdout) == (0, True)
+    assert (passed.exit_code, "the ledger holds: 8 links, 8 rows, chains: 1" in passed.stdout) == (0, True)
     with psycopg.connect(told) as connection:
         connection.execute("UPDATE findings SET verdict = 'fail' WHERE metric = 'quality'")
     failed = llmopt("verify-ledger")

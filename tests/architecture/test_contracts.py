@@ -21,7 +21,7 @@ from optimizer.model.event import BY_DATA, BY_NAME, EVENTS, name_of
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS = ROOT / "schemas"
-ACCEPT = "LLMOPT_ACCEPT" in os.environ
+ACCEPT = "ACCEPT" in os.environ
 LIMITS = ("ge", "gt", "le", "lt", "min_length", "max_length", "pattern")
 BIG = {"type": "bytes", "logicalType": "decimal", "precision": 38, "scale": 0}
 STAGES = ("observe", "orient", "decide", "act")

@@ -13,7 +13,11 @@ def make_verbs():
 
 def test_every_make_verb_in_a_document_exists():
     documents = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), ROOT / ".ci/run"]
-    named = {verb for d in documents for verb in re.findall(r"(?:^|`|exec )make ([a-z]+)", d.read_text(), re.MULTILINE)}
+    named = {
+        verb
+        for d in documents
+        for verb in re.findall(r"(?:^|`|exec )make ([a-z]+)", d.read_text(), re.MULTILINE)
+    }
     assert named <= make_verbs()
 
 

@@ -67,13 +67,17 @@ def test_the_top_level_is_the_houses():
 
 
 def test_no_file_names_a_package_registry():
-    registry = re.compile(rb"https?://[\w.-]*(?:maven|python-?hosted|pypi|npmjs|crates\.io|proxy\.golang|deb\.debian)")
+    registry = re.compile(
+        rb"https?://[\w.-]*(?:maven|python-?hosted|pypi|npmjs|crates\.io|proxy\.golang|deb\.debian)"
+    )
     named = [p for p in tracked() if p.name != "test_tidy.py" and registry.search((ROOT / p).read_bytes())]
     assert not named
 
 
 def test_nothing_is_left_unfinished():
-    unfinished = re.compile(r"\b(?:TODO|FIXME|XXX)\b|NotImplementedError|pytest\.mark\.(?:skip|xfail)\b|pytest\.xfail")
+    unfinished = re.compile(
+        r"\b(?:TODO|FIXME|XXX)\b|NotImplementedError|pytest\.mark\.(?:skip|xfail)\b|pytest\.xfail"
+    )
     left = [
         str(p)
         for p in tracked()

@@ -77,7 +77,11 @@ class Cluster:
         return f"{self.prefix}.{name}"
 
     def settings(self):
-        told = {k.removeprefix("LLMOPT_").lower(): v for k, v in self.environment.items() if k.startswith("LLMOPT_")}
+        told = {
+            k.removeprefix("LLMOPT_").lower(): v
+            for k, v in self.environment.items()
+            if k.startswith("LLMOPT_")
+        }
         return Settings(**told)
 
     def create_topics(self):

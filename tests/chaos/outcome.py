@@ -36,16 +36,20 @@ def outcome(cluster):
         kept, overtaken = records.changelog(cluster.bootstrap, f"{cluster.prefix}-{stage}")
         # [applied, sequence, seen, state]: the applied offset counts repeated records, the rest must not.
         rows[stage] = {name: (row[3], row[1], row[2]) for name, row in kept.items()}
-        wrong += [f"{stage}: the changelog's newest {name} is not its highest" for name in sorted(overtaken)[:3]]
+        wrong += [
+            f"{stage}: the changelog's newest {name} is not its highest" for name in sorted(overtaken)[:3]
+        ]
     aside = frozenset(
-        (r.partition, dict(r.headers).get(b"offset") or _origin(r), r.value)
+        (r.partition, _origin(r), r.value)
         for r in records.read(cluster.bootstrap, cluster.topic("quarantine"))
     )
     return Outcome(published, rows, aside, tuple(wrong), repeated)
 
 
 def _origin(record):
-    return tuple((k, v) for k, v in record.headers if k.endswith(("offset", "partition", "reason")) and "topic" not in k)
+    """Reason and position of a quarantined record; its topic carries the run's own prefix."""
+    kept = ("offset", "partition", "reason")
+    return tuple((k, v) for k, v in record.headers if k.endswith(kept) and "topic" not in k)
 
 
 def differences(mine, truth):
@@ -58,7 +62,9 @@ def differences(mine, truth):
         said += _compare(f"rows of {stage}", mine.rows[stage], expected)
     if mine.quarantined != truth.quarantined:
         lost, added = truth.quarantined - mine.quarantined, mine.quarantined - truth.quarantined
-        said.append(f"quarantine: {len(lost)} missing, {len(added)} too many {sorted(map(str, lost | added))[:2]}")
+        said.append(
+            f"quarantine: {len(lost)} missing, {len(added)} too many {sorted(map(str, lost | added))[:2]}"
+        )
     return said
 
 
@@ -69,7 +75,9 @@ def _compare(what, got, expected):
     if missing or added:
         said.append(f"{what}: {len(missing)} of {len(expected)} missing, {len(added)} too many")
     if changed:
-        said.append(f"{what}: {len(changed)} differ, such as {changed[0]}:\n  got      {got[changed[0]]!r:.400}\n  expected {expected[changed[0]]!r:.400}")
+        said.append(
+            f"{what}: {len(changed)} differ, such as {changed[0]}:\n  got      {got[changed[0]]!r:.400}\n  expected {expected[changed[0]]!r:.400}"
+        )
     return said
 
 

@@ -20,7 +20,8 @@ from optimizer.act.stage import Act
 from optimizer.decide.stage import Decide
 from optimizer.loop import Loop
 from optimizer.model.call import Assignment, Call, Quality
-from optimizer.model.event import CallEvent, TargetEvent, TickEvent
+from optimizer.model.command import Command
+from optimizer.model.event import CallEvent, CommandEvent, TargetEvent, TickEvent
 from optimizer.model.progress import Tick
 from optimizer.model.target import Model, Plan, Segments, Target
 from optimizer.observe.stage import Observe
@@ -36,16 +37,21 @@ WATCHED = 40
 POISON = (
     b"no json at all",
     b'{"specversion":"1.0","id":"p","source":"/x","type":"llmopt.call.v1","time":"2026-03-01T00:00:00Z"}',
-    b'{"specversion":"1.0","id":"p","source":"/x","type":"llmopt.call.v1","subject":"t","time":"2026-03-01T00:00:00Z",'
-    b'"data":{"call_id":"p","latency_ms":-1,"model":"m"}}',
+    b'{"specversion":"1.0","id":"p","source":"/x","type":"llmopt.call.v1","subject":"t",'  # noqa: ISC004 - one record
+    b'"time":"2026-03-01T00:00:00Z","data":{"call_id":"p","latency_ms":-1,"model":"m"}}',
     b"\xff\xfe\x00",
 )
+LATE_MS = (0, 100, 2000, 2000)
+"""Most calls are told of at once, many two seconds later; a few far too late."""
+TOO_LATE_MS = 17_000
 
 
 class Recording(NamedTuple):
     """An input log, second by second, and what an undisturbed loop in memory makes of it."""
 
     declarations: list
+    commands: list
+    """Of people, on `findings`, before anything else: each is refused, once."""
     seconds: list
     """Per event second: (partition or None for all, bytes)."""
     loop: Loop
@@ -87,13 +93,19 @@ class World:
                 propensity=propensity, unit=unit,
             )  # fmt: skip
         data = Call(
-            call_id=f"c{self.n}", latency_ms=round(dice.lognormvariate(6, 0.4), 3), model=model, assignment=assignment,
-            input_tokens=dice.randrange(2000), output_tokens=dice.randrange(300), cost_usd=COST_USD[model] * dice.uniform(0.8, 1.2),
+            call_id=f"c{self.n}",
+            latency_ms=round(dice.lognormvariate(6, 0.4), 3),
+            model=model,
+            assignment=assignment,
+            input_tokens=dice.randrange(2000),
+            output_tokens=dice.randrange(300),
+            cost_usd=COST_USD[model] * dice.uniform(0.8, 1.2),
             error_type="timeout" if dice.random() < 0.004 else None,
-            quality=Quality(score=float(dice.random() < QUALITY[model])), attributes={"task": segment},
-        )  # fmt: skip
-        return _event(CallEvent, at - timedelta(milliseconds=dice.choice((0, 100, 2000, 2000, 17_000 if dice.random() < 0.02 else 0))),
-                      data, name, data.call_id)  # fmt: skip
+            quality=Quality(score=float(dice.random() < QUALITY[model])),
+            attributes={"task": segment},
+        )
+        late_ms = TOO_LATE_MS if dice.random() < 0.005 else dice.choice(LATE_MS)
+        return _event(CallEvent, at - timedelta(milliseconds=late_ms), data, name, data.call_id)
 
 
 def record(seed=7, minutes=20, rate=80):
@@ -103,6 +115,17 @@ def record(seed=7, minutes=20, rate=80):
     names = ["answers", *(f"watched-{n:02d}" for n in range(WATCHED))]
     declared = [_event(TargetEvent, EPOCH, target(name), name, f"declared-{name}") for name in names]
     loop.feed(declared)
+    refused = [
+        _event(
+            CommandEvent,
+            EPOCH,
+            Command(command="rollback", by="ann", reason="to see"),
+            name,
+            f"command-{name}",
+        )
+        for name in names[1:6]
+    ]
+    loop.feed(refused)
     seconds, configuration, poison = [], None, 0
     for s in range(minutes * 60):
         at, lines = EPOCH + timedelta(seconds=s), []
@@ -114,8 +137,19 @@ def record(seed=7, minutes=20, rate=80):
         if dice.random() < 0.1:
             poison += 1
             lines.append((dice.randrange(P), dice.choice(POISON)))
-        for when in (datetime(1970, 1, 2, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)) if s and s % 200 == 0 else ():
-            event, number = _event(CallEvent, when, Call(call_id="x", latency_ms=1, model="m"), "answers", f"x{s}-{when.year}"), dice.randrange(P)
+        for when in (
+            (datetime(1970, 1, 2, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)) if s and s % 200 == 0 else ()
+        ):
+            event, number = (
+                _event(
+                    CallEvent,
+                    when,
+                    Call(call_id="x", latency_ms=1, model="m"),
+                    "answers",
+                    f"x{s}-{when.year}",
+                ),
+                dice.randrange(P),
+            )
             poison += 1
             loop.feed([event], partition=number)
             lines.append((number, encode(event)))
@@ -127,10 +161,13 @@ def record(seed=7, minutes=20, rate=80):
             for event in log[-1:]:
                 configuration = event.data
     for extra in (60, 120):  # closes what is open
-        tick = _event(TickEvent, EPOCH + timedelta(seconds=minutes * 60 + extra), Tick(), event_id=f"tick-end-{extra}")
+        tick = _event(
+            TickEvent, EPOCH + timedelta(seconds=minutes * 60 + extra), Tick(), event_id=f"tick-end-{extra}"
+        )
         loop.feed([tick])
         seconds.append([(None, encode(tick))])
-    return Recording([(e.subject, encode(e)) for e in declared], seconds, loop, world.n, poison)
+    published = [[(e.subject, encode(e)) for e in some] for some in (declared, refused)]
+    return Recording(*published, seconds, loop, world.n, poison)
 
 
 def publish(bootstrap, topic, recording, speed=None, stop=lambda: False):
@@ -154,18 +191,26 @@ def publish(bootstrap, topic, recording, speed=None, stop=lambda: False):
     for subject, value in recording.declarations:
         for number in range(P):
             put(topic("metrics"), value, number)
-        for name in ("aggregates", "findings"):
-            put(topic(name), value, partition_of(subject), subject.encode())
+        put(topic("aggregates"), value, partition_of(subject), subject.encode())
+    for subject, value in (*recording.declarations, *recording.commands):
+        put(topic("findings"), value, partition_of(subject), subject.encode())
     began = time.monotonic()
     for s, lines in enumerate(recording.seconds):
-        for number, value in lines:
-            for to in range(P) if number is None else (number,):
-                put(topic("metrics"), value, to)
+        for to, value in _placed(lines):
+            put(topic("metrics"), value, to)
         producer.poll(0)
-        while speed and time.monotonic() - began < s / speed and not stop():
-            time.sleep(0.005)  # pacing is the point here
+        _pace(began + s / speed if speed else 0, stop)
     assert producer.flush(120) == 0
     assert not failed, failed[:3]
+
+
+def _placed(lines):
+    return ((to, value) for number, value in lines for to in (range(P) if number is None else (number,)))
+
+
+def _pace(until, stop):
+    while time.monotonic() < until and not stop():
+        time.sleep(0.005)  # pacing is the point here
 
 
 def partition_of(subject):

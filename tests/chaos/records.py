@@ -51,7 +51,11 @@ def read(bootstrap, topic):
                     assert not message.error(), message.error()
                     at = message.offset() + 1
                     yield Record(
-                        number, message.offset(), message.key(), message.value(), tuple(message.headers() or ())
+                        number,
+                        message.offset(),
+                        message.key(),
+                        message.value(),
+                        tuple(message.headers() or ()),
                     )
     finally:
         consumer.close()
@@ -62,7 +66,10 @@ def committed(bootstrap, group, topic):
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group, "enable.auto.commit": False})
     try:
         numbers = consumer.list_topics(topic, timeout=10).topics[topic].partitions
-        return {t.partition: t.offset for t in consumer.committed([TopicPartition(topic, n) for n in numbers], timeout=10)}
+        return {
+            t.partition: t.offset
+            for t in consumer.committed([TopicPartition(topic, n) for n in numbers], timeout=10)
+        }
     finally:
         consumer.close()
 

@@ -30,16 +30,28 @@ def same(cluster, truth, store_of=None):
     return found
 
 
+def never(_kills):
+    return False
+
+
+def always(_kills):
+    return True
+
+
+def alternately(kills):
+    return kills % 2 == 0
+
+
 class Killer:
     """Kills a worker again and again while the recording is published."""
 
     def __init__(self, cluster, seed):
         self.cluster, self.dice, self.kills = cluster, random.Random(seed), 0
 
-    def until(self, done, *, wiped=lambda n: False, lives_s=(5.5, 9.0), **broken):
+    def until(self, done, *, wiped=never, lives_s=(5.5, 9.0), **broken):
         worker = self.cluster.start("a", **broken)
         while not done():
-            nap(self.dice.uniform(*lives_s), unless=lambda: done() or not worker.alive())
+            nap(self.dice.uniform(*lives_s), unless=lambda one=worker: done() or not one.alive())
             if done():
                 break
             worker.kill()
@@ -53,8 +65,8 @@ class Killer:
 
 @pytest.mark.parametrize(
     ("name", "wiped"),
-    [("kept", lambda n: False), ("wiped", lambda n: True), ("mixed", lambda n: n % 2)],
-    ids=lambda v: v if isinstance(v, str) else "",
+    [("kept", never), ("wiped", always), ("mixed", alternately)],
+    ids=("kept", "wiped", "mixed"),
 )
 def test_a_worker_killed_ten_times_under_load_changes_nothing(cluster, publication, truth, name, wiped):
     published = publication(speed=14)
@@ -70,8 +82,12 @@ def test_a_worker_killed_ten_times_under_load_changes_nothing(cluster, publicati
 def test_a_worker_killed_at_a_point_of_its_checkpoints_changes_nothing(cluster, publication, truth, point):
     published = publication(speed=40)
     killer = Killer(cluster, seed=point)
-    killer.until(lambda: not published.is_alive() and killer.kills >= 3, fault=f"{point}:0.1", lives_s=(30, 30),
-                 wiped=lambda n: n % 2 == 0)  # fmt: skip
+    killer.until(
+        lambda: not published.is_alive() and killer.kills >= 3,
+        fault=f"{point}:0.1",
+        lives_s=(30, 30),
+        wiped=alternately,
+    )
     published.finish()
     cluster.drain()
     same(cluster, truth, store_of="a")
@@ -151,7 +167,9 @@ def test_a_broker_killed_and_started_again_changes_nothing(servers, cluster, pub
     same(cluster, truth)
 
 
-def test_state_and_changelogs_lost_after_the_end_are_rebuilt_from_the_input(cluster, publication, truth, servers):
+def test_state_and_changelogs_lost_after_the_end_are_rebuilt_from_the_input(
+    cluster, publication, truth, servers
+):
     from confluent_kafka.admin import AdminClient
 
     published = publication(speed=None)

@@ -22,7 +22,8 @@ SETTINGS: dict[str, Any] = {
     "partitioner": "murmur2_random",  # as Java's: a key has the same partition for every client
     "enable.idempotence": True,
     "linger.ms": 20,
-    "compression.type": "lz4",
+    "compression.type": "gzip",  # every client can read it
+    "compression.level": 1,
     "queue.buffering.max.messages": QUEUE_RECORDS,
     "delivery.report.only.error": True,
 }

@@ -92,7 +92,8 @@ class Desk:
         generation = self.act.generation if generation is None else generation
         self.find("coverage", "coverage", "pass", segment=segment, generation=generation, estimate=1.0)
 
-    def compared(self, segment="other", n=None, variant=None, **verdicts):
+    def compared(self, segment="other", n=None, variant=None, generation=None, **verdicts):
+        generation = self.act.generation if generation is None else generation
         live = self.state.segments[segment].live
         n = n if n is not None else (live.units if live else 0) + 100
         for metric in ("quality", "latency", "errors", "cost"):
@@ -100,7 +101,7 @@ class Desk:
             if verdict is not None:
                 self.find(
                     "comparison", metric, verdict, segment=segment, n=n, n_control=n,
-                    variant=variant or (live.variant if live else "gone"), unit="relative",
+                    variant=variant or (live.variant if live else "gone"), generation=generation, unit="relative",
                     estimate=-0.382, low=-0.44, high=-0.301, margin=0.05, level=0.98,
                 )  # fmt: skip
 

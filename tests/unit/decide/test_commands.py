@@ -37,6 +37,13 @@ class TestAutonomy:
         assert kinds(minutes(desk, 10)) == ["advance"] * 4 + ["promote"]
         assert desk.loop.quarantined == []
 
+    def test_after_a_late_yes_the_step_s_clock_begins_at_the_next_watermark(self, desk):
+        (asked,) = desk.started(autonomy="approve")
+        desk.now_at += 1_700_000
+        desk.command("approve", decision=asked.decision_id)
+        assert desk.passes() == []
+        assert desk.live.step_at == desk.now_at
+
     def test_a_no_ends_it_without_a_generation_and_the_next_is_asked_about(self, desk):
         (asked,) = desk.started(autonomy="approve")
         (ended,) = desk.command("reject", decision=asked.decision_id)

@@ -120,6 +120,16 @@ class TestClimb:
             told += desk.passes()
         assert [(one.kind, one.cause) for one in told] == [("hold", "not_converged"), ("advance", "passed")]
 
+    def test_a_step_that_nobody_follows_is_never_passed(self, desk):
+        desk.started()
+        told = []
+        for _ in range(60):
+            desk.now_at += 60_000
+            desk.compared(generation=1)
+            told += desk.passes()
+        assert [(one.kind, one.cause) for one in told] == [("hold", "not_converged")]
+        assert desk.live.weight_bps == 500
+
     def test_a_promotion_needs_proof_that_it_is_cheaper(self, desk):
         desk.started()
         decisions = minutes(desk, 10, cost="inconclusive")

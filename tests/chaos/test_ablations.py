@@ -1,0 +1,147 @@
+"""The host with one rule taken away must fail under an attack that the whole host survives.
+
+Where one of these passes its attack unharmed, either the rule is not needed or the attacks prove nothing.
+"""
+
+from contextlib import suppress
+
+import pytest
+from confluent_kafka import Producer
+
+from agents.rows import version
+from tests.chaos import records
+from tests.chaos.outcome import differences, outcome
+from tests.chaos.recording import publish
+from tests.chaos.test_chaos import Killer, alternately, nap, never, same
+
+pytestmark = pytest.mark.chaos
+
+ATTACKS = {
+    # rule: (fault, kills, wiped, event seconds per second)
+    "no-sequence": ("emitted:0.3", 3, alternately, 60),
+    "no-applied": ("acked:1.0:decide", 2, never, 60),
+    "commit-first": ("snapshot:0.2", 4, never, 40),
+    "no-resend": ("written:0.3:orient", 4, never, 40),
+    "one-phase": ("written:0.3:orient", 4, never, 40),
+    "late-emission": ("durable:0.1", 4, never, 40),
+    "torn": ("durable:0.2", 4, never, 40),
+    "skip-on-error": ("", 0, never, None),
+}
+
+
+def attacked(cluster, publication, name, attack):
+    """What an attack on the host without a rule leaves wrong; the ablated host does the recovery too."""
+    fault, kills, wiped, speed = attack
+    published = publication(speed=speed)
+    killer = Killer(cluster, seed=name)
+    if kills:
+        killer.until(lambda: killer.kills >= kills, fault=fault, lives_s=(40, 40), wiped=wiped, ablation=name)
+        cluster.workers[-1].kill()
+    worker = cluster.start("a", ablation=name)
+    published.hurry.set()
+    published.finish()
+    try:
+        cluster.drain(limit_s=60)
+    except AssertionError as exc:
+        return [f"never done: {exc}"]
+    worker.stop()
+    return outcome(cluster)
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_without_this_rule_an_attack_does_damage(cluster, publication, truth, name):
+    found = attacked(cluster, publication, name, ATTACKS[name])
+    assert found if isinstance(found, list) else differences(found, truth)
+
+
+def late_write(cluster, stage="orient"):
+    """What an owner that was frozen does when it continues: old versions of rows after the new ones."""
+    topic = f"{cluster.prefix}-{stage}-rows-changelog"
+    first, last = {}, {}
+    for record in records.read(cluster.bootstrap, topic):
+        if not record.key.endswith((b'!mark"', b'!crash"')):
+            first.setdefault(record.key, record)
+            last[record.key] = record
+    old = [r for key, r in first.items() if version(r.value) < version(last[key].value)]
+    producer = Producer({"bootstrap.servers": cluster.bootstrap})
+    for record in old:
+        producer.produce(topic, record.value, record.key, partition=record.partition)
+    assert producer.flush(30) == 0
+    return len(old)
+
+
+def folded_then_written_late(cluster, recording, ablation):
+    """Fold half, let an old owner write late, lose the local state, fold the rest."""
+    half = len(recording.seconds) // 2
+    publish(cluster.bootstrap, cluster.topic, recording._replace(seconds=recording.seconds[:half]))
+    worker = cluster.start("a", ablation=ablation)
+    cluster.drain()
+    worker.stop()
+    assert late_write(cluster) > 10
+    cluster.wipe("a")
+    rest = recording._replace(declarations=[], commands=[], seconds=recording.seconds[half:])
+    publish(cluster.bootstrap, cluster.topic, rest)
+    worker = cluster.start("a", ablation=ablation)
+    cluster.drain(limit_s=90)
+    worker.stop()
+
+
+def test_rows_that_a_frozen_owner_wrote_late_are_overruled_and_repaired(cluster, recording, truth):
+    folded_then_written_late(cluster, recording, ablation="")
+    same(cluster, truth, store_of="a")
+
+
+def test_without_the_highest_version_a_late_write_does_damage(cluster, recording, truth):
+    with suppress(AssertionError):  # it may not even come to an end
+        folded_then_written_late(cluster, recording, ablation="last-wins")
+    cluster.stop()
+    assert differences(outcome(cluster), truth)
+
+
+def comings_and_goings(cluster, publication, ablation):
+    """A second worker takes half of the partitions and gives them back, twice."""
+    published = publication(speed=24)
+    first = cluster.start("a", ablation=ablation)
+    for _ in range(2):
+        second = cluster.start("b", ablation=ablation)
+        nap(9)
+        second.stop()
+        nap(9)
+    published.finish()
+    workers = {"a": first}
+
+    def restart_what_ended():
+        if not workers["a"].alive():
+            workers["a"] = cluster.start("a", ablation=ablation)
+
+    cluster.drain(limit_s=120, supervise=restart_what_ended)
+
+
+def test_partitions_that_come_back_are_read_anew(cluster, publication, truth):
+    comings_and_goings(cluster, publication, "")
+    same(cluster, truth)
+
+
+def test_without_forgetting_what_was_revoked_a_rebalance_does_damage(cluster, publication, truth):
+    with suppress(AssertionError):  # as above
+        comings_and_goings(cluster, publication, "keep-revoked")
+    cluster.stop()
+    assert differences(outcome(cluster), truth)
+
+
+@pytest.mark.parametrize("name", ["slow", "end-on-error"])
+def test_the_whole_host_survives_what_the_ablations_are_attacked_with(cluster, publication, truth, name):
+    published = publication(speed=60)
+    worker = cluster.start("a", ablation=name)
+
+    def restart_what_ended():
+        nonlocal worker
+        if not worker.alive():
+            worker = cluster.start("a", ablation=name)
+
+    while published.is_alive():
+        restart_what_ended()
+        nap(0.2)
+    published.finish()
+    cluster.drain(limit_s=240, supervise=restart_what_ended)
+    same(cluster, truth)

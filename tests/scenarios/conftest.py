@@ -1,0 +1,193 @@
+"""The world of the scenarios: callers that follow the configuration, models that answer with seeded dice.
+
+A scenario is a text. `#` tells the story, words move the world, lines behind `|` are what the loop said, and are
+checked. `make accept` writes them anew.
+
+    model NAME price=… quality=… latency_ms=… errors=…      a model, or how it behaves from now on
+    declare KEY=VALUE …                                      the target `chat`, with all models known so far
+    traffic N                                                calls per second
+    callers follow | callers stay                            whether new configurations are picked up
+    run 10m                                                  time passes
+    say COMMAND [segment=…]: REASON                          a person
+    alert SEVERITY: SENTENCE                                 another system
+    show                                                     the configuration in force
+"""
+
+import re
+from itertools import count
+from random import Random
+
+import pytest
+
+from optimizer.act.assign import arm_of
+from optimizer.act.stage import Act
+from optimizer.decide.stage import Decide
+from optimizer.loop import Loop, time_of
+from optimizer.model.call import Assignment, Call, Quality
+from optimizer.model.command import Alert, Command
+from optimizer.model.event import AlertEvent, CallEvent, CommandEvent, TargetEvent, TickEvent
+from optimizer.model.progress import Tick
+from optimizer.model.target import Errors, Guardrails, Holdback, Model, Plan, Segments, Target, Trips
+from optimizer.observe.stage import Observe
+from optimizer.orient.stage import Orient
+
+BEGIN_AT = 1_772_323_200_000
+TICK_MS = 5_000
+PARTITIONS = 2
+PARTS = {"plan": Plan, "guardrails": Guardrails, "trips": Trips, "holdback": Holdback, "errors": Errors}
+WIDTH = 100
+
+
+class World:
+    """One target, its callers, and a loop of all four stages beside them."""
+
+    def __init__(self, seed):
+        self.random = Random(seed)
+        self.loop = Loop([Observe(PARTITIONS), Orient(), Decide(), Act()], PARTITIONS)
+        self.now_at = BEGIN_AT
+        self.models, self.declared, self.revision = {}, None, 0
+        self.followed, self.following, self.per_s, self.calls = None, True, 20.0, 0
+        self.said, self.asked, self.ids = [], None, count()
+
+    def do(self, line):
+        """Follow one line of the script; what the loop said meanwhile."""
+        self.said = []
+        word, _, rest = line.partition(" ")
+        getattr(self, f"do_{word}")(rest)
+        return self.said
+
+    # -- the words of the script -------------------------------------------------------------------
+
+    def do_model(self, rest):
+        name, *settings = rest.split()
+        known = self.models.setdefault(
+            name, {"price": 1.0, "quality": 0.8, "latency_ms": 500.0, "errors": 0.0}
+        )
+        known |= {key: float(value) for key, value in (one.split("=") for one in settings)}
+
+    def do_declare(self, rest):
+        given = {key: _value(value) for key, value in (one.split("=", 1) for one in rest.split())}
+        self.revision += 1
+        parts = {
+            part: struct(**{key: given.pop(key) for key in struct.__struct_fields__ if key in given})
+            for part, struct in PARTS.items()
+        }
+        if "segments" in given:
+            given["segments"] = Segments(attribute="task", values=tuple(str(given["segments"]).split(",")))
+        names = str(given.pop("models", ",".join(self.models))).split(",")
+        models = tuple(Model(name=n, input_usd_per_million_tokens=self.models[n]["price"]) for n in names)
+        self.declared = Target(target="chat", revision=self.revision, models=models, **parts, **given)
+        self._feed(TargetEvent, self.declared)
+
+    def do_traffic(self, rest):
+        self.per_s = float(rest)
+
+    def do_callers(self, rest):
+        self.following = rest == "follow"
+
+    def do_run(self, rest):
+        number, unit = re.fullmatch(r"(\d+)([smhd])", rest).groups()
+        end_at = self.now_at + int(number) * {"s": 1, "m": 60, "h": 3600, "d": 86_400}[unit] * 1000
+        while self.now_at < end_at:
+            self._calls(min(TICK_MS, end_at - self.now_at))
+            self._feed(TickEvent, Tick(), subject=None)
+
+    def do_say(self, rest):
+        words, _, reason = rest.partition(": ")
+        kind, *settings = words.split()
+        given = dict(one.split("=") for one in settings)
+        decision = self.asked if kind in ("approve", "reject") else None
+        self._feed(CommandEvent, Command(command=kind, by="ann", reason=reason, decision=decision, **given))
+
+    def do_alert(self, rest):
+        severity, _, sentence = rest.partition(": ")
+        self._feed(AlertEvent, Alert(severity=severity, sentence=sentence))
+
+    def do_show(self, _rest):
+        for segment, arms in sorted(self._newest().segments.items()):
+            shares = ", ".join(f"{arm.arm} {arm.model} {arm.weight_bps / 100:g} %" for arm in arms)
+            self.said.append(f"{segment}: {shares}")
+
+    # -- how the world answers ---------------------------------------------------------------------
+
+    def _calls(self, span_ms):
+        begin_at, expected = self.now_at, self.per_s * span_ms / 1000
+        self.now_at += span_ms
+        if self.following:
+            self.followed = self._newest()
+        n = int(expected) + (self.random.random() < expected % 1)
+        events = [self._call(begin_at + (i + 1) * span_ms // (n + 1)) for i in range(n)]
+        for number in range(PARTITIONS):
+            self._publish(self.loop.feed(events[number::PARTITIONS], partition=number))
+
+    def _call(self, at):
+        dice = self.random
+        self.calls += 1
+        values = self.declared.segment_names() if self.declared else ("other",)
+        segment, unit = dice.choice(values), f"user-{dice.randrange(10**9)}"
+        model, assignment = self.declared.incumbent if self.declared else "large", None
+        if self.followed is not None:
+            met = arm_of(self.followed, segment, unit)
+            model = met.arm.model
+            assignment = Assignment(
+                generation=self.followed.generation, variant=met.arm.variant, arm=met.arm.arm,
+                segment=met.segment, propensity=met.propensity,
+            )  # fmt: skip
+        nature = self.models[model]
+        fails = dice.random() < nature["errors"]
+        weak = nature.get(f"quality_{segment}", nature["quality"])
+        data = Call(
+            call_id=f"c{self.calls}", model=model, assignment=assignment,
+            latency_ms=nature["latency_ms"] * dice.lognormvariate(0, 0.3),
+            cost_usd=None if fails else nature["price"] * 1e-3 * dice.uniform(0.5, 1.5),
+            error_type="timeout" if fails else None,
+            quality=None if fails else Quality(score=min(1.0, max(0.0, dice.gauss(weak, 0.1)))),
+            attributes={"task": segment},
+        )  # fmt: skip
+        return CallEvent(
+            specversion="1.0", id=data.call_id, source="/callers", time=time_of(at), subject="chat", data=data
+        )
+
+    def _newest(self):
+        log = self.loop.topics["configurations"][self.loop.partition_of("chat")]
+        return log[-1].data if log else None
+
+    def _feed(self, kind, data, subject="chat"):
+        event = kind(
+            specversion="1.0", id=f"w{next(self.ids)}", source="/world", time=time_of(self.now_at),
+            subject=subject, data=data,
+        )  # fmt: skip
+        self._publish(self.loop.feed([event]))
+
+    def _publish(self, fresh):
+        for event in fresh["decisions"]:
+            self._tell(event.data)
+        assert self.loop.quarantined == []
+
+    def _tell(self, decision):
+        if decision.kind == "start" and not decision.act:
+            self.asked = decision.decision_id
+        at = (decision.decided_at - BEGIN_AT) // 1000
+        words = [f"{at // 3600}:{at // 60 % 60:02}:{at % 60:02}", decision.segment, decision.kind]
+        words += [decision.model] if decision.model else []
+        words += [f"{decision.weight_bps / 100:g} %"] if decision.weight_bps else []
+        words += [f"generation {decision.generation}"] if decision.generation else []
+        words += [] if decision.act else ["(not applied)"]
+        text = f"{' '.join(words)}: {decision.why}"
+        self.said.append(text if len(text) <= WIDTH else text[: WIDTH - 2] + " …")
+
+
+def _value(text):
+    for convert in (int, float):
+        try:
+            return convert(text)
+        except ValueError:
+            continue
+    if text.startswith("["):
+        return tuple(int(one) for one in text.strip("[]").split(","))
+    return {"true": True, "false": False, "none": None}.get(text, text)
+
+
+@pytest.fixture
+def world():
+    return World(seed=7)
