@@ -149,6 +149,7 @@ def run(
             return
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
         hosts = build(stages, settings, instance, host=host, at=at)
+        _watch_the_process(hosts[0], settings)
         for one in hosts:
             _attend(one, settings, with_clock=with_clock)
         stop = threading.Event()
@@ -168,11 +169,17 @@ def run(
                 thread.join(timeout=10)
 
 
-def _attend(host: Host, settings: Settings, *, with_clock: bool) -> None:
-    """Give a host its watchers, and observe its clock."""
+def _watch_the_process(host: Host, settings: Settings) -> None:
+    """Start one heartbeat for the event loop that all hosts share."""
 
     async def heartbeat(_app: Any) -> None:
         Heartbeat(asyncio.get_running_loop(), settings.session_timeout_s / 2, host.fatal).start()
+
+    host.app.task(heartbeat)
+
+
+def _attend(host: Host, settings: Settings, *, with_clock: bool) -> None:
+    """Watch a host's progress, and give observe its clock."""
 
     async def progress(_app: Any) -> None:
         await Progress(host, settings.stall_s).watch()
@@ -180,7 +187,6 @@ def _attend(host: Host, settings: Settings, *, with_clock: bool) -> None:
     async def ticking(_app: Any) -> None:
         await clock.run(host, settings.partitions, settings.tick_s)
 
-    host.app.task(heartbeat)
     host.app.task(progress)
     if with_clock and host.stage.name == "observe":
         host.app.task(ticking)

@@ -45,12 +45,13 @@ async def run(host: Host, partitions: int, period_s: float) -> None:
             continue
         event = tick(time.time(), period_s)
         body, headers = encode(event), list(headers_for(event))
-        sends: list[Any] = [
-            await host.app.producer.send(host.source, None, body, number, None, headers)
-            for number in range(partitions)
-        ]
-        results = await asyncio.gather(*sends, return_exceptions=True)
-        for number, result in enumerate(results):
+        said = [_say(host, number, body, headers) for number in range(partitions)]
+        for number, result in enumerate(await asyncio.gather(*said, return_exceptions=True)):
             if isinstance(result, BaseException):
                 # The next tick says it again; until then the partition's time stands still.
                 log.warning("no tick for %s/%d: %s", host.source, number, result)
+
+
+async def _say(host: Host, number: int, body: bytes, headers: list[tuple[str, bytes]]) -> None:
+    delivery: Any = await host.app.producer.send(host.source, None, body, number, None, headers)
+    await delivery

@@ -6,13 +6,12 @@ sequence. Everything sent for a partition is remembered there, and a checkpoint 
 
 from __future__ import annotations
 
-import uuid
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from agents import quarantine
 from agents.codec import encode, headers_for
-from optimizer.model.event import BY_DATA
+from optimizer.model.event import Event
+from optimizer.stage import published
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from agents.delivery import Batch
     from agents.partition import Partition, Wiring
     from optimizer.stage import Emit, Rejected
-
-NAMESPACE = uuid.UUID("6f1c7f1e-7a0d-5000-8000-6c6c6d6f7074")
 
 
 class Revoked(Exception):
@@ -73,19 +70,9 @@ class Outbox:
         self.quarantined += 1
         await self._produce(part, self.wiring.quarantine, part.number, (key, value, headers))
 
-    def _event(self, emit: Emit, row: str, sequence: int) -> tuple[Any, str]:
-        source, kind = f"/llmopt/{self.wiring.stage.name}/{row}", type(emit.data)
-        make: Any = BY_DATA[kind]
-        event = make(
-            specversion="1.0",
-            id=str(uuid.uuid5(NAMESPACE, f"{source}#{sequence}")),
-            source=source,
-            time=datetime.fromtimestamp(emit.at / 1000, UTC),
-            subject=emit.subject,
-            sequence=sequence,
-            data=emit.data,
-        )
-        return event, self.wiring.routes[kind]
+    def _event(self, emit: Emit, row: str, sequence: int) -> tuple[Event, str]:
+        event = published(emit, f"/llmopt/{self.wiring.stage.name}/{row}", sequence)
+        return event, self.wiring.routes[type(emit.data)]
 
     async def _produce(
         self,

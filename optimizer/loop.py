@@ -10,18 +10,15 @@ rows ever share an object. Feeding is deterministic: equal events in equal order
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from types import MappingProxyType
 from typing import Any, NamedTuple
-from uuid import UUID, uuid5
 
 import msgspec
 
 from optimizer.model.configuration import Configuration
 from optimizer.model.decision import Decision
 from optimizer.model.event import (
-    BY_DATA,
     AlertEvent,
     AppliedEvent,
     CallEvent,
@@ -38,12 +35,7 @@ from optimizer.model.finding import Finding
 from optimizer.model.pane import Pane
 from optimizer.model.progress import Watermark
 from optimizer.model.rollout import RolloutCommand, RolloutStatus
-from optimizer.stage import Emit, Rejected, Stage, Step
-
-NAMESPACE = UUID("6f1c7f1e-0000-5000-8000-000000000000")
-"""Of the ids of emissions: uuid5(NAMESPACE, "{source}#{sequence}")."""
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from optimizer.stage import Emit, Rejected, Stage, Step, published, time_of
 
 INPUT: Mapping[str, str] = MappingProxyType(
     {"observe": "metrics", "orient": "aggregates", "decide": "findings", "act": "decisions"}
@@ -227,7 +219,7 @@ class Loop:
         self.quarantined += [Quarantined(INPUT[stage.name], number, one) for one in step.rejected]
         for emit in step.emitted:
             row.sequence += 1
-            event = enveloped(emit, f"/llmopt/{stage.name}/{name}", row.sequence)
+            event = _travelled(emit, f"/llmopt/{stage.name}/{name}", row.sequence)
             topic = EMITTED[type(emit.data)]
             self._fresh.append((topic, event))
             for to in self._where(event, None, everywhere=False):
@@ -244,22 +236,7 @@ def _is_new(row: Row, event: Event) -> bool:
     return True
 
 
-def enveloped(emit: Emit, source: str, sequence: int) -> Event:
-    """The emission as it is published, after a round through its own encoding."""
+def _travelled(emit: Emit, source: str, sequence: int) -> Event:
+    """The emission as its readers meet it, after a round through its own encoding."""
     data = msgspec.json.decode(msgspec.json.encode(emit.data), type=type(emit.data))
-    envelope: Any = BY_DATA[type(emit.data)]
-    event: Event = envelope(
-        specversion="1.0",
-        id=str(uuid5(NAMESPACE, f"{source}#{sequence}")),
-        source=source,
-        time=time_of(emit.at),
-        subject=emit.subject,
-        sequence=sequence,
-        data=data,
-    )
-    return event
-
-
-def time_of(at: int) -> datetime:
-    """Milliseconds since the epoch as an aware instant, exactly."""
-    return EPOCH + timedelta(milliseconds=at)
+    return published(emit._replace(data=data), source, sequence)

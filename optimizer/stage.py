@@ -20,9 +20,17 @@ Laws (tests/laws/test_stages.py checks them for every stage it discovers):
 """
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from uuid import UUID, uuid5
+
+from optimizer.model.event import BY_DATA, Event
 
 State = TypeVar("State")
+
+NAMESPACE = UUID("6f1c7f1e-7a0d-5000-8000-6c6c6d6f7074")
+"""Of the ids of emissions. To change it is to make every emission a stranger to its repetition."""
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Emit(NamedTuple):
@@ -37,6 +45,32 @@ class Emit(NamedTuple):
     """The event's time (ms since the epoch): derived from the input, never from a clock."""
     subject: str | None = None
     """The target, which is also the key; None: to every partition of the next topic."""
+
+
+def published(emit: Emit, source: str, sequence: int) -> Event:
+    """The event that an emission travels as: the same bytes whenever it is made again.
+
+    Args:
+        emit: what the stage emitted.
+        source: the sender, `/llmopt/<stage>/<row>`.
+        sequence: its position among the sender's emissions.
+    """
+    make: Any = BY_DATA[type(emit.data)]
+    event: Event = make(
+        specversion="1.0",
+        id=str(uuid5(NAMESPACE, f"{source}#{sequence}")),
+        source=source,
+        time=time_of(emit.at),
+        subject=emit.subject,
+        sequence=sequence,
+        data=emit.data,
+    )
+    return event
+
+
+def time_of(at: int) -> datetime:
+    """Milliseconds since the epoch as an aware instant, exactly."""
+    return EPOCH + timedelta(milliseconds=at)
 
 
 class Rejected(NamedTuple):

@@ -10,6 +10,7 @@ from agents import settings as configuration
 from agents import topics as admin
 from agents.app import InstanceInUse
 from agents.local import ServerError, recorded
+from agents.publish import NotDelivered
 
 if TYPE_CHECKING:
     from agents.settings import Settings
@@ -37,7 +38,8 @@ def reachable(settings: Settings, *, audit: bool = False) -> Settings:
         dsn=settings.postgres_dsn or (running.dsn if running else None),
     )
     try:
-        problems = admin.verify(found)
+        # What a site has changed by hand, such as a retention, is its own business; `llmopt topics verify` tells.
+        problems = [problem for problem in admin.verify(found) if problem.kind != "property"]
     except KafkaException as exc:
         raise Failure(
             f"no Kafka answers at {found.bootstrap()}: {exc.args[0].str()}",
@@ -55,10 +57,15 @@ def plainly(exc: BaseException) -> Failure | None:
     """The failure that an exception amounts to; None where nobody expected it."""
     if isinstance(exc, Failure):
         return exc
-    if isinstance(exc, configuration.SettingsError):
-        return Failure(exc.message, exc.remedy, USAGE)
-    if isinstance(exc, ServerError):
-        return Failure(exc.message, exc.remedy, UNREACHABLE)
+    if isinstance(exc, configuration.SettingsError | ServerError):
+        code = USAGE if isinstance(exc, configuration.SettingsError) else UNREACHABLE
+        return Failure(exc.message, exc.remedy, code)
+    if isinstance(exc, NotDelivered):
+        return Failure(f"not published: {exc}", "see that Kafka runs, then say it again", UNREACHABLE)
+    if isinstance(exc, KafkaException):
+        return Failure(
+            f"Kafka did not answer: {exc.args[0].str()}", "see that it runs, then try again", UNREACHABLE
+        )
     if isinstance(exc, InstanceInUse):
         return Failure(str(exc), "or end the other one first", BAD)
     return None

@@ -19,11 +19,13 @@ from rich.table import Table
 from agents import app as assembly
 from agents import settings as configuration
 from agents import telemetry
-from agents.cli.failure import Failure, reachable
+from agents.cli.failure import UNREACHABLE, USAGE, Failure, reachable
 from agents.host import EXIT_CRASHED
 
 RESTARTS_PER_MINUTE = 6
 """More than this is not a stumble: the supervisor gives up and says so."""
+UNREACHABLE_S = 10.0
+"""So long a broker that does not answer is left in peace, which is also below the limit above."""
 
 
 def register(app: typer.Typer) -> None:
@@ -85,13 +87,7 @@ def _supervise(stages: tuple[str, ...], workers: int, name: str, *, clock: bool)
             if number is None:
                 continue
             code = children[number].returncode = os.waitstatus_to_exitcode(status)
-            recent = [at for at in started[number] if at > time.monotonic() - 60]
-            if code not in (EXIT_CRASHED, -signal.SIGKILL) or len(recent) > RESTARTS_PER_MINUTE:
-                raise Failure(
-                    f"worker {name}-{number} ended with code {code}",
-                    "its last log lines, above, say why",
-                    EXIT_CRASHED,
-                )
+            _judge(f"{name}-{number}", code, started[number])
             console.print(f"worker {name}-{number} ended with code {code}: starting it afresh")
             children[number] = start(number)
     except KeyboardInterrupt:
@@ -102,6 +98,21 @@ def _supervise(stages: tuple[str, ...], workers: int, name: str, *, clock: bool)
                 child.terminate()
         for child in children.values():
             child.wait()
+
+
+def _judge(name: str, code: int, started: list[float]) -> None:
+    """Return when a worker that ended is worth starting again.
+
+    Raises:
+        Failure: it ended on purpose, or stumbles too often.
+    """
+    recent = [at for at in started if at > time.monotonic() - 60]
+    if code in (0, USAGE) or len(recent) > RESTARTS_PER_MINUTE:
+        raise Failure(
+            f"worker {name} ended with code {code}", "its last log lines, above, say why", EXIT_CRASHED
+        )
+    if code == UNREACHABLE:
+        time.sleep(UNREACHABLE_S)
 
 
 def die_with_parent() -> None:

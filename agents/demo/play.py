@@ -22,6 +22,7 @@ from agents.demo import former
 from agents.demo.books import Books
 from agents.demo.follow import Reader
 from agents.demo.script import Script
+from agents.demo.settled import unrecorded
 from agents.demo.summary import Run, Summary, summarise
 from agents.demo.supervise import Workers
 from agents.demo.view import Pulse, clock, told
@@ -40,11 +41,12 @@ if TYPE_CHECKING:
 
 BEHIND_S = 300
 """Event seconds by which the world may be ahead of the decisions; then it waits for them."""
-LONGEST_S = 325.0
-"""Wall seconds after which the demo ends wherever it is: with start and stop under six minutes."""
+LONGEST_S = 310.0
+"""Wall seconds after which the world ends wherever it is: with start and stop under six minutes."""
 SETTLE_S = 15.0
 """Wall seconds that the loop is given to catch up when the world has ended."""
 WAIT_S = 0.005
+LOOK_S = 0.25
 STAGES = ("observe", "orient", "decide", "act")
 
 
@@ -126,7 +128,7 @@ class Gateway:
         self._started = time.monotonic()
 
     def play(self, workers: Workers) -> None:
-        """Let the script's seconds pass, and wait until the loop has decided on the last of them.
+        """Let the script's seconds pass, until the loop has decided on the last and the ledger has it all.
 
         Raises:
             WorkerFailed, Lost: see `Play.run`.
@@ -142,6 +144,12 @@ class Gateway:
         while (self._behind_s() or BEHIND_S) > self._lag_s() and time.monotonic() < until:
             self._attend(workers)
             time.sleep(WAIT_S)
+        until = time.monotonic() + SETTLE_S
+        while (left := unrecorded(self.settings)) and time.monotonic() < until:
+            self._attend(workers)
+            time.sleep(LOOK_S)
+        if left:
+            self._play.view.say(f"the ledger is behind: {left} records are not in it yet")
 
     def go_on(self, workers: Workers) -> None:
         """Let time pass as the wall clock has it, until interrupted."""
@@ -192,11 +200,11 @@ class Gateway:
         """Wait for the second's turn, and for the loop if it is far behind; False when the time is over."""
         self._attend(workers)
         while time.monotonic() < due or (self._behind_s() or self._second) > BEHIND_S:
-            if time.monotonic() - self._play.began > LONGEST_S and not for_ever:
+            if time.monotonic() - self._started > LONGEST_S and not for_ever:
                 return False
             self._attend(workers)
             time.sleep(WAIT_S)
-        return for_ever or time.monotonic() - self._play.began < LONGEST_S
+        return for_ever or time.monotonic() - self._started < LONGEST_S
 
     def _attend(self, workers: Workers) -> None:
         workers.attend()

@@ -9,7 +9,7 @@
 
 Every declared guardrail must have spoken in the same window as the newest of them; one that is silent
 counts as `no_data`. A step is only passed by findings with calls of its own generation among them: where
-nobody follows the configuration, nothing climbs. A finding for something that is not declared can still fail the rollout.
+nobody follows the configuration, nothing climbs. A finding about what is not guarded can still fail it.
 `tests/unit/decide/test_gate.py` holds the executable truth table.
 """
 

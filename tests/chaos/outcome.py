@@ -76,7 +76,8 @@ def _compare(what, got, expected):
         said.append(f"{what}: {len(missing)} of {len(expected)} missing, {len(added)} too many")
     if changed:
         said.append(
-            f"{what}: {len(changed)} differ, such as {changed[0]}:\n  got      {got[changed[0]]!r:.400}\n  expected {expected[changed[0]]!r:.400}"
+            f"{what}: {len(changed)} differ, such as {changed[0]}:\n"
+            f"  got      {got[changed[0]]!r:.400}\n  expected {expected[changed[0]]!r:.400}"
         )
     return said
 

@@ -41,9 +41,10 @@ WIDTH = 100
 class World:
     """One target, its callers, and a loop of all four stages beside them."""
 
-    def __init__(self, seed):
+    def __init__(self, seed, partitions=PARTITIONS):
         self.random = Random(seed)
-        self.loop = Loop([Observe(PARTITIONS), Orient(), Decide(), Act()], PARTITIONS)
+        self.partitions = partitions
+        self.loop = Loop([Observe(partitions), Orient(), Decide(), Act()], partitions)
         self.now_at = BEGIN_AT
         self.models, self.declared, self.revision = {}, None, 0
         self.followed, self.following, self.per_s, self.calls = None, True, 20.0, 0
@@ -117,8 +118,8 @@ class World:
             self.followed = self._newest()
         n = int(expected) + (self.random.random() < expected % 1)
         events = [self._call(begin_at + (i + 1) * span_ms // (n + 1)) for i in range(n)]
-        for number in range(PARTITIONS):
-            self._publish(self.loop.feed(events[number::PARTITIONS], partition=number))
+        for number in range(self.partitions):
+            self._publish(self.loop.feed(events[number :: self.partitions], partition=number))
 
     def _call(self, at):
         dice = self.random
@@ -191,3 +192,8 @@ def _value(text):
 @pytest.fixture
 def world():
     return World(seed=7)
+
+
+@pytest.fixture
+def a_world():
+    return World

@@ -1,0 +1,38 @@
+"""Whether the ledger has everything that was said on the topics it keeps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from confluent_kafka import Consumer, TopicPartition
+
+from agents.audit import TOPICS
+from agents.catalogue import load
+from agents.ledger.append import starts
+from agents.ledger.connection import connect
+
+if TYPE_CHECKING:
+    from agents.settings import Settings
+
+ANSWER_S = 5.0
+
+
+def unrecorded(settings: Settings) -> int:
+    """How many records the audit has not yet dealt with.
+
+    Raises:
+        KafkaException, LedgerUnreachable: broker or database does not answer.
+    """
+    catalogue = load(settings.prefix)
+    consumer = Consumer(settings.librdkafka() | {"group.id": f"{settings.prefix}-demo-ends"})
+    try:
+        ends = {
+            (name, number): consumer.get_watermark_offsets(TopicPartition(name, number), timeout=ANSWER_S)[1]
+            for name in map(catalogue.name, TOPICS)
+            for number in range(settings.partitions)
+        }
+    finally:
+        consumer.close()
+    with connect(settings.dsn()) as connection:
+        done = starts(connection, ends)
+    return sum(max(0, end - done[partition]) for partition, end in ends.items())
