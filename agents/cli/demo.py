@@ -67,7 +67,8 @@ def demo(
     told = configuration.load()
     settings = told.model_copy(update={"prefix": former.prefix(told.prefix)})
     view = _view(console, declared)
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGINT):  # a shell's background process ignores Ctrl-C otherwise
+        signal.signal(number, _interrupt)
 
     def show(summary: Summary) -> None:
         view.close()
@@ -84,7 +85,7 @@ def demo(
             str(exc), "take these out of the target, or use compose/demo/target.yaml", USAGE
         ) from None
     except WorkerFailed as exc:
-        raise Failure(str(exc), "the worker's log, named above, says more", BAD) from None
+        raise Failure(str(exc), "the worker's log says more", BAD) from None
     except Lost as exc:
         raise Failure(str(exc), "run it again; if it happens again, see the log of Kafka", BAD) from None
     except KeyboardInterrupt:

@@ -56,7 +56,8 @@ class Worker:
                 start_new_session=True,
             )
         self._release()
-        self._watchdog = when_gone(["kill", f"-{signal.SIGTERM.value}", str(self.process.pid)])
+        # By force: with the demo its broker goes, and a polite end would wait for that. Workers recover anyway.
+        self._watchdog = when_gone(["kill", f"-{signal.SIGKILL.value}", str(self.process.pid)])
 
     def ended(self) -> int | None:
         """Its exit code; None while it runs."""
@@ -119,9 +120,11 @@ class Workers:
                 continue
             crashed = code == EXIT_CRASHED or code < 0
             if not crashed or worker.restarts >= RESTARTS:
-                raise WorkerFailed(f"{worker.name} ended with code {code}: {worker.last_words()}")
+                raise WorkerFailed(
+                    f"{worker.name} ended with code {code}: {worker.last_words()} ({worker.log})"
+                )
             worker.restarts += 1
-            self.say(f"{worker.name} ended with code {code} and is started afresh ({worker.last_words()})")
+            self.say(f"{worker.name} ended with code {code} and is started afresh (its log: {worker.log})")
             worker.start()
 
     def stop(self) -> None:

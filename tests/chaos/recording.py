@@ -1,9 +1,10 @@
 """An input log for the chaos runs: a small closed world, recorded once in memory, published many times.
 
 One target with two segments and three models is in the loop: the cheapest model is bad and must be
-rolled back, the next one is good and must be promoted. Forty targets are only watched; twenty of them
-go quiet after a while, so that rows lie untouched between checkpoints. Some calls are sent twice, some
-are late, some are poison. Calls carry no key: any partition may hold any of them.
+rolled back, the next one is good and must be promoted. Others are only watched; from minute nine to
+minute twelve sixty of them come and go, each for half a minute, so that some row always goes quiet.
+Some calls are sent twice, some are late, some are poison. Calls carry no key: any partition may hold
+any of them.
 """
 
 import random
@@ -33,7 +34,9 @@ EPOCH = datetime(2026, 3, 1, tzinfo=UTC)
 QUALITY = {"big": 0.84, "bad": 0.30, "good": 0.88}
 COST_USD = {"big": 0.01, "bad": 0.001, "good": 0.004}
 SEGMENTS = ("code", "chat")
-WATCHED = 40
+WATCHED = 20
+PASSING_FROM_S, PASSING_S, PASSING_EACH_S, PASSING = 540, 3, 30, 60
+"""Passing targets: the first begins here, the next one so much later, each stays so long; how many."""
 POISON = (
     b"no json at all",
     b'{"specversion":"1.0","id":"p","source":"/x","type":"llmopt.call.v1","time":"2026-03-01T00:00:00Z"}',
@@ -80,10 +83,17 @@ class World:
     def __init__(self, seed, rate):
         self.dice, self.rate, self.n = random.Random(seed), rate, 0
 
+    def _watched(self, s):
+        newest = (s - PASSING_FROM_S) // PASSING_S
+        oldest = newest - PASSING_EACH_S // PASSING_S
+        number = self.dice.randint(oldest, newest)
+        if 0 <= number < PASSING and self.dice.random() < 0.8:
+            return f"passing-{number:02d}"
+        return f"watched-{self.dice.randrange(WATCHED):02d}"
+
     def call(self, at, configuration):
         dice, self.n = self.dice, self.n + 1
-        quiet = at - EPOCH > timedelta(minutes=6)
-        name = "answers" if dice.random() < 0.6 else f"watched-{dice.randrange(20 if quiet else WATCHED):02d}"
+        name = "answers" if dice.random() < 0.6 else self._watched(int((at - EPOCH).total_seconds()))
         segment, unit, model, assignment = dice.choice(SEGMENTS), f"u{dice.randrange(5000)}", "big", None
         if configuration and name == "answers":
             arm, propensity, segment = arm_of(configuration, segment, unit)
@@ -112,7 +122,11 @@ def record(seed=7, minutes=20, rate=80):
     """Run the world and the loop together in memory, and keep the input."""
     loop = Loop([Observe(P, dedupe_records=DEDUPE_RECORDS), Orient(), Decide(), Act()], P)
     world, dice = World(seed, rate), random.Random(seed + 1)
-    names = ["answers", *(f"watched-{n:02d}" for n in range(WATCHED))]
+    names = [
+        "answers",
+        *(f"watched-{n:02d}" for n in range(WATCHED)),
+        *(f"passing-{n:02d}" for n in range(PASSING)),
+    ]
     declared = [_event(TargetEvent, EPOCH, target(name), name, f"declared-{name}") for name in names]
     loop.feed(declared)
     refused = [
