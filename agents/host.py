@@ -44,7 +44,7 @@ from agents.delivery import Batch, BatchConsumer, Start, Transport
 from agents.outbox import Outbox, Revoked
 from agents.partition import Partition, Wiring
 from agents.rows import CRASH, MARK, Crash, Mark, Row, RowTable, key_of
-from optimizer.model.event import Event, WatermarkEvent
+from optimizer.model.event import Event, WatermarkEvent, name_of
 from optimizer.model.progress import Watermark
 from optimizer.stage import Emit, Step
 
@@ -100,6 +100,7 @@ class Host:
         self.counts = dict.fromkeys(("folded", "skipped", "dropped"), 0)
         self.outbox = self.outbox_class(wiring, app, partitions)
         self.decoder = Decoder(wiring.reads)
+        self.hears_watermarks = name_of(WatermarkEvent) in wiring.reads
         self.decode_row = msgspec.json.Decoder(Row[wiring.stage.state_type]).decode  # type: ignore[name-defined]
         transport = Transport([URL(str(url)) for url in app.conf.broker], app)
         transport.host = self
@@ -275,6 +276,9 @@ class Host:
 
     def _runs(self, events: Sequence[Event]) -> Iterable[list[Event] | WatermarkEvent]:
         """Watermarks, and what lies between them."""
+        if not self.hears_watermarks:
+            yield list(events)
+            return
         run: list[Event] = []
         for event in events:
             if isinstance(event, WatermarkEvent):
@@ -289,8 +293,12 @@ class Host:
 
     async def _fold_run(self, part: Partition, batch: Batch, run: list[Event]) -> None:
         by_row: dict[str, list[Event]] = {}
+        row_of, number = self.stage.row_of, part.number
         for event in run:
-            by_row.setdefault(self.stage.row_of(event, part.number), []).append(event)
+            some = by_row.get(name := row_of(event, number))
+            if some is None:
+                some = by_row[name] = []
+            some.append(event)
         for name, events in by_row.items():
             row = part.rows.get(name)
             if row is None:
@@ -321,8 +329,10 @@ class Host:
 
     def _fresh(self, row: Row[Any], events: list[Event]) -> list[Event]:
         """The events that this row has not folded yet."""
-        fresh = [e for e in events if e.offset > row.applied]
-        self.counts["skipped"] += len(events) - len(fresh)
+        fresh = events
+        if events[0].offset <= row.applied:  # offsets ascend: otherwise all are new
+            fresh = [e for e in events if e.offset > row.applied]
+            self.counts["skipped"] += len(events) - len(fresh)
         return [e for e in fresh if e.sequence is None or self._is_new(row, e)]
 
     def _is_new(self, row: Row[Any], event: Event) -> bool:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from agents.host import Host
 
 LOOK_S = 0.25
+LOOKS = 10
+"""So many seconds a sought end of the log is given to arrive: a fetch alone may take 1.5 s."""
 
 
 class StoodStill(RuntimeError):
@@ -117,7 +119,7 @@ class Progress:
         if wanted is None:
             return False
         await consumer.seek_wait({tp: wanted})
-        for _ in range(int(max(2.0, self.stall_s / 2))):
+        for _ in range(max(LOOKS, round(self.stall_s / 2))):
             await asyncio.sleep(1.0)
             if consumer.next.get(tp) != wanted:
                 return True  # it did deliver: progress

@@ -139,7 +139,13 @@ class Gateway:
         while self._second < pace.event_s and self._await_turn(workers, due):
             self._pass_second()
             due = max(due + 1 / pace.speed, time.monotonic() - 1.0)
+        for _ in range(self._lag_s()):  # so that the last pane closes, and every call is counted
+            self._wire.put_everywhere(self.script.world.tick(self._second))
+            self._second += 1
         self._wire.flush(SETTLE_S)
+        self._settle(workers)
+
+    def _settle(self, workers: Workers) -> None:
         until = time.monotonic() + SETTLE_S
         while (self._behind_s() or BEHIND_S) > self._lag_s() and time.monotonic() < until:
             self._attend(workers)
@@ -165,7 +171,7 @@ class Gateway:
         run = Run(
             seed=self._play.seed,
             wall_s=time.monotonic() - self._play.began,
-            event_s=self._second,
+            event_s=min(self._second, self.script.pace.event_s),
             injections=self.script.injections(),
             restarts=workers.restarts,
             prefix=self.settings.prefix,
@@ -226,7 +232,7 @@ class Gateway:
         passed_at = self._reader.books.watermark("decisions")
         return None if passed_at is None else (self.script.at(self._second) - passed_at) / 1000
 
-    def _lag_s(self) -> float:
+    def _lag_s(self) -> int:
         """How far they are behind when nothing is left to do."""
         return self.settings.lateness_s + self.settings.pane_s + 1
 

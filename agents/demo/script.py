@@ -103,10 +103,20 @@ class Script:
 
     def injections(self) -> tuple[Injection, ...]:
         """What was done to the loop so far, with its time."""
-        storm_at = self.world.storm_at
+        bad_at, storm_at = self.world.first_served.get(MIRAGE), self.world.storm_at
         return (
-            Injection("bad_variant", MIRAGE, self.at(self.pace.mirage_at_s)),
-            Injection("error_storm", BOLT, None if storm_at is None else self.at(storm_at)),
+            Injection(
+                "bad_variant",
+                MIRAGE,
+                None if bad_at is None else self.at(bad_at),
+                self.at(self.pace.mirage_at_s),
+            ),
+            Injection(
+                "error_storm",
+                BOLT,
+                None if storm_at is None else self.at(storm_at),
+                self.at(self.pace.bolt_at_s),
+            ),
         )
 
     def truth(self) -> Truth:

@@ -70,7 +70,9 @@ class Injected(Struct, frozen=True, kw_only=True):
 
     kind: str
     model: str
+    declared_at: str
     at: str | None
+    """When it began to do harm: its first call, or its provider's first failure."""
     detected_at: str | None
     rolled_back_at: str | None
     seconds_to_rollback: float | None
@@ -105,7 +107,9 @@ class Injection(NamedTuple):
     kind: Literal["bad_variant", "error_storm"]
     model: str
     at: int | None
-    """Milliseconds since the epoch; None: it has not come to it."""
+    """When it began to do harm, ms since the epoch; None: it has not come to it."""
+    declared_at: int
+    """When the model was declared."""
 
 
 @dataclass(frozen=True)
@@ -327,6 +331,7 @@ def _injected(books: Books, injection: Injection) -> Injected:
     return Injected(
         kind=injection.kind,
         model=injection.model,
+        declared_at=instant(injection.declared_at),
         at=None if injection.at is None else instant(injection.at),
         detected_at=None if detected is None else instant(detected),
         rolled_back_at=None if rolled_back is None else instant(rolled_back),

@@ -12,6 +12,9 @@ import numpy as np
 from agents import resources
 from agents.demo.outcomes import Floats
 
+BEGIN_S = 300
+"""Where in the hour the demo begins: by then both services are under way."""
+
 
 class Arrivals:
     """The expected number of calls in each second, periodic."""
@@ -29,7 +32,7 @@ class Arrivals:
 
     def expected(self, second: int) -> float:
         """How many calls to expect in a second; the mean over an hour is the rate asked for."""
-        return float(self._expected[second % self._expected.size])
+        return float(self._expected[(BEGIN_S + second) % self._expected.size])
 
 
 def _smoothed(counts: Floats, over_s: int = 5) -> Floats:

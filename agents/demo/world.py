@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from llm_auto_optimizer_client import bucket
 
-from agents.demo.outcomes import BOLT, SEGMENTS, SPREAD, Floats, Integers, Outcomes
+from agents.demo.outcomes import BOLT, DERIVED, SEGMENTS, SPREAD, Floats, Integers, Outcomes
 from agents.demo.traffic import Arrivals
 from optimizer.model.configuration import ArmOfConfiguration, Configuration
 
@@ -79,8 +79,8 @@ class World:
     """The model that serves while there is no configuration."""
     seed: int
     epoch_ms: int
-    storm_at: int | None = None
-    """The event second at which the storm at `acme/bolt-1` begins; None: not yet known."""
+    first_served: dict[str, int] = field(default_factory=dict)
+    """Derived model → the event second in which it served its first call."""
     served: int = 0
     """Calls published."""
     _routing: Routing | None = None
@@ -93,6 +93,12 @@ class World:
         """Serve by this configuration from now on."""
         if self._routing is None or self._routing.configuration.generation < configuration.generation:
             self._routing = self._tables(configuration)
+
+    @property
+    def storm_at(self) -> int | None:
+        """The event second at which the storm at `acme/bolt-1` begins; None: not yet known."""
+        first = self.first_served.get(BOLT)
+        return None if first is None else first + STORM_AFTER_S
 
     @property
     def generation(self) -> int:
@@ -152,9 +158,10 @@ class World:
         return routing.model[arm], [fragments[a] for a in arm]
 
     def _error_rate(self, model: Integers, second: int) -> Floats:
+        for name in DERIVED:
+            if name not in self.first_served and bool((model == self.outcomes.model(name)).any()):
+                self.first_served[name] = second
         bolt = self.outcomes.model(BOLT)
-        if self.storm_at is None and bool((model == bolt).any()):
-            self.storm_at = second + STORM_AFTER_S
         raging = self.storm_at is not None and second >= self.storm_at
         return np.where(raging & (model == bolt), STORM_ERROR_RATE, ERROR_RATE)
 

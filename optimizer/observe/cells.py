@@ -8,7 +8,7 @@ into a coarser cell, counted, and never lost.
 from typing import get_args
 
 from optimizer.model.call import Arm, Assignment, Call
-from optimizer.model.pane import Cell
+from optimizer.model.pane import Cell, Histogram
 from optimizer.observe.declared import OTHER, Declared
 
 Key = tuple[int, str, Arm, str]
@@ -29,6 +29,43 @@ ERROR_CLASSES = 16
 NANO, MILLIONTHS = 1_000_000_000, 1_000_000
 
 
+class Sums:
+    """A cell that is being filled: what `Cell` holds, in slots, which change at a third of a struct's cost."""
+
+    __slots__ = (
+        "calls", "cost_nano_usd", "cost_squares", "costed", "errors", "input_tokens", "latency_us",
+        "output_tokens", "quality_millionths", "quality_squares", "scored",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.errors: dict[str, int] = {}
+        self.latency_us: Histogram = {}
+        self.calls = self.costed = self.cost_nano_usd = self.cost_squares = 0
+        self.input_tokens = self.output_tokens = 0
+        self.scored = self.quality_millionths = self.quality_squares = 0
+
+    def cell(self, key: Key) -> Cell:
+        """What is published under `key`: everything in one order, so that equal contents are equal bytes."""
+        generation, variant, arm, segment = key
+        return Cell(
+            generation=generation,
+            variant=variant,
+            arm=arm,
+            segment=segment,
+            calls=self.calls,
+            errors=dict(sorted(self.errors.items())),
+            latency_us=dict(sorted(self.latency_us.items())),
+            costed=self.costed,
+            cost_nano_usd=self.cost_nano_usd,
+            cost_squares=self.cost_squares,
+            input_tokens=self.input_tokens,
+            output_tokens=self.output_tokens,
+            scored=self.scored,
+            quality_millionths=self.quality_millionths,
+            quality_squares=self.quality_squares,
+        )
+
+
 def key_of(declared: Declared, assignment: Assignment | None, attributes: dict[str, str] | None) -> Key:
     """The cell of a call to a declared target.
 
@@ -43,7 +80,7 @@ def key_of(declared: Declared, assignment: Assignment | None, attributes: dict[s
     return assignment.generation, assignment.variant, assignment.arm, segment
 
 
-def cell_of(cells: dict[Key, Cell], key: Key) -> tuple[Cell, Key]:
+def cell_of(cells: dict[Key, Sums], key: Key) -> tuple[Sums, Key]:
     """The cell that takes `key`, made if need be, and its own key: another where cells are too many."""
     generation, variant, arm, _ = key
     shared: Key = (generation, variant, arm, OTHER)
@@ -55,36 +92,38 @@ def cell_of(cells: dict[Key, Cell], key: Key) -> tuple[Cell, Key]:
         taken = (0, OTHER, arm, OTHER)
     cell = cells.get(taken)
     if cell is None:
-        generation, variant, arm, segment = taken
-        cell = cells[taken] = Cell(generation=generation, variant=variant, arm=arm, segment=segment)
+        cell = cells[taken] = Sums()
     return cell, taken
 
 
-def add_call(cell: Cell, call: Call, bucket: int) -> None:
+def add_call(cell: Sums, call: Call, bucket: int) -> None:
     """Count a call; `bucket` is its latency's, which counts unless the call failed."""
     cell.calls += 1
-    if call.error_type is None:
+    if (error_type := call.error_type) is None:
         histogram = cell.latency_us
         histogram[bucket] = histogram.get(bucket, 0) + 1
     else:
         errors = cell.errors
-        named = call.error_type in errors or len(errors) < ERROR_CLASSES
-        name = call.error_type if named else OTHER
+        named = error_type in errors or len(errors) < ERROR_CLASSES
+        name = error_type if named else OTHER
         errors[name] = errors.get(name, 0) + 1
-    if call.cost_usd is not None:
-        cost = round(call.cost_usd * NANO)
+    if (cost_usd := call.cost_usd) is not None:
+        cost = round(cost_usd * NANO)
         cell.costed += 1
         cell.cost_nano_usd += cost
         cell.cost_squares += cost * cost
-    if call.input_tokens is not None:
-        cell.input_tokens += call.input_tokens
-    if call.output_tokens is not None:
-        cell.output_tokens += call.output_tokens
-    if call.quality is not None:
-        add_score(cell, call.quality.score)
+    if tokens := call.input_tokens:
+        cell.input_tokens += tokens
+    if tokens := call.output_tokens:
+        cell.output_tokens += tokens
+    if (answer := call.quality) is not None:
+        quality = round(answer.score * MILLIONTHS)
+        cell.scored += 1
+        cell.quality_millionths += quality
+        cell.quality_squares += quality * quality
 
 
-def add_score(cell: Cell, score: float) -> None:
+def add_score(cell: Sums, score: float) -> None:
     """Count how good an answer was: `score` from 0 to 1."""
     quality = round(score * MILLIONTHS)
     cell.scored += 1

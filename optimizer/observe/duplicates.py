@@ -34,19 +34,19 @@ class Duplicates:
         if not records:
             return set()
         shared = self._sources.setdefault  # one string for each source, not one for each record
-        names = [(shared(record.source, record.source), record.id) for record in records]
-        offsets = [record.offset for record in records]
-        last = dict(zip(names, offsets, strict=True))
+        last, seen_at = self._last, self._last.setdefault
+        names: list[tuple[str, str]] = []
         found: set[int] = set()
-        if len(last) == len(names) and self._last.keys().isdisjoint(last):
-            self._last.update(last)
-        else:
-            for name, offset in zip(names, offsets, strict=True):
-                before = self._last.get(name)
-                if before is not None and offset - before <= self.records:
+        for record in records:
+            source, offset = record.source, record.offset
+            name = (shared(source, source), record.id)
+            names.append(name)
+            before = seen_at(name, offset)
+            if before != offset:
+                if offset - before <= self.records:
                     found.add(offset)
-                self._last[name] = offset
-        self._queue(names, offsets[-1])
+                last[name] = offset
+        self._queue(names, records[-1].offset)
         return found
 
     def _queue(self, names: list[tuple[str, str]], newest: int) -> None:

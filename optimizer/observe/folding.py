@@ -85,9 +85,10 @@ class Folding:
     def run(self, events: Sequence[Any]) -> None:
         """Fold all of them; those the state contains already only refill the duplicate filter."""
         self._repeated = self.memory.duplicates.repeated(
-            [event for event in events if type(event) in (CallEvent, FeedbackEvent)]
+            [event for event in events if type(event) is CallEvent or type(event) is FeedbackEvent]
         )
-        events = [event for event in events if event.offset > self.state.folded]
+        if events and events[0].offset <= self.state.folded:
+            events = [event for event in events if event.offset > self.state.folded]
         if not events:
             return
         for event, at, bucket in zip(events, milliseconds(events), latency_buckets(events), strict=True):
@@ -106,15 +107,24 @@ class Folding:
     # -- records --------------------------------------------------------------------------------
 
     def _call(self, event: CallEvent, at: int, bucket: int) -> None:
-        """Count a call in its cell, or in the books when it is late."""
-        if not self._is_news(event, at):
+        """Count a call in its cell, or in the books when it is late.
+
+        This is run for every call. What calls have in common is looked up in place; only what is
+        out of the ordinary goes through the methods below.
+        """
+        offset = event.offset
+        is_usual = self._oldest <= at <= self._newest and offset not in self._repeated
+        if not is_usual and not self._is_news(event, at):
             return
         declared, call = self.state.targets.get(event.subject), event.data
         target = UNDECLARED if declared is None else event.subject
-        late = at < self._closed_at
-        if (partial := self._partial(event, at, target)) is None:
+        pane = self.memory.panes.get(at - at % self.settings.pane_ms)  # none that is closed is held
+        partial = None if pane is None else pane.partials.get(target)
+        if partial is not None:
+            partial.last_offset = offset
+        elif (partial := self._partial(event, at, target)) is None:
             return
-        if late:
+        elif at < self._closed_at:
             partial.add_late(call)
             return
         key = UNATTRIBUTED if declared is None else key_of(declared, call.assignment, call.attributes)
@@ -122,7 +132,7 @@ class Folding:
         if cell is None:
             cell, taken = cell_of(partial.cells, key)
             if taken != key:
-                self._count("folded", event.offset)
+                self._count("folded", offset)
         add_call(cell, call, bucket)
 
     def _feedback(self, event: FeedbackEvent, at: int) -> None:

@@ -3,8 +3,8 @@
 from typing import NamedTuple
 
 from optimizer.model.call import Call
-from optimizer.model.pane import Cell, Late, Pane
-from optimizer.observe.cells import NANO, Key
+from optimizer.model.pane import Late, Pane
+from optimizer.observe.cells import NANO, Key, Sums
 
 INSTANCES = 256
 """At most so many instances of a target's consumers are listed in one pane."""
@@ -26,7 +26,7 @@ class Partial:
     __slots__ = ("applied", "cells", "first_offset", "last_offset", "late")
 
     def __init__(self, offset: int) -> None:
-        self.cells: dict[Key, Cell] = {}
+        self.cells: dict[Key, Sums] = {}
         self.late: Late | None = None
         self.applied: dict[str, int] = {}
         self.first_offset = self.last_offset = offset
@@ -62,16 +62,12 @@ class Partial:
 
     def pane(self, start_at: int, end_at: int, partition: int, of: int) -> Pane:
         """What is published: everything in one order, so that equal contents are equal bytes."""
-        cells = [cell for _, cell in sorted(self.cells.items())]
-        for cell in cells:
-            cell.latency_us = dict(sorted(cell.latency_us.items()))
-            cell.errors = dict(sorted(cell.errors.items()))
         return Pane(
             start_at=start_at,
             end_at=end_at,
             partition=partition,
             of=of,
-            cells=cells,
+            cells=[self.cells[key].cell(key) for key in sorted(self.cells)],
             late=self.late,
             applied=dict(sorted(self.applied.items())),
             first_offset=self.first_offset,

@@ -92,7 +92,8 @@ class Cluster:
     def create_topics(self):
         topics.create(self.settings())
 
-    def start(self, name, stages=("observe", "orient", "decide", "act"), **broken):
+    def start(self, name, **broken):
+        stages = (*GROUPS, *(("audit",) if self.dsn else ()))
         worker = Worker(self, name, stages, **broken)
         self.workers.append(worker)
         return worker
@@ -106,7 +107,9 @@ class Cluster:
             worker.stop()
 
     def caught_up(self, stages, *, all_of_observe=True):
-        """Whether every stage, asked in the order of the stream, is durable up to the end of its input; no while the broker does not answer.
+        """Whether every stage, asked in the order of the stream, is durable up to the end of its input.
+
+        No while the broker does not answer.
 
         Observe is only where no pane is open: without `all_of_observe` it is enough that it stands still.
         """

@@ -2,9 +2,11 @@
 
 import threading
 
+import psycopg
 import pytest
 
 from agents import local, settings
+from agents.ledger.connection import migrate
 from tests.chaos import recording as recordings
 from tests.chaos.cluster import Cluster
 from tests.chaos.outcome import outcome
@@ -47,7 +49,13 @@ class Publication(threading.Thread):
 
 @pytest.fixture
 def cluster(servers, prefix, tmp_path):
-    made = Cluster(servers.bootstrap, prefix, tmp_path)
+    """Topics, and a ledger of the test's own."""
+    name = prefix.replace("-", "_")
+    with psycopg.connect(servers.dsn, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    dsn = psycopg.conninfo.make_conninfo(servers.dsn, dbname=name)
+    migrate(dsn)
+    made = Cluster(servers.bootstrap, prefix, tmp_path, dsn=dsn)
     made.create_topics()
     yield made
     made.stop()

@@ -1,7 +1,12 @@
 """What a run came to, read from its topics, and how it compares with an undisturbed one."""
 
+import time
 from typing import NamedTuple
 
+import psycopg
+
+from agents.ledger.connection import connect
+from agents.ledger.verify import verify
 from tests.chaos import records
 
 PUBLISHED = {
@@ -66,6 +71,43 @@ def differences(mine, truth):
             f"quarantine: {len(lost)} missing, {len(added)} too many {sorted(map(str, lost | added))[:2]}"
         )
     return said
+
+
+TABLES = {
+    "finding": "findings", "decision": "optimization_decisions", "rollout.status": "rollouts",
+    "rollout.command": "rollouts", "configuration": "configurations",
+}  # fmt: skip
+LEDGER_S = 90.0
+
+
+def ledger_faults(cluster):
+    """What the ledger lacks or has too much, and what its verification says; awaits that the sink has read all."""
+    ends = {
+        t: records.ends(cluster.bootstrap, cluster.topic(t))
+        for t in ("findings", "decisions", "rollouts", "configurations")
+    }
+    wanted = {(cluster.topic(t), n): end for t, some in ends.items() for n, end in some.items() if end}
+    deadline = time.monotonic() + LEDGER_S
+    with psycopg.connect(cluster.dsn, autocommit=True) as connection:
+        while True:
+            rows = connection.execute('SELECT topic, "partition", next_offset FROM audit_progress').fetchall()
+            read = {(topic, number): offset for topic, number, offset in rows}
+            behind = {at: (read.get(at), end) for at, end in wanted.items() if (read.get(at) or 0) < end}
+            if not behind:
+                break
+            if time.monotonic() > deadline:
+                return [f"ledger: not read within {LEDGER_S:.0f} s: {behind}"]
+            time.sleep(0.3)  # the condition is the database's, which can only be asked
+        said = []
+        for topic in ("findings", "decisions", "rollouts", "configurations"):
+            published = set(records.emitted(cluster.bootstrap, cluster.topic(topic), PUBLISHED[topic]).by_id)
+            table = TABLES[PUBLISHED[topic][0]]
+            written = [row[0] for row in connection.execute(f"SELECT event_id FROM {table}")]  # noqa: S608 - ours
+            if sorted(written) != sorted(published):
+                said.append(f"ledger: {table} has {len(written)} rows for {len(published)} events")
+    with connect(cluster.dsn) as connection:
+        report = verify(connection)
+    return said + [str(fault) for fault in report.faults]
 
 
 def _compare(what, got, expected):

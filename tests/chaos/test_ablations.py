@@ -80,9 +80,8 @@ def written_and_lost(cluster, recording, ablation):
     worker.kill()
     cluster.wipe("a")
     publish_piece(3)
-    worker = cluster.start("a", ablation=ablation)
+    cluster.start("a", ablation=ablation)
     cluster.drain(limit_s=90)
-    worker.stop()
 
 
 def test_rows_that_died_before_they_reached_the_changelog_are_written_again(cluster, recording, truth):
@@ -125,9 +124,8 @@ def folded_then_written_late(cluster, recording, ablation):
     cluster.wipe("a")
     rest = recording._replace(declarations=[], commands=[], seconds=recording.seconds[half:])
     publish(cluster.bootstrap, cluster.topic, rest)
-    worker = cluster.start("a", ablation=ablation)
+    cluster.start("a", ablation=ablation)
     cluster.drain(limit_s=90)
-    worker.stop()
 
 
 def test_rows_that_a_frozen_owner_wrote_late_are_overruled_and_repaired(cluster, recording, truth):

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from tests.chaos.cluster import GROUPS
-from tests.chaos.outcome import differences, outcome, rocksdb_equals_changelog
+from tests.chaos.outcome import differences, ledger_faults, outcome, rocksdb_equals_changelog
 
 pytestmark = pytest.mark.chaos
 POINTS = ("snapshot", "emitted", "written", "acked", "marked", "durable")
@@ -21,9 +21,10 @@ def nap(seconds, *, unless=lambda: False):
 
 
 def same(cluster, truth, store_of=None):
+    wrong = ledger_faults(cluster)
     cluster.stop()
     found = outcome(cluster)
-    wrong = differences(found, truth)
+    wrong += differences(found, truth)
     if store_of:
         wrong += rocksdb_equals_changelog(cluster, store_of)
     assert not wrong, "\n".join(wrong)
@@ -165,6 +166,18 @@ def test_a_broker_killed_and_started_again_changes_nothing(servers, cluster, pub
     published.finish()
     cluster.drain(supervise=restart_what_ended, limit_s=240)
     same(cluster, truth)
+
+
+def test_a_database_that_is_away_for_a_while_holds_nothing_up(servers, cluster, publication, truth):
+    published = publication(speed=24)
+    cluster.start("a")
+    nap(12)
+    servers.stop_postgres()
+    nap(15)
+    servers.start_postgres()
+    published.finish()
+    cluster.drain()
+    same(cluster, truth, store_of="a")
 
 
 def test_state_and_changelogs_lost_after_the_end_are_rebuilt_from_the_input(
