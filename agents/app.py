@@ -39,9 +39,16 @@ STAGES = (*WIRE, "audit")
 class _QuietWorker(Worker):
     """Faust's worker without its terminal spinner: our logs say what happens."""
 
-    def __init__(self, *apps: faust.App, **kwargs: Any) -> None:
-        super().__init__(*apps, **kwargs)
+    def __init__(self, *apps: faust.App, begun: Callable[[], None]) -> None:
+        """Run `apps`; `begun` is called on the event loop before any of them starts."""
+        super().__init__(*apps, redirect_stdouts=False, quiet=True, override_logging=False)
         self.spinner = None
+        self.begun = begun
+
+    async def on_start(self) -> None:
+        """Watch from here on: apps start one after another, and the first folds while others recover."""
+        self.begun()
+        await super().on_start()
 
 
 class InstanceInUse(RuntimeError):
@@ -149,33 +156,24 @@ def run(
             return
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
         hosts = build(stages, settings, instance, host=host, at=at)
-        _watch_the_process(hosts[0], settings)
         for one in hosts:
             _attend(one, settings, with_clock=with_clock)
+
+        def heartbeat() -> None:
+            Heartbeat(asyncio.get_running_loop(), settings.session_timeout_s / 2, hosts[0].fatal).start()
+
         stop = threading.Event()
         thread = threading.Thread(target=sink.run, args=(stop,), name="audit") if sink else None
         if thread:
             thread.start()
         try:
-            apps = [one.app for one in hosts]
-            _QuietWorker(
-                *apps, redirect_stdouts=False, quiet=True, override_logging=False
-            ).execute_from_commandline()
+            _QuietWorker(*[one.app for one in hosts], begun=heartbeat).execute_from_commandline()
         except Exception as exc:  # noqa: BLE001 - Faust gave up: a fresh start is what is proven
             hosts[0].fatal(exc, "worker")
         finally:
             stop.set()
             if thread:
                 thread.join(timeout=10)
-
-
-def _watch_the_process(host: Host, settings: Settings) -> None:
-    """Start one heartbeat for the event loop that all hosts share."""
-
-    async def heartbeat(_app: Any) -> None:
-        Heartbeat(asyncio.get_running_loop(), settings.session_timeout_s / 2, host.fatal).start()
-
-    host.app.task(heartbeat)
 
 
 def _attend(host: Host, settings: Settings, *, with_clock: bool) -> None:

@@ -25,6 +25,7 @@ to read again; until the records it had folded before are behind it, nothing is 
 from __future__ import annotations
 
 import asyncio
+import gc
 import heapq
 import logging
 import math
@@ -61,6 +62,11 @@ SKEW_MS = 120_000
 """Event time by which one partition may run ahead of another while a backlog is read."""
 MOVED_LATELY_S = 1.0
 """A partition that has folded nothing for so long has no backlog, and holds nobody back."""
+
+
+COLLECT_AFTER = 50_000, 20, 50
+"""Thresholds of Python's collector: what a batch makes holds no cycles, and looking for them at the usual
+700 objects takes a sixth of the time of folding."""
 
 
 class StageRaised(Exception):
@@ -188,6 +194,8 @@ class Host:
             }  # fmt: skip
             self.table.continues(part.number)
         self.assigned.update(parts)
+        gc.freeze()  # what is loaded by now stays: no collection need look at it again
+        gc.set_threshold(*COLLECT_AFTER)
         return {number: self._start(part) for number, part in parts.items()}
 
     def _recover_row(self, part: Partition, name: str, value: bytes) -> None:

@@ -58,6 +58,7 @@ class Publisher:
                 "partitioner": "murmur2_random",
                 "message.timeout.ms": int(DELIVERY_S * 1000),
                 "linger.ms": 5,
+                "log_level": 0,  # what matters is raised by `settle`
             }
         )
 

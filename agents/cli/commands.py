@@ -13,7 +13,9 @@ from rich.table import Table
 from agents import publish, reading
 from agents import settings as configuration
 from agents.cli.failure import BAD, Failure, reachable
+from agents.settings import Settings
 from optimizer.model.command import Command, CommandKind
+from optimizer.model.decision import Decision
 
 SAYS = {
     "freeze": "Start, advance and promote nothing until `unfreeze`; rollbacks still happen.",
@@ -81,15 +83,21 @@ def status(
     target: Annotated[str | None, typer.Argument(help="One target; default all.")] = None,
     output: Annotated[str, typer.Option(help="text or json.")] = "text",
 ) -> None:
-    """Show which configuration is in force: generation, and per segment the arms and their weights."""
+    """Show what is in force (generation, arms, weights) and which decisions wait for a yes."""
     settings = reachable(configuration.load())
     found = reading.newest(settings, "configurations")
     if target is not None and target not in found:
         names = ", ".join(sorted(found)) or "none yet"
         raise Failure(f"{target!r} has no configuration", f"there are: {names}", BAD)
     chosen = [event.data for name, event in sorted(found.items()) if target in (None, name)]  # type: ignore[attr-defined]
+    waiting = _waiting(settings, {configured.target for configured in chosen})
     if output == "json":
-        print(json.dumps(msgspec.to_builtins(chosen), indent=2))
+        print(
+            json.dumps(
+                {"configurations": msgspec.to_builtins(chosen), "waiting": msgspec.to_builtins(waiting)},
+                indent=2,
+            )
+        )
         return
     table = Table("target", "generation", "segment", "arms")
     for configured in chosen:
@@ -97,3 +105,22 @@ def status(
             text = "  ".join(f"{arm.arm} {arm.model} {arm.weight_bps / 100:g} %" for arm in arms)
             table.add_row(configured.target, str(configured.generation), segment, text)
     Console().print(table)
+    for name, decision in waiting:
+        Console(soft_wrap=True, highlight=False).print(
+            f"{name} {decision.segment}: to start {decision.model} waits for a yes: "
+            f'llmopt approve {name} {decision.decision_id} --reason "…"'
+        )
+
+
+def _waiting(settings: Settings, targets: set[str]) -> list[tuple[str, Decision]]:
+    """The newest decision of each segment, where it is one that a person has not answered yet."""
+    last: dict[tuple[str, str], Decision] = {}
+    for event in reading.events(settings, "decisions"):
+        decision = getattr(event, "data", None)
+        if isinstance(decision, Decision) and event.subject in targets:
+            last[event.subject, decision.segment] = decision
+    return [
+        (name, decision)
+        for (name, _), decision in sorted(last.items())
+        if decision.kind == "start" and not decision.act and decision.mode == "approve"
+    ]

@@ -149,7 +149,7 @@ def _estimates(told: Told) -> Table:
             f"{estimate.level:.2%}" if estimate.level is not None else "–",
             f"{estimate.n:,}",
             f"{estimate.n_control:,}",
-            _number(estimate.margin, estimate.unit),
+            "–" if estimate.margin is None else _number(estimate.margin, estimate.unit),
             Text(estimate.verdict, style=COLOURS[estimate.verdict]),
         )
     return table

@@ -82,8 +82,8 @@ class Gated(Host):
 
     async def _fold_batch(self, part, batch):
         looks = 0
-        while self._is_shut(part, looks := looks + 1):
-            await asyncio.sleep(0.02)  # noqa: ASYNC110 - a slow stage: its gate is a file, which can only be looked at
+        while self._is_shut(part, looks := looks + 1):  # noqa: ASYNC110 - a file can only be looked at
+            await asyncio.sleep(0.02)
         await super()._fold_batch(part, batch)
 
     def _is_shut(self, part, looks):
@@ -189,7 +189,7 @@ class Toys:
     def new_producer(self, **properties):
         return Producer({"bootstrap.servers": self.bootstrap, "linger.ms": 5} | properties)
 
-    def start(self, name="a", *, checkpoint_s=0.2, gate=None, **settings):
+    def start(self, name="a", *, checkpoint_s=0.2, gate=None, module="tests.agents.toys", **settings):
         told = {
             "LLMOPT_PREFIX": self.prefix, "LLMOPT_KAFKA_BOOTSTRAP": self.bootstrap, "LLMOPT_PARTITIONS": str(P),
             "LLMOPT_STATE_DIR": str(self.directory), "LLMOPT_SESSION_TIMEOUT_S": "6", "LLMOPT_HEARTBEAT_S": "1",
@@ -199,9 +199,7 @@ class Toys:
         toy = {"instance": name, "checkpoint_s": checkpoint_s}
         environment = clean | told | {"TOY": json.dumps(toy), "TOY_GATE": str(gate or "")}
         number = len(self.workers)
-        worker = Worker(
-            [sys.executable, "-m", "tests.agents.toys"], environment, self.directory / f"{name}-{number}.log"
-        )
+        worker = Worker([sys.executable, "-m", module], environment, self.directory / f"{name}-{number}.log")
         self.workers.append(worker)
         return worker
 

@@ -66,7 +66,7 @@ class LastWins(Host):
         self.table.apply_changelog_batch = lambda batch: faust.Table.apply_changelog_batch(self.table, batch)
 
 
-class OnePhaseCheckpoints(Checkpoints):
+class MarkFirstCheckpoints(Checkpoints):
     async def _checkpoint(self, part):
         async with part.between:
             mark = Mark(self._durable_through(part), dict(part.watermarks), part.of)
@@ -75,10 +75,9 @@ class OnePhaseCheckpoints(Checkpoints):
             part.saved, part.dirty, part.dirty_bytes, part.full = part.folded, set(), 0, asyncio.Event()
         await asyncio.gather(*sends)
         if part.alive:
-            # The mark reaches RocksDB together with the rows, before the changelog has either.
-            acks = self.table.write([(key_of(part.number, MARK), self.encode(mark)), *rows])
+            await asyncio.gather(*self.table.write([(key_of(part.number, MARK), self.encode(mark))]))
             self.at("written")
-            await asyncio.gather(*acks)
+            await asyncio.gather(*self.table.write(rows))
             part.mark = mark
 
 
@@ -96,10 +95,10 @@ class _Open(asyncio.Lock):
         pass
 
 
-class OnePhase(Host):
-    """Rule 4: rows and mark are written in one go."""
+class MarkFirst(Host):
+    """Rule 4: the mark is written before the rows that it speaks for."""
 
-    checkpoint_class = OnePhaseCheckpoints
+    checkpoint_class = MarkFirstCheckpoints
 
 
 class SlowOutbox(Outbox):
@@ -185,6 +184,6 @@ class Slow(Host):
 
 BY_NAME = {
     "no-sequence": NoSequence, "no-applied": NoApplied, "commit-first": CommitFirst, "no-resend": NoResend,
-    "last-wins": LastWins, "one-phase": OnePhase, "late-emission": LateEmission, "torn": Torn,
+    "last-wins": LastWins, "mark-first": MarkFirst, "late-emission": LateEmission, "torn": Torn,
     "keep-revoked": KeepRevoked, "skip-on-error": SkipOnError, "end-on-error": EndOnError, "slow": Slow,
 }  # fmt: skip
