@@ -129,7 +129,9 @@ class Worker:
     def __init__(self, command, environment, log):
         self.log = log
         with log.open("a") as lines:
-            self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=lines, stderr=lines)
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdout=lines, stderr=lines, start_new_session=True
+            )
 
     def alive(self):
         return self.process.poll() is None

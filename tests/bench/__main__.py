@@ -1,116 +1,217 @@
 """`make bench`: throughput, latency and memory, side by side in one run; prints, asserts nothing about time.
 
     drain      observe from a backlog, against stock Faust with a tumbling table and a client that only decodes
-    latency    event → state at 10,000 events a second
-    reaction   finding → configuration readable by a follower
-    memory     all stages idle in one process
+    latency    a call's own time → the end of the fold that counted it
+    reaction   finding → configuration read by a follower
+    memory     all stages in one process, idle
+
+A run of all parts with the sizes below also writes docs/benchmarks.md.
 """
 
 import argparse
-import json
 import os
 import platform
-import subprocess
+import signal
+import statistics
 import sys
 import tempfile
+import time
+from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 
 from agents import local, settings
-from tests.bench import load
+from tests.bench import children, load, memory
 
-ROOT = Path(__file__).parents[2]
-PARTS = ("drain", "latency", "reaction", "memory")
+DOCUMENT = children.ROOT / "docs/benchmarks.md"
+STOCK_SHARE = 50
+"""Stock Faust gets a fiftieth of the backlog: it would take minutes for all of it."""
 
 
 def machine():
-    cpu = "unknown processor"
+    cpu = platform.processor() or "unknown processor"
     info = Path("/proc/cpuinfo")
     if info.exists():
-        names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        names = [
+            line.split(":", 1)[1].strip()
+            for line in info.read_text().splitlines()
+            if line.startswith("model name")
+        ]
         cpu = names[0] if names else cpu
     memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return f"{os.cpu_count()} cores ({cpu}), {memory_gib:.0f} GiB, {platform.system()}, Python {platform.python_version()}"
+    load_average = os.getloadavg()[0]
+    return (
+        f"{os.cpu_count()} cores ({cpu}), {memory_gib:.0f} GiB, {platform.system()} {platform.release()}, "
+        f"Python {platform.python_version()}; load average before the run {load_average:.1f}"
+    )
 
 
-def measured(name, environment, *arguments):
-    """What a measuring process printed: one JSON object."""
-    done = subprocess.run(
-        [sys.executable, "-m", f"tests.bench.{name}", *map(str, arguments)],
-        cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, timeout=600, check=False,
-    )  # fmt: skip
-    if done.returncode:
-        sys.exit(f"tests.bench.{name} {arguments} ended with {done.returncode}")
-    return json.loads(done.stdout.splitlines()[-1])
+class Bench:
+    """One run: where its servers and files are, and what it found, as lines of Markdown."""
+
+    def __init__(self, options, bootstrap, directory):
+        self.options, self.bootstrap, self.directory, self.lines = options, bootstrap, directory, []
+
+    def say(self, line=""):
+        print(line, flush=True)
+        self.lines.append(line)
+
+    def table(self, *rows):
+        """Columns aligned, so that it reads well in a terminal too."""
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        for number, row in enumerate(rows):
+            cells = [
+                c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))
+            ]
+            self.say(f"| {' | '.join(cells)} |")
+            if number == 0:
+                self.say(f"|{'|'.join('-' * (w + 1) + (':' if i else '-') for i, w in enumerate(widths))}|")
+        self.say()
+
+    def told(self, prefix):
+        environment = children.environment(self.bootstrap, prefix, self.directory)
+        children.make_topics(environment)
+        return {"told": environment, "log": self.directory / f"{prefix}.log"}
+
+    def drain(self):
+        events, rounds = self.options.events, self.options.rounds
+        told, few = self.told("bench-drain"), max(1000, events // STOCK_SHARE)
+        size = load.backlog(self.bootstrap, "bench-drain.metrics", events)
+        load.make_topic(self.bootstrap, "bench-stock")
+        load.backlog(self.bootstrap, "bench-stock", few)
+        found = {"client": [], "observe": [], "stock": []}
+        for turn in range(rounds):
+            found["client"].append(children.measured("tests.bench.drain", "client", **told))
+            found["observe"].append(children.measured("tests.bench.drain", "observe", f"turn-{turn}", **told))
+            found["stock"].append(
+                children.measured("tests.bench.stock", "bench-stock", few, f"turn-{turn}-stock", **told)
+            )
+        rate = {who: statistics.median(row["events_per_s"] for row in rows) for who, rows in found.items()}
+        cpu = {
+            who: statistics.median(row["cpu_s_per_million"] for row in rows) for who, rows in found.items()
+        }
+        names = {
+            "client": "confluent-kafka and the codec, nothing else",
+            "observe": "observe, everything on",
+            "stock": "stock Faust, a tumbling table per call",
+        }
+        self.say(f"Drain of a backlog of {events:,} calls of {size} bytes ({few:,} for stock Faust), {load.PARTITIONS} "
+                 f"partitions, one process; medians of {rounds} turns, interleaved.\n")  # fmt: skip
+        self.table(
+            ("", "events/s", "least … most", "CPU-s per million", "events per CPU-s"),
+            *(
+                (
+                    names[who],
+                    f"{rate[who]:,.0f}",
+                    spread(found[who]),
+                    f"{cpu[who]:.1f}",
+                    f"{1e6 / cpu[who]:,.0f}",
+                )
+                for who in names
+            ),
+        )
+        self.say(f"Observe drains {rate['observe'] / rate['stock']:.0f} × as fast as stock Faust, and "
+                 f"{rate['observe'] / rate['client']:.2f} × as fast as the client that only decodes; per CPU-second "
+                 f"{cpu['stock'] / cpu['observe']:.0f} × and {cpu['client'] / cpu['observe']:.2f} ×.\n")  # fmt: skip
+
+    def latency(self):
+        rate, seconds = self.options.rate, self.options.seconds
+        told = self.told("bench-latency")
+        # The producer outlasts the measurement: the worker says when enough was seen, the block ends both.
+        with (
+            children.running("tests.bench.latency", seconds, **told) as worker,
+            children.running("tests.bench.paced", rate, children.LONGEST_S, **told),
+        ):
+            row = children.row_of(worker, told["log"])
+        self.say(f"Call → state of observe at {rate:,} calls/s for {seconds} s, from the call's own `time`, stamped at "
+                 f"its publication by another process, to the end of the fold that counted it; {row['n']:,} calls in "
+                 f"{row['batches']:,} batches, {row['cpu_share'] * 100:.0f} % of a core.\n")  # fmt: skip
+        self.table(("", *HEADS), ("call → state", *milliseconds(row)))
+
+    def reaction(self):
+        told = self.told("bench-reaction")
+        command = ("run", "decide", "act", "--no-clock", "--instance", "reaction")
+        with children.running("agents.cli", *command, **told):
+            rows = children.measured("tests.bench.reaction", self.options.targets, **told)
+        self.say(f"Finding → configuration read by a follower, {self.options.targets} targets, decide and act in one "
+                 "process.\n")  # fmt: skip
+        self.table(
+            ("", *HEADS),
+            ("trip → rolled back", *milliseconds(rows["trip"])),
+            ("level → rollout started", *milliseconds(rows["start"])),
+        )
+
+    def memory(self):
+        told = self.told("bench-memory")
+        row = memory.measure(**told, partitions=load.PARTITIONS)
+        self.say(f"All four stages in one process, idle for {row['idle_s']:.0f} s: {row['rss_mb']:.0f} MB resident, "
+                 f"{row['cpu_share'] * 100:.1f} % of a core.\n")  # fmt: skip
 
 
-def environment_for(bootstrap, prefix, directory):
-    return os.environ | {
-        "LLMOPT_KAFKA_BOOTSTRAP": bootstrap, "LLMOPT_PREFIX": prefix, "LLMOPT_STATE_DIR": str(directory),
-    }  # fmt: skip
+PARTS = {"drain": Bench.drain, "latency": Bench.latency, "reaction": Bench.reaction, "memory": Bench.memory}
+HEADS = ("p50 ms", "p95 ms", "p99 ms", "max ms", "n")
 
 
-def drain(bootstrap, directory, options):
-    environment = environment_for(bootstrap, "bench-drain", directory)
-    load.make_topics(environment)
-    size = load.backlog(bootstrap, "bench-drain.metrics", options.events)
-    rows = []
-    for turn in range(options.rounds):
-        rows.append(measured("drain", environment, "client"))
-        rows.append(measured("drain", environment, "observe", f"turn-{turn}"))
-    load.backlog(bootstrap, "bench-stock", options.events // 50, partitions=4)
-    rows.append(measured("stock", environment, "bench-stock", options.events // 50, directory))
-    best = {}
-    for row in rows:
-        best.setdefault(row["what"], []).append(row)
-    medians = {what: sorted(r["events_per_s"] for r in some)[len(some) // 2] for what, some in best.items()}
-    print(f"\ndrain: {options.events:,} calls of {size} bytes, 4 partitions; median of {options.rounds} turns")
-    for what, some in best.items():
-        cpu = sorted(r["cpu_s_per_million"] for r in some)[len(some) // 2]
-        print(f"  {what:42} {medians[what]:>10,.0f} events/s   {cpu:6.1f} CPU-s per million")
-    ours = medians["observe (everything on)"]
-    print(f"  observe is {ours / medians['stock Faust, tumbling table']:.0f} × stock Faust, "
-          f"{ours / medians['client that only decodes']:.2f} × a client that only decodes")  # fmt: skip
+def spread(rows):
+    rates = [row["events_per_s"] for row in rows]
+    return f"{min(rates):,.0f} … {max(rates):,.0f}"
 
 
-def latency(bootstrap, directory, options):
-    environment = environment_for(bootstrap, "bench-latency", directory)
-    load.make_topics(environment)
-    row = measured("latency", environment, options.rate, options.seconds)
-    print(f"\nevent → state at {options.rate:,} events/s for {options.seconds} s, {row['n']:,} events")
-    print(f"  p50 {row['p50']:.1f} ms   p95 {row['p95']:.1f} ms   p99 {row['p99']:.1f} ms   max {row['max']:.1f} ms")
+def milliseconds(row):
+    return (*(f"{row[name]:.1f}" for name in ("p50_ms", "p95_ms", "p99_ms", "max_ms")), f"{row['n']:,}")
 
 
-def reaction(bootstrap, directory, options):
-    environment = environment_for(bootstrap, "bench-reaction", directory)
-    load.make_topics(environment)
-    row = measured("reaction", environment, options.trips)
-    print(f"\nfinding (a trip) → configuration readable by a follower, {row['n']} times")
-    print(f"  p50 {row['p50']:.1f} ms   p95 {row['p95']:.1f} ms   p99 {row['p99']:.1f} ms   max {row['max']:.1f} ms")
+def document(about, lines, seconds):
+    command = " ".join(("make bench", *(f'ARGS="{" ".join(sys.argv[1:])}"' for _ in sys.argv[1:2])))
+    return "\n".join((
+        "# Benchmarks", "",
+        f"Written by `{command}` on {datetime.now(UTC):%Y-%m-%d}, in {seconds:.0f} s. Numbers of one machine on one",
+        "day: the ratios travel, the absolute values do not. Nothing here is asserted by a test.", "",
+        f"Machine: {about}. Genuine Apache Kafka on the same machine, so broker and producers share its cores.", "",
+        *lines,
+    ))  # fmt: skip
 
 
-def memory(bootstrap, directory, _options):
-    environment = environment_for(bootstrap, "bench-memory", directory)
-    load.make_topics(environment)
-    row = measured("memory", environment)
-    print(f"\nall four stages idle in one process: {row['rss_mb']:.0f} MB resident")
+def arguments():
+    parser = argparse.ArgumentParser(
+        prog="make bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("parts", nargs="*", metavar="part", help=f"any of {', '.join(PARTS)}; default: all")
+    parser.add_argument("--events", type=int, default=500_000, help="calls in the backlog")
+    parser.add_argument("--rounds", type=int, default=3, help="turns of the drain")
+    parser.add_argument("--rate", type=int, default=10_000, help="calls a second for the latency")
+    parser.add_argument("--seconds", type=int, default=20, help="of the latency, after warm-up")
+    parser.add_argument("--targets", type=int, default=200, help="led through a rollout for the reaction")
+    options = parser.parse_args()
+    if unknown := set(options.parts) - set(PARTS):
+        parser.error(f"no part is called {', '.join(sorted(unknown))}; choose from {', '.join(PARTS)}")
+    return options
+
+
+def end(_signal, _frame):
+    raise KeyboardInterrupt
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], help="default: all")
-    parser.add_argument("--events", type=int, default=1_000_000, help="calls in the backlog")
-    parser.add_argument("--rounds", type=int, default=3, help="turns of the drain")
-    parser.add_argument("--rate", type=int, default=10_000, help="events a second for the latency")
-    parser.add_argument("--seconds", type=int, default=20)
-    parser.add_argument("--trips", type=int, default=200)
-    options = parser.parse_args()
-    print(machine())
-    with tempfile.TemporaryDirectory(prefix="llmopt-bench-") as folder:
-        directory = Path(folder)
-        with local.servers(settings.load(), directory=directory / "servers", postgres=False) as running:
-            for part in options.parts or PARTS:
-                globals()[part](running.bootstrap, directory / "state", options)
+    options, about, began = arguments(), machine(), time.monotonic()
+    signal.signal(signal.SIGTERM, end)
+    print(about, flush=True)
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="llmopt-bench-")))
+        running = stack.enter_context(
+            local.servers(settings.load(), directory=directory / "servers", postgres=False)
+        )
+        print(flush=True)
+        bench = Bench(options, running.bootstrap, directory)
+        for part in options.parts or PARTS:
+            PARTS[part](bench)
+    if not options.parts:
+        DOCUMENT.write_text(document(about, bench.lines, time.monotonic() - began).rstrip() + "\n")
+        print(f"written to {DOCUMENT.relative_to(children.ROOT)}")
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)
