@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from agents.catalogue import load
 from agents.codec import Decoder, Unreadable
@@ -26,29 +26,44 @@ def events(settings: Settings, topic: str) -> Iterator[Event]:
     """
     catalogue = load(settings.prefix)
     name, decoder = catalogue.name(topic), Decoder(catalogue.types_on(topic))
-    told = {"group.id": f"{settings.prefix}-reader", "enable.auto.commit": False, "fetch.wait.max.ms": 20}
-    consumer = Consumer(settings.librdkafka() | told)
+    consumer = Consumer(
+        settings.librdkafka()
+        | {
+            "group.id": f"{settings.prefix}-reader",  # asked for; nothing is committed
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,  # offsets alone do not tell: a log may end with control records
+            "fetch.wait.max.ms": 20,
+            "log_level": 0,  # what matters is raised
+        }
+    )
     try:
         metadata = consumer.list_topics(name, timeout=ANSWER_S).topics[name]
         if metadata.error:
             raise KafkaException(metadata.error)
         for number in sorted(metadata.partitions):
-            low, high = consumer.get_watermark_offsets(TopicPartition(name, number), timeout=ANSWER_S)
-            consumer.assign([TopicPartition(name, number, low)])
-            while consumer.position([TopicPartition(name, number)])[0].offset < high and low < high:
-                for message in consumer.consume(500, timeout=0.5):
-                    if message.error():
-                        raise KafkaException(message.error())
-                    try:
-                        event = decoder.decode(message.value(), message.headers())
-                    except Unreadable:
-                        continue  # a tombstone or a stranger: what reads for people shows what it can
-                    event.offset = message.offset()
-                    yield event
-                    if message.offset() + 1 >= high:
-                        break
+            consumer.assign([TopicPartition(name, number, OFFSET_BEGINNING)])
+            for message in _to_the_end(consumer):
+                try:
+                    event = decoder.decode(message.value(), message.headers())
+                except (Unreadable, UnicodeDecodeError):
+                    continue  # a tombstone or a stranger: what reads for people shows what it can
+                event.offset = message.offset()
+                yield event
     finally:
         consumer.close()
+
+
+def _to_the_end(consumer: Consumer) -> Iterator[Any]:
+    """The records of the one assigned partition, up to its present end."""
+    while True:
+        message = consumer.poll(ANSWER_S)
+        if message is None:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"nothing came for {ANSWER_S:.0f} s"))  # noqa: SLF001 - its only name
+        if error := message.error():
+            if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its only name
+                return
+            raise KafkaException(error)
+        yield message
 
 
 def newest(settings: Settings, topic: str) -> dict[str, Event]:

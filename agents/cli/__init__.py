@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from agents.cli import apply, commands, demo, ledger, run, servers, topics
 from agents.cli.failure import Failure, plainly
@@ -52,6 +53,6 @@ def main() -> None:
                 1,
             )
         Console(stderr=True, highlight=False, soft_wrap=True).print(
-            f"[red]✗[/red] {failure.message}\n  → {failure.remedy}"
+            f"[red]✗[/red] {escape(failure.message)}\n  → {escape(failure.remedy)}"
         )
         sys.exit(failure.code)

@@ -41,7 +41,7 @@ class Pace:
 
 
 USUAL = Pace(event_s=210 * 60, speed=60.0, calls_per_s=100.0, mirage_at_s=100 * 60, bolt_at_s=130 * 60)
-FAST = Pace(event_s=160 * 60, speed=90.0, calls_per_s=100.0, mirage_at_s=85 * 60, bolt_at_s=105 * 60)
+FAST = Pace(event_s=190 * 60, speed=100.0, calls_per_s=100.0, mirage_at_s=100 * 60, bolt_at_s=120 * 60)
 
 
 class NotRecorded(Exception):

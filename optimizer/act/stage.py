@@ -96,7 +96,10 @@ def _declare(state: Acting, decision: Decision) -> Iterator[Any]:
     if unknown := set(decision.serves.values()) - set(variants):
         raise Unfit(f"serves must name declared variants, found {sorted(unknown)}")
     state.segments = {
-        name: _kept(state.segments.get(name), incumbent, set(variants))
+        # A withdrawn target leaves nobody on trial, also where decide and act disagree about what is live.
+        name: Served(incumbent=incumbent)
+        if declared.withdrawn
+        else _kept(state.segments.get(name), incumbent, set(variants))
         for name, incumbent in decision.serves.items()
     }
     state.declaration, state.generation = declared, decision.generation

@@ -176,12 +176,12 @@ class TestWithServers:
     def test_status_shows_the_configuration_of_the_highest_generation(self, llmopt, settings):
         declared(settings)
         code, out, _err = llmopt("status", "chat", "--output", "json")
-        (told,) = json.loads(out)
+        (told,) = json.loads(out)["configurations"]
         assert (code, told["generation"], told["segments"]["other"][0]["model"]) == (0, 2, "big")
         code, out, _err = llmopt("status")
         assert (code, "chat" in out, "incumbent big 100 %" in out) == (0, True, True)
 
-    def test_what_a_person_says_is_on_findings_in_the_partition_of_its_target(self, llmopt, settings, kafka):
+    def test_what_a_person_says_is_on_findings_in_the_partition_of_its_target(self, llmopt, settings):
         declared(settings)
         assert llmopt("freeze", "chat", "--reason", "holidays", "--by", "ann")[0] == 0
         assert llmopt("approve", "chat", "abc", "--reason", "yes")[0] == 0

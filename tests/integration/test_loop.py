@@ -165,7 +165,9 @@ def test_the_configuration_in_force_is_that_of_the_loop_in_memory(run):
 
 
 def newest_by_verb(run):
-    (told,) = json.loads(run.llmopt("status", "answers", "--output", "json").stdout)["configurations"]
+    (told,) = json.loads(run.llmopt("status", "answers", "--output", "json").stdout)["configurations"][
+        "configurations"
+    ]
     return told["generation"], sorted(told["segments"])
 
 

@@ -192,3 +192,13 @@ class TestRefuses:
         assert status.phase == "aborted"
         assert reason in status.why
         assert len(emitted(step, Configuration)) == 1
+
+
+def test_a_withdrawn_target_leaves_nobody_on_trial():
+    gone = msgspec.structs.replace(TARGET, withdrawn=True, revision=2)
+    withdraw = a_decision(
+        "declare", segment="*", rollout=None, variant=None, generation=3, declaration=gone, serves=SERVES
+    )
+    last = emitted(after(DECLARE, START, withdraw), Configuration)[-1]
+    assert {"incumbent"} == {arm.arm for arms in last.segments.values() for arm in arms}
+    assert {OLD} == {arm.variant for arms in last.segments.values() for arm in arms}
