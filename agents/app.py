@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import logging
+import os
 import threading
 from contextlib import contextmanager
+from signal import Signals
 from typing import TYPE_CHECKING, Any
 
 import faust
@@ -20,7 +22,7 @@ from faust.worker import Worker
 
 from agents import act, audit, clock, decide, observe, orient
 from agents.catalogue import load
-from agents.host import Host
+from agents.host import EXIT_CRASHED, Host
 from agents.liveness import Heartbeat, Progress
 from agents.rows import RowTable
 
@@ -36,6 +38,10 @@ WIRE = {"observe": observe.wire, "orient": orient.wire, "decide": decide.wire, "
 STAGES = (*WIRE, "audit")
 
 
+STOP_S = 10.0
+"""An orderly stop takes one or two seconds; supervisors grow impatient after thirty."""
+
+
 class _QuietWorker(Worker):
     """Faust's worker without its terminal spinner: our logs say what happens."""
 
@@ -44,6 +50,16 @@ class _QuietWorker(Worker):
         super().__init__(*apps, redirect_stdouts=False, quiet=True, override_logging=False)
         self.spinner = None
         self.begun = begun
+
+    def _schedule_shutdown(self, signal: Signals) -> None:
+        """Stop in order; where that does not come to an end, as without a broker, just end.
+
+        Nothing is lost either way: the next start folds again what was not durable.
+        """
+        hurry = threading.Timer(STOP_S, os._exit, (EXIT_CRASHED,))
+        hurry.daemon = True
+        hurry.start()
+        super()._schedule_shutdown(signal)
 
     async def on_start(self) -> None:
         """Watch from here on: apps start one after another, and the first folds while others recover."""

@@ -25,6 +25,10 @@ CRASH_NOTE_S = 5.0
 """So long a dying process tries to note on which offsets the stage raised."""
 
 
+CRASHES_NOTED = 64
+"""More places than a batch has ever been bad in; the oldest are forgotten."""
+
+
 class Checkpoints:
     """Writes the rows and marks of one stage."""
 
@@ -50,11 +54,18 @@ class Checkpoints:
             part.checkpoint = asyncio.create_task(self._checkpoints(part, event))
 
     async def note_crash(self, part: Partition, first: int, last: int) -> None:
-        """Remember where the stage raised; the third time on one offset puts the record aside."""
-        before = part.crash
-        within = before is not None and before.first <= first and last <= before.last
-        crash = Crash(first, last, before.count + 1 if before and within else 1)
-        acks = self.table.write([(key_of(part.number, CRASH), self.encode(crash))])
+        """Remember where the stage raised; the third time on one offset puts the record aside.
+
+        Every place is counted by itself: of two records on which it raises, both are found.
+        """
+        count = 1 + max(
+            (crash.count for crash in part.crashes if crash == Crash(first, last, crash.count)), default=0
+        )
+        if count == 1 and any(crash.holds(first, last) for crash in part.crashes):
+            count = 2  # it was among those on which the stage raised when it was given all at once
+        others = [crash for crash in part.crashes if (crash.first, crash.last) != (first, last)]
+        part.crashes = [*others, Crash(first, last, count)][-CRASHES_NOTED:]
+        acks = self.table.write([(key_of(part.number, CRASH), self.encode(part.crashes))])
         with suppress(TimeoutError):  # then it happens once more before it is known
             await asyncio.wait_for(asyncio.gather(*acks), CRASH_NOTE_S)
 

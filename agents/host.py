@@ -183,7 +183,7 @@ class Host:
                 part.mark = msgspec.json.decode(value, type=Mark)
                 part.watermarks, part.of = dict(part.mark.watermarks), part.mark.of
             elif name == CRASH:
-                part.crash = msgspec.json.decode(value, type=Crash)
+                part.crashes = msgspec.json.decode(value, type=list[Crash])
             else:
                 self._recover_row(part, name, value)
         for part in parts.values():
@@ -277,10 +277,9 @@ class Host:
 
     def _carefully(self, part: Partition, events: Sequence[Event]) -> Iterable[Sequence[Event]]:
         """All at once; one by one where the stage has raised before, so that the culprit is known."""
-        crash = part.crash
-        if crash is None or not events or events[-1].offset < crash.first or events[0].offset > crash.last:
-            return (events,)
-        return ((event,) for event in events)
+        if events and any(c.first <= events[-1].offset and events[0].offset <= c.last for c in part.crashes):
+            return ((event,) for event in events)
+        return (events,)
 
     def _runs(self, events: Sequence[Event]) -> Iterable[list[Event] | WatermarkEvent]:
         """Watermarks, and what lies between them."""
@@ -315,14 +314,9 @@ class Host:
             if not fresh:
                 continue
             first, last = fresh[0].offset, fresh[-1].offset
-            crash = part.crash
-            if (
-                crash
-                and crash.first == first == last == crash.last
-                and crash.count >= CRASHES_BEFORE_QUARANTINE
-            ):
+            if (crashes := self._crashes_on(part, first, last)) >= CRASHES_BEFORE_QUARANTINE:
                 reason = (
-                    f"the {self.stage.name} stage raised on it {crash.count} times; the log has the traceback"
+                    f"the {self.stage.name} stage raised on it {crashes} times; the log has the traceback"
                 )
                 await self.outbox.put_aside(part, batch, first, Unreadable(reason, "data"))
                 continue
@@ -334,6 +328,10 @@ class Host:
             await self._take(part, name, step, last)
             for rejected in step.rejected:
                 await self.outbox.put_aside(part, batch, rejected.offset, rejected)
+
+    def _crashes_on(self, part: Partition, first: int, last: int) -> int:
+        """How often the stage has raised on this one record."""
+        return max((c.count for c in part.crashes if c.first == first == last == c.last), default=0)
 
     def _fresh(self, row: Row[Any], events: list[Event]) -> list[Event]:
         """The events that this row has not folded yet."""

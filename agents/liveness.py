@@ -43,16 +43,16 @@ class Heartbeat(threading.Thread):
         super().__init__(name="heartbeat", daemon=True)
         self.loop, self.limit_s, self.fatal = loop, limit_s, fatal
         self._beat = time.monotonic()
-        self._stop = threading.Event()
+        self._ended = threading.Event()
 
     def stop(self) -> None:
         """Watch no longer."""
-        self._stop.set()
+        self._ended.set()
 
     def run(self) -> None:
-        """Look four times a second until stopped."""
+        """Look four times a second, until stopped or the loop is closed."""
         looked = time.monotonic()
-        while not self._stop.wait(LOOK_S) and not self.loop.is_closed():
+        while not self._ended.wait(LOOK_S):
             now = time.monotonic()
             # The beat alone would miss a freeze: the loop's thread may run first when the process continues.
             stood_s = max(now - looked - LOOK_S, now - self._beat - 2 * LOOK_S)
@@ -60,7 +60,10 @@ class Heartbeat(threading.Thread):
                 message = f"stood still for {stood_s:.1f} s, at most {self.limit_s:.1f} s are safe"
                 self.fatal(StoodStill(message), "heartbeat")
             looked = now
-            self.loop.call_soon_threadsafe(self._mark)
+            try:
+                self.loop.call_soon_threadsafe(self._mark)
+            except RuntimeError:
+                return  # the loop is closed: the process is ending
 
     def _mark(self) -> None:
         self._beat = time.monotonic()

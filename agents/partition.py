@@ -54,7 +54,8 @@ class Partition:
     watermarks: dict[int, int] = field(default_factory=dict)
     of: int = 0
     sends: list[asyncio.Future[Any]] = field(default_factory=list)
-    crash: Crash | None = None
+    crashes: list[Crash] = field(default_factory=list)
+    """Where the stage raised, in this life and those before; the newest last."""
     checkpoint: asyncio.Task[None] | None = None
     full: asyncio.Event = field(default_factory=asyncio.Event)
     between: asyncio.Lock = field(default_factory=asyncio.Lock)

@@ -63,18 +63,25 @@ class Publisher:
         )
 
     def put(self, topic: str, event: Any, *, everywhere: bool = False) -> None:
-        """Publish `event` on a topic of the catalogue: by its subject, or on every partition."""
+        """Publish `event` on a topic of the catalogue: by its subject, or on every partition.
+
+        Raises:
+            NotDelivered: it is larger than a record may be.
+        """
         value, headers = encode(event), list(headers_for(event))
         key = event.subject.encode() if event.subject else None
         for number in range(self.partitions) if everywhere else (-1,):
-            self._producer.produce(
-                self.catalogue.name(topic),
-                value,
-                key,
-                partition=number,
-                headers=headers,
-                on_delivery=self._note,
-            )
+            try:
+                self._producer.produce(
+                    self.catalogue.name(topic),
+                    value,
+                    key,
+                    partition=number,
+                    headers=headers,
+                    on_delivery=self._note,
+                )
+            except KafkaException as exc:
+                raise NotDelivered(f"{len(value):,} bytes: {exc.args[0].str()}") from None
 
     def settle(self) -> None:
         """Wait until the broker has everything.

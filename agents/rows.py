@@ -56,12 +56,16 @@ class Mark(msgspec.Struct, array_like=True):
     """How many source partitions there are."""
 
 
-class Crash(msgspec.Struct, array_like=True):
+class Crash(msgspec.Struct, array_like=True, frozen=True):
     """The stage raised while folding these offsets, so many times."""
 
     first: int
     last: int
     count: int
+
+    def holds(self, first: int, last: int) -> bool:
+        """Whether all of these offsets are among ours."""
+        return self.first <= first and last <= self.last
 
 
 def version(value: bytes | None) -> int:

@@ -5,7 +5,7 @@ The generation counter lives here: whatever changes the configuration takes the 
 
 from msgspec import structs
 
-from optimizer.decide.choose import Choice
+from optimizer.decide.choose import Choice, choose
 from optimizer.decide.declaration import WHOLE_BPS, models_by_variant, price, weights_bps
 from optimizer.decide.record import Ruling, record
 from optimizer.decide.sentences import share, span
@@ -93,7 +93,11 @@ def promote(state: Deciding, name: str, ruling: Ruling) -> Decision:
     kept = declared.holdback.share_bps
     former, live.weight_bps = segment.incumbent, WHOLE_BPS - kept
     generation = next_generation(state)
-    decision = _record_live(state, name, "promote", ruling, generation=generation)
+    others = choose(declared, former, segment.bans, ruling.at).rejected
+    decision = structs.replace(
+        _record_live(state, name, "promote", ruling, generation=generation),
+        rejected=tuple(other for other in others if other.variant != live.variant),
+    )
     segment.incumbent, segment.since_generation = live.variant, generation
     if kept:
         until_at = ruling.at + declared.holdback.for_s * MS

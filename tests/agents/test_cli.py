@@ -10,14 +10,14 @@ import psutil
 import pytest
 import typer
 
-from agents import cli, publish, reading, topics
+from agents import cli, publish, reading
 from agents.cli.failure import BAD, UNREACHABLE, USAGE
 from agents.ledger.connection import migrate
 from agents.settings import Settings
 from optimizer.model.command import Command
 from optimizer.model.configuration import ArmOfConfiguration, Configuration
 from optimizer.model.target import Model, Target
-from tests.agents.toys import Worker, await_
+from tests.agents.toys import Worker, await_, create_topics
 
 NOWHERE = "127.0.0.1:1"
 STAGES = ("observe", "orient", "decide", "act", "audit")
@@ -161,7 +161,7 @@ class TestWithServers:
         monkeypatch.setenv("LLMOPT_KAFKA_BOOTSTRAP", kafka)
         monkeypatch.setenv("LLMOPT_PREFIX", prefix)
         settings = Settings(kafka_bootstrap=kafka, prefix=prefix)
-        topics.create(settings)
+        create_topics(settings)
         return settings
 
     def test_a_verb_about_an_unknown_target_names_those_there_are(self, llmopt, settings):
@@ -202,7 +202,7 @@ class TestWithServers:
         self, kafka, prefix, database, tmp_path
     ):
         migrate(database)
-        topics.create(Settings(kafka_bootstrap=kafka, prefix=prefix))
+        create_topics(Settings(kafka_bootstrap=kafka, prefix=prefix))
         told = {
             "LLMOPT_KAFKA_BOOTSTRAP": kafka, "LLMOPT_PREFIX": prefix, "LLMOPT_POSTGRES_DSN": database,
             "LLMOPT_STATE_DIR": str(tmp_path),
@@ -224,7 +224,7 @@ class TestWithServers:
     def test_a_supervisor_starts_afresh_what_was_killed_and_ctrl_c_ends_them_all(
         self, kafka, prefix, tmp_path
     ):
-        topics.create(Settings(kafka_bootstrap=kafka, prefix=prefix))
+        create_topics(Settings(kafka_bootstrap=kafka, prefix=prefix))
         told = {"LLMOPT_KAFKA_BOOTSTRAP": kafka, "LLMOPT_PREFIX": prefix, "LLMOPT_STATE_DIR": str(tmp_path)}
         supervisor = started(tmp_path / "log", told, "act", "--workers", "2", "--instance", "s", "--no-clock")
         try:

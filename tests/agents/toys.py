@@ -15,13 +15,13 @@ import time
 from pathlib import Path
 
 import msgspec
-from confluent_kafka import Producer, TopicPartition
+from confluent_kafka import KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from msgspec import Struct, structs
 
 from agents import app as assembly
 from agents import settings as configuration
-from agents import telemetry
+from agents import telemetry, topics
 from agents.codec import STRUCTURED, encode
 from agents.host import Host
 from agents.partition import Wiring
@@ -53,7 +53,7 @@ class Toy(Durable[Count]):
     name = "toy"
     state_type = Count
 
-    def initial(self, row):  # noqa: ARG002 - part of the contract
+    def initial(self, row):
         return Count()
 
     def fold(self, state, events):
@@ -123,6 +123,24 @@ def await_(condition, told=lambda: "", patience_s=PATIENCE_S):
     return value
 
 
+def await_served(bootstrap, names):
+    """Await that the leader of each partition knows that it is: until then it refuses to tell its offsets."""
+
+    def served(name):
+        try:
+            return records.ends(bootstrap, name)
+        except KafkaException:
+            return None
+
+    for name in names:
+        await_(lambda name=name: served(name))
+
+
+def create_topics(settings):
+    """Create the catalogue's topics, and await that they can be read."""
+    await_served(settings.bootstrap(), topics.create(settings))
+
+
 class Worker:
     """One process."""
 
@@ -181,12 +199,8 @@ class Toys:
         made = self.admin.create_topics([NewTopic(t, P, 1) for t in (self.source, self.out, self.aside)])
         for future in made.values():
             future.result()
-        await_(lambda: all(len(self.parts(t)) == P for t in made))
+        await_served(bootstrap, made)
         self.producer = self.new_producer()
-
-    def parts(self, topic):
-        found = self.admin.list_topics(topic, timeout=10).topics[topic].partitions
-        return [number for number, partition in found.items() if partition.leader >= 0]
 
     def new_producer(self, **properties):
         return Producer({"bootstrap.servers": self.bootstrap, "linger.ms": 5} | properties)

@@ -52,7 +52,9 @@ def row_of(child, log):
         printed, _ = child.communicate(timeout=LONGEST_S)
     except subprocess.TimeoutExpired:
         raise SystemExit(f"a measuring process said nothing for {LONGEST_S} s:\n{tail(log)}") from None
-    rows = [line[line.index("{") :] for line in printed.splitlines() if "{" in line]  # Faust hides the cursor first
+    rows = [
+        line[line.index("{") :] for line in printed.splitlines() if "{" in line
+    ]  # Faust hides the cursor first
     if child.returncode or len(rows) != 1:
         raise SystemExit(
             f"a measuring process ended with {child.returncode}, {len(rows)} results:\n{tail(log)}"

@@ -1,0 +1,189 @@
+"""A worker that stood still, or makes no progress, ends itself; one that is merely idle does not."""
+
+import asyncio
+import signal
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from agents import liveness
+from agents.host import EXIT_CRASHED
+from agents.liveness import Heartbeat, NoProgress, Progress, StoodStill
+from agents.partition import Partition
+from tests.agents.toys import Toys, await_, call
+from tests.chaos import records
+
+LIMIT_S = 0.6
+
+
+@pytest.fixture
+def loop():
+    """An event loop that runs in a thread of its own."""
+    made = asyncio.new_event_loop()
+    thread = threading.Thread(target=made.run_forever)
+    thread.start()
+    yield made
+    made.call_soon_threadsafe(made.stop)
+    thread.join(30)
+    made.close()
+
+
+@pytest.fixture
+def heart(loop):
+    """A heartbeat that is watching the loop, and what it called fatal."""
+    fatal = []
+    made = Heartbeat(loop, LIMIT_S, lambda exc, where: fatal.append((where, exc)))
+    made.start()
+    yield made, fatal
+    made.stop()
+    made.join(30)
+    assert not made.is_alive()
+
+
+class TestHeartbeat:
+    def test_a_loop_that_runs_is_left_alone(self, heart):
+        made, fatal = heart
+        for _ in range(4):
+            beat = made._beat
+            await_(lambda beat=beat: made._beat > beat)
+        assert fatal == []
+
+    def test_a_loop_that_stands_still_too_long_is_fatal(self, heart, loop):
+        _made, fatal = heart
+        release = threading.Event()
+        loop.call_soon_threadsafe(release.wait)
+        await_(lambda: fatal)
+        release.set()
+        where, exc = fatal[0]
+        assert (where, type(exc)) == ("heartbeat", StoodStill)
+        assert f"at most {LIMIT_S:.1f} s are safe" in str(exc)
+
+    def test_it_ends_with_its_loop(self):
+        loop = asyncio.new_event_loop()
+        made = Heartbeat(loop, LIMIT_S, lambda *_: None)
+        loop.close()
+        made.start()
+        made.join(30)
+        assert not made.is_alive()
+
+
+class Fetching:
+    """A consumer as Progress sees it: a log that ends at `end`, of which `readable` offsets hold records."""
+
+    def __init__(self, end, readable):
+        self.end, self.readable, self.flow_active, self.next = end, readable, True, {}
+        self.sought = []
+
+    def highwater(self, _tp):
+        return self.end
+
+    async def seek_wait(self, partitions):
+        self.sought.append(dict(partitions))
+
+    async def position(self, _tp):
+        return self.end if self.readable is None else self.readable
+
+
+def looked(part, consumer, times=2, before=lambda: None):
+    """Let Progress look a few times at one partition, with no patience at all; what it called fatal."""
+    fatal = []
+    host = SimpleNamespace(
+        assigned={0: part},
+        consumer=consumer,
+        source="p.in",
+        fatal=lambda exc, where: fatal.append((where, exc)),
+    )
+    progress = Progress(host, stall_s=0.0)
+
+    async def look():
+        for _ in range(times):
+            before()
+            await progress._look(0)
+
+    asyncio.run(look())
+    return fatal
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr(liveness, "LOOKS", 1)
+
+
+class TestProgress:
+    def test_input_that_waits_and_is_not_folded_is_fatal(self):
+        fatal = looked(Partition(0, folded=4, waiting=1), Fetching(end=10, readable=5))
+        (where, exc), *_ = fatal
+        assert (where, type(exc), str(exc)) == ("p.in/0", NoProgress, "folded up to 4 of 9 for 0 s")
+
+    def test_nothing_to_fold_is_no_stall(self):
+        assert looked(Partition(0, folded=9, waiting=0), Fetching(end=10, readable=10), times=5) == []
+
+    def test_whoever_folds_makes_progress(self):
+        part = Partition(0, folded=0, waiting=1)
+
+        def fold():
+            part.folded += 1
+
+        assert looked(part, Fetching(end=10, readable=5), times=5, before=fold) == []
+
+    def test_a_flow_that_is_stopped_for_a_rebalance_is_no_stall(self):
+        consumer = Fetching(end=10, readable=5)
+        consumer.flow_active = False
+        assert looked(Partition(0, folded=4, waiting=1), consumer, times=5) == []
+
+    def test_a_log_that_ends_with_nothing_to_deliver_is_looked_at_once_and_left_alone(self, impatient):
+        consumer = Fetching(end=10, readable=None)
+        consumer.next = {("p.in", 0): 9}
+        assert looked(Partition(0, folded=8, waiting=0), consumer, times=6) == []
+        assert consumer.sought == [{("p.in", 0): 9}]
+
+    def test_records_that_are_there_and_do_not_come_are_fatal(self, impatient):
+        consumer = Fetching(end=10, readable=5)
+        consumer.next = {("p.in", 0): 5}
+        fatal = looked(Partition(0, folded=4, waiting=0), consumer)
+        assert [type(exc) for _, exc in fatal] == [NoProgress]
+
+    def test_a_partition_that_just_went_is_not_looked_at(self):
+        assert looked(None, Fetching(end=10, readable=5)) == []
+
+
+class TestWorker:
+    @pytest.fixture
+    def toys(self, kafka, prefix, tmp_path):
+        made = Toys(kafka, prefix, tmp_path)
+        yield made
+        made.stop()
+
+    def test_a_worker_that_was_frozen_beyond_half_its_session_ends_itself_when_it_goes_on(self, toys):
+        worker = toys.start(session_timeout_s=6)
+        await_(lambda: len(worker.said("starts at offset")) == 2, worker.text)
+        worker.send(signal.SIGSTOP)
+        frozen_at = time.monotonic()
+        await_(lambda: time.monotonic() > frozen_at + 4)
+        worker.send(signal.SIGCONT)
+        assert worker.exit_code() == EXIT_CRASHED
+        assert worker.said("stood still for")
+
+    def test_a_worker_that_cannot_fold_ends_itself(self, toys, tmp_path):
+        gate = tmp_path / "gate"
+        gate.touch()
+        toys.publish([call(f"c:{number}") for number in range(10)])
+        worker = toys.start(gate=gate, stall_s=2)
+        assert worker.exit_code() == EXIT_CRASHED
+        (sentence,) = worker.said("ending the process")
+        assert "folded up to -1 of 9 for 2 s" in sentence
+
+    def test_a_log_that_ends_with_a_transactions_mark_stalls_nobody(self, toys):
+        producer = toys.new_producer(**{"transactional.id": toys.prefix})
+        producer.init_transactions(30)
+        producer.begin_transaction()
+        toys.publish([call("c:1")], producer=producer)
+        producer.commit_transaction(30)
+        worker = toys.start(stall_s=1)
+        toys.await_echo(["c:1"])
+        assert records.ends(toys.bootstrap, toys.source)[0] == 2
+        idle_since = time.monotonic()
+        await_(lambda: not worker.alive() or time.monotonic() > idle_since + 6)
+        assert worker.alive(), worker.text()
