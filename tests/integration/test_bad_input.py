@@ -20,6 +20,7 @@ from msgspec.structs import replace
 
 from agents import quarantine
 from agents.codec import STRUCTURED, Decoder, encode
+from agents.host import EXIT_CRASHED
 from optimizer.model.call import Assignment, Call
 from optimizer.model.event import CallEvent, TargetEvent, TickEvent
 from optimizer.model.progress import Tick
@@ -276,7 +277,7 @@ def seen(kafka, tmp_path_factory):
     cluster.create_topics()
     log = Log(cluster)
     write(log)
-    worker = cluster.start("a", ("observe",))
+    worker = cluster.start("a")
     try:
         cluster.drain(stages=("observe",))
     finally:
@@ -391,8 +392,10 @@ def test_calls_are_folded_however_their_producer_compressed_them(kafka, prefix, 
     assert calls_folded(cluster) == 250
 
 
-def test_a_header_whose_name_is_not_utf_8_ends_nothing(kafka, prefix, tmp_path, monkeypatch):
-    """Java cannot write such a name, but C and Go can: one record of a stranger must not stop the rest."""
+def test_a_header_whose_name_is_not_utf_8_stops_the_worker_and_says_where(
+    kafka, prefix, tmp_path, monkeypatch
+):
+    """Java cannot write such a name, but C and Go can; aiokafka cannot read it, nor anything behind it."""
     cluster = Cluster(kafka, prefix, tmp_path, settings={"LLMOPT_PARTITIONS": "1"})
     cluster.create_topics()
     monkeypatch.setattr("aiokafka.producer.message_accumulator.DefaultRecordBatchBuilder", PlainBatchBuilder)
@@ -418,12 +421,18 @@ def test_a_header_whose_name_is_not_utf_8_ends_nothing(kafka, prefix, tmp_path, 
         await producer.stop()
 
     asyncio.run(send())
-    assert calls_folded(cluster) + len(quarantine.listing(cluster.settings())) == 2
+    worker = cluster.start("a")
+    try:
+        assert worker.process.wait(60) == EXIT_CRASHED
+    finally:
+        cluster.stop()
+    assert f"fetching {cluster.topic('metrics')}/0@0: ending the process" in worker.tail()
+    assert "UnicodeDecodeError" in worker.tail()
 
 
 def calls_folded(cluster):
     """How many calls a worker of its own has counted, when it is at the end of the log."""
-    cluster.start("a", ("observe",))
+    cluster.start("a")
     try:
         cluster.drain(stages=("observe",), limit_s=60)
     finally:
