@@ -198,9 +198,9 @@ def main():
     print(about, flush=True)
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="llmopt-bench-")))
-        running = stack.enter_context(
-            local.servers(settings.load(), directory=directory / "servers", postgres=False)
-        )
+        # A broker of its own, whatever the environment names: its topics would stay there, and its load disturb.
+        alone = settings.load().model_copy(update={"kafka_bootstrap": None})
+        running = stack.enter_context(local.servers(alone, directory=directory / "servers", postgres=False))
         print(flush=True)
         bench = Bench(options, running.bootstrap, directory)
         for part in options.parts or PARTS:

@@ -26,7 +26,7 @@ from optimizer.model.event import CallEvent, TargetEvent, TickEvent
 from optimizer.model.progress import Tick
 from optimizer.model.target import Model, Segments, Target
 from tests.chaos import records
-from tests.chaos.cluster import Cluster
+from tests.chaos.cluster import Cluster, Worker
 
 EPOCH = datetime(2026, 3, 1, tzinfo=UTC)
 PANE_S = 10
@@ -255,6 +255,12 @@ class Log:
         self.plain.flush(60)
 
 
+def observing(cluster):
+    """A worker that runs observe alone."""
+    cluster.workers.append(Worker(cluster, "a", ("observe",)))
+    return cluster.workers[-1]
+
+
 def write(log):
     """The whole log: time moves to 12 s, everything bad, time moves on to 60 s."""
     log.put("declared", encode(event(TargetEvent, CHAT, "declared")))
@@ -277,7 +283,7 @@ def seen(kafka, tmp_path_factory):
     cluster.create_topics()
     log = Log(cluster)
     write(log)
-    worker = cluster.start("a")
+    worker = observing(cluster)
     try:
         cluster.drain(stages=("observe",))
     finally:
@@ -421,7 +427,7 @@ def test_a_header_whose_name_is_not_utf_8_stops_the_worker_and_says_where(
         await producer.stop()
 
     asyncio.run(send())
-    worker = cluster.start("a")
+    worker = observing(cluster)
     try:
         assert worker.process.wait(60) == EXIT_CRASHED
     finally:
@@ -432,7 +438,7 @@ def test_a_header_whose_name_is_not_utf_8_stops_the_worker_and_says_where(
 
 def calls_folded(cluster):
     """How many calls a worker of its own has counted, when it is at the end of the log."""
-    cluster.start("a")
+    observing(cluster)
     try:
         cluster.drain(stages=("observe",), limit_s=60)
     finally:
