@@ -184,8 +184,10 @@ def run(
             thread.start()
         try:
             _QuietWorker(*[one.app for one in hosts], begun=heartbeat).execute_from_commandline()
-        except Exception as exc:  # noqa: BLE001 - Faust gave up: a fresh start is what is proven
-            hosts[0].fatal(exc, "worker")
+        except (Exception, SystemExit) as exc:
+            if isinstance(exc, SystemExit) and not exc.code:
+                raise
+            hosts[0].fatal(exc, "worker")  # Faust gave up: a fresh start is what is proven
         finally:
             stop.set()
             if thread:

@@ -27,8 +27,11 @@ if TYPE_CHECKING:
 
 LOOK_AGAIN_S = 0.2
 """Where some partitions are held back, the host is asked again so soon."""
-SEEKS = 3
-"""So often a missing offset is asked for before it is believed that the log has no record there."""
+SEEKS = 1
+"""So often a missing offset is asked for before it is believed that the log has no record there.
+
+Each time may take as long as a fetch waits for records, 1.5 s.
+"""
 
 
 class PositionError(RuntimeError):
@@ -201,7 +204,7 @@ class BatchConsumer(driver.Consumer):
             await self._wait_until_drained()
             return
         timeout = timeout if fetched == active else min(timeout, LOOK_AGAIN_S)
-        records = await self._getmany(active_partitions=fetched, timeout=timeout)
+        records = await self._fetched(fetched, timeout)
         if records is None or self.should_stop:
             return
         singly = {}
@@ -219,6 +222,18 @@ class BatchConsumer(driver.Consumer):
             if tp in active or tp in self._buffered_partitions:
                 self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
                 yield tp, self._to_message(tp, record)
+
+    async def _fetched(self, partitions: set[TP], timeout: float) -> Any:  # noqa: ASYNC109 - Faust's name
+        """What the client has; where it cannot read what the broker sent, nothing behind it will ever come."""
+        try:
+            return await self._getmany(active_partitions=partitions, timeout=timeout)
+        except self.consumer_stopped_errors:
+            raise
+        except Exception as exc:
+            known = sorted(partitions & self.next.keys())
+            where = ", ".join(f"{tp.topic}/{tp.partition}@{self.next[tp]}" for tp in known)
+            self.host.fatal(exc, f"fetching {where}")
+            raise
 
     async def _wait_until_drained(self) -> None:
         self.host.drained.clear()

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import signal
-import time
 
 import pytest
 
@@ -117,23 +116,20 @@ class TestOnABroker:
         worker = toys.start()
         toys.publish(calls([0]))
         toys.await_echo(ids([0]))
-        began = time.monotonic()
-        for number in range(1, 21):
+        for number in range(1, 9):
             producer.begin_transaction()
             toys.publish(calls([number]), producer=producer)
             producer.commit_transaction(30)
             await_(
                 lambda number=number: sum(records.ends(toys.bootstrap, toys.out).values()) > number, toys.tail
             )
-        # Asking the broker again for what a control record stands for takes it 1.5 s each time: not in between.
-        assert time.monotonic() - began < 20 * 2
-        assert records.ends(toys.bootstrap, toys.source)[0] == 1 + 20 * 2
-        toys.publish(calls([21]))
+        assert records.ends(toys.bootstrap, toys.source)[0] == 1 + 8 * 2
+        toys.publish(calls([9]))
         toys.await_durable()
         worker.kill()
         toys.start()
-        toys.publish(calls([22]))
-        toys.await_echo(ids(range(23)))
+        toys.publish(calls([10]))
+        toys.await_echo(ids(range(11)))
 
     def test_records_deleted_before_they_were_folded_end_the_process_with_a_sentence(self, toys):
         toys.publish(calls(range(10)))

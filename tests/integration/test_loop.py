@@ -10,10 +10,12 @@ import sys
 import time
 import uuid
 from collections import Counter
+from contextlib import suppress
 from typing import NamedTuple
 
 import psycopg
 import pytest
+from confluent_kafka import KafkaException
 from msgspec import structs
 from psycopg import sql
 
@@ -93,16 +95,26 @@ def ids_in(dsn, table):
 
 
 def killed_in_the_middle(cluster, recording):
-    """Kill a worker when it has decided something, though not all; what was durable by then."""
-    worker = cluster.start("loop")
-    topic = cluster.topic("decisions")
-    half = sum(map(len, recording.loop.topics["decisions"])) // 2
-    await_(
-        lambda: sum(records.ends(cluster.bootstrap, topic).values()) > half and worker.alive(), worker.tail
-    )
-    worker.kill()
+    """Publish half and kill the worker when some of it is durable, then publish the rest; what was durable."""
+    half = len(recording.seconds) // 2
+    recordings.publish(cluster.bootstrap, cluster.topic, recording._replace(seconds=recording.seconds[:half]))
     metrics = cluster.topic("metrics")
-    done = records.committed(cluster.bootstrap, f"{cluster.prefix}-observe", metrics)
+    worker = cluster.start("loop")
+
+    def durable():
+        return records.committed(cluster.bootstrap, f"{cluster.prefix}-observe", metrics)
+
+    def begun():
+        assert worker.alive(), worker.tail()
+        with suppress(KafkaException):  # the group is not there yet
+            return sum(max(0, offset) for offset in durable().values()) > 0
+        return False
+
+    await_(begun, worker.tail)
+    done = durable()
+    worker.kill()
+    rest = recording._replace(declarations=[], commands=[], seconds=recording.seconds[half:])
+    recordings.publish(cluster.bootstrap, cluster.topic, rest)
     return {n: (done[n], end) for n, end in records.ends(cluster.bootstrap, metrics).items()}
 
 
@@ -122,7 +134,6 @@ def run(kafka, dsn, tmp_path_factory):
     cluster = Cluster(kafka, f"t-{uuid.uuid4().hex[:6]}", tmp_path_factory.mktemp("loop"), dsn=dsn)
     cluster.create_topics()
     recording = recordings.record(minutes=MINUTES, rate=RATE)
-    recordings.publish(kafka, cluster.topic, recording)
     try:
         killed_at = killed_in_the_middle(cluster, recording)
         worker = cluster.start("loop")
