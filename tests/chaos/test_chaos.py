@@ -20,6 +20,17 @@ def nap(seconds, *, unless=lambda: False):
         time.sleep(0.05)
 
 
+def drained(cluster, workers):
+    """Await the end of all input, starting afresh what ends by itself, as a supervisor does."""
+
+    def restart_what_ended():
+        for name, worker in workers.items():
+            if not worker.alive():
+                workers[name] = cluster.start(name)
+
+    cluster.drain(supervise=restart_what_ended)
+
+
 def same(cluster, truth, store_of=None):
     wrong = ledger_faults(cluster)
     cluster.stop()
@@ -112,12 +123,7 @@ def test_two_workers_that_come_and_go_change_nothing(cluster, publication, truth
         step += 1
     published.finish()
 
-    def restart_what_ended():
-        for name, worker in workers.items():
-            if not worker.alive():
-                workers[name] = cluster.start(name)
-
-    cluster.drain(supervise=restart_what_ended)
+    drained(cluster, workers)
     same(cluster, truth)
     assert step >= 4
 
@@ -138,12 +144,7 @@ def test_a_worker_frozen_beyond_its_session_ends_itself_and_changes_nothing(clus
         nap(8)
     published.finish()
 
-    def restart_what_ended():
-        for name, worker in workers.items():
-            if not worker.alive():
-                workers[name] = cluster.start(name)
-
-    cluster.drain(supervise=restart_what_ended)
+    drained(cluster, workers)
     same(cluster, truth)
     assert frozen == [FROZEN_EXIT] * 4
 
