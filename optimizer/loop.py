@@ -26,7 +26,9 @@ from optimizer.model.event import (
     Event,
     FeedbackEvent,
     FindingEvent,
+    MetricEvent,
     PaneEvent,
+    PolicyVerdictEvent,
     TargetEvent,
     TickEvent,
     WatermarkEvent,
@@ -52,9 +54,11 @@ EMITTED: Mapping[type, str] = MappingProxyType({
 """Payload → the topic that it is emitted to."""
 
 FED: Mapping[type[Event], tuple[str, ...]] = MappingProxyType({
-    CallEvent: ("metrics",), FeedbackEvent: ("metrics",), AppliedEvent: ("metrics",), TickEvent: ("metrics",),
+    CallEvent: ("metrics",), FeedbackEvent: ("metrics",), MetricEvent: ("metrics",),
+    AppliedEvent: ("metrics",), TickEvent: ("metrics",),
     TargetEvent: ("metrics", "aggregates", "findings"),
-    CommandEvent: ("findings",), AlertEvent: ("findings",), FindingEvent: ("findings",),
+    CommandEvent: ("findings",), AlertEvent: ("findings",), PolicyVerdictEvent: ("findings",),
+    FindingEvent: ("findings",),
     PaneEvent: ("aggregates",),
 })  # fmt: skip
 """Event → the topics on which the world publishes it; a watermark is given its topic."""

@@ -93,7 +93,7 @@ TABLES = (
     ),
     Table(
         name="commands",
-        kinds=("command", "alert", "target.declared"),
+        kinds=("command", "alert", "policy.verdict", "target.declared"),
         columns=("command", "by", "reason", "segment", "decision", "severity", "sentence", "revision"),
         typed=True,
     ),

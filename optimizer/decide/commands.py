@@ -10,7 +10,7 @@ from optimizer.decide import moves
 from optimizer.decide.autonomy import frozen
 from optimizer.decide.record import Ruling, record
 from optimizer.decide.state import MAX_COMMANDS, Deciding, Segment
-from optimizer.model.command import Alert, Command
+from optimizer.model.command import Alert, Command, PolicyVerdict
 from optimizer.model.decision import WHOLE_TARGET, Decision
 
 
@@ -19,10 +19,8 @@ def obey(state: Deciding, command: Command, at: int, token: str) -> list[Decisio
 
     `at` is the instant the decisions are dated (ms); `token` the id of the command's event.
     """
-    if token in state.commands:
+    if not _is_news(state, token):
         return []
-    state.commands.append(token)
-    del state.commands[:-MAX_COMMANDS]
     why = f"{command.command} by {command.by}: {command.reason}"
     ruling = Ruling(at, "command", why, by=command.by, token=token)
     if state.declaration is None:
@@ -38,10 +36,8 @@ def obey(state: Deciding, command: Command, at: int, token: str) -> list[Decisio
 
 def alarm(state: Deciding, alert: Alert, at: int, token: str) -> list[Decision]:
     """A critical alert takes back whatever users meet of a candidate; any other one changes nothing."""
-    if alert.severity != "critical" or token in state.commands:
+    if alert.severity != "critical" or not _is_news(state, token):
         return []
-    state.commands.append(token)
-    del state.commands[:-MAX_COMMANDS]
     ruling = Ruling(at, "alert", f"critical alert: {alert.sentence}", token=token)
     return [
         moves.roll_back(state, name, ruling)
@@ -50,11 +46,30 @@ def alarm(state: Deciding, alert: Alert, at: int, token: str) -> list[Decision]:
     ]
 
 
+def ruled(state: Deciding, verdict: PolicyVerdict, at: int, token: str) -> list[Decision]:
+    """A policy's `deny` rejects the decision that waits; an `allow` changes nothing: people approve."""
+    if verdict.verdict != "deny" or not _is_news(state, token):
+        return []
+    ruling = Ruling(at, "approval", f"denied by {verdict.by}: {verdict.reason}", by=verdict.by, token=token)
+    waiting = _waiting(state, None, verdict.decision)
+    answers = [moves.roll_back(state, name, ruling) for name in waiting]
+    return answers or [refuse(state, WHOLE_TARGET, ruling, _NOTHING["reject"])]
+
+
 def refuse(state: Deciding, segment: str, ruling: Ruling, because: str) -> Decision:
     """The answer to what cannot be done."""
     return record(
         state, segment, "refuse", ruling._replace(why=f"{ruling.why}: refused, {because}"), act=False
     )
+
+
+def _is_news(state: Deciding, token: str) -> bool:
+    """Whether this event was not answered before; from now on it was."""
+    if token in state.commands:
+        return False
+    state.commands.append(token)
+    del state.commands[:-MAX_COMMANDS]
+    return True
 
 
 def _scope(state: Deciding, segment: str | None) -> list[tuple[str, Segment]]:
@@ -76,7 +91,7 @@ def _switch(state: Deciding, command: Command, ruling: Ruling) -> Decision:
 
 
 def _approve(state: Deciding, command: Command, ruling: Ruling) -> Iterator[Decision]:
-    for name in _waiting(state, command):
+    for name in _waiting(state, command.segment, command.decision):
         if by := frozen(state, name):
             yield refuse(state, name, ruling, f"it is frozen ({by}); unfreeze it first")
         else:
@@ -84,20 +99,20 @@ def _approve(state: Deciding, command: Command, ruling: Ruling) -> Iterator[Deci
 
 
 def _reject(state: Deciding, command: Command, ruling: Ruling) -> Iterator[Decision]:
-    for name in _waiting(state, command):
+    for name in _waiting(state, command.segment, command.decision):
         yield moves.roll_back(state, name, ruling._replace(cause="approval"))
 
 
-def _waiting(state: Deciding, command: Command) -> list[str]:
+def _waiting(state: Deciding, where: str | None, meant: str | None) -> list[str]:
     """The segments whose proposal is meant: the named decision, or the only one that waits."""
     waiting = {
         name: segment.live.decision
-        for name, segment in _scope(state, command.segment)
+        for name, segment in _scope(state, where)
         if segment.live is not None and segment.live.phase == "awaiting"
     }
-    if command.decision is None and len(waiting) > 1:
+    if meant is None and len(waiting) > 1:
         return []
-    return [name for name, decision in waiting.items() if command.decision in (None, decision)]
+    return [name for name, decision in waiting.items() if meant in (None, decision)]
 
 
 def _pause(state: Deciding, command: Command, ruling: Ruling) -> Iterator[Decision]:

@@ -11,7 +11,7 @@ from typing import Any
 from optimizer.decide import moves
 from optimizer.decide.autonomy import frozen, may_move, speaks
 from optimizer.decide.choose import Choice, choose
-from optimizer.decide.commands import alarm, obey
+from optimizer.decide.commands import alarm, obey, ruled
 from optimizer.decide.declaration import mistakes
 from optimizer.decide.declare import declare
 from optimizer.decide.gate import Judgement, harm, judge, units
@@ -19,7 +19,7 @@ from optimizer.decide.record import Ruling
 from optimizer.decide.sentences import listed, span
 from optimizer.decide.state import MS, Deciding, Live, Segment
 from optimizer.model.decision import Cause, Decision
-from optimizer.model.event import AlertEvent, CommandEvent, FindingEvent, TargetEvent
+from optimizer.model.event import AlertEvent, CommandEvent, FindingEvent, PolicyVerdictEvent, TargetEvent
 from optimizer.model.finding import Finding
 from optimizer.model.target import Target
 from optimizer.stage import Durable, Emit, Rejected, Step
@@ -39,7 +39,7 @@ class Decide(Durable[Deciding]):
         return Deciding(target=row)
 
     def fold(self, state: Deciding, events: Sequence[Any]) -> Step[Deciding]:
-        """Keep findings for their watermark; follow commands, alerts and declarations at once."""
+        """Keep findings for their watermark; follow commands, alerts, verdicts and declarations at once."""
         emitted: list[Emit] = []
         rejected: list[Rejected] = []
         for event in events:
@@ -51,6 +51,8 @@ class Decide(Durable[Deciding]):
                 decisions = obey(state, event.data, at, event.id)
             elif isinstance(event, AlertEvent):
                 decisions = alarm(state, event.data, at, event.id)
+            elif isinstance(event, PolicyVerdictEvent):
+                decisions = ruled(state, event.data, at, event.id)
             elif isinstance(event, TargetEvent):
                 if reason := unfit(state, event.data):
                     rejected.append(Rejected(event.offset, reason))

@@ -1,4 +1,4 @@
-"""What callers publish: calls to models, later news of them, and which configuration they use.
+"""What callers publish: calls to models, later news of them, other numbers, and which configuration they use.
 
 Units are in the names. Unknown is None and never zero: a call without `cost_usd` has an unknown
 cost, not a free one. Prompt and answer text never enter an event.
@@ -39,6 +39,13 @@ class Quality(Struct, frozen=True, gc=False):
     judge: Annotated[str, Meta(max_length=128)] | None = None
 
 
+class Prompt(Struct, frozen=True, gc=False):
+    """Which prompt was used; its text never enters an event."""
+
+    name: Name
+    version: Annotated[str, Meta(max_length=128)] = ""
+
+
 class Call(Struct, frozen=True, gc=False):
     """One call to a model, published when it has ended.
 
@@ -55,6 +62,8 @@ class Call(Struct, frozen=True, gc=False):
     output_tokens: Count | None = None
     cached_input_tokens: Count | None = None
     """A part of `input_tokens`, never added to them."""
+    cache_write_input_tokens: Count | None = None
+    """A part of `input_tokens` that was written to the provider's cache; some charge more for it."""
     reasoning_tokens: Count | None = None
     """A part of `output_tokens`, never added to them."""
     first_token_ms: Milliseconds | None = None
@@ -63,18 +72,50 @@ class Call(Struct, frozen=True, gc=False):
     quality: Quality | None = None
     covariate: Annotated[float, Meta(ge=-1e9, le=1e9)] | None = None
     """One number known before the call, such as the length of the prompt."""
+    parameters: Annotated[dict[str, float | int | str | bool], Meta(max_length=32)] | None = None
+    """What the model was asked with: temperature, top_p, max_tokens, …"""
+    prompt: Prompt | None = None
     attributes: Annotated[dict[str, str], Meta(max_length=32)] | None = None
     """Read: the attribute by which the target is segmented. Everything else is dropped."""
 
 
 class Feedback(Struct, frozen=True, gc=False):
-    """Later news of a call."""
+    """Later news of a call; without a score, the target's declaration says what it is worth."""
 
     call_id: Name
     kind: Literal["thumbs", "rating", "edit", "retry", "abandon", "judge", "task"]
-    score: Score
+    score: Score | None = None
+    value: float | Annotated[str, Meta(max_length=64)] | None = None
+    """What was said: `up` or `down` for thumbs, the rating, the share of an answer that was edited."""
     assignment: Assignment | None = None
-    """The call's token; without it the news cannot be attributed to an arm, and is counted apart."""
+    """The call's token; without it the call is looked up by its id."""
+
+
+class Distribution(Struct, frozen=True, kw_only=True):
+    """Values that somebody else has counted: `counts[i]` of them lie above `bounds[i-1]`, up to `bounds[i]`."""
+
+    bounds: Annotated[tuple[float, ...], Meta(max_length=512)]
+    """Ascending; nothing is known of the values but between which two of these they lie."""
+    counts: Annotated[tuple[Count, ...], Meta(min_length=1, max_length=513)]
+    """One more than `bounds`: the last counts what lies above all of them."""
+    sum: float | None = None
+
+
+class Metric(Struct, frozen=True, kw_only=True):
+    """A named number of a target, or many in one distribution, for whatever is no call."""
+
+    name: Name
+    unit: Annotated[str, Meta(max_length=32)] = ""
+    """In UCUM's spelling, as OpenTelemetry has it: `s`, `ms`, `By`, `{token}`."""
+    value: float | None = None
+    distribution: Distribution | None = None
+    temporality: Literal["gauge", "delta", "cumulative"] = "gauge"
+    """A cumulative series is counted once: by how much it has grown since its last point."""
+    series: Annotated[str, Meta(max_length=128)] = ""
+    """Tells apart the series of one name that one source sends."""
+    started_at: Annotated[int, Meta(ge=0, le=2**53)] | None = None
+    """When a cumulative series began (ms since the epoch): another instant means that it began anew."""
+    variant: Name | None = None
 
 
 class Applied(Struct, frozen=True, gc=False):

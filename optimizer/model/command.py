@@ -1,4 +1,4 @@
-"""What people and other systems tell the loop: commands and alerts, on `findings`."""
+"""What people and other systems tell the loop: commands, alerts and verdicts, on `findings`."""
 
 from typing import Annotated, Literal
 
@@ -27,3 +27,14 @@ class Alert(Struct, frozen=True, kw_only=True):
     severity: Literal["info", "warning", "critical"]
     sentence: Annotated[str, Meta(min_length=1, max_length=1000)]
     segment: Name | None = None
+
+
+class PolicyVerdict(Struct, frozen=True, kw_only=True):
+    """What a policy outside the loop says of a decision that waits for approval."""
+
+    decision: Name
+    verdict: Literal["allow", "deny"]
+    """An `allow` approves nothing: that stays with people. A `deny` ends the rollout."""
+    by: Annotated[str, Meta(min_length=1, max_length=128)]
+    """The policy that speaks."""
+    reason: Annotated[str, Meta(min_length=1, max_length=1000)]

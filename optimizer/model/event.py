@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from optimizer.model.call import Applied, Call, Feedback
-from optimizer.model.command import Alert, Command
+from optimizer.model.call import Applied, Call, Feedback, Metric
+from optimizer.model.command import Alert, Command, PolicyVerdict
 from optimizer.model.configuration import Configuration
 from optimizer.model.decision import Decision
 from optimizer.model.finding import Finding
@@ -53,6 +53,13 @@ class FeedbackEvent(Event, tag="llmopt.feedback.v1"):
 
     subject: Subject
     data: Feedback
+
+
+class MetricEvent(Event, tag="llmopt.metric.v1"):
+    """A number was measured."""
+
+    subject: Subject
+    data: Metric
 
 
 class AppliedEvent(Event, tag="llmopt.configuration.applied.v1"):
@@ -109,6 +116,13 @@ class AlertEvent(Event, tag="llmopt.alert.v1"):
     data: Alert
 
 
+class PolicyVerdictEvent(Event, tag="llmopt.policy.verdict.v1"):
+    """A policy outside the loop has spoken."""
+
+    subject: Subject
+    data: PolicyVerdict
+
+
 class DecisionEvent(Event, tag="llmopt.decision.v1"):
     """Something was decided."""
 
@@ -138,8 +152,9 @@ class ConfigurationEvent(Event, tag="llmopt.configuration.v1"):
 
 
 EVENTS: tuple[type[Event], ...] = (
-    CallEvent, FeedbackEvent, AppliedEvent, TickEvent, TargetEvent, PaneEvent, WatermarkEvent, FindingEvent,
-    CommandEvent, AlertEvent, DecisionEvent, RolloutStatusEvent, RolloutCommandEvent, ConfigurationEvent,
+    CallEvent, FeedbackEvent, MetricEvent, AppliedEvent, TickEvent, TargetEvent, PaneEvent, WatermarkEvent,
+    FindingEvent, CommandEvent, AlertEvent, PolicyVerdictEvent, DecisionEvent, RolloutStatusEvent,
+    RolloutCommandEvent, ConfigurationEvent,
 )  # fmt: skip
 """Every event type, in the order an event meets them."""
 

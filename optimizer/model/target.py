@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
-from optimizer.model.call import Name
+from optimizer.model.call import Name, Score
 
 Autonomy = Literal["observe", "advise", "approve", "auto"]
 Share = Annotated[int, Meta(ge=0, le=10_000)]
@@ -84,6 +84,21 @@ class Errors(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     wrong_rollback: Annotated[float, Meta(gt=0, lt=0.5)] = 0.02
 
 
+class Scores(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What feedback that carries no score is worth, from 0 to 1, by its kind."""
+
+    thumbs_up: Score = 1.0
+    thumbs_down: Score = 0.0
+    rating_least: Annotated[float, Meta(ge=-1000, le=1000)] = 1.0
+    """The rating that is worth 0."""
+    rating_most: Annotated[float, Meta(ge=-1000, le=1000)] = 5.0
+    """The rating that is worth 1; what lies between is worth its share of the way."""
+    edit: Score = 0.5
+    """An answer that was edited altogether; one that was edited in part lies between this and 1."""
+    retry: Score = 0.2
+    abandon: Score = 0.0
+
+
 class Target(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The declaration as it travels; `llmopt apply` makes it from YAML."""
 
@@ -101,6 +116,9 @@ class Target(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     plan: Plan = Plan()
     holdback: Holdback = Holdback()
     errors: Errors = Errors()
+    scores: Scores = Scores()
+    signal: Literal["spans", "metrics"] = "spans"
+    """Which of an exporter's signals is counted, as many send the same calls as both."""
     withdrawn: bool = False
 
     def segment_names(self) -> tuple[str, ...]:

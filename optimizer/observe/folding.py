@@ -139,8 +139,8 @@ class Folding:
         """Add a score to the cell whose token the feedback carries, in the pane of its own time."""
         if not self._is_news(event, at):
             return
-        assignment = event.data.assignment
-        if assignment is None:
+        assignment, score = event.data.assignment, event.data.score
+        if assignment is None or score is None:
             self._count("unattributed", event.offset)
             return
         if at < self._closed_at:
@@ -154,7 +154,7 @@ class Folding:
         cell, taken = cell_of(partial.cells, key)
         if taken != key:
             self._count("folded", event.offset)
-        add_score(cell, event.data.score)
+        add_score(cell, score)
 
     def _applied(self, event: AppliedEvent, at: int) -> None:
         """Note which generation an instance uses; said late, it still holds now."""

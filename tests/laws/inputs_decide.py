@@ -5,8 +5,15 @@ from random import Random
 from optimizer.act.stage import Act
 from optimizer.decide.stage import Decide
 from optimizer.loop import Loop, time_of
-from optimizer.model.command import Alert, Command
-from optimizer.model.event import AlertEvent, CommandEvent, FindingEvent, TargetEvent, WatermarkEvent
+from optimizer.model.command import Alert, Command, PolicyVerdict
+from optimizer.model.event import (
+    AlertEvent,
+    CommandEvent,
+    FindingEvent,
+    PolicyVerdictEvent,
+    TargetEvent,
+    WatermarkEvent,
+)  # fmt: skip
 from optimizer.model.finding import Evidence, Finding
 from optimizer.model.progress import Watermark
 from optimizer.model.target import Holdback, Model, Plan, Segments, Target
@@ -109,6 +116,22 @@ class Author:
         severity = self.random.choice(("info", "critical"))
         self.write(AlertEvent, self.random.choice(NAMES), Alert(severity=severity, sentence="a leak"))
 
+    def policy(self):
+        random = self.random
+        name = random.choice(NAMES)
+        waiting = [
+            "d-none",
+            *(
+                e.data.decision_id
+                for e in self.loop.topics["decisions"][0][-9:]
+                if e.subject == name and e.data
+            ),
+        ]
+        told = PolicyVerdict(
+            decision=random.choice(waiting), verdict=random.choice(("allow", "deny")), by="rule", reason="so"
+        )
+        self.write(PolicyVerdictEvent, name, told)
+
     def minute(self):
         """A minute passes in which orient speaks of everything that is there."""
         random = self.random
@@ -138,8 +161,8 @@ def history(seed, length=450):
     author.declare("search")
     author.declare("summaries")
     while len(author.events) < length:
-        kinds = (author.minute, author.stray, author.command, author.alert, author.declare)
-        author.random.choices(kinds, (60, 20, 6, 1, 2))[0]()
+        kinds = (author.minute, author.stray, author.command, author.alert, author.policy, author.declare)
+        author.random.choices(kinds, (60, 20, 6, 1, 2, 2))[0]()
     return author.events
 
 

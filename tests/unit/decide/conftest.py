@@ -7,8 +7,15 @@ import pytest
 from optimizer.act.stage import Act
 from optimizer.decide.stage import Decide
 from optimizer.loop import Loop, time_of
-from optimizer.model.command import Alert, Command
-from optimizer.model.event import AlertEvent, CommandEvent, FindingEvent, TargetEvent, WatermarkEvent
+from optimizer.model.command import Alert, Command, PolicyVerdict
+from optimizer.model.event import (
+    AlertEvent,
+    CommandEvent,
+    FindingEvent,
+    PolicyVerdictEvent,
+    TargetEvent,
+    WatermarkEvent,
+)  # fmt: skip
 from optimizer.model.finding import Evidence, Finding
 from optimizer.model.progress import Watermark
 from optimizer.model.target import Errors, Guardrails, Holdback, Model, Plan, Segments, Target
@@ -69,6 +76,12 @@ class Desk:
 
     def alert(self, severity="critical", segment=None):
         return self._feed(AlertEvent, Alert(severity=severity, sentence="secrets leak", segment=segment))
+
+    def policy(self, verdict, decision):
+        told = PolicyVerdict(
+            decision=decision, verdict=verdict, by="no-small-models", reason="not for billing"
+        )
+        return self._feed(PolicyVerdictEvent, told)
 
     def find(self, kind, metric, verdict, **more):
         end_at = more.pop("end_at", self.now_at)

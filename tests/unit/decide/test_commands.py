@@ -242,3 +242,19 @@ class TestAlerts:
     def test_what_nobody_is_served_by_needs_no_taking_back(self, desk):
         desk.started(autonomy="approve")
         assert desk.alert() == []
+
+
+class TestVerdictsOfPolicies:
+    def test_a_denial_ends_the_decision_that_waits(self, desk):
+        (asked,) = desk.started(autonomy="approve")
+        (answer,) = desk.policy("deny", asked.decision_id)
+        assert (answer.kind, answer.cause, answer.by) == ("rollback", "approval", "no-small-models")
+        assert "not for billing" in answer.why
+
+    def test_a_denial_of_what_does_not_wait_is_answered(self, desk):
+        desk.started()
+        assert kinds(desk.policy("deny", "d-unknown")) == ["refuse"]
+
+    def test_an_allowance_approves_nothing(self, desk):
+        (asked,) = desk.started(autonomy="approve")
+        assert desk.policy("allow", asked.decision_id) == []
