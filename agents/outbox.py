@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from agents import quarantine
 from agents.codec import encode, headers_for
+from optimizer.model.configuration import Configuration
 from optimizer.model.event import Event
 from optimizer.stage import published
 
@@ -37,13 +38,18 @@ class Outbox:
         self.emitted = self.quarantined = 0
 
     async def emit(self, part: Partition, emit: Emit, row: str, sequence: int) -> None:
-        """Send what a row emitted: by its subject, or to every partition where it has none."""
+        """Send what a row emitted: by its subject, or to every partition where it has none.
+
+        A tombstone follows a target's last configuration: a compacted topic forgets nothing else.
+        """
         event, topic = self._event(emit, row, sequence)
         key = emit.subject.encode() if emit.subject else None
         numbers: Iterable[int | None] = range(self.partitions) if key is None else (None,)
         body, headers = encode(event), headers_for(event)
         for number in numbers:
             await self._produce(part, topic, number, (key, body, headers))
+        if isinstance(emit.data, Configuration) and emit.data.withdrawn:
+            await self._produce(part, topic, None, (key, None, ()))
         self.emitted += 1
 
     async def pass_on(self, part: Partition, emit: Emit, offset: int) -> None:

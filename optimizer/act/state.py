@@ -70,4 +70,5 @@ class Acting(Struct, kw_only=True, omit_defaults=True):
             salt=f"{self.target}:{SALT_VERSION}",
             segments={name: self.segments[name].arms(variants) for name in declared.segment_names()},
             segmented_by=declared.segments.attribute if declared.segments else None,
+            withdrawn=declared.withdrawn,
         )

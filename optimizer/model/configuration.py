@@ -33,3 +33,5 @@ class Configuration(Struct, frozen=True, kw_only=True):
     """Every declared segment, and `other`, which serves whatever is not listed."""
     segmented_by: str | None = None
     """The attribute whose value names the segment."""
+    withdrawn: bool = False
+    """The target's last one: a tombstone follows it, and the log forgets the target."""
