@@ -142,20 +142,32 @@ def test_without_the_highest_version_a_late_write_does_damage(cluster, recording
 
 def comings_and_goings(cluster, publication, ablation):
     """A second worker takes half of the partitions and gives them back, twice."""
-    published = publication(speed=24)
-    first = cluster.start("a", ablation=ablation)
-    for _ in range(2):
-        second = cluster.start("b", ablation=ablation)
-        nap(9)
-        second.stop()
-        nap(9)
-    published.finish()
-    workers = {"a": first}
+    published = publication(speed=14)
+    workers = {"a": cluster.start("a", ablation=ablation)}
 
     def restart_what_ended():
         if not workers["a"].alive():
             workers["a"] = cluster.start("a", ablation=ablation)
 
+    def starts(worker):
+        return worker.log.read_text().count(f"{cluster.topic('metrics')}/")
+
+    def folds(worker, before):
+        """Await that a worker is given partitions, and let it fold some."""
+        nap(60, unless=lambda: restart_what_ended() or starts(worker) > before)
+        assert starts(worker) > before, worker.tail()
+        nap(4)
+
+    folds(workers["a"], 0)
+    for _ in range(2):
+        second = cluster.start("b", ablation=ablation)
+        folds(second, starts(second))
+        before = starts(workers["a"])
+        second.stop()
+        folds(workers["a"], before)
+    assert published.is_alive(), "all was published before the last coming and going"
+    published.hurry.set()
+    published.finish()
     cluster.drain(limit_s=120, supervise=restart_what_ended)
 
 
