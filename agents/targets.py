@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 from math import isfinite
-from typing import TYPE_CHECKING, Any, NamedTuple, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 import yaml
@@ -27,6 +27,7 @@ MOST_CHARACTERS = 1_000_000
 """A declaration is a page long; a file that is larger was named by mistake."""
 
 Path = tuple[str | int, ...]
+T = TypeVar("T", bound=Struct)
 
 
 class Mistake(NamedTuple):
@@ -58,6 +59,17 @@ def read(text: str) -> Parsed:
     except _Unreadable as unreadable:
         return Parsed((), (unreadable.mistake,), ())
     return _together([Document(node).read() for node in documents], documents)
+
+
+def declared(text: str, kind: type[T]) -> tuple[T | None, tuple[Mistake, ...]]:
+    """What the one document of YAML text declares, or every mistake in it."""
+    try:
+        node, *more = _documents(text)
+    except _Unreadable as unreadable:
+        return None, (unreadable.mistake,)
+    if more:
+        return None, (_at(more[0].start_mark, (), "must be one document, found another"),)
+    return Document(node).read_as(kind)
 
 
 class _Unreadable(Exception):
@@ -113,15 +125,21 @@ class Document:
 
     def read(self) -> Parsed:
         """The target, or every reason why there is none."""
-        value = self._value(self.node, ())
-        if not self.mistakes:
-            self._check(value, Target, ())
-        if self.mistakes:
-            return Parsed((), tuple(sorted(self.mistakes)), ())
-        target = msgspec.convert(value, Target)
+        target, mistakes = self.read_as(Target)
+        if target is None:
+            return Parsed((), mistakes, ())
         wrong = tuple(self._mistake(path, sentence) for path, sentence in semantic_mistakes(target))
         doubts = tuple(self._mistake(path, sentence) for path, sentence in doubtful(target))
         return Parsed(() if wrong else (target,), tuple(sorted(wrong)), doubts)
+
+    def read_as(self, kind: type[T]) -> tuple[T | None, tuple[Mistake, ...]]:
+        """The document as a struct of any kind, or every reason why it is none."""
+        value = self._value(self.node, ())
+        if not self.mistakes:
+            self._check(value, kind, ())
+        if self.mistakes:
+            return None, tuple(sorted(self.mistakes))
+        return msgspec.convert(value, kind), ()
 
     # -- from nodes to values ----------------------------------------------------------------------
 
@@ -165,6 +183,9 @@ class Document:
             self._count(value, expected, path)
         elif struct is not None and isinstance(value, dict):
             self._fields(value, struct, path)
+        elif isinstance(value, dict) and (inner := _values_of(expected)) is not None:
+            for name, child in value.items():
+                self._check(child, inner, (*path, name))
         else:
             self._convert(value, expected, path)
 
@@ -282,4 +303,13 @@ def _struct_in(expected: Any) -> type[Struct] | None:
     for candidate in (bare, *(_bare(argument) for argument in get_args(bare))):
         if isinstance(candidate, type) and issubclass(candidate, Struct):
             return candidate
+    return None
+
+
+def _values_of(expected: Any) -> type[Struct] | None:
+    """The struct that the values of a mapping are, alone or as an alternative to None."""
+    bare = _bare(expected)
+    for candidate in (bare, *(_bare(argument) for argument in get_args(bare))):
+        if get_origin(candidate) is dict:
+            return _struct_in(get_args(candidate)[1])
     return None

@@ -96,7 +96,8 @@ class Quarantined(NamedTuple):
 class Loop:
     """Stages chained over topics of `partitions` partitions each.
 
-    `topics` holds every record ever published: topic → partition → events in order of offset.
+    `topics` holds every record ever published, but for what `forget` has dropped: topic → partition →
+    events in order of offset.
     `quarantined` holds what was refused.
     """
 
@@ -104,6 +105,7 @@ class Loop:
         self.stages = list(stages)
         self.partitions = partitions
         self.topics: dict[str, list[list[Event]]] = {name: [[] for _ in range(partitions)] for name in TOPICS}
+        self._forgotten = {name: [0] * partitions for name in TOPICS}
         self.quarantined: list[Quarantined] = []
         self._parts = {stage.name: [Part() for _ in range(partitions)] for stage in self.stages}
         self._fresh: list[tuple[str, Event]] = []
@@ -148,6 +150,15 @@ class Loop:
         """
         return next(part.rows[row] for part in self._parts[stage] if row in part.rows).state
 
+    def forget(self, topic: str) -> None:
+        """Drop what all stages have folded of a topic; offsets go on counting.
+
+        A life of a million calls then needs the memory of one batch.
+        """
+        for number, log in enumerate(self.topics[topic]):
+            self._forgotten[topic][number] += len(log)
+            log.clear()
+
     # -- topics ----------------------------------------------------------------------------------
 
     def partition_of(self, subject: str) -> int:
@@ -164,7 +175,7 @@ class Loop:
     def _append(self, topic: str, number: int, event: Event) -> None:
         log = self.topics[topic][number]
         record = copy.copy(event)
-        record.offset = len(log)
+        record.offset = self._forgotten[topic][number] + len(log)
         log.append(record)
 
     # -- one partition of one stage ------------------------------------------------------------------
@@ -172,8 +183,8 @@ class Loop:
     def _fold(self, stage: Stage[Any], number: int) -> bool:
         """Fold what has arrived since; whether there was anything."""
         part = self._parts[stage.name][number]
-        log = self.topics[INPUT[stage.name]][number]
-        fresh, part.folded = log[part.folded :], len(log)
+        log, forgotten = self.topics[INPUT[stage.name]][number], self._forgotten[INPUT[stage.name]][number]
+        fresh, part.folded = log[part.folded - forgotten :], forgotten + len(log)
         runs: dict[str, list[Event]] = {}
         for event in fresh:
             if isinstance(event, WatermarkEvent):

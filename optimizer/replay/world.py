@@ -1,0 +1,207 @@
+"""A world to try policies in: a target, its traffic, and how each model behaves there.
+
+    calls      Poisson, `calls_per_s` × (1 + season × sin 2πt/day) a second; segments are equally likely
+    quality    right or wrong with the mean as probability, or graded: Beta with that mean
+    latency    log-normal with the median `latency_ms` and the spread `latency_sigma`
+    cost       `cost_usd` × a uniform factor from 0.5 to 1.5
+    errors     a failed call has no quality and no cost
+
+Dice come from outside, so that one seed is one world.
+"""
+
+from collections.abc import Mapping
+from math import exp, pi, sin
+from typing import Annotated, Any, Literal, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from msgspec import Meta, Struct
+from msgspec.structs import replace
+
+from optimizer.model.call import Milliseconds, Name, Score, Usd
+from optimizer.model.target import Seconds, Target
+
+Floats = npt.NDArray[np.float64]
+
+DAY_S = 86_400
+GRADED = 20.0
+"""α + β of graded answers: a standard deviation of about 0.1."""
+P95 = 1.6448536269514722
+"""The normal quantile of 95 %."""
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+
+
+class Drift(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """From this instant on a model behaves so; what is not named stays."""
+
+    after_s: Seconds
+    quality: Score | None = None
+    cost_usd: Usd | None = None
+    latency_ms: Milliseconds | None = None
+    errors: Share | None = None
+
+
+class Behaviour(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a model answers."""
+
+    quality: Score
+    """The mean score of its answers."""
+    cost_usd: Usd
+    """The mean cost of a call."""
+    latency_ms: Milliseconds = 500.0
+    """The median."""
+    latency_sigma: Annotated[float, Meta(ge=0, le=3)] = 0.3
+    errors: Share = 0.0
+    segments: dict[str, Score] = {}
+    """Segment → the mean score there, where it differs."""
+    drift: tuple[Drift, ...] = ()
+
+    def at(self, segment: str, after_s: float) -> "Behaviour":
+        """How it behaves in a segment, so many seconds after the beginning."""
+        now = replace(self, quality=self.segments.get(segment, self.quality))
+        for drift in sorted(self.drift, key=lambda one: one.after_s):
+            if drift.after_s <= after_s:
+                named = {"quality", "cost_usd", "latency_ms", "errors"}
+                now = replace(now, **{k: v for k in named if (v := getattr(drift, k)) is not None})
+        return now
+
+
+class World(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that a simulation needs to know; `llmopt simulate` reads it from YAML."""
+
+    target: Target
+    models: Annotated[dict[Name, Behaviour], Meta(min_length=1)] | None = None
+    """None: the outcomes are recorded ones."""
+    outcomes: Annotated[str, Meta(min_length=1)] | None = None
+    """A CSV file of recorded outcomes, beside the world: item, arm, quality, cost, latency and perhaps segment."""
+    hours: Annotated[float, Meta(gt=0, le=8760)] = 24.0
+    calls_per_s: Annotated[float, Meta(gt=0, le=1000)] = 1.0
+    season: Share = 0.0
+    answers: Literal["right_or_wrong", "graded"] = "right_or_wrong"
+    feedback_after_s: Seconds = 0
+    """So much later the quality of an answer becomes known; 0: with the call."""
+    units: Annotated[int, Meta(ge=1, le=1_000_000_000)] = 100_000
+    """How many users there are; each keeps to one arm."""
+    rollouts: Annotated[int, Meta(ge=1)] | None = None
+    """A life ends early when so many rollouts have ended; None: after its hours."""
+
+    def rate_at(self, after_s: float) -> float:
+        """Calls a second, so many seconds after the beginning."""
+        return self.calls_per_s * (1 + self.season * sin(2 * pi * after_s / DAY_S))
+
+
+class Dice(Protocol):
+    """What is drawn with; a numpy `Generator` is one."""
+
+    def random(self, size: int) -> Floats:
+        """Uniform on [0, 1)."""
+        ...
+
+    def poisson(self, lam: float) -> int:
+        """How many of what happens `lam` times on average."""
+        ...
+
+    def standard_normal(self, size: int) -> Floats:
+        """Normal, mean 0, variance 1."""
+        ...
+
+    def beta(self, a: float, b: float, size: int) -> Floats:
+        """Beta(a, b)."""
+        ...
+
+
+class Drawn(NamedTuple):
+    """The outcomes of some calls, one element for each."""
+
+    quality: Floats
+    cost_usd: Floats
+    latency_ms: Floats
+    failed: npt.NDArray[np.bool_]
+
+
+class Truth(NamedTuple):
+    """What a model amounts to on average: what no loop can see."""
+
+    quality: float
+    cost_usd: float
+    latency_p95_ms: float
+    errors: float
+
+
+class Outcomes(Protocol):
+    """How models answer, declared or recorded."""
+
+    def drawn(self, model: str, segment: str, after_s: float, dice: tuple[Dice, int]) -> Drawn:
+        """The outcomes of as many calls as the second of `dice` says."""
+        ...
+
+    def truth(self, model: str, segment: str, after_s: float) -> Truth:
+        """The averages of what is drawn."""
+        ...
+
+
+class Declared:
+    """Outcomes by the laws of a world."""
+
+    def __init__(self, world: World) -> None:
+        self._models: Mapping[str, Behaviour] = world.models or {}
+        self._is_graded = world.answers == "graded"
+
+    def drawn(self, model: str, segment: str, after_s: float, dice: tuple[Dice, int]) -> Drawn:
+        """Draw calls that end about `after_s`."""
+        law, (roll, n) = self._models[model].at(segment, after_s), dice
+        if self._is_graded and 0 < law.quality < 1:
+            quality = roll.beta(GRADED * law.quality, GRADED * (1 - law.quality), n)
+        else:
+            quality = (roll.random(n) < law.quality).astype(np.float64)
+        cost = law.cost_usd * (0.5 + roll.random(n))
+        latency = law.latency_ms * np.exp(law.latency_sigma * roll.standard_normal(n))
+        return Drawn(quality, cost, latency, roll.random(n) < law.errors)
+
+    def truth(self, model: str, segment: str, after_s: float) -> Truth:
+        """The averages of the laws in force at that time."""
+        law = self._models[model].at(segment, after_s)
+        p95 = law.latency_ms * exp(P95 * law.latency_sigma)
+        return Truth(law.quality, law.cost_usd, p95, law.errors)
+
+
+class Recorded:
+    """Outcomes that were recorded: every call asks one item, whichever model answers."""
+
+    def __init__(self, arms: Mapping[str, Drawn], segment_of: npt.NDArray[Any]) -> None:
+        """Answer from tables.
+
+        Args:
+            arms: model → its outcome for each item, in one order for all.
+            segment_of: the segment of each item; an item of `""` may be asked in any segment.
+        """
+        self._arms, self._segments = arms, segment_of
+
+    def drawn(self, model: str, segment: str, after_s: float, dice: tuple[Dice, int]) -> Drawn:
+        """Draw items of the segment, with replacement."""
+        del after_s  # what was recorded does not change
+        items, (roll, n) = self._items(segment), dice
+        chosen = items[(roll.random(n) * len(items)).astype(np.int64)]
+        return _rows(self._arms[model], chosen)
+
+    def truth(self, model: str, segment: str, after_s: float) -> Truth:
+        """The averages over the items of the segment."""
+        del after_s
+        rows = _rows(self._arms[model], self._items(segment))
+        return Truth(
+            float(rows.quality.mean()),
+            float(rows.cost_usd.mean()),
+            float(np.quantile(rows.latency_ms, 0.95)),
+            float(rows.failed.mean()),
+        )
+
+    def _items(self, segment: str) -> npt.NDArray[np.int64]:
+        found = np.flatnonzero((self._segments == segment) | (self._segments == ""))
+        return found if len(found) else np.arange(len(self._segments))
+
+
+def _rows(drawn: Drawn, chosen: npt.NDArray[np.int64]) -> Drawn:
+    return Drawn(
+        drawn.quality[chosen], drawn.cost_usd[chosen], drawn.latency_ms[chosen], drawn.failed[chosen]
+    )
