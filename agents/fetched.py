@@ -16,6 +16,7 @@ that fetches. tests/agents/test_faust_contract.py holds a contract test for each
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from functools import cached_property
 from itertools import chain, islice
@@ -151,7 +152,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
                     raise ConsumerStoppedError
                 if fetcher._subscriptions.reassignment_in_progress:
                     await fetcher._subscriptions.wait_for_assignment()
-                found: dict[Any, Any] = self._take(fetcher, sources, max_records or 1)
+                found: dict[Any, Any] = self._take(fetcher, sources, max_records or sys.maxsize)
                 if others:
                     found |= await fetcher.fetched_records(others, timeout=0, max_records=max_records)
                 left = ends - time.monotonic()

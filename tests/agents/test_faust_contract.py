@@ -699,7 +699,7 @@ def main():
 
         def _new_offset(self, tp):
             offset = new_offset(self, tp)
-            if self._is_source(tp) and tp.partition == 0 and offset is not None:
+            if self.is_source(tp) and tp.partition == 0 and offset is not None:
                 trace("new_offset", offset)
             return offset
 

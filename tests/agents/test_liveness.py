@@ -157,7 +157,7 @@ class TestWorker:
         (sentence,) = worker.said("ending the process")
         assert "folded up to -1 of 9 for 2 s" in sentence
 
-    def test_a_log_that_ends_with_a_transactions_mark_stalls_nobody(self, toys):
+    def test_a_log_that_ends_with_a_transactions_mark_or_with_an_open_one_stalls_nobody(self, toys):
         producer = toys.new_producer(**{"transactional.id": toys.prefix})
         producer.init_transactions(30)
         producer.begin_transaction()
@@ -166,6 +166,10 @@ class TestWorker:
         worker = toys.start(stall_s=1)
         toys.await_echo(["c:1"])
         assert records.ends(toys.bootstrap, toys.source)[0] == 2
+        producer.begin_transaction()
+        toys.publish([call("c:2")], producer=producer)
         idle_since = time.monotonic()
         await_(lambda: not worker.alive() or time.monotonic() > idle_since + 6)
         assert worker.alive(), worker.text()
+        producer.commit_transaction(30)
+        toys.await_echo(["c:1", "c:2"])
