@@ -92,6 +92,7 @@ class BatchConsumer(driver.Consumer):
         """Another object each time the sources are let through, None while they are not."""
         self._sought: dict[TP, int] = {}
         """Per source partition: the offset to which the client was sent back because it was elsewhere."""
+        self._revocations = 0
         super().__init__(*args, **kwargs)
 
     @property
@@ -124,6 +125,7 @@ class BatchConsumer(driver.Consumer):
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """First thing in a rebalance: from here on nothing may be written for these partitions."""
         self.flow = None
+        self._revocations += 1
         self.next.clear()
         self._sought.clear()
         self.host.revoke(tp.partition for tp in revoked if self.is_source(tp))
@@ -131,7 +133,7 @@ class BatchConsumer(driver.Consumer):
 
     async def perform_seek(self) -> None:
         """Recovery is complete: seek to what the rows say, not to the committed offset."""
-        self.flow = None
+        self.flow, revocations = None, self._revocations
         await super().perform_seek()
         tps = {tp.partition: tp for tp in self._sources()}
         try:
@@ -140,8 +142,9 @@ class BatchConsumer(driver.Consumer):
         except (PositionError, ValueError, TypeError, LookupError) as exc:
             self.host.fatal(exc, "recovery")
             raise
-        self.next = dict(wanted)
-        await self.seek_wait(wanted)
+        if revocations == self._revocations:  # otherwise recovery begins anew, with other partitions
+            self.next = dict(wanted)
+            await self.seek_wait(wanted)
 
     def resume_flow(self) -> None:
         """Let records through; those of sources only when there are positions.
@@ -151,7 +154,7 @@ class BatchConsumer(driver.Consumer):
         (faust-streaming #596).
         """
         super().resume_flow()
-        if self.next:
+        if self.next and self.flow is None:
             self.flow = object()
             self.host.drained.set()  # `getmany` may be waiting, with nothing that it was allowed to fetch
 
@@ -216,7 +219,7 @@ class BatchConsumer(driver.Consumer):
         for tp, some in records.items():
             if not isinstance(some, Batch):
                 singly[tp] = some
-            elif some.flow is self.flow and await self._continues(tp, some):
+            elif some.flow is self.flow and tp in self.next and await self._continues(tp, some):
                 self.next[tp] = some.following
                 self.host.delivered(tp.partition)
                 yield tp, self._to_batch_message(tp, some)

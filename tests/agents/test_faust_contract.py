@@ -501,11 +501,34 @@ class TestConsumer:
             assert host.calls == [("recover", [0]), ("starts", 0, 20)]
             assert consumer.flow is None
             consumer.resume_flow()
-            assert consumer.flow is not None
+            flow = consumer.flow
+            assert flow is not None
+            consumer.resume_flow()
+            assert consumer.flow is flow, "what was taken meanwhile is still to be delivered"
 
         in_loop(
             settings, test, earliest_offsets=offsets, highwaters=ends, seek_to_committed=committed,
             seek_wait=seek_wait, assignment=lambda: {SOURCE, ELSE},
+        )  # fmt: skip
+
+    def test_a_revocation_in_the_middle_of_a_seek_leaves_the_sources_closed(self, settings):
+        async def nothing(*_tps):
+            return {}
+
+        async def test(_app, consumer, host):
+            async def earliest(*tps):
+                await consumer.on_partitions_revoked({SOURCE})
+                return dict.fromkeys(tps, 5)
+
+            consumer.earliest_offsets, host.starting = earliest, {0: Start(None)}
+            consumer._on_partitions_revoked = nothing
+            await consumer.perform_seek()
+            consumer.resume_flow()
+            assert (consumer.next, consumer.flow) == ({}, None)
+
+        in_loop(
+            settings, test, highwaters=nothing, seek_to_committed=nothing, assignment=lambda: {SOURCE},
+            seek_wait=None,
         )  # fmt: skip
 
 
