@@ -1,12 +1,14 @@
 """A Faust transport for hosted stages: one event per (partition, fetch), positions owned by the host.
 
-* A source topic yields one event per fetch; its value is a `Batch` of raw records. All other
-  topics (changelogs) keep Faust's delivery record by record.
+* A source topic yields one event per fetch; its value is a `Batch` of raw records (fetched.py). All
+  other topics (changelogs) keep Faust's delivery record by record.
 * The *host* says where a partition starts (`recover`) and how far it is durable (`durable`). The
   committed offset is only a report of the latter for lag tools: nothing starts from it.
 * The producer is idempotent. Faust switches that on under exactly_once only, and acks=all alone
   lets a batch expire while a later one succeeds: a hole in a sequence of emissions.
 * What the host does not want yet is not fetched: Kafka holds the backlog.
+* Batches continue each other exactly: what is taken from the client while the flow is open is either
+  delivered, or a revocation has come between, and then recovery seeks. Anything else ends the process.
 
 Private API of faust-streaming 0.15.3 in use: every override below. It is pinned exactly, and
 tests/agents/test_faust_contract.py holds a contract test for each member.
@@ -22,16 +24,13 @@ from aiokafka.errors import IllegalStateError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
+from agents.fetched import Batch, ConsumerThread
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping
 
 LOOK_AGAIN_S = 0.2
 """Where some partitions are held back, the host is asked again so soon."""
-SEEKS = 1
-"""So often a missing offset is asked for before it is believed that the log has no record there.
-
-Each time may take as long as a fetch waits for records, 1.5 s.
-"""
 
 
 class PositionError(RuntimeError):
@@ -45,17 +44,6 @@ class Start(NamedTuple):
     """The first offset that must be folded; None: the beginning of the log."""
     helpful: int = 0
     """An earlier offset from which re-reading refills filters, as far as the log still has it."""
-
-
-class Batch(list[bytes]):
-    """Raw values of consecutive records of one partition."""
-
-    start: int
-    """Everything from this offset on is in the batch, or not in the log (control records)."""
-    offsets: list[int]
-    keys: list[bytes | None]
-    headers: list[tuple[tuple[str, bytes], ...]]
-    timestamps: list[int]
 
 
 class Positions(Protocol):
@@ -100,9 +88,11 @@ class BatchConsumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.next: dict[TP, int] = {}
         """Per source partition: the offset the host has to see next."""
-        self._sought: dict[TP, tuple[int, int]] = {}
-        """Per source partition: an offset that was not delivered, and how often it was sought."""
-        self._open = False
+        self.flow: object | None = None
+        """Another object each time the sources are let through, None while they are not."""
+        self._sought: dict[TP, int] = {}
+        """Per source partition: the offset to which the client was sent back because it was elsewhere."""
+        self._revocations = 0
         super().__init__(*args, **kwargs)
 
     @property
@@ -111,24 +101,39 @@ class BatchConsumer(driver.Consumer):
         transport: Transport = self.transport  # type: ignore[assignment]
         return transport.host
 
-    def _is_source(self, tp: TP) -> bool:
+    def is_source(self, tp: TP) -> bool:
+        """Whether the host folds this partition."""
         return tp.topic == self.host.source
 
     def _sources(self) -> set[TP]:
-        return {tp for tp in self.assignment() if self._is_source(tp)}
+        return {tp for tp in self.assignment() if self.is_source(tp)}
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    def readable_end(self, tp: TP) -> int | None:
+        """The offset from which on there is nothing to read yet: the end, or a transaction that is still open.
+
+        None: not known before the first fetch.
+        """
+        thread: Any = self._thread
+        end: int | None = thread._ensure_consumer().last_stable_offset(tp)  # noqa: SLF001 - as the thread's own `highwater`
+        return end
 
     # -- where to start ----------------------------------------------------------------------
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """First thing in a rebalance: from here on nothing may be written for these partitions."""
-        self._open = False
+        self.flow = None
+        self._revocations += 1
         self.next.clear()
         self._sought.clear()
-        self.host.revoke(tp.partition for tp in revoked if self._is_source(tp))
+        self.host.revoke(tp.partition for tp in revoked if self.is_source(tp))
         await super().on_partitions_revoked(revoked)
 
     async def perform_seek(self) -> None:
         """Recovery is complete: seek to what the rows say, not to the committed offset."""
+        self.flow, revocations = None, self._revocations
         await super().perform_seek()
         tps = {tp.partition: tp for tp in self._sources()}
         try:
@@ -137,18 +142,21 @@ class BatchConsumer(driver.Consumer):
         except (PositionError, ValueError, TypeError, LookupError) as exc:
             self.host.fatal(exc, "recovery")
             raise
-        self.next = dict(wanted)
-        await self.seek_wait(wanted)
+        if revocations == self._revocations:  # otherwise recovery begins anew, with other partitions
+            self.next = dict(wanted)
+            await self.seek_wait(wanted)
 
     def resume_flow(self) -> None:
-        """Let records through; batches only when there are positions.
+        """Let records through; those of sources only when there are positions.
 
         Recovery resumes the flow twice: to read the changelogs, and when all is done, after it has
         cleared the queues. Batches delivered before the second time would be lost
         (faust-streaming #596).
         """
         super().resume_flow()
-        self._open = bool(self.next)
+        if self.next and self.flow is None:
+            self.flow = object()
+            self.host.drained.set()  # `getmany` may be waiting, with nothing that it was allowed to fetch
 
     async def _positions(self, starts: Mapping[TP, Start]) -> dict[TP, int]:
         """Fill in the beginning of the log where nothing is known; insist that the rest exists."""
@@ -173,12 +181,12 @@ class BatchConsumer(driver.Consumer):
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Any:
         # A partition that was recovered up to its end has no acks, but has something to report.
-        others = (tp for tp in super()._filter_tps_with_pending_acks() if not self._is_source(tp))
+        others = (tp for tp in super()._filter_tps_with_pending_acks() if not self.is_source(tp))
         tps = {*self._sources(), *others}
         return [tp for tp in tps if topics is None or tp in topics or tp.topic in topics]
 
     def _new_offset(self, tp: TP) -> int | None:
-        if not self._is_source(tp):
+        if not self.is_source(tp):
             return super()._new_offset(tp)
         self._acked[tp].clear()
         self._acked_index[tp].clear()
@@ -187,7 +195,7 @@ class BatchConsumer(driver.Consumer):
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         # Offsets inside a batch are not gaps; registering them costs O(n) per batch.
-        if not self._is_source(tp):
+        if not self.is_source(tp):
             await super()._add_gap(tp, offset_from, offset_to)
 
     # -- delivery ----------------------------------------------------------------------------
@@ -199,7 +207,7 @@ class BatchConsumer(driver.Consumer):
         # Read *before* the wait: Faust reads it afterwards, and so takes records fetched before a rebalance.
         generation = self.app.consumer_generation_id
         active = set(self._get_active_partitions())
-        fetched = {tp for tp in active if not self._is_source(tp) or self.host.wants(tp.partition)}
+        fetched = {tp for tp in active if not self.is_source(tp) or self._may_fetch(tp)}
         if not fetched:
             await self._wait_until_drained()
             return
@@ -209,13 +217,12 @@ class BatchConsumer(driver.Consumer):
             return
         singly = {}
         for tp, some in records.items():
-            if not self._is_source(tp):
+            if not isinstance(some, Batch):
                 singly[tp] = some
-            elif self._current(generation) and (some := await self._continuing(tp, some)):
-                message = self._to_batch_message(tp, some, generation)
-                self.next[tp] = some[-1].offset + 1
+            elif some.flow is self.flow and tp in self.next and await self._continues(tp, some):
+                self.next[tp] = some.following
                 self.host.delivered(tp.partition)
-                yield tp, message
+                yield tp, self._to_batch_message(tp, some)
         for tp, record in self.scheduler.iterate(singly):
             if not self._current(generation):
                 break
@@ -240,43 +247,35 @@ class BatchConsumer(driver.Consumer):
         with suppress(TimeoutError):
             await asyncio.wait_for(self.host.drained.wait(), timeout=0.5)
 
+    def _may_fetch(self, tp: TP) -> bool:
+        return self.flow is not None and tp in self.next and self.host.wants(tp.partition)
+
     def _current(self, generation: int) -> bool:
         return self.flow_active and self.app.consumer_generation_id == generation
 
-    async def _continuing(self, tp: TP, some: list[Any]) -> list[Any]:
-        """The records from the next wanted offset on; what was dropped in between is fetched again."""
-        wanted = self.next.get(tp)
-        if wanted is None or not self._open or some[-1].offset < wanted:
-            return []
-        if some[0].offset <= wanted:
-            return [r for r in some if r.offset >= wanted] if some[0].offset < wanted else some
-        offset, times = self._sought.get(tp, (wanted, 0))
-        times = times + 1 if offset == wanted else 1
-        if times > SEEKS:
-            first = (await self.earliest_offsets(tp))[tp]
-            if first > wanted:
-                exc = PositionError(
-                    f"{tp.topic}/{tp.partition}: offset {wanted} was deleted before it was folded"
-                )
-                self.host.fatal(exc, "delivery")
-            return some  # a transaction's control record stood there: nothing to fold
-        self._sought[tp] = (wanted, times)
+    async def _continues(self, tp: TP, batch: Batch) -> bool:
+        """Whether the batch begins where the one before ended; the client is sent back there once if not."""
+        wanted = self.next[tp]
+        if batch.start == wanted:
+            return True
+        if self._sought.get(tp) == wanted:
+            exc = PositionError(
+                f"{tp.topic}/{tp.partition}: offset {wanted} was deleted before it was folded, or the topic was "
+                f"made anew: the log goes on at {batch.start}"
+            )
+            self.host.fatal(exc, "delivery")
+        self._sought[tp] = wanted
         with suppress(IllegalStateError):  # no longer assigned
             await self.seek_wait({tp: wanted})
-        return []
+        return False
 
-    def _to_batch_message(self, tp: TP, some: list[Any], generation: int) -> ConsumerMessage:
+    def _to_batch_message(self, tp: TP, batch: Batch) -> ConsumerMessage:
         self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
-        batch: Any = Batch(r.value for r in some)
-        last = some[-1]
-        batch.start = self.next[tp]
-        batch.offsets = [r.offset for r in some]
-        batch.keys = [r.key for r in some]
-        batch.headers = [r.headers for r in some]
-        batch.timestamps = [r.timestamp for r in some]
+        value: Any = batch
+        at_s = batch.records[-1].timestamp / 1000.0 if batch else 0.0
         return ConsumerMessage(
-            last.topic, last.partition, last.offset, last.timestamp / 1000.0, last.timestamp_type,
-            last.headers, None, batch, None, 0, 0, tp, generation_id=generation,
+            tp.topic, tp.partition, batch.following - 1, at_s, 0, None, None, value, None, 0, 0, tp,
+            generation_id=self.app.consumer_generation_id,
         )  # fmt: skip
 
 

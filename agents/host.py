@@ -25,7 +25,6 @@ to read again; until the records it had folded before are behind it, nothing is 
 from __future__ import annotations
 
 import asyncio
-import gc
 import heapq
 import logging
 import math
@@ -41,7 +40,8 @@ from yarl import URL
 
 from agents.checkpoint import Checkpoints
 from agents.codec import Decoder, Unreadable
-from agents.delivery import Batch, BatchConsumer, Start, Transport
+from agents.delivery import BatchConsumer, Start, Transport
+from agents.fetched import Batch
 from agents.outbox import Outbox, Revoked
 from agents.partition import Partition, Wiring
 from agents.rows import CRASH, MARK, Crash, Mark, Row, RowTable, key_of
@@ -62,11 +62,6 @@ SKEW_MS = 120_000
 """Event time by which one partition may run ahead of another while a backlog is read."""
 MOVED_LATELY_S = 1.0
 """A partition that has folded nothing for so long has no backlog, and holds nobody back."""
-
-
-COLLECT_AFTER = 50_000, 20, 50
-"""Thresholds of Python's collector: what a batch makes holds no cycles, and looking for them at the usual
-700 objects takes a sixth of the time of folding."""
 
 
 class StageRaised(Exception):
@@ -194,8 +189,6 @@ class Host:
             }  # fmt: skip
             self.table.continues(part.number)
         self.assigned.update(parts)
-        gc.freeze()  # what is loaded by now stays: no collection need look at it again
-        gc.set_threshold(*COLLECT_AFTER)
         return {number: self._start(part) for number, part in parts.items()}
 
     def _recover_row(self, part: Partition, name: str, value: bytes) -> None:
@@ -255,15 +248,22 @@ class Host:
                 self.drained.set()
 
     async def _fold_batch(self, part: Partition, batch: Batch) -> None:
-        begin = bisect_right(batch.offsets, part.folded)
-        if begin == len(batch):
-            return
         if batch.start > part.folded + 1:
             raise RuntimeError(
                 f"a hole in the input: folded {part.folded}, the next batch starts at {batch.start}"
             )
-        offsets = batch.offsets[begin:]
-        events, unreadable = self.decoder.decode_batch(batch[begin:], batch.headers[begin:], offsets)
+        begin = bisect_right(batch.offsets, part.folded)
+        if begin < len(batch):
+            await self._fold_records(part, batch, begin)
+            part.moved_s = time.monotonic()
+        part.folded = max(part.folded, batch.following - 1)
+        self.at("folded")
+
+    async def _fold_records(self, part: Partition, batch: Batch, begin: int) -> None:
+        """Fold the records of a batch from its `begin`th on."""
+        events, unreadable = self.decoder.decode_batch(
+            batch[begin:], batch.headers[begin:], batch.offsets[begin:]
+        )
         for offset, reason in unreadable:
             await self.outbox.put_aside(part, batch, offset, reason)
         for some in self._carefully(part, events):
@@ -272,8 +272,6 @@ class Host:
                     await self._pass_watermark(part, run)
                 else:
                     await self._fold_run(part, batch, run)
-        part.folded, part.moved_s = offsets[-1], time.monotonic()
-        self.at("folded")
 
     def _carefully(self, part: Partition, events: Sequence[Event]) -> Iterable[Sequence[Event]]:
         """All at once; one by one where the stage has raised before, so that the culprit is known."""

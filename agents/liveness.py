@@ -17,12 +17,9 @@ from faust.types import TP
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from agents.delivery import BatchConsumer
     from agents.host import Host
 
 LOOK_S = 0.25
-LOOKS = 10
-"""So many seconds a sought end of the log is given to arrive: a fetch alone may take 1.5 s."""
 
 
 class StoodStill(RuntimeError):
@@ -84,7 +81,6 @@ class Progress:
         """Call the host's `fatal` when a partition with input stands still for `stall_s` seconds."""
         self.host, self.stall_s = host, stall_s
         self._seen: dict[int, Seen] = {}
-        self._empty_tail: dict[int, int] = {}
 
     async def watch(self) -> None:
         """Look once a second, for ever."""
@@ -98,34 +94,13 @@ class Progress:
         if part is None or consumer is None:
             return
         tp = TP(self.host.source, number)
-        end = consumer.highwater(tp) or 0
+        end = consumer.readable_end(tp) or 0
         seen = self._seen.get(number)
-        idle = end <= part.folded + 1 or self._empty_tail.get(number) == end
+        idle = end <= part.folded + 1
         if seen is None or idle or seen.folded != part.folded or not consumer.flow_active:
             self._seen[number] = Seen(part.folded, end, time.monotonic())
             return
         if time.monotonic() - seen.since < self.stall_s:
             return
-        if part.waiting == 0 and await self._has_empty_tail(consumer, tp):
-            self._empty_tail[number] = end
-            return
         message = f"folded up to {part.folded} of {end - 1} for {self.stall_s:.0f} s"
         self.host.fatal(NoProgress(message), f"{tp.topic}/{tp.partition}")
-
-    async def _has_empty_tail(self, consumer: BatchConsumer, tp: TP) -> bool:
-        """Whether the log holds nothing but control records after what was folded.
-
-        The consumer is sent back to the next wanted offset; where it then runs to the end without
-        delivering anything, there was nothing.
-        """
-        wanted = consumer.next.get(tp)
-        if wanted is None:
-            return False
-        await consumer.seek_wait({tp: wanted})
-        for _ in range(max(LOOKS, round(self.stall_s / 2))):
-            await asyncio.sleep(1.0)
-            if consumer.next.get(tp) != wanted:
-                return True  # it did deliver: progress
-            if (await consumer.position(tp) or 0) >= (consumer.highwater(tp) or 0):
-                return True
-        return False

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import faust
 
     from agents.codec import Unreadable
-    from agents.delivery import Batch
+    from agents.fetched import Batch
     from agents.partition import Partition, Wiring
     from optimizer.stage import Emit, Rejected
 

@@ -222,8 +222,8 @@ class TestBatch:
             only.decode(changed("type", HERE))
 
     def test_only_known_types_are_decoded_for(self):
-        with pytest.raises(KeyError, match="metric"):
-            Decoder(["call", "metric"])
+        with pytest.raises(KeyError, match="rumour"):
+            Decoder(["call", "rumour"])
 
 
 class TestEncode:

@@ -18,7 +18,8 @@ from types import SimpleNamespace
 import faust
 import msgspec
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.consumer.fetcher import Fetcher, FetchError, FetchResult, PartitionRecords
 from aiokafka.errors import IllegalStateError
 from faust.app.base import App
 from faust.events import Event
@@ -31,7 +32,15 @@ from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
 from agents.app import faust_app
-from agents.delivery import Batch, BatchConsumer, IdempotentProducer, PositionError, Start, Transport
+from agents.delivery import (
+    LOOK_AGAIN_S,
+    BatchConsumer,
+    IdempotentProducer,
+    PositionError,
+    Start,
+    Transport,
+)
+from agents.fetched import Batch, ConsumerThread
 from agents.rows import Row, RowTable, key_of, version
 from agents.settings import Settings
 from tests.agents import toys as toy
@@ -56,6 +65,20 @@ SIGNATURES = {
     driver.Consumer._new_offset: ("tp",),
     driver.Consumer._add_gap: ("tp", "offset_from", "offset_to"),
     driver.Consumer._to_message: ("tp", "record"),
+    driver.Consumer._new_consumer_thread: (),
+    driver.AIOKafkaConsumerThread._create_worker_consumer: ("transport",),
+    driver.AIOKafkaConsumerThread._fetch_records: ("consumer", "active_partitions", "timeout", "max_records"),
+    driver.AIOKafkaConsumerThread._ensure_consumer: (),
+    AIOKafkaConsumer.last_stable_offset: ("partition",),
+    Fetcher.fetched_records: ("partitions", "timeout", "max_records"),
+    Fetcher._create_fetch_waiter: (),
+    Fetcher._notify: ("future",),
+    FetchResult.check_assignment: ("tp",),
+    FetchResult._update_position: (),
+    FetchResult.has_more: (),
+    FetchError.check_raise: (),
+    PartitionRecords._consume_aborted_up_to: ("batch_offset",),
+    PartitionRecords._contains_abort_marker: ("next_batch",),
     driver.Producer._settings_extra: (),
     driver.Producer.send: ("topic", "key", "value", "partition", "timestamp", "headers", "*", "transactional_id"),
     Collection.send_changelog: ("partition", "key", "value", "key_serializer", "value_serializer"),
@@ -87,7 +110,7 @@ class TestPins:
         assert parameters(function) == SIGNATURES[function]
 
     def test_our_overrides_can_be_called_as_theirs_are(self):
-        for ours in (BatchConsumer, IdempotentProducer, RowTable):
+        for ours in (BatchConsumer, ConsumerThread, IdempotentProducer, RowTable):
             theirs = ours.__mro__[1]
             for name, function in vars(ours).items():
                 if inspect.isfunction(function) and hasattr(theirs, name) and name != "__init__":
@@ -170,6 +193,13 @@ def record(offset, tp=SOURCE):
     )  # fmt: skip
 
 
+def batch(consumer, *offsets, start=None, following=None):
+    """A batch as the consumer's thread makes it while the flow is as it is now."""
+    start = offsets[0] if start is None else start
+    following = offsets[-1] + 1 if following is None else following
+    return Batch([record(offset) for offset in offsets], start, following, consumer.flow)
+
+
 class TestTransport:
     def test_an_assigned_transport_makes_our_consumer_and_our_producer(self, settings):
         async def test(app, consumer, _host):
@@ -200,6 +230,31 @@ class TestTransport:
         assert (conf.broker_session_timeout, conf.broker_heartbeat_interval) == (10.0, 2.0)
         assert (conf.table_standby_replicas, conf.web_enabled, conf.stream_wait_empty) == (0, False, False)
         assert (conf.producer_max_request_size, conf.producer_acks) == (16_777_216, -1)
+
+    def test_the_consumers_thread_is_ours_and_reads_what_was_committed(self, settings):
+        async def test(app, consumer, _host):
+            assert type(consumer._thread) is ConsumerThread
+            assert consumer._thread.consumer is consumer
+            client = consumer._thread._create_worker_consumer(app.transport)
+            assert (client._isolation_level, client._max_poll_records) == ("read_committed", 2000)
+            await client.stop()
+            assert "isolation_level=self._isolation_level" in inspect.getsource(AIOKafkaConsumer.start)
+
+        in_loop(settings, test)
+
+    def test_the_fetcher_keeps_its_results_as_they_are_taken_here(self):
+        fetcher = inspect.getsource(Fetcher)
+        for name in ("_records", "_wait_consume_future", "_fetch_waiters", "_closed", "_subscriptions"):
+            assert f"self.{name} = " in fetcher, name
+        assert "if type(res_or_error) is FetchResult" in fetcher, "all else is an error to be raised"
+        records = PartitionRecords(SOURCE, "left", [], 7, None, None, check_crcs=True, isolation_level=1)
+        result = FetchResult(SOURCE, assignment=None, partition_records=records, backoff=0.1)
+        assert (result._partition_records, result.has_more()) == (records, True)
+        assert (records._records, records.next_fetch_offset, records._tp) == ("left", 7, SOURCE)
+        assert (records._check_crcs, records._isolation_level) == (True, 1)
+        assert records._aborted_producers == set()
+        result._partition_records = None
+        assert not result.has_more()
 
 
 class TestConsumer:
@@ -260,41 +315,102 @@ class TestConsumer:
     def test_records_come_as_one_batch_for_a_source_and_singly_for_all_else(self, settings):
         async def getmany(active_partitions, timeout):  # noqa: ASYNC109 - Faust's signature
             assert (active_partitions, timeout) == ({SOURCE, ELSE}, 1.0)
-            return {SOURCE: [record(7), record(9)], ELSE: [record(0, ELSE), record(1, ELSE)]}
+            return {SOURCE: of_source, ELSE: [record(0, ELSE), record(1, ELSE)]}
+
+        of_source = None
 
         async def test(app, consumer, host):
+            nonlocal of_source
             app.consumer_generation_id = 3
-            consumer.next, consumer._open = {SOURCE: 7}, True
+            consumer.next, consumer.flow = {SOURCE: 7}, object()
             consumer._set_active_tps({SOURCE, ELSE})
+            of_source = batch(consumer, 7, 9, following=11)
             got = [(tp, message) async for tp, message in consumer.getmany(1.0)]
             assert [tp for tp, _ in got] == [SOURCE, ELSE, ELSE]
-            batch = got[0][1].value
-            assert isinstance(batch, Batch)
-            assert (list(batch), batch.offsets, batch.start) == ([b"7", b"9"], [7, 9], 7)
-            assert (batch.keys, batch.headers, batch.timestamps) == (
+            some = got[0][1].value
+            assert some is of_source
+            assert (list(some), some.offsets, some.start) == ([b"7", b"9"], [7, 9], 7)
+            assert (some.keys, some.headers, some.timestamps) == (
                 [b"k"] * 2,
                 [(("h", b""),)] * 2,
                 [1000] * 2,
             )
-            assert (got[0][1].offset, got[0][1].generation_id) == (9, 3)
+            assert (got[0][1].offset, got[0][1].generation_id) == (10, 3)
             assert [message.value for _, message in got[1:]] == [b"0", b"1"]
-            assert (consumer.next, host.calls) == ({SOURCE: 10}, [("delivered", 0)])
+            assert (consumer.next, host.calls) == ({SOURCE: 11}, [("delivered", 0)])
 
         in_loop(settings, test, _getmany=getmany, highwater=lambda _tp: 99)
+
+    def test_a_batch_without_records_moves_the_position_and_reaches_the_host(self, settings):
+        async def test(_app, consumer, host):
+            async def getmany(**_asked):
+                return {SOURCE: batch(consumer, start=7, following=9)}
+
+            consumer._getmany, consumer.next, consumer.flow = getmany, {SOURCE: 7}, object()
+            consumer._set_active_tps({SOURCE})
+            ((_tp, message),) = [got async for got in consumer.getmany(1.0)]
+            assert (message.value, message.offset) == ([], 8)
+            assert (consumer.next, host.calls) == ({SOURCE: 9}, [("delivered", 0)])
+
+        in_loop(settings, test, highwater=lambda _tp: 99)
 
     def test_nothing_is_delivered_of_a_fetch_from_before_a_rebalance(self, settings):
         async def test(app, consumer, _host):
             async def getmany(**_asked):
+                found = {SOURCE: batch(consumer, 7), ELSE: [record(0, ELSE)]}
                 app.consumer_generation_id += 1
-                return {SOURCE: [record(7)], ELSE: [record(0, ELSE)]}
+                consumer.flow = None  # as a revocation does
+                consumer.resume_flow()
+                return found
 
             app.consumer_generation_id = 3
-            consumer._getmany, consumer.next, consumer._open = getmany, {SOURCE: 7}, True
+            consumer._getmany, consumer.next, consumer.flow = getmany, {SOURCE: 7}, object()
             consumer._set_active_tps({SOURCE, ELSE})
             assert [tp async for tp, _ in consumer.getmany(1.0)] == []
             assert consumer.next == {SOURCE: 7}
 
         in_loop(settings, test, highwater=lambda _tp: 99)
+
+    def test_no_source_is_fetched_before_recovery_has_placed_it(self, settings):
+        async def test(_app, consumer, host):
+            asked = []
+
+            async def getmany(active_partitions, timeout):  # noqa: ASYNC109 - Faust's signature
+                asked.append((active_partitions, timeout))
+                return {}
+
+            consumer._getmany = getmany
+            consumer._set_active_tps({SOURCE, ELSE})
+            assert [tp async for tp, _ in consumer.getmany(1.0)] == []
+            consumer.next = {SOURCE: 7}
+            consumer.resume_flow()
+            assert host.drained.is_set(), "whoever waits looks again at once"
+            assert [tp async for tp, _ in consumer.getmany(1.0)] == []
+            assert asked == [({ELSE}, LOOK_AGAIN_S), ({SOURCE, ELSE}, 1.0)]
+
+        in_loop(settings, test)
+
+    def test_a_client_that_is_elsewhere_is_sent_back_once_and_then_it_is_fatal(self, settings):
+        sought = []
+
+        async def seek_wait(partitions):
+            sought.append(dict(partitions))
+
+        async def test(_app, consumer, host):
+            async def getmany(**_asked):
+                return {SOURCE: batch(consumer, 9)}
+
+            consumer._getmany, consumer.next, consumer.flow = getmany, {SOURCE: 7}, object()
+            consumer._set_active_tps({SOURCE})
+            assert [tp async for tp, _ in consumer.getmany(1.0)] == []
+            assert (sought, host.calls, consumer.next) == ([{SOURCE: 7}], [], {SOURCE: 7})
+            assert [tp async for tp, _ in consumer.getmany(1.0)] == []
+            ((_fatal, where, exc),) = host.calls
+            assert (where, type(exc)) == ("delivery", PositionError)
+            assert "offset 7 was deleted before it was folded" in str(exc)
+            assert "the log goes on at 9" in str(exc)
+
+        in_loop(settings, test, seek_wait=seek_wait)
 
     def test_what_the_host_does_not_want_is_not_fetched(self, settings):
         async def test(_app, consumer, host):
@@ -337,10 +453,9 @@ class TestConsumer:
         async def seek_wait(_partitions):
             raise IllegalStateError("no longer assigned")
 
-        async def test(app, consumer, _host):
-            app.consumer_generation_id = 3
-            consumer.next, consumer._open = {SOURCE: 7}, True
-            assert await consumer._continuing(SOURCE, [record(9)]) == []
+        async def test(_app, consumer, _host):
+            consumer.next = {SOURCE: 7}
+            assert not await consumer._continues(SOURCE, batch(consumer, 9))
 
         in_loop(settings, test, seek_wait=seek_wait)
 
@@ -350,11 +465,11 @@ class TestConsumer:
                 host.calls.append("faust")
 
             consumer._on_partitions_revoked = revoked
-            consumer.next, consumer._open = {SOURCE: 7}, True
+            consumer.next, consumer.flow = {SOURCE: 7}, object()
             consumer._acked[SOURCE] = [1]
             await consumer.on_partitions_revoked({SOURCE, ELSE})
             assert host.calls == [("revoke", [0]), "faust"]
-            assert (consumer.next, consumer._open, SOURCE in consumer._acked) == ({}, False, False)
+            assert (consumer.next, consumer.flow, SOURCE in consumer._acked) == ({}, None, False)
 
         in_loop(settings, test)
 
@@ -375,21 +490,45 @@ class TestConsumer:
 
         async def test(_app, consumer, host):
             consumer.resume_flow()
-            assert (consumer.flow_active, consumer.can_resume_flow.is_set(), consumer._open) == (
+            assert (consumer.flow_active, consumer.can_resume_flow.is_set(), consumer.flow) == (
                 True,
                 True,
-                False,
+                None,
             )
             host.starting = {0: Start(50, 20)}
             await consumer.perform_seek()
             assert (sought, consumer.next) == ([{SOURCE: 20}], {SOURCE: 20})
             assert host.calls == [("recover", [0]), ("starts", 0, 20)]
+            assert consumer.flow is None
             consumer.resume_flow()
-            assert consumer._open
+            flow = consumer.flow
+            assert flow is not None
+            consumer.resume_flow()
+            assert consumer.flow is flow, "what was taken meanwhile is still to be delivered"
 
         in_loop(
             settings, test, earliest_offsets=offsets, highwaters=ends, seek_to_committed=committed,
             seek_wait=seek_wait, assignment=lambda: {SOURCE, ELSE},
+        )  # fmt: skip
+
+    def test_a_revocation_in_the_middle_of_a_seek_leaves_the_sources_closed(self, settings):
+        async def nothing(*_tps):
+            return {}
+
+        async def test(_app, consumer, host):
+            async def earliest(*tps):
+                await consumer.on_partitions_revoked({SOURCE})
+                return dict.fromkeys(tps, 5)
+
+            consumer.earliest_offsets, host.starting = earliest, {0: Start(None)}
+            consumer._on_partitions_revoked = nothing
+            await consumer.perform_seek()
+            consumer.resume_flow()
+            assert (consumer.next, consumer.flow) == ({}, None)
+
+        in_loop(
+            settings, test, highwaters=nothing, seek_to_committed=nothing, assignment=lambda: {SOURCE},
+            seek_wait=None,
         )  # fmt: skip
 
 
@@ -583,7 +722,7 @@ def main():
 
         def _new_offset(self, tp):
             offset = new_offset(self, tp)
-            if self._is_source(tp) and tp.partition == 0 and offset is not None:
+            if self.is_source(tp) and tp.partition == 0 and offset is not None:
                 trace("new_offset", offset)
             return offset
 

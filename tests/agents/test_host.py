@@ -131,6 +131,28 @@ class TestOnABroker:
         toys.publish(calls([10]))
         toys.await_echo(ids(range(11)))
 
+    def test_what_a_transaction_took_back_is_not_folded_and_its_end_is_waited_for_by_nobody(self, toys):
+        producer = toys.new_producer(**{"transactional.id": toys.prefix})
+        producer.init_transactions(30)
+        worker = toys.start()
+        toys.publish(calls([0]))
+        toys.await_echo(ids([0]))
+        for number in range(1, 7):
+            producer.begin_transaction()
+            toys.publish(calls([number]), producer=producer)
+            (producer.commit_transaction if number % 2 else producer.abort_transaction)(30)
+        ends = records.ends(toys.bootstrap, toys.source)[0]
+        assert ends == 1 + 6 * 2
+        await_(
+            lambda: toys.durable()[0] == ends, toys.tail, 10
+        )  # the last were taken back: nothing follows them
+        toys.await_echo(ids([0, 1, 3, 5]))
+        worker.kill()
+        toys.start()
+        toys.publish(calls([7]))
+        toys.await_echo(ids([0, 1, 3, 5, 7]))
+        assert toys.rows()["0/t"].calls == 5
+
     def test_records_deleted_before_they_were_folded_end_the_process_with_a_sentence(self, toys):
         toys.publish(calls(range(10)))
         worker = toys.start()

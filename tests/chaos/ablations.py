@@ -161,7 +161,7 @@ class SkipOnError(Host):
     async def _fold_batch(self, part, batch):
         self.batches = getattr(self, "batches", 0) + 1
         if self.batches % 40 == 0:
-            part.folded = batch.offsets[-1]
+            part.folded = batch.following - 1
             return
         await super()._fold_batch(part, batch)
 
