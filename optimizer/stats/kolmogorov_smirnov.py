@@ -27,7 +27,6 @@ from scipy.special import kolmogorov
 from optimizer.errors import NotFinite
 from optimizer.stats.histogram import Histogram, aligned
 
-
 EXACT = 1000
 
 
