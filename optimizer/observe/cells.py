@@ -5,7 +5,7 @@ holds at most 64 cells and a cell at most 16 classes of errors and `other`. What
 into a coarser cell, counted, and never lost.
 """
 
-from typing import get_args
+from typing import Any, get_args
 
 from optimizer.model.call import Arm, Assignment
 from optimizer.model.pane import Cell, Covariates, Histogram, Joint, Weighted
@@ -33,6 +33,7 @@ BASE = (
     "quality_squares",
 )  # fmt: skip
 """The sums of a cell that every call adds to, in the order in which they are held."""
+HISTOGRAMS = ("latency_us", "first_token_us", "output_lengths")
 SCORED = BASE.index("scored")
 
 
@@ -40,8 +41,7 @@ class Sums:
     """A cell that is being filled: what `Cell` holds, as rows of numbers that are added at once."""
 
     __slots__ = (
-        "base", "covariates", "errors", "feedback", "first_token_us", "joint", "latency_us", "output_lengths",
-        "weighted",
+        "base", "covariates", "errors", "feedback", "histograms", "joint", "number", "weighted",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -51,13 +51,14 @@ class Sums:
         self.covariates: list[int] | None = None
         self.errors: dict[str, int] = {}
         self.feedback: dict[str, int] = {}
-        self.latency_us: Histogram = {}
-        self.first_token_us: Histogram = {}
-        self.output_lengths: Histogram = {}
+        self.number = -1
+        """Among the cells of its pane."""
+        self.histograms: list[Histogram] = [{} for _ in HISTOGRAMS]
 
     def cell(self, key: Key) -> Cell:
         """What is published under `key`: everything in one order, so that equal contents are equal bytes."""
         generation, variant, arm, segment = key
+        named: dict[str, Any] = dict(zip(BASE + HISTOGRAMS, (*self.base, *self.histograms), strict=True))
         return Cell(
             generation=generation,
             variant=variant,
@@ -65,13 +66,10 @@ class Sums:
             segment=segment,
             errors=dict(sorted(self.errors.items())),
             feedback=dict(sorted(self.feedback.items())),
-            latency_us=dict(sorted(self.latency_us.items())),
-            first_token_us=dict(sorted(self.first_token_us.items())),
-            output_lengths=dict(sorted(self.output_lengths.items())),
             joint=None if self.joint is None else Joint(*self.joint),
             weighted=None if self.weighted is None else Weighted(*self.weighted),
             covariates=None if self.covariates is None else Covariates(*self.covariates),
-            **dict(zip(BASE, self.base, strict=True)),
+            **named,
         )
 
     def add_error(self, error_type: str) -> None:

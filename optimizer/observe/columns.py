@@ -1,33 +1,45 @@
-"""Many calls are added to their cells at once: one array for each field, one sum for each cell.
+"""Many calls are added to their cells at once: one row of numbers for each field, one sum for each cell.
 
-Sums are exact. They are taken in 64 bits where the greatest possible result fits, and otherwise over
-the halves of the largest factor:
+Calls are gathered while they are at hand, a thousand at a time: what they say becomes a matrix, a row for
+each field and a column for each call, and the calls themselves are let go. Some matrices later the columns
+are sorted by cell and summed. Sums are exact: taken in 64 bits where the greatest possible result fits, and
+otherwise over the halves of the largest factor:
 
     sum(a * b) = 2**k * sum((a >> k) * b) + sum((a mod 2**k) * b)
 
 Integers add up to the same in any order and grouping, so it does not matter when calls are added.
 """
 
-from collections.abc import Sequence
 from math import prod
 from operator import add
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from optimizer.model.call import Call
 from optimizer.model.event import CallEvent
-from optimizer.model.pane import LEAST_PROPENSITY, Histogram
-from optimizer.observe.cells import MILLIONTHS
-from optimizer.observe.openpanes import Group
-from optimizer.prices import PriceList
-from optimizer.stats.histogram import bucket_of
+from optimizer.model.pane import LEAST_PROPENSITY
+from optimizer.observe.openpanes import Group, OpenPane
+from optimizer.prices import NO_PRICES, PriceList
+from optimizer.stats.histogram import BUCKETS, bucket_of
 
-NANO, MICROSECONDS = 1_000_000_000, 1000
-"""Of a dollar; of a millisecond."""
+MOST_GATHERED = 16_384
+"""Calls that are summed at once: the more there are in one cell, the less each of them costs."""
 WORD = 2**63
 
+FIELDS = (
+    "latency", "first_token", "cost", "listed", "input", "output", "cached", "cache_write", "reasoning",
+    "quality", "weight", "covariate",
+)  # fmt: skip
+LATENCY, FIRST_TOKEN, COST, LISTED, INPUT, OUTPUT, CACHED, CACHE_WRITE, REASONING, QUALITY, WEIGHT, COVARIATE = (
+    range(len(FIELDS))
+)  # fmt: skip
+NANO, MICRO = 1e9, 1e6
+"""Of a dollar; of a score, a weight, a covariate."""
+SCALES = np.array([[1e3], [1e3], [NANO], [1], [1], [1], [1], [1], [1], [MICRO], [MICRO], [MICRO]])
+"""How many of the unit that is summed make one of the unit that calls speak in; milliseconds become µs."""
+
+Floats = npt.NDArray[np.float64]
 Whole = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
@@ -40,21 +52,7 @@ class Column(NamedTuple):
 
     def where(self, known: Mask) -> "Column":
         """The same, 0 wherever `known` is not."""
-        return column(self.values * known)
-
-
-def column(values: Whole) -> Column:
-    """A column of whole numbers."""
-    return Column(values, max(int(values.max()), -int(values.min())))
-
-
-def fixed(values: Sequence[float | None], scale: int) -> tuple[Column, Mask]:
-    """Numbers in units of 1/scale, rounded to the nearest, and which of them are known."""
-    floats = np.array(values, np.float64)
-    known = ~np.isnan(floats)
-    if not known.all():
-        floats = np.where(known, floats, 0.0)
-    return column(np.rint(floats * scale).astype(np.int64)), known
+        return Column(self.values * known, self.size)
 
 
 def totals(starts: Whole, *factors: Column) -> list[int]:
@@ -69,57 +67,111 @@ def totals(starts: Whole, *factors: Column) -> list[int]:
     widest = sizes.index(max(sizes))
     bits = sizes[widest].bit_length() // 2
     rest = factors[:widest] + factors[widest + 1 :]
-    high = totals(starts, column(factors[widest].values >> bits), *rest)
-    low = totals(starts, column(factors[widest].values & ((1 << bits) - 1)), *rest)
+    values, low_bits = factors[widest].values, (1 << bits) - 1
+    high = totals(starts, Column(values >> bits, (sizes[widest] >> bits) + 1), *rest)
+    low = totals(starts, Column(values & low_bits, low_bits), *rest)
     return [(h << bits) + below for h, below in zip(high, low, strict=True)]
 
 
-class Columns:
-    """The calls of some groups, one after the other."""
+class Pending:
+    """Calls that are sorted into groups, and not added to their cells yet."""
 
-    def __init__(self, groups: Sequence[Group], prices: PriceList) -> None:
+    def __init__(self) -> None:
+        self.events: list[CallEvent] = []
+        self.numbers: list[int] = []
+        """The group of each event."""
+        self.groups: list[Group] = []
+        self._matrices: list[Floats] = []
+        self._numbers: list[int] = []
+        self._failed: list[bool] = []
+
+    def __len__(self) -> int:
+        return len(self.events) + len(self._numbers)
+
+    def enter(self, group: Group) -> int:
+        """The number of a group that has had no calls since the last time all were added."""
+        group.number = len(self.groups)
+        self.groups.append(group)
+        return group.number
+
+    def gather(self, prices: PriceList) -> None:
+        """Take down what the events say, and let them go."""
+        events = self.events
+        if not events:
+            return
+        matrix = _matrix(events)
+        if prices is not NO_PRICES:
+            for i in np.flatnonzero(np.isnan(matrix[COST])).tolist():
+                cost = prices.cost_nano_usd(events[i].data, cost_at(events[i]))
+                if cost is not None:  # whole nano-dollars below 2**53: a float holds them exactly
+                    matrix[COST, i], matrix[LISTED, i] = cost, 1
+                    self.groups[self.numbers[i]].partial.prices = prices.version
+        self._matrices.append(matrix)
+        self._failed += [event.data.error_type is not None for event in events]
+        self._numbers += self.numbers
+        for event, number in zip(events, self.numbers, strict=True):
+            self.groups[number].last_offset = event.offset
+        self.events, self.numbers = [], []
+
+    def add(self, panes: dict[int, OpenPane], prices: PriceList) -> None:
+        """Add all calls to the cells of their groups."""
+        self.gather(prices)
+        groups, numbers = self.groups, np.array(self._numbers, np.uint16)
+        if not groups:
+            return
+        order = np.argsort(numbers, kind="stable")
+        failed = np.array(self._failed, np.bool_)[order]
+        lengths = np.bincount(numbers, minlength=len(groups))
+        summed = Summed(groups, lengths, np.concatenate(self._matrices, axis=1)[:, order])
+        summed.add()
+        summed.add_histograms(panes, numbers[order], ~failed)
+        for group in groups:
+            group.partial.last_offset = max(group.partial.last_offset, group.last_offset)
+            group.number = -1
+        self.groups, self._matrices, self._numbers, self._failed = [], [], [], []
+
+
+def _matrix(events: list[CallEvent]) -> Floats:
+    """What calls say, in the units that are summed, not rounded yet; NaN where they do not."""
+    calls = [event.data for event in events]
+    tokens = [None if call.assignment is None else call.assignment.propensity for call in calls]
+    rows: tuple[list[Any], ...] = (
+        [call.latency_ms for call in calls],
+        [call.first_token_ms for call in calls],
+        [call.cost_usd for call in calls],
+        [None] * len(calls),
+        [call.input_tokens for call in calls],
+        [call.output_tokens for call in calls],
+        [call.cached_input_tokens for call in calls],
+        [call.cache_write_input_tokens for call in calls],
+        [call.reasoning_tokens for call in calls],
+        [None if call.quality is None else call.quality.score for call in calls],
+        tokens,
+        [call.covariate for call in calls],
+    )
+    matrix = np.full((len(FIELDS), len(calls)), np.nan)
+    for row, values in zip(matrix, rows, strict=True):
+        if (unknown := values.count(None)) == len(calls):
+            continue
+        row[:] = np.array(values, np.float64) if unknown else np.fromiter(values, np.float64, len(calls))
+    np.divide(1.0, np.maximum(matrix[WEIGHT], LEAST_PROPENSITY), out=matrix[WEIGHT])
+    matrix *= SCALES
+    return matrix
+
+
+class Summed:
+    """A matrix whose columns are sorted by group, and its sums."""
+
+    def __init__(self, groups: list[Group], lengths: Whole, matrix: Floats) -> None:
         self.groups = groups
-        events = [event for group in groups for event in group.events]
-        lengths = np.array([len(group.events) for group in groups], np.int64)
-        self.ends = np.cumsum(lengths)
-        self.starts = self.ends - lengths
-        self.calls = calls = [event.data for event in events]
-        self.succeeded: Mask = np.array([call.error_type is None for call in calls], np.bool_)
-        self.latency, _ = fixed([call.latency_ms for call in calls], MICROSECONDS)
-        self.quality, self.scored = fixed(
-            [None if call.quality is None else call.quality.score for call in calls], MILLIONTHS
-        )
-        self.cost, self.costed = fixed([call.cost_usd for call in calls], NANO)
-        self.listed: Mask = np.zeros(len(calls), np.bool_)
-        if prices.version != PriceList.empty().version and not self.costed.all():
-            self._look_up(events, prices)
+        self.lengths = lengths
+        self.starts = np.cumsum(lengths) - lengths
+        self.known: Mask = ~np.isnan(matrix)
+        self.whole: Whole = np.rint(np.where(self.known, matrix, 0.0)).astype(np.int64)
+        self.sizes: list[int] = np.abs(self.whole).max(axis=1).tolist()
 
-    def add(self) -> None:
-        """Add everything to the groups' cells."""
-        self._add_base()
-        if (both := self.scored & self.costed).any():
-            self._add_joint(both)
-        propensities = [
-            None if call.assignment is None else call.assignment.propensity for call in self.calls
-        ]
-        self._add_weighted(propensities)
-        covariate, known = fixed([call.covariate for call in self.calls], MILLIONTHS)
-        if known.any():
-            self._add_covariates(covariate, known)
-        self._add_histograms()
-
-    def _look_up(self, events: Sequence[CallEvent], prices: PriceList) -> None:
-        """Take the costs that were not reported from the list of prices."""
-        costs = self.cost.values
-        for i in np.flatnonzero(~self.costed).tolist():
-            cost = prices.cost_nano_usd(self.calls[i], cost_at(events[i]))
-            if cost is not None:
-                costs[i] = cost
-                self.costed[i] = self.listed[i] = True
-        self.cost = column(costs)
-        for group, listed in zip(self.groups, self._totals(self._ones(self.listed)), strict=True):
-            if listed:
-                group.partial.prices = prices.version
+    def _column(self, field: int) -> Column:
+        return Column(self.whole[field], self.sizes[field])
 
     def _totals(self, *factors: Column) -> list[int]:
         return totals(self.starts, *factors)
@@ -128,26 +180,31 @@ class Columns:
     def _ones(mask: Mask) -> Column:
         return Column(mask.astype(np.int64), 1)
 
-    def _tokens(self, values: Sequence[int | None]) -> tuple[Column, list[int], Mask]:
-        tokens, known = fixed(values, 1)
-        return tokens, self._totals(tokens), known
+    def add(self) -> None:
+        """Add everything but the histograms to the groups' cells."""
+        self._add_base()
+        known = self.known
+        if (both := known[QUALITY] & known[COST]).any():
+            self._add_joint(both)
+        if self.sizes[WEIGHT]:
+            self._add_weighted()
+        if known[COVARIATE].any():
+            self._add_covariates()
 
     def _add_base(self) -> None:
-        cost, quality = self.cost, self.quality
-        self.output, output, self.output_known = self._tokens([c.output_tokens for c in self.calls])
+        # Below 2**63 without looking: 16,384 calls and a batch of at most 10**14 each.
+        sums = np.add.reduceat(self.whole[:WEIGHT], self.starts, axis=1)
+        told = np.add.reduceat(self.known[[COST, QUALITY]].astype(np.int64), self.starts, axis=1)
+        cost, quality = self._column(COST), self._column(QUALITY)
         rows = zip(
-            (self.ends - self.starts).tolist(),
-            self._totals(self._ones(self.costed)),
-            self._totals(self._ones(self.listed)),
-            self._totals(cost),
+            self.lengths.tolist(),
+            told[0].tolist(),
+            sums[LISTED].tolist(),
+            sums[COST].tolist(),
             self._totals(cost, cost),
-            self._tokens([c.input_tokens for c in self.calls])[1],
-            output,
-            self._tokens([c.cached_input_tokens for c in self.calls])[1],
-            self._tokens([c.cache_write_input_tokens for c in self.calls])[1],
-            self._tokens([c.reasoning_tokens for c in self.calls])[1],
-            self._totals(self._ones(self.scored)),
-            self._totals(quality),
+            *sums[INPUT : REASONING + 1].tolist(),
+            told[1].tolist(),
+            sums[QUALITY].tolist(),
             self._totals(quality, quality),
             strict=True,
         )
@@ -162,7 +219,7 @@ class Columns:
                 setattr(group.cell, name, list(row) if held is None else list(map(add, held, row)))
 
     def _add_joint(self, both: Mask) -> None:
-        q, c, latency = (part.where(both) for part in (self.quality, self.cost, self.latency))
+        q, c, latency = (self._column(field).where(both) for field in (QUALITY, COST, LATENCY))
         pairs = (
             (q,),
             (c,),
@@ -176,45 +233,39 @@ class Columns:
         )
         self._add("joint", self._totals(self._ones(both)), *(self._totals(*pair) for pair in pairs))
 
-    def _add_weighted(self, propensities: Sequence[float | None]) -> None:
-        floats = np.array(propensities, np.float64)
-        known = ~np.isnan(floats)
-        if not known.any():
-            return
-        clipped = floats < LEAST_PROPENSITY
-        weights = np.where(known, MILLIONTHS / np.maximum(floats, LEAST_PROPENSITY), 0.0)
-        w = column(np.rint(weights).astype(np.int64))
-        sums = [self._totals(self._ones(known)), self._totals(self._ones(clipped))]
+    def _add_weighted(self) -> None:
+        w, known = self._column(WEIGHT), self.known
+        clipped = self.whole[WEIGHT] >= round(MICRO / LEAST_PROPENSITY)
+        sums = [self._totals(self._ones(mask)) for mask in (known[WEIGHT], clipped)]
         sums += [self._totals(w), self._totals(w, w)]
-        for x, told in ((self.quality, self.scored), (self.cost, self.costed)):
-            of = w.where(told)
-            sums += [self._totals(*pair) for pair in ((of,), (of, of), (of, x), (of, of, x), (of, of, x, x))]
+        for field in (QUALITY, COST):
+            x, of = self._column(field), w.where(known[field])
+            sums += [self._totals(*some) for some in ((of,), (of, of), (of, x), (of, of, x), (of, of, x, x))]
         self._add("weighted", *sums)
 
-    def _add_covariates(self, x: Column, known: Mask) -> None:
-        sums = [self._totals(self._ones(known)), self._totals(x), self._totals(x, x)]
-        for y, told in ((self.quality, self.scored), (self.cost, self.costed)):
-            both = known & told
-            a, b = x.where(both), y.where(both)
-            sums += [self._totals(*p) for p in ((self._ones(both),), (a,), (a, a), (b,), (b, b), (a, b))]
+    def _add_covariates(self) -> None:
+        x, known = self._column(COVARIATE), self.known
+        sums = [self._totals(self._ones(known[COVARIATE])), self._totals(x), self._totals(x, x)]
+        for field in (QUALITY, COST):
+            both = known[COVARIATE] & known[field]
+            a, b = x.where(both), self._column(field).where(both)
+            sums += [
+                self._totals(*some) for some in ((self._ones(both),), (a,), (a, a), (b,), (b, b), (a, b))
+            ]
         self._add("covariates", *sums)
 
-    def _add_histograms(self) -> None:
-        first, known = fixed([call.first_token_ms for call in self.calls], MICROSECONDS)
-        for name, values, told in (
-            ("latency_us", self.latency, self.succeeded),
-            ("first_token_us", first, known & self.succeeded),
-            ("output_lengths", self.output, self.output_known & self.succeeded),
-        ):
-            if not told.any():
-                continue
-            buckets = bucket_of(values.values[told]).tolist()
-            begin = 0
-            for group, end in zip(self.groups, np.cumsum(told)[self.ends - 1].tolist(), strict=True):
-                into: Histogram = getattr(group.cell, name)
-                for bucket in buckets[begin:end]:
-                    into[bucket] = into.get(bucket, 0) + 1
-                begin = end
+    def add_histograms(self, panes: dict[int, OpenPane], numbers: npt.NDArray[np.uint16], told: Mask) -> None:
+        """Let the panes keep the buckets of the calls that are told of, each with the number of its cell."""
+        begins = [group.origin.start_at for group in self.groups]
+        starts = np.array(begins, np.int64)[numbers]
+        cells = np.array([group.cell.number for group in self.groups], np.int64)[numbers] * BUCKETS
+        for start_at in dict.fromkeys(begins):
+            here = told & (starts == start_at)
+            for kept, field in enumerate((LATENCY, FIRST_TOKEN, OUTPUT)):
+                mask = here & self.known[field]
+                if mask.any():
+                    codes = cells[mask] + bucket_of(self.whole[field][mask])
+                    panes[start_at].tallies[kept].add(codes)
 
 
 def cost_at(event: CallEvent) -> int:
@@ -224,7 +275,6 @@ def cost_at(event: CallEvent) -> int:
 
 def cost_of(event: CallEvent, prices: PriceList) -> int | None:
     """What one call cost in nano-USD, as it says itself or as the list does."""
-    call: Call = event.data
-    if call.cost_usd is not None:
-        return round(call.cost_usd * NANO)
-    return prices.cost_nano_usd(call, cost_at(event))
+    if event.data.cost_usd is not None:
+        return round(event.data.cost_usd * NANO)
+    return prices.cost_nano_usd(event.data, cost_at(event))

@@ -25,9 +25,9 @@ from optimizer.model.event import (
 from optimizer.model.progress import Watermark
 from optimizer.observe import feedback, measures, series
 from optimizer.observe.cells import ANONYMOUS, UNATTRIBUTED, Key, cell_of, key_of
-from optimizer.observe.columns import cost_of
+from optimizer.observe.columns import MOST_GATHERED, cost_of
 from optimizer.observe.declared import OTHER, UNDECLARED, USUAL, Declared, declared_by
-from optimizer.observe.intake import PENDING, Intake, milliseconds
+from optimizer.observe.intake import Intake, milliseconds
 from optimizer.observe.joins import Origin, origin_of
 from optimizer.observe.measures import Amount
 from optimizer.observe.openpanes import Group, OpenPane, Partial
@@ -39,6 +39,10 @@ TARGET_BYTES = 500_000
 """All declarations a row holds, as JSON: a row must stay under 900 kB, a Kafka message's limit."""
 CHANGES = 1_000
 """Declarations that may change between two closings: they are kept while a pane is open that began before."""
+CHUNK = 1024
+"""Records that are folded together: while they are, they stay in the processor's cache."""
+NAMED = {CallEvent, FeedbackEvent, MetricEvent}
+"""What duplicates are told apart of."""
 STRANGERS = 1024
 """Spellings of undeclared targets and their tokens that are kept at hand in one pane; others cost time."""
 
@@ -48,22 +52,31 @@ class Folding(Intake):
 
     def run(self, events: Sequence[Any]) -> None:
         """Fold all of them; those the state contains already only refill what is remembered of the last ones."""
-        named = [event for event in events if isinstance(event, CallEvent | FeedbackEvent | MetricEvent)]
+        for begin in range(0, len(events), CHUNK):
+            self._run(events[begin : begin + CHUNK])
+
+    def _run(self, events: Sequence[Any]) -> None:
+        others = [i for i, event in enumerate(events) if type(event) is not CallEvent]
+        named = [event for event in events if type(event) in NAMED] if others else events
         self._repeated = self.memory.duplicates.repeated(named)
-        if events and events[0].offset <= self.state.folded:
+        if events[0].offset <= self.state.folded:
             self._remember([event for event in events if event.offset <= self.state.folded])
             events = [event for event in events if event.offset > self.state.folded]
+            others = [i for i, event in enumerate(events) if type(event) is not CallEvent]
         if not events:
             return
         times = milliseconds(events)
         begin = 0
-        for i in (*(i for i, event in enumerate(events) if type(event) is not CallEvent), len(events)):
+        for i in (*others, len(events)):
             if begin < i:
                 self._calls(events[begin:i], times[begin:i])
             if i < len(events):
                 self._other(events[i], times[i])
             begin = i + 1
-        if self.memory.pending >= PENDING:
+        pending = self.memory.pending
+        if len(pending.events) >= CHUNK // 2:
+            pending.gather(self.prices)
+        if len(pending) >= MOST_GATHERED:
             self._add_pending()
         self.state.folded = events[-1].offset
         oldest = self.memory.oldest()
@@ -104,7 +117,7 @@ class Folding(Intake):
         out of the ordinary goes through the method below.
         """
         panes, repeated, pane_ms = self.memory.panes, self._repeated, self.settings.pane_ms
-        oldest, newest, touched = self._oldest, self._newest, self.memory.touched
+        oldest, newest, pending = self._oldest, self._newest, self.memory.pending
         groups: dict[tuple[str, int, str, str, str], Group] = {}
         origins: list[Origin] = []
         start = None
@@ -124,14 +137,14 @@ class Folding(Intake):
                 origins.append(self._call(event, at))
                 start = None
                 continue
-            if not group.events:
-                touched.append(group)
-            group.events.append(event)
+            if (number := group.number) < 0:
+                number = pending.enter(group)
+            pending.events.append(event)
+            pending.numbers.append(number)
             origins.append(group.origin)
             if call.error_type is not None:
                 group.cell.add_error(call.error_type)
         self.memory.joins.remember(events, origins)
-        self.memory.pending += len(events)
 
     def _call(self, event: CallEvent, at: int) -> Origin:
         """Count one call of which nothing is taken for granted; where it was counted."""
@@ -151,13 +164,14 @@ class Folding(Intake):
             return origin
         key = UNATTRIBUTED if declared is None else key_of(declared, call.assignment, call.attributes)
         cell, taken = cell_of(partial.cells, key)
-        group = Group(partial, cell, origin)
+        group = self.memory.panes[start].group(partial, cell, origin)
         if taken != key:
             self._count("folded", offset)
         else:
             self._keep(group, event, is_stranger=declared is None)
-        group.events.append(event)
-        self.memory.touched.append(group)
+        pending = self.memory.pending
+        pending.numbers.append(pending.enter(group))
+        pending.events.append(event)
         if call.error_type is not None:
             cell.add_error(call.error_type)
         return origin
@@ -345,10 +359,11 @@ class Folding(Intake):
         is_news = state.emitted_at is None or boundary > state.emitted_at
         self._add_pending()
         for start in sorted(start for start in memory.panes if start < boundary):
-            partials, end = memory.panes.pop(start).partials, start + settings.pane_ms
-            for target, partial in sorted(partials.items()) if is_news else ():
-                panes = partial.panes(start, end, state.partition, settings.partition_count)
-                self.emitted += (Emit(pane, end, target) for pane in panes)
+            pane, end = memory.panes.pop(start), start + settings.pane_ms
+            pane.close()
+            for target, partial in sorted(pane.partials.items()) if is_news else ():
+                told = partial.panes(start, end, state.partition, settings.partition_count)
+                self.emitted += (Emit(part, end, target) for part in told)
         if is_news:
             counts = dict(sorted(memory.counts.items()))
             passed = Watermark(state.partition, settings.partition_count, boundary, counts)

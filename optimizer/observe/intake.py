@@ -15,7 +15,6 @@ from typing import NamedTuple
 import numpy as np
 
 from optimizer.model.event import CallEvent, Event, FeedbackEvent, MetricEvent
-from optimizer.observe.columns import Columns
 from optimizer.observe.openpanes import OpenPane, Partial
 from optimizer.observe.state import Memory, Observed
 from optimizer.prices import PriceList
@@ -23,8 +22,6 @@ from optimizer.stage import Emit, Rejected
 
 UNTIMED_PANES = 64
 """Before the first tick nothing can be closed; so many panes are held until it comes."""
-PENDING = 8192
-"""So many calls wait at most to be added together: a sum over many costs little more than one over few."""
 
 
 class Settings(NamedTuple):
@@ -112,11 +109,4 @@ class Intake:
 
     def _add_pending(self) -> None:
         """Add the calls that wait to their cells."""
-        memory = self.memory
-        if memory.touched:
-            Columns(memory.touched, self.prices).add()
-            for group in memory.touched:
-                last = group.events[-1].offset
-                group.partial.last_offset = max(group.partial.last_offset, last)
-                group.events = []
-        memory.touched, memory.pending = [], 0
+        self.memory.pending.add(self.memory.panes, self.prices)

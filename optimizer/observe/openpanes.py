@@ -5,9 +5,10 @@ from typing import NamedTuple
 
 from optimizer.model.event import CallEvent
 from optimizer.model.pane import Cell, Histogram, Late, Measure, Pane
-from optimizer.observe.cells import BASE, Key, Sums
+from optimizer.observe.cells import BASE, HISTOGRAMS, Key, Sums
 from optimizer.observe.joins import Origin
 from optimizer.observe.measures import Measures
+from optimizer.observe.tally import Tally
 
 INSTANCES = 256
 """At most so many instances of a target's consumers are listed in one pane."""
@@ -126,19 +127,21 @@ def _portions(
 
 
 class Group:
-    """Calls of one cell that are not added to it yet."""
+    """Calls of one cell that come from one place: many of them are added at once."""
 
-    __slots__ = ("cell", "events", "origin", "partial")
+    __slots__ = ("cell", "last_offset", "number", "origin", "partial")
 
     def __init__(self, partial: Partial, cell: Sums, origin: Origin) -> None:
         self.partial, self.cell, self.origin = partial, cell, origin
-        self.events: list[CallEvent] = []
+        self.number = -1
+        """Among the groups with calls that are not added yet; -1 where there are none."""
+        self.last_offset = -1
 
 
 class OpenPane:
     """All targets' parts of one pane."""
 
-    __slots__ = ("anchor", "groups", "partials", "strangers")
+    __slots__ = ("anchor", "cells", "groups", "partials", "strangers", "tallies")
 
     def __init__(self, anchor: Anchor) -> None:
         self.anchor = anchor
@@ -148,6 +151,9 @@ class OpenPane:
         """Subject and cell, as calls spell them → where such calls go: what need not be found out again."""
         self.strangers = 0
         """Groups of undeclared targets, of which anybody can make more."""
+        self.cells: list[Sums] = []
+        """Those with calls, by number."""
+        self.tallies = tuple(Tally() for _ in HISTOGRAMS)
 
     def partial(self, target: str, offset: int) -> Partial:
         """The target's part, to which the record at `offset` is about to be added."""
@@ -156,3 +162,16 @@ class OpenPane:
             partial = self.partials[target] = Partial(offset)
         partial.last_offset = offset
         return partial
+
+    def group(self, partial: Partial, cell: Sums, origin: Origin) -> Group:
+        """A new group of calls of a cell."""
+        if cell.number < 0:
+            cell.number = len(self.cells)
+            self.cells.append(cell)
+        return Group(partial, cell, origin)
+
+    def close(self) -> None:
+        """Give the cells their histograms."""
+        for kept, tally in enumerate(self.tallies):
+            for number, histogram in tally.histograms():
+                self.cells[number].histograms[kept] = histogram

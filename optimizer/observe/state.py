@@ -10,10 +10,11 @@ from typing import NamedTuple, TypeVar
 
 from msgspec import Struct
 
+from optimizer.observe.columns import Pending
 from optimizer.observe.declared import Declared
 from optimizer.observe.duplicates import Duplicates
 from optimizer.observe.joins import Joins
-from optimizer.observe.openpanes import Anchor, Group, OpenPane
+from optimizer.observe.openpanes import Anchor, OpenPane
 from optimizer.observe.series import Point, Series
 
 Known = TypeVar("Known")
@@ -49,10 +50,7 @@ class Memory:
         self.anchored = -1
         """The newest offset at which reading may begin again."""
         self.series_bytes = sum(one.size for one in series.values())
-        self.touched: list[Group] = []
-        """Groups with calls that are not added yet."""
-        self.pending = 0
-        """How many calls these are, about."""
+        self.pending = Pending()
 
     def oldest(self) -> Anchor | None:
         """Of the first record that anything here goes back to; None when nothing is open."""
