@@ -1,14 +1,14 @@
-"""Where a call belongs inside its pane, and what it adds there.
+"""Where a call belongs inside its pane, and what a cell that is being filled holds.
 
 A cell is (generation, variant, arm, segment). Values from outside are bounded: a pane of one target
 holds at most 64 cells and a cell at most 16 classes of errors and `other`. What does not fit is folded
 into a coarser cell, counted, and never lost.
 """
 
-from typing import get_args
+from typing import Any, get_args
 
-from optimizer.model.call import Arm, Assignment, Call
-from optimizer.model.pane import Cell, Histogram
+from optimizer.model.call import Arm, Assignment
+from optimizer.model.pane import Cell, Covariates, Histogram, Joint, Weighted
 from optimizer.observe.declared import OTHER, Declared
 
 Key = tuple[int, str, Arm, str]
@@ -26,44 +26,66 @@ LAST_CELLS = len(get_args(Arm))
 """Kept free for variant `other`, one of each arm, when that does not help either."""
 ERROR_CLASSES = 16
 
-NANO, MILLIONTHS = 1_000_000_000, 1_000_000
+MILLIONTHS = 1_000_000
+BASE = (
+    "calls", "costed", "listed", "cost_nano_usd", "cost_squares", "input_tokens", "output_tokens",
+    "cached_input_tokens", "cache_write_input_tokens", "reasoning_tokens", "scored", "quality_millionths",
+    "quality_squares",
+)  # fmt: skip
+"""The sums of a cell that every call adds to, in the order in which they are held."""
+HISTOGRAMS = ("latency_us", "first_token_us", "output_lengths")
+SCORED = BASE.index("scored")
 
 
 class Sums:
-    """A cell that is being filled: what `Cell` holds, in slots, which change at a third of a struct's cost."""
+    """A cell that is being filled: what `Cell` holds, as rows of numbers that are added at once."""
 
     __slots__ = (
-        "calls", "cost_nano_usd", "cost_squares", "costed", "errors", "input_tokens", "latency_us",
-        "output_tokens", "quality_millionths", "quality_squares", "scored",
+        "base", "covariates", "errors", "feedback", "histograms", "joint", "number", "weighted",
     )  # fmt: skip
 
     def __init__(self) -> None:
+        self.base = [0] * len(BASE)
+        self.joint: list[int] | None = None
+        self.weighted: list[int] | None = None
+        self.covariates: list[int] | None = None
         self.errors: dict[str, int] = {}
-        self.latency_us: Histogram = {}
-        self.calls = self.costed = self.cost_nano_usd = self.cost_squares = 0
-        self.input_tokens = self.output_tokens = 0
-        self.scored = self.quality_millionths = self.quality_squares = 0
+        self.feedback: dict[str, int] = {}
+        self.number = -1
+        """Among the cells of its pane."""
+        self.histograms: list[Histogram] = [{} for _ in HISTOGRAMS]
 
     def cell(self, key: Key) -> Cell:
         """What is published under `key`: everything in one order, so that equal contents are equal bytes."""
         generation, variant, arm, segment = key
+        named: dict[str, Any] = dict(zip(BASE + HISTOGRAMS, (*self.base, *self.histograms), strict=True))
         return Cell(
             generation=generation,
             variant=variant,
             arm=arm,
             segment=segment,
-            calls=self.calls,
             errors=dict(sorted(self.errors.items())),
-            latency_us=dict(sorted(self.latency_us.items())),
-            costed=self.costed,
-            cost_nano_usd=self.cost_nano_usd,
-            cost_squares=self.cost_squares,
-            input_tokens=self.input_tokens,
-            output_tokens=self.output_tokens,
-            scored=self.scored,
-            quality_millionths=self.quality_millionths,
-            quality_squares=self.quality_squares,
+            feedback=dict(sorted(self.feedback.items())),
+            joint=None if self.joint is None else Joint(*self.joint),
+            weighted=None if self.weighted is None else Weighted(*self.weighted),
+            covariates=None if self.covariates is None else Covariates(*self.covariates),
+            **named,
         )
+
+    def add_error(self, error_type: str) -> None:
+        """Count a call that failed: under `other` when the classes are too many."""
+        errors = self.errors
+        named = error_type in errors or len(errors) < ERROR_CLASSES
+        name = error_type if named else OTHER
+        errors[name] = errors.get(name, 0) + 1
+
+    def add_feedback(self, kind: str, score: float) -> None:
+        """Count what was said of an answer, which is worth `score`, from 0 to 1."""
+        quality = round(score * MILLIONTHS)
+        self.feedback[kind] = self.feedback.get(kind, 0) + 1
+        self.base[SCORED] += 1
+        self.base[SCORED + 1] += quality
+        self.base[SCORED + 2] += quality * quality
 
 
 def key_of(declared: Declared, assignment: Assignment | None, attributes: dict[str, str] | None) -> Key:
@@ -94,38 +116,3 @@ def cell_of(cells: dict[Key, Sums], key: Key) -> tuple[Sums, Key]:
     if cell is None:
         cell = cells[taken] = Sums()
     return cell, taken
-
-
-def add_call(cell: Sums, call: Call, bucket: int) -> None:
-    """Count a call; `bucket` is its latency's, which counts unless the call failed."""
-    cell.calls += 1
-    if (error_type := call.error_type) is None:
-        histogram = cell.latency_us
-        histogram[bucket] = histogram.get(bucket, 0) + 1
-    else:
-        errors = cell.errors
-        named = error_type in errors or len(errors) < ERROR_CLASSES
-        name = error_type if named else OTHER
-        errors[name] = errors.get(name, 0) + 1
-    if (cost_usd := call.cost_usd) is not None:
-        cost = round(cost_usd * NANO)
-        cell.costed += 1
-        cell.cost_nano_usd += cost
-        cell.cost_squares += cost * cost
-    if tokens := call.input_tokens:
-        cell.input_tokens += tokens
-    if tokens := call.output_tokens:
-        cell.output_tokens += tokens
-    if (answer := call.quality) is not None:
-        quality = round(answer.score * MILLIONTHS)
-        cell.scored += 1
-        cell.quality_millionths += quality
-        cell.quality_squares += quality * quality
-
-
-def add_score(cell: Sums, score: float) -> None:
-    """Count how good an answer was: `score` from 0 to 1."""
-    quality = round(score * MILLIONTHS)
-    cell.scored += 1
-    cell.quality_millionths += quality
-    cell.quality_squares += quality * quality

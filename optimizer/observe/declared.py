@@ -1,21 +1,26 @@
-"""What observe has to know of a declared target: how its calls are told apart, nothing else."""
+"""What observe has to know of a declared target: how its calls are told apart, what feedback is worth."""
 
 from msgspec import Struct
 
-from optimizer.model.target import Target
+from optimizer.model.target import Scores, Target
 
 OTHER = "other"
 """The segment, variant or class of whatever is not listed."""
 UNDECLARED = "undeclared"
 """The target under which calls to targets that nobody declared are folded; nobody may declare it."""
+USUAL = Scores()
+"""What feedback is worth where a declaration does not say."""
 
 
 class Declared(Struct, frozen=True, omit_defaults=True):
-    """The part of a declaration that sorts calls into segments."""
+    """The part of a declaration that sorts calls into segments and feedback into scores."""
 
     revision: int = 1
     attribute: str | None = None
     values: tuple[str, ...] = ()
+    scores: Scores = USUAL
+    since: int = -1
+    """The offset from which on calls are told apart in this way."""
 
     def segment_by(self, attributes: dict[str, str] | None) -> str:
         """The segment that a call's attributes speak of; `other` if none that is declared."""
@@ -25,10 +30,12 @@ class Declared(Struct, frozen=True, omit_defaults=True):
         return value if value in self.values else OTHER
 
 
-def declared_by(target: Target) -> Declared | None:
-    """What a declaration says of segments; None when it withdraws the target."""
+def declared_by(target: Target, offset: int, before: Declared | None) -> Declared | None:
+    """What the declaration at `offset` says, after what was declared `before`; None when it withdraws the target."""
     if target.withdrawn:
         return None
-    if target.segments is None:
-        return Declared(target.revision)
-    return Declared(target.revision, target.segments.attribute, target.segments.values)
+    attribute, values = (target.segments.attribute, target.segments.values) if target.segments else (None, ())
+    is_as_before = before is not None and (before.attribute, before.values) == (attribute, values)
+    since = before.since if before is not None and is_as_before else offset
+    scores = USUAL if target.scores == USUAL else target.scores  # one object, which need not be written
+    return Declared(target.revision, attribute, values, scores, since)

@@ -8,7 +8,7 @@ the last N records alone, whatever became of them, and re-reading those rebuilds
 from collections import deque
 from collections.abc import Sequence
 
-from optimizer.model.event import CallEvent, FeedbackEvent
+from optimizer.model.event import CallEvent, FeedbackEvent, MetricEvent
 
 CHUNK = 512
 """Names are forgotten in chunks of at least so many: one entry in the queue for each batch of five
@@ -29,7 +29,7 @@ class Duplicates:
     def __len__(self) -> int:
         return len(self._last)
 
-    def repeated(self, records: Sequence[CallEvent | FeedbackEvent]) -> set[int]:
+    def repeated(self, records: Sequence[CallEvent | FeedbackEvent | MetricEvent]) -> set[int]:
         """The offsets, among these records in order of offset, of those that are duplicates."""
         if not records:
             return set()

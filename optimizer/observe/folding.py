@@ -1,160 +1,287 @@
 """One batch of records on its way into the panes of one partition.
 
-    pane of a call   floor(time / pane) * pane
-    watermark        last tick - lateness; only ticks move it, and they never go back
-    boundary         floor(watermark / pane) * pane: panes that end by it are closed
-
 A call whose pane is closed is *late*: it is entered in the books (`late`) of the pane that starts at the
-boundary, so that money adds up, and stays out of the statistics. A record too far ahead of the last
-tick, or too old, is rejected. All of this depends on the log alone, never on how it is cut into batches.
+boundary, so that money adds up, and stays out of the statistics. Feedback and metrics that come late are
+counted in that pane, as what they speak of is not over.
+
+Calls are only sorted here: which cell takes each of them is decided one by one, in the order of the log.
+They are added to their cells later, many at once (`columns`); until then a cell has a group of them.
 """
 
 from collections.abc import Callable, Sequence
-from math import inf
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
-import numpy as np
 
 from optimizer.model.event import (
     AppliedEvent,
     CallEvent,
-    Event,
     FeedbackEvent,
+    MetricEvent,
     TargetEvent,
     TickEvent,
     name_of,
 )  # fmt: skip
 from optimizer.model.progress import Watermark
-from optimizer.observe.cells import UNATTRIBUTED, Key, add_call, add_score, cell_of, key_of
-from optimizer.observe.declared import UNDECLARED, declared_by
-from optimizer.observe.openpanes import OpenPane, Partial
-from optimizer.observe.state import Change, Memory, Observed
-from optimizer.stage import Emit, Rejected
-from optimizer.stats.histogram import bucket_of
+from optimizer.observe import feedback, measures, series
+from optimizer.observe.cells import ANONYMOUS, UNATTRIBUTED, Key, cell_of, key_of
+from optimizer.observe.columns import MOST_GATHERED, cost_of
+from optimizer.observe.declared import OTHER, UNDECLARED, USUAL, Declared, declared_by
+from optimizer.observe.intake import Intake, milliseconds
+from optimizer.observe.joins import Origin, origin_of
+from optimizer.observe.measures import Amount
+from optimizer.observe.openpanes import Group, OpenPane, Partial
+from optimizer.observe.series import SERIES, SERIES_BYTES, Series
+from optimizer.observe.state import Change
+from optimizer.stage import Emit
 
-UNTIMED_PANES = 64
-"""Before the first tick nothing can be closed; so many panes are held until it comes."""
 TARGET_BYTES = 500_000
 """All declarations a row holds, as JSON: a row must stay under 900 kB, a Kafka message's limit."""
 CHANGES = 1_000
 """Declarations that may change between two closings: they are kept while a pane is open that began before."""
+CHUNK = 1024
+"""Records that are folded together: while they are, they stay in the processor's cache."""
+NAMED = {CallEvent, FeedbackEvent, MetricEvent}
+"""What duplicates are told apart of."""
+STRANGERS = 1024
+"""Spellings of undeclared targets and their tokens that are kept at hand in one pane; others cost time."""
 
 
-class Settings(NamedTuple):
-    """All spans in milliseconds; `dedupe_records` in offsets."""
-
-    partition_count: int
-    pane_ms: int
-    lateness_ms: int
-    dedupe_records: int
-    ahead_ms: int
-    behind_ms: int
-
-
-def milliseconds(events: Sequence[Event]) -> list[int]:
-    """When each event was (ms since the epoch, rounded down; microseconds decide)."""
-    seconds = np.array([event.time.timestamp() for event in events], np.float64)
-    times: list[int] = (np.rint(seconds * 1e6).astype(np.int64) // 1000).tolist()
-    return times
-
-
-def latency_buckets(events: Sequence[Any]) -> list[int]:
-    """The bucket of each call's latency in microseconds; 0 where the event is no call."""
-    latency_ms = [event.data.latency_ms if type(event) is CallEvent else 0.0 for event in events]
-    buckets: list[int] = bucket_of(np.rint(np.array(latency_ms, np.float64) * 1e3).astype(np.int64)).tolist()
-    return buckets
-
-
-class Folding:
+class Folding(Intake):
     """Folds records, in order, into the state it was made with, and collects what is to be published."""
 
-    def __init__(self, settings: Settings, state: Observed, memory: Memory) -> None:
-        self.settings, self.state, self.memory = settings, state, memory
-        self.emitted: list[Emit] = []
-        self.rejected: list[Rejected] = []
-        self._repeated: set[int] = set()
-        self._told: dict[type, Callable[[Any, int], None]] = {
-            FeedbackEvent: self._feedback,
-            AppliedEvent: self._applied,
-            TickEvent: self._tick,
-            TargetEvent: self._target,
-        }
-        self._look_at_the_clock()
-
     def run(self, events: Sequence[Any]) -> None:
-        """Fold all of them; those the state contains already only refill the duplicate filter."""
-        self._repeated = self.memory.duplicates.repeated(
-            [event for event in events if type(event) is CallEvent or type(event) is FeedbackEvent]
-        )
-        if events and events[0].offset <= self.state.folded:
+        """Fold all of them; those the state contains already only refill what is remembered of the last ones."""
+        for begin in range(0, len(events), CHUNK):
+            self._run(events[begin : begin + CHUNK])
+
+    def _run(self, events: Sequence[Any]) -> None:
+        others = [i for i, event in enumerate(events) if type(event) is not CallEvent]
+        named = [event for event in events if type(event) in NAMED] if others else events
+        self._repeated = self.memory.duplicates.repeated(named)
+        if events[0].offset <= self.state.folded:
+            self._remember([event for event in events if event.offset <= self.state.folded])
             events = [event for event in events if event.offset > self.state.folded]
+            others = [i for i, event in enumerate(events) if type(event) is not CallEvent]
         if not events:
             return
-        for event, at, bucket in zip(events, milliseconds(events), latency_buckets(events), strict=True):
-            if type(event) is CallEvent:
-                self._call(event, at, bucket)
-            elif type(event) in self._told:
-                self._told[type(event)](event, at)
-            else:
-                known = ", ".join(name_of(kind) for kind in (CallEvent, *self._told))
-                found = name_of(type(event))
-                self._reject(event, f"`type` must be one of {known}, found {found}: it belongs elsewhere")
+        times = milliseconds(events)
+        begin = 0
+        for i in (*others, len(events)):
+            if begin < i:
+                self._calls(events[begin:i], times[begin:i])
+            if i < len(events):
+                self._other(events[i], times[i])
+            begin = i + 1
+        pending = self.memory.pending
+        if len(pending.events) >= CHUNK // 2:
+            pending.gather(self.prices)
+        if len(pending) >= MOST_GATHERED:
+            self._add_pending()
         self.state.folded = events[-1].offset
         oldest = self.memory.oldest()
         self.state.open_since = None if oldest is None else oldest.offset
 
-    # -- records --------------------------------------------------------------------------------
+    def _other(self, event: Any, at: int) -> None:
+        """Fold a record that is no call."""
+        told: dict[type, Callable[[Any, int], None]] = {
+            FeedbackEvent: self._feedback,
+            MetricEvent: self._metric,
+            AppliedEvent: self._applied,
+            TickEvent: self._tick,
+            TargetEvent: self._target,
+        }
+        if (fold := told.get(type(event))) is not None:
+            fold(event, at)
+            return
+        known = ", ".join(name_of(kind) for kind in (CallEvent, *told))
+        found = name_of(type(event))
+        self._reject(event, f"`type` must be one of {known}, found {found}: it belongs elsewhere")
 
-    def _call(self, event: CallEvent, at: int, bucket: int) -> None:
-        """Count a call in its cell, or in the books when it is late.
+    def _remember(self, events: Sequence[Any]) -> None:
+        """Note what feedback may speak of, and what it has said; count nothing."""
+        pane_ms, joins = self.settings.pane_ms, self.memory.joins
+        for event, at in zip(events, milliseconds(events), strict=True):
+            if type(event) is CallEvent:
+                declared = self.state.targets.get(event.subject)
+                joins.remember((event,), (origin_of(event, declared, at - at % pane_ms),))
+            elif type(event) is FeedbackEvent and feedback.unfit(event.data) is None:
+                joins.is_repeated(event)
 
-        This is run for every call. What calls have in common is looked up in place; only what is
-        out of the ordinary goes through the methods below.
+    # -- calls ----------------------------------------------------------------------------------
+
+    def _calls(self, events: Sequence[CallEvent], times: Sequence[int]) -> None:
+        """Count calls, which follow one another in the log.
+
+        The loop is run for every call. What calls have in common is looked up in place; only what is
+        out of the ordinary goes through the method below.
         """
-        offset = event.offset
-        is_usual = self._oldest <= at <= self._newest and offset not in self._repeated
-        if not is_usual and not self._is_news(event, at):
-            return
-        declared, call = self.state.targets.get(event.subject), event.data
+        panes, repeated, pane_ms = self.memory.panes, self._repeated, self.settings.pane_ms
+        oldest, newest, pending = self._oldest, self._newest, self.memory.pending
+        groups: dict[tuple[str, int, str, str, str], Group] = {}
+        origins: list[Origin] = []
+        start = None
+        for event, at in zip(events, times, strict=True):
+            if (begin := at - at % pane_ms) != start:
+                start, pane = begin, panes.get(begin)  # none that is closed is held
+                groups = {} if pane is None else pane.groups
+            call = event.data
+            if (token := call.assignment) is None:
+                segment = OTHER
+                if call.attributes and (declared := self.state.targets.get(event.subject)) is not None:
+                    segment = declared.segment_by(call.attributes)
+                group = groups.get((event.subject, 0, ANONYMOUS, "incumbent", segment))
+            else:
+                group = groups.get((event.subject, token.generation, token.variant, token.arm, token.segment))
+            if group is None or not oldest <= at <= newest or event.offset in repeated:
+                origins.append(self._call(event, at))
+                start = None
+                continue
+            if (number := group.number) < 0:
+                number = pending.enter(group)
+            pending.events.append(event)
+            pending.numbers.append(number)
+            origins.append(group.origin)
+            if call.error_type is not None:
+                group.cell.add_error(call.error_type)
+        self.memory.joins.remember(events, origins)
+
+    def _call(self, event: CallEvent, at: int) -> Origin:
+        """Count one call of which nothing is taken for granted; where it was counted."""
+        declared, call, offset = self.state.targets.get(event.subject), event.data, event.offset
+        start = at - at % self.settings.pane_ms
+        origin = origin_of(event, declared, start)
+        if not self._is_news(event, at):
+            return origin
         target = UNDECLARED if declared is None else event.subject
-        pane = self.memory.panes.get(at - at % self.settings.pane_ms)  # none that is closed is held
-        partial = None if pane is None else pane.partials.get(target)
-        if partial is not None:
-            partial.last_offset = offset
-        elif (partial := self._partial(event, at, target)) is None:
-            return
-        elif at < self._closed_at:
-            partial.add_late(call)
-            return
+        if (partial := self._partial(event, at, target)) is None:
+            return origin
+        if at < self._closed_at:
+            cost = cost_of(event, self.prices)
+            if cost is not None and call.cost_usd is None:
+                partial.prices = self.prices.version
+            partial.add_late(event, cost)
+            return origin
         key = UNATTRIBUTED if declared is None else key_of(declared, call.assignment, call.attributes)
-        cell = partial.cells.get(key)
-        if cell is None:
-            cell, taken = cell_of(partial.cells, key)
-            if taken != key:
-                self._count("folded", offset)
-        add_call(cell, call, bucket)
+        cell, taken = cell_of(partial.cells, key)
+        group = self.memory.panes[start].group(partial, cell, origin)
+        if taken != key:
+            self._count("folded", offset)
+        else:
+            self._keep(group, event, is_stranger=declared is None)
+        pending = self.memory.pending
+        pending.numbers.append(pending.enter(group))
+        pending.events.append(event)
+        if call.error_type is not None:
+            cell.add_error(call.error_type)
+        return origin
+
+    def _keep(self, group: Group, event: CallEvent, *, is_stranger: bool) -> None:
+        """Let calls that are spelled like this one find its group, where they all belong there."""
+        token, origin = event.data.assignment, group.origin
+        pane = self.memory.panes[origin.start_at]
+        segment = origin.segment
+        if is_stranger:
+            if pane.strangers >= STRANGERS:
+                return
+            pane.strangers += 1
+            segment = OTHER if token is None else token.segment
+        elif token is not None and token.segment != segment:
+            return  # it said a segment that is not declared: the next one's attributes may say another
+        pane.groups[event.subject, origin.generation, origin.variant, origin.arm, segment] = group
+
+    # -- other records --------------------------------------------------------------------------
 
     def _feedback(self, event: FeedbackEvent, at: int) -> None:
-        """Add a score to the cell whose token the feedback carries, in the pane of its own time."""
+        """Add a score to the cell of the call it speaks of, in the pane of its own time."""
+        reason = feedback.unfit(event.data)
+        is_repeated = reason is None and self.memory.joins.is_repeated(event)
         if not self._is_news(event, at):
             return
-        assignment, score = event.data.assignment, event.data.score
-        if assignment is None or score is None:
-            self._count("unattributed", event.offset)
+        if reason is not None:
+            self._reject(event, reason)
             return
-        if at < self._closed_at:
-            self._count("late_feedback", event.offset)
+        if is_repeated:
+            self._count("repeated_feedback", event.offset)
             return
         declared = self.state.targets.get(event.subject)
+        key = self._spoken_of(event, at, declared)
+        if key is None:
+            self._count("unjoined", event.offset)
+            return
         target = UNDECLARED if declared is None else event.subject
         if (partial := self._partial(event, at, target)) is None:
             return
-        key: Key = UNATTRIBUTED if declared is None else key_of(declared, assignment, None)
+        if at < self._closed_at:
+            self._count("late_feedback", event.offset)
         cell, taken = cell_of(partial.cells, key)
         if taken != key:
             self._count("folded", event.offset)
-        add_score(cell, score)
+        cell.add_feedback(
+            event.data.kind, feedback.score_of(event.data, declared.scores if declared else USUAL)
+        )
+
+    def _spoken_of(self, event: FeedbackEvent, at: int, declared: Declared | None) -> Key | None:
+        """The cell of the call that feedback speaks of: by its token, else by the call's id; None: not known."""
+        assignment = event.data.assignment
+        key = self.memory.joins.find(event, at, declared) if assignment is None else UNATTRIBUTED
+        if declared is None:
+            return key and UNATTRIBUTED
+        return key if assignment is None else key_of(declared, assignment, None)
+
+    def _metric(self, event: MetricEvent, at: int) -> None:
+        """Add a number to its target's part of the pane; what is cumulative, by how much it has grown."""
+        if not self._is_news(event, at):
+            return
+        metric, offset = event.data, event.offset
+        if (reason := measures.unfit(metric)) is not None:
+            self._reject(event, reason)
+            return
+        is_cumulative = metric.temporality == "cumulative"
+        amount = series.told_by(metric)
+        if is_cumulative:
+            name = series.series_of(event)
+            before = self.state.series.get(name)
+            outcome, amount = series.grown(before, event, at, self.state.series_since)
+            if outcome != "grown":
+                self._count(f"series_{outcome}", offset)
+            if outcome not in ("grown", "reset"):
+                self._know(name, series.last_point(before, event, at, outcome), offset)
+                return
+        if not self._add_metric(event, at, amount):
+            return
+        if is_cumulative:
+            self._know(name, series.last_point(before, event, at, outcome), offset)
+
+    def _add_metric(self, event: MetricEvent, at: int, amount: Amount) -> bool:
+        """Add an amount to its pane; False when there is none."""
+        target = event.subject if event.subject in self.state.targets else UNDECLARED
+        if (partial := self._partial(event, at, target)) is None:
+            return False
+        if at < self._closed_at:
+            self._count("late_metrics", event.offset)
+        if not partial.measures.add(event.data, amount):
+            self._count("metric_names", event.offset)
+        return True
+
+    def _know(self, name: str, now: Series, offset: int) -> None:
+        """Remember the last point of a series; forget those heard least recently, where they are too many."""
+        state, memory = self.state, self.memory
+        before = state.series.get(name)
+        count = len(state.series) + (before is None)
+        size = memory.series_bytes + now.size - (before.size if before else 0)
+        while count > SERIES or size > SERIES_BYTES:
+            idle = next(one for one in state.series if one != name)
+            self._count("series_forgotten", offset)
+            last = state.series[idle]
+            memory.will_change(idle, last, offset)
+            del state.series[idle]
+            state.series_since = max(state.series_since or last.at, last.at)
+            count, size = count - 1, size - last.size
+        memory.will_change(name, before, offset)
+        state.series.pop(name, None)
+        state.series[name] = now
+        memory.series_bytes = size
 
     def _applied(self, event: AppliedEvent, at: int) -> None:
         """Note which generation an instance uses; said late, it still holds now."""
@@ -174,7 +301,8 @@ class Folding:
             must = f"must be the declared target {name!r}, and not {UNDECLARED!r}, which is ours"
             self._reject(event, f"`subject` {must}; found {event.subject!r}")
             return
-        before, after = targets.get(name), declared_by(event.data)
+        before = targets.get(name)
+        after = declared_by(event.data, event.offset, before)
         if before == after or (before is not None and event.data.revision < before.revision):
             return
         if self.state.changed >= CHANGES:
@@ -193,6 +321,8 @@ class Folding:
         memory.changes.append(Change(event.offset, name, before))
         self.state.targets = kept
         self.state.changed += 1
+        for pane in memory.panes.values():
+            pane.groups, pane.strangers = {}, 0
 
     # -- time -----------------------------------------------------------------------------------
 
@@ -204,6 +334,7 @@ class Folding:
         boundary = (at - settings.lateness_ms) // settings.pane_ms * settings.pane_ms
         if state.tick_at is None:
             self._put_aside(at, boundary)
+            state.series_since = at
         state.tick_at = at
         if state.closed_at is None or boundary > state.closed_at:
             state.closed_at = boundary
@@ -212,6 +343,7 @@ class Folding:
 
     def _put_aside(self, tick_at: int, boundary: int) -> None:
         """Treat what came before the first tick, and would be rejected after it, as late."""
+        self._add_pending()
         panes, settings = self.memory.panes, self.settings
         oldest, newest = tick_at - settings.behind_ms - settings.pane_ms, tick_at + settings.ahead_ms
         for start in [start for start in panes if not oldest < start <= newest]:
@@ -225,11 +357,13 @@ class Folding:
         """Emit every pane that ends by `boundary`, then the watermark; silently if that was done before."""
         state, memory, settings = self.state, self.memory, self.settings
         is_news = state.emitted_at is None or boundary > state.emitted_at
+        self._add_pending()
         for start in sorted(start for start in memory.panes if start < boundary):
-            partials, end = memory.panes.pop(start).partials, start + settings.pane_ms
-            for target, partial in sorted(partials.items()) if is_news else ():
-                pane = partial.pane(start, end, state.partition, settings.partition_count)
-                self.emitted.append(Emit(pane, end, target))
+            pane, end = memory.panes.pop(start), start + settings.pane_ms
+            pane.close()
+            for target, partial in sorted(pane.partials.items()) if is_news else ():
+                told = partial.panes(start, end, state.partition, settings.partition_count)
+                self.emitted += (Emit(part, end, target) for part in told)
         if is_news:
             counts = dict(sorted(memory.counts.items()))
             passed = Watermark(state.partition, settings.partition_count, boundary, counts)
@@ -238,58 +372,3 @@ class Folding:
         memory.counts, memory.counted = {}, None
         memory.prune()
         state.changed = 0
-
-    def _look_at_the_clock(self) -> None:
-        """Set what is compared with every record's time; infinite before the first tick."""
-        tick_at, closed_at = self.state.tick_at, self.state.closed_at
-        self._closed_at = -inf if closed_at is None else closed_at
-        self._oldest = -inf if tick_at is None else tick_at - self.settings.behind_ms
-        self._newest = inf if tick_at is None else tick_at + self.settings.ahead_ms
-
-    # -- what records have in common ------------------------------------------------------------
-
-    def _is_news(self, event: CallEvent | FeedbackEvent, at: int) -> bool:
-        """Whether a record is no duplicate and in time; otherwise it is dealt with."""
-        if event.offset in self._repeated:
-            self._count("duplicates", event.offset)
-            return False
-        return self._is_in_time(event, at)
-
-    def _is_in_time(self, event: Event, at: int) -> bool:
-        """Whether a record's time is near the last tick's; otherwise it is rejected."""
-        if self._oldest <= at <= self._newest:
-            return True
-        ahead, behind = self.settings.ahead_ms, self.settings.behind_ms
-        must = f"must lie from {behind} ms before to {ahead} ms after the last tick ({self.state.tick_at})"
-        self._reject(
-            event, f"`time` {must}, found {at} ({event.time.isoformat()}): check the producer's clock"
-        )
-        return False
-
-    def _partial(self, event: Event, at: int, target: str) -> Partial | None:
-        """The target's part of the pane for `at`, or of the oldest open one; None when none may be opened."""
-        start = at - at % self.settings.pane_ms
-        if start < self._closed_at:
-            start = int(self._closed_at)
-        pane = self.memory.panes.get(start)
-        if pane is None:
-            if self.state.tick_at is None and len(self.memory.panes) >= UNTIMED_PANES:
-                must = (
-                    f"must fall into one of the first {UNTIMED_PANES} panes until a tick says how late it is"
-                )
-                self._reject(
-                    event, f"`time` {must}, found {at} ({event.time.isoformat()}): start the clock first"
-                )
-                return None
-            pane = self.memory.panes[start] = OpenPane(self.state.anchor(event.offset))
-        return pane.partial(target, event.offset)
-
-    def _count(self, reason: str, offset: int) -> None:
-        """Count a record that is left out of the panes, or of its own cell."""
-        memory = self.memory
-        memory.counts[reason] = memory.counts.get(reason, 0) + 1
-        if memory.counted is None:
-            memory.counted = self.state.anchor(offset)
-
-    def _reject(self, event: Event, reason: str) -> None:
-        self.rejected.append(Rejected(event.offset, reason))

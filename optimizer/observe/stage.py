@@ -1,7 +1,8 @@
 """Observe: the calls of one input partition become panes, ten seconds each, one for each target.
 
 Its row is small: open panes are rebuilt by re-reading the log from the first record that went into
-one of them (`resume_at`), and the duplicate filter from `remembers` records before that. Closings that
+one of them (`resume_at`), and the filter of duplicates and the calls that feedback may speak of from
+`remembers` records before that. Closings that
 were emitted before the crash are then repeated in silence, later ones say exactly what they would have
 said.
 """
@@ -9,13 +10,15 @@ said.
 from collections.abc import Sequence
 from typing import Any
 
-from optimizer.observe.folding import Folding, Settings
-from optimizer.observe.state import Memory, Observed
+from optimizer.observe.folding import Folding
+from optimizer.observe.intake import Settings
+from optimizer.observe.state import Observed
+from optimizer.prices import NO_PRICES, PriceList
 from optimizer.stage import Step
 
 
 class Observe:
-    """Folds calls, feedback, applied generations, ticks and declarations; one row for each partition.
+    """Folds calls, feedback, metrics, applied generations, ticks and declarations; one row for each partition.
 
     Only ticks emit: all panes that the watermark has passed, then one watermark.
     """
@@ -32,8 +35,10 @@ class Observe:
         dedupe_records: int = 200_000,
         ahead_ms: int = 60_000,
         behind_ms: int = 86_400_000,
+        prices: PriceList = NO_PRICES,
     ) -> None:
         self.remembers = dedupe_records
+        self._prices = prices
         self._settings = Settings(partition_count, pane_ms, lateness_ms, dedupe_records, ahead_ms, behind_ms)
 
     def row_of(self, event: Any, partition: int) -> str:  # noqa: ARG002 - part of the contract
@@ -47,12 +52,10 @@ class Observe:
     def fold(self, state: Observed, events: Sequence[Any]) -> Step[Observed]:
         """Count the records; emit what the ticks among them close.
 
-        Records at or below `state.folded` only refill the duplicate filter: after a crash the shell
-        passes up to `remembers` of them first.
+        Records at or below `state.folded` only refill what is remembered of the last records: after a crash
+        the shell passes up to `remembers` of them first.
         """
-        if state.memory is None:
-            state.memory = Memory(self.remembers)
-        folding = Folding(self._settings, state, state.memory)
+        folding = Folding(self._settings, state, state.remembered(self.remembers), self._prices)
         folding.run(events)
         return Step(state, folding.emitted, folding.rejected)
 
@@ -71,7 +74,7 @@ class Observe:
     def persisted(self, state: Observed) -> Observed:
         """The state as of the first record that is to be read again, and how far was emitted.
 
-        As small as the declarations are: no pane, no count, no name of a record.
+        As small as the declarations and the cumulative series are: no pane, no count, no name of a record.
         """
         return state.persisted()
 

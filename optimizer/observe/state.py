@@ -1,18 +1,23 @@
 """What observe knows of one input partition: a small part that survives a crash, and the open panes.
 
-The open panes, the counts since the last watermark and the duplicate filter are not persisted: they
-are rebuilt by folding the log again from the first record that went into them. Therefore what is
-persisted is the state *as of that record* (targets, tick and closed panes as they were then), and
-beside it only how far was emitted, so that nothing is said twice.
+The open panes, the counts since the last watermark, the filter of duplicates and the calls that
+feedback may speak of are not persisted: they are rebuilt by folding the log again from the first record
+that went into them. Therefore what is persisted is the state *as of that record* (targets, series, tick
+and closed panes as they were then), and beside it only how far was emitted, so that nothing is said twice.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from msgspec import Struct
 
+from optimizer.observe.columns import Pending
 from optimizer.observe.declared import Declared
 from optimizer.observe.duplicates import Duplicates
+from optimizer.observe.joins import Joins
 from optimizer.observe.openpanes import Anchor, OpenPane
+from optimizer.observe.series import Point, Series
+
+Known = TypeVar("Known")
 
 
 class Change(NamedTuple):
@@ -30,14 +35,22 @@ class Memory:
     the tick, before it the fold opens a fixed number only; inside, targets, cells and classes are bounded.
     """
 
-    def __init__(self, dedupe_records: int) -> None:
+    def __init__(self, records: int, series: dict[str, Series]) -> None:
         self.panes: dict[int, OpenPane] = {}
         self.counts: dict[str, int] = {}
-        """What was left out since the last watermark, by reason."""
+        """What was left out since the last watermark, or not counted where it belongs, by reason."""
         self.counted: Anchor | None = None
         """Of the first record among the counts."""
-        self.duplicates = Duplicates(dedupe_records)
+        self.duplicates = Duplicates(records)
+        self.joins = Joins(records)
         self.changes: list[Change] = []
+        self.points: list[Point] = []
+        self.pointed: dict[str, int] = {}
+        """Series → offset of its newest change among `points`."""
+        self.anchored = -1
+        """The newest offset at which reading may begin again."""
+        self.series_bytes = sum(one.size for one in series.values())
+        self.pending = Pending()
 
     def oldest(self) -> Anchor | None:
         """Of the first record that anything here goes back to; None when nothing is open."""
@@ -46,10 +59,23 @@ class Memory:
             anchors.append(self.counted)
         return min(anchors, key=lambda anchor: anchor.offset, default=None)
 
+    def anchored_at(self, anchor: Anchor) -> Anchor:
+        """The anchor, noted as one to which series may have to be put back."""
+        self.anchored = anchor.offset
+        return anchor
+
+    def will_change(self, series: str, before: Series | None, offset: int) -> None:
+        """Keep what is known of a series before a change, unless an older change since the newest anchor did."""
+        if self.pointed.get(series, -1) < self.anchored:
+            self.points.append(Point(offset, series, before))
+            self.pointed[series] = offset
+
     def prune(self) -> None:
         """Drop the changes that nobody will undo any more."""
         oldest = self.oldest()
         self.changes = [c for c in self.changes if c.offset > oldest.offset] if oldest else []
+        self.points = [p for p in self.points if p.offset >= oldest.offset] if oldest else []
+        self.pointed = {point.series: point.offset for point in self.points}
 
 
 class Observed(Struct, kw_only=True, omit_defaults=True):
@@ -57,7 +83,7 @@ class Observed(Struct, kw_only=True, omit_defaults=True):
 
     partition: int
     folded: int = -1
-    """The last offset that is contained here; records up to it only refill the duplicate filter."""
+    """The last offset that is contained here; records up to it only refill what is remembered of the last ones."""
     open_since: int | None = None
     """The first offset of whatever is rebuilt by re-reading; None while nothing is."""
     tick_at: int | None = None
@@ -69,26 +95,38 @@ class Observed(Struct, kw_only=True, omit_defaults=True):
     targets: dict[str, Declared] = {}
     changed: int = 0
     """Declarations that changed something since a pane was last closed."""
+    series: dict[str, Series] = {}
+    """Cumulative series, those last that were heard last."""
+    series_since: int | None = None
+    """A series that began later (ms since the epoch) is known, or was never heard; None before the first tick."""
     memory: Memory | None = None
     """Never written: `persisted` leaves it out."""
 
+    def remembered(self, records: int) -> Memory:
+        """The memory, made if need be."""
+        if self.memory is None:
+            self.series = dict(sorted(self.series.items(), key=lambda named: named[1].seen))
+            self.memory = Memory(records, self.series)
+        return self.memory
+
     def anchor(self, offset: int) -> Anchor:
-        """Where things stand just before the record at `offset`."""
-        return Anchor(offset, self.tick_at, self.closed_at, self.changed)
+        """Where things stand just before the record at `offset`, where reading may begin again from now on."""
+        return Anchor(offset, self.tick_at, self.closed_at, self.changed, self.series_since)
 
     def persisted(self) -> "Observed":
         """A copy as of `open_since`, without memory; it shares nothing that folding changes."""
-        targets = dict(self.targets)
+        targets, series = dict(self.targets), dict(self.series)
         then = self.anchor(self.folded + 1)
         if self.memory is not None and (oldest := self.memory.oldest()) is not None:
             then = oldest
             for change in reversed(self.memory.changes):
                 if change.offset < then.offset:
                     break
-                if change.before is None:
-                    targets.pop(change.target, None)
-                else:
-                    targets[change.target] = change.before
+                _put_back(targets, change.target, change.before)
+            for point in reversed(self.memory.points):
+                if point.offset < then.offset:
+                    break
+                _put_back(series, point.series, point.before)
         return Observed(
             partition=self.partition,
             folded=then.offset - 1,
@@ -98,4 +136,13 @@ class Observed(Struct, kw_only=True, omit_defaults=True):
             changed=then.changed,
             emitted_at=self.emitted_at,
             targets=dict(sorted(targets.items())),
+            series=dict(sorted(series.items())),
+            series_since=then.series_since,
         )
+
+
+def _put_back(into: dict[str, Known], name: str, before: Known | None) -> None:
+    if before is None:
+        into.pop(name, None)
+    else:
+        into[name] = before

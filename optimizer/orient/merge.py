@@ -7,7 +7,8 @@ gaps between its buckets and their counts, because a row keeps dozens of them:
 
 At most BUCKETS buckets are kept: the highest that are not empty. What lies below them is
 counted in the lowest one kept. That is order-free too: merging can only raise the cut, and
-everything above the cut is exact; a percentile as high as the 95th does not notice.
+everything above the cut is exact; a percentile as high as the 95th does not notice. First tokens and
+output lengths are held coarser, eight buckets in one: within 8 %, at an eighth of the room.
 
 Source: Masson, Rim & Lee, "DDSketch", PVLDB 12(12), 2019, sec. 2.2 for the collapsing.
 
@@ -18,8 +19,10 @@ Source: Masson, Rim & Lee, "DDSketch", PVLDB 12(12), 2019, sec. 2.2 for the coll
 
 from collections.abc import Mapping
 from itertools import accumulate
+from operator import add
 
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from optimizer.model.finding import Evidence
 from optimizer.model.pane import Cell
@@ -29,6 +32,10 @@ from optimizer.stats.proportion import Proportion
 
 BUCKETS = 160
 """Of 2 % each: where calls lie dense, a factor of 24 below the slowest."""
+COARSE = 8
+"""Buckets of 2 % in one of those that hold first tokens and output lengths."""
+COARSE_BUCKETS = 48
+"""Of 17 % each: a factor of 2,000."""
 PARTITIONS = 64
 """Source partitions whose evidence is kept: those with the lowest numbers."""
 NANO_USD = 10**9
@@ -38,10 +45,10 @@ Spans = dict[int, tuple[int, int]]
 """Source partition → first and last offset."""
 
 
-def pack(counts: Mapping[int, int]) -> list[int]:
-    """The histogram as gap, count, gap, count, …; `unpack` is its inverse up to BUCKETS buckets."""
+def pack(counts: Mapping[int, int], most: int = BUCKETS) -> list[int]:
+    """The histogram as gap, count, gap, count, …; `unpack` is its inverse up to `most` buckets."""
     buckets = sorted(counts)
-    cut = max(0, len(buckets) - BUCKETS)
+    cut = max(0, len(buckets) - most)
     below = sum(counts[bucket] for bucket in buckets[:cut])
     packed, before = [], 0
     for bucket in buckets[cut:]:
@@ -64,6 +71,25 @@ def unite(into: dict[int, int], more: Mapping[int, int]) -> dict[int, int]:
     return into
 
 
+def coarse(counts: Mapping[int, int]) -> dict[int, int]:
+    """The histogram in buckets that are COARSE times as wide: bucket k becomes ceil(k / COARSE)."""
+    into: dict[int, int] = {}
+    for bucket, count in counts.items():
+        into[-(-bucket // COARSE)] = into.get(-(-bucket // COARSE), 0) + count
+    return into
+
+
+def added(numbers: list[int], more: list[int]) -> list[int]:
+    """Sums, one by one; nothing stands for as many zeros as it takes."""
+    if not numbers or not more:
+        return list(numbers or more)
+    return list(map(add, numbers, more))
+
+
+def _numbers(part: Struct | None) -> list[int]:
+    return [] if part is None else list(astuple(part))
+
+
 class Sums(Struct, array_like=True):
     """What some calls amount to; the units are those of `optimizer.model.pane.Cell`."""
 
@@ -79,6 +105,18 @@ class Sums(Struct, array_like=True):
     quality_squares: int = 0
     latency: list[int] = []
     """Packed histogram, microseconds, of the calls that succeeded."""
+    listed: int = 0
+    cached_input_tokens: int = 0
+    cache_write_input_tokens: int = 0
+    reasoning_tokens: int = 0
+    first_token: list[int] = []
+    """Packed and coarse, microseconds."""
+    output: list[int] = []
+    """Packed and coarse, output tokens of a call."""
+    joint: list[int] = []
+    """As `optimizer.model.pane.Joint`, field by field; empty for nothing, as are the next two."""
+    weighted: list[int] = []
+    covariates: list[int] = []
 
     @staticmethod
     def of(cell: Cell) -> "Sums":
@@ -95,6 +133,15 @@ class Sums(Struct, array_like=True):
             quality_millionths=cell.quality_millionths,
             quality_squares=cell.quality_squares,
             latency=pack(cell.latency_us),
+            listed=cell.listed,
+            cached_input_tokens=cell.cached_input_tokens,
+            cache_write_input_tokens=cell.cache_write_input_tokens,
+            reasoning_tokens=cell.reasoning_tokens,
+            first_token=pack(coarse(cell.first_token_us), COARSE_BUCKETS),
+            output=pack(coarse(cell.output_lengths), COARSE_BUCKETS),
+            joint=_numbers(cell.joint),
+            weighted=_numbers(cell.weighted),
+            covariates=_numbers(cell.covariates),
         )
 
     def add(self, more: "Sums") -> None:
@@ -110,6 +157,15 @@ class Sums(Struct, array_like=True):
         self.quality_millionths += more.quality_millionths
         self.quality_squares += more.quality_squares
         self.latency = pack(unite(unpack(self.latency), unpack(more.latency)))
+        self.listed += more.listed
+        self.cached_input_tokens += more.cached_input_tokens
+        self.cache_write_input_tokens += more.cache_write_input_tokens
+        self.reasoning_tokens += more.reasoning_tokens
+        self.first_token = pack(unite(unpack(self.first_token), unpack(more.first_token)), COARSE_BUCKETS)
+        self.output = pack(unite(unpack(self.output), unpack(more.output)), COARSE_BUCKETS)
+        self.joint = added(self.joint, more.joint)
+        self.weighted = added(self.weighted, more.weighted)
+        self.covariates = added(self.covariates, more.covariates)
 
     @property
     def quality(self) -> Moments:

@@ -4,13 +4,13 @@ from datetime import UTC, datetime
 from random import Random
 
 from optimizer.model.event import PaneEvent, TargetEvent, WatermarkEvent
-from optimizer.model.pane import Cell, Pane
+from optimizer.model.pane import Cell, Covariates, Joint, Pane, Weighted
 from optimizer.model.progress import Watermark
 from optimizer.model.target import Guardrails, Model, Segments, Target, Trips
 from optimizer.orient.stage import Orient
 
-STAGE = Orient()
-ROW_BYTES = 300_000
+STAGE = Orient(bytes_max=800_000)
+ROW_BYTES = 800_000
 BEGIN = 1_772_323_200_000
 PANE_MS, PARTITIONS = 10_000, 3
 NAMES = ("summaries", "search", "nobody")
@@ -65,6 +65,11 @@ class Author:
             scored=len(scores),
             quality_millionths=sum(scores),
             quality_squares=sum(score * score for score in scores),
+            first_token_us={bucket - 90: buckets.count(bucket) for bucket in buckets},
+            output_lengths={random.randrange(300, 500): calls} if calls else {},
+            joint=Joint(*[random.randrange(10**18) for _ in range(10)]) if scores else None,
+            weighted=Weighted(*[random.randrange(10**18) for _ in range(14)]) if variant != "-" else None,
+            covariates=Covariates(*[random.randrange(10**18) for _ in range(15)]) if scores else None,
         )
 
     def pane(self, partition, start, *, length=PANE_MS, **told):
@@ -171,6 +176,12 @@ def flood(seed):
                 scored=10**9,
                 quality_millionths=10**14,
                 quality_squares=10**20,
+                listed=10**9,
+                first_token_us=wide,
+                output_lengths=wide,
+                joint=Joint(*[10**28] * 10),
+                weighted=Weighted(*[10**28] * 14),
+                covariates=Covariates(*[10**28] * 15),
             )
             for arm in ("candidate", "candidate", "control", "incumbent") * 8
         ]

@@ -5,8 +5,15 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from optimizer.model.call import Applied, Assignment, Call, Feedback
-from optimizer.model.event import AppliedEvent, CallEvent, FeedbackEvent, TargetEvent, TickEvent
+from optimizer.model.call import Applied, Assignment, Call, Feedback, Metric
+from optimizer.model.event import (
+    AppliedEvent,
+    CallEvent,
+    FeedbackEvent,
+    MetricEvent,
+    TargetEvent,
+    TickEvent,
+)
 from optimizer.model.pane import Pane
 from optimizer.model.progress import Tick, Watermark
 from optimizer.model.target import Model, Segments, Target
@@ -67,9 +74,13 @@ class Log:
             CallEvent, target, Call(**{"call_id": "c", "latency_ms": 100.0, "model": "m", **data}), at
         )
 
-    def feedback(self, at, score=1.0, assignment=None, target="search"):
-        data = Feedback(call_id="c", kind="thumbs", score=score, assignment=assignment)
-        return self.write(FeedbackEvent, target, data, at)
+    def feedback(self, at, score=1.0, assignment=None, target="search", **data):
+        """Of a call that nobody has heard of, unless `call_id` says which."""
+        told = {"call_id": f"f{len(self.events)}", "kind": "thumbs", "score": score, "assignment": assignment}
+        return self.write(FeedbackEvent, target, Feedback(**{**told, **data}), at)
+
+    def metric(self, at, name="depth", target="search", **data):
+        return self.write(MetricEvent, target, Metric(name=name, **data), at)
 
     def applied(self, at, generation, instance="pod", target="search"):
         return self.write(AppliedEvent, target, Applied(generation=generation, instance=instance), at)
@@ -87,6 +98,10 @@ class Log:
             for pane in self.panes(target)
             for cell in pane.cells
         }
+
+    def measures(self, target="search"):
+        """All emitted measures of a target, in order."""
+        return [measure for pane in self.panes(target) for measure in pane.metrics]
 
     def watermarks(self):
         return [e.data for e in self.emitted if isinstance(e.data, Watermark)]

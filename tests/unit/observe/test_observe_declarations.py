@@ -87,4 +87,4 @@ def test_what_belongs_on_another_topic_is_rejected(log):
     )  # fmt: skip
     event = log.write(FindingEvent, "search", finding, 1)
     assert [event.offset] == [rejected.offset for rejected in log.rejected]
-    assert "`type` must be one of call, feedback, configuration.applied" in log.rejected[0].reason
+    assert "`type` must be one of call, feedback, metric, configuration.applied" in log.rejected[0].reason

@@ -83,7 +83,7 @@ def test_declarations_are_undone_back_to_the_offset_to_resume(log):
     log.declare("chat")
     log.declare(values=("newer",), revision=3)
     written = msgspec.json.decode(log.written())
-    assert written["targets"] == {"search": {"attribute": "task", "values": ["short", "long"]}}
+    assert written["targets"] == {"search": {"attribute": "task", "values": ["short", "long"], "since": 1}}
 
 
 def test_what_was_emitted_is_repeated_in_silence_and_the_rest_to_the_byte(log):

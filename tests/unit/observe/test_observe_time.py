@@ -8,7 +8,7 @@ import pytest
 
 from optimizer.model.pane import Late
 from optimizer.model.progress import Watermark
-from optimizer.observe.folding import UNTIMED_PANES, milliseconds
+from optimizer.observe.intake import UNTIMED_PANES, milliseconds
 
 
 def test_events_never_close_a_pane(log):
@@ -86,7 +86,7 @@ def test_a_late_call_is_kept_in_the_books_of_the_oldest_open_pane(log, begin_ms)
     log.tick(25)
     first, second = log.panes()
     assert (first.cells[0].calls, first.late) == (1, None)
-    assert Late(calls=2, cost_nano_usd=250_000_000, input_tokens=7, output_tokens=2) == second.late
+    assert Late(calls=2, costed=1, cost_nano_usd=250_000_000, input_tokens=7, output_tokens=2) == second.late
     assert (1, begin_ms + 10_000) == (second.cells[0].calls, second.start_at)
 
 
@@ -131,7 +131,7 @@ def test_the_first_tick_puts_absurd_times_in_the_books_of_the_oldest_open_pane(n
     log.tick(20)
     log.tick(25)
     (pane,) = log.panes()
-    assert Late(calls=2, cost_nano_usd=3_000_000_000, input_tokens=6) == pane.late
+    assert Late(calls=2, costed=2, cost_nano_usd=3_000_000_000, input_tokens=6) == pane.late
     assert pane.cells[0].calls == 1
     assert (pane.first_offset, pane.last_offset) == (1, 3)
     assert log.state.memory.panes == {}

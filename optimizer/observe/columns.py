@@ -1,0 +1,280 @@
+"""Many calls are added to their cells at once: one row of numbers for each field, one sum for each cell.
+
+Calls are gathered while they are at hand, a thousand at a time: what they say becomes a matrix, a row for
+each field and a column for each call, and the calls themselves are let go. Some matrices later the columns
+are sorted by cell and summed. Sums are exact: taken in 64 bits where the greatest possible result fits, and
+otherwise over the halves of the largest factor:
+
+    sum(a * b) = 2**k * sum((a >> k) * b) + sum((a mod 2**k) * b)
+
+Integers add up to the same in any order and grouping, so it does not matter when calls are added.
+"""
+
+from math import prod
+from operator import add
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from optimizer.model.event import CallEvent
+from optimizer.model.pane import LEAST_PROPENSITY
+from optimizer.observe.openpanes import Group, OpenPane
+from optimizer.prices import NO_PRICES, PriceList
+from optimizer.stats.histogram import BUCKETS, bucket_of
+
+MOST_GATHERED = 16_384
+"""Calls that are summed at once: the more there are in one cell, the less each of them costs."""
+WORD = 2**63
+
+FIELDS = (
+    "latency", "first_token", "cost", "listed", "input", "output", "cached", "cache_write", "reasoning",
+    "quality", "weight", "covariate",
+)  # fmt: skip
+LATENCY, FIRST_TOKEN, COST, LISTED, INPUT, OUTPUT, CACHED, CACHE_WRITE, REASONING, QUALITY, WEIGHT, COVARIATE = (
+    range(len(FIELDS))
+)  # fmt: skip
+NANO, MICRO = 1e9, 1e6
+"""Of a dollar; of a score, a weight, a covariate."""
+SCALES = np.array([[1e3], [1e3], [NANO], [1], [1], [1], [1], [1], [1], [MICRO], [MICRO], [MICRO]])
+"""How many of the unit that is summed make one of the unit that calls speak in; milliseconds become µs."""
+
+Floats = npt.NDArray[np.float64]
+Whole = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+
+class Column(NamedTuple):
+    """One number of each call, with its greatest size; 0 where it is unknown."""
+
+    values: Whole
+    size: int
+
+    def where(self, known: Mask) -> "Column":
+        """The same, 0 wherever `known` is not."""
+        return Column(self.values * known, self.size)
+
+
+def totals(starts: Whole, *factors: Column) -> list[int]:
+    """The sum of the products of the factors over each group; a group begins at each of `starts`."""
+    sizes = [factor.size for factor in factors]
+    if prod(sizes) * len(factors[0].values) < WORD:
+        product = factors[0].values
+        for factor in factors[1:]:
+            product = product * factor.values
+        sums: list[int] = np.add.reduceat(product, starts).tolist()
+        return sums
+    widest = sizes.index(max(sizes))
+    bits = sizes[widest].bit_length() // 2
+    rest = factors[:widest] + factors[widest + 1 :]
+    values, low_bits = factors[widest].values, (1 << bits) - 1
+    high = totals(starts, Column(values >> bits, (sizes[widest] >> bits) + 1), *rest)
+    low = totals(starts, Column(values & low_bits, low_bits), *rest)
+    return [(h << bits) + below for h, below in zip(high, low, strict=True)]
+
+
+class Pending:
+    """Calls that are sorted into groups, and not added to their cells yet."""
+
+    def __init__(self) -> None:
+        self.events: list[CallEvent] = []
+        self.numbers: list[int] = []
+        """The group of each event."""
+        self.groups: list[Group] = []
+        self._matrices: list[Floats] = []
+        self._numbers: list[int] = []
+        self._failed: list[bool] = []
+
+    def __len__(self) -> int:
+        return len(self.events) + len(self._numbers)
+
+    def enter(self, group: Group) -> int:
+        """The number of a group that has had no calls since the last time all were added."""
+        group.number = len(self.groups)
+        self.groups.append(group)
+        return group.number
+
+    def gather(self, prices: PriceList) -> None:
+        """Take down what the events say, and let them go."""
+        events = self.events
+        if not events:
+            return
+        matrix = _matrix(events)
+        if prices is not NO_PRICES:
+            for i in np.flatnonzero(np.isnan(matrix[COST])).tolist():
+                cost = prices.cost_nano_usd(events[i].data, cost_at(events[i]))
+                if cost is not None:  # whole nano-dollars below 2**53: a float holds them exactly
+                    matrix[COST, i], matrix[LISTED, i] = cost, 1
+                    self.groups[self.numbers[i]].partial.prices = prices.version
+        self._matrices.append(matrix)
+        self._failed += [event.data.error_type is not None for event in events]
+        self._numbers += self.numbers
+        for event, number in zip(events, self.numbers, strict=True):
+            self.groups[number].last_offset = event.offset
+        self.events, self.numbers = [], []
+
+    def add(self, panes: dict[int, OpenPane], prices: PriceList) -> None:
+        """Add all calls to the cells of their groups."""
+        self.gather(prices)
+        groups, numbers = self.groups, np.array(self._numbers, np.uint16)
+        if not groups:
+            return
+        order = np.argsort(numbers, kind="stable")
+        failed = np.array(self._failed, np.bool_)[order]
+        lengths = np.bincount(numbers, minlength=len(groups))
+        summed = Summed(groups, lengths, np.concatenate(self._matrices, axis=1)[:, order])
+        summed.add()
+        summed.add_histograms(panes, numbers[order], ~failed)
+        for group in groups:
+            group.partial.last_offset = max(group.partial.last_offset, group.last_offset)
+            group.number = -1
+        self.groups, self._matrices, self._numbers, self._failed = [], [], [], []
+
+
+def _matrix(events: list[CallEvent]) -> Floats:
+    """What calls say, in the units that are summed, not rounded yet; NaN where they do not."""
+    calls = [event.data for event in events]
+    tokens = [None if call.assignment is None else call.assignment.propensity for call in calls]
+    rows: tuple[list[Any], ...] = (
+        [call.latency_ms for call in calls],
+        [call.first_token_ms for call in calls],
+        [call.cost_usd for call in calls],
+        [None] * len(calls),
+        [call.input_tokens for call in calls],
+        [call.output_tokens for call in calls],
+        [call.cached_input_tokens for call in calls],
+        [call.cache_write_input_tokens for call in calls],
+        [call.reasoning_tokens for call in calls],
+        [None if call.quality is None else call.quality.score for call in calls],
+        tokens,
+        [call.covariate for call in calls],
+    )
+    matrix = np.full((len(FIELDS), len(calls)), np.nan)
+    for row, values in zip(matrix, rows, strict=True):
+        if (unknown := values.count(None)) == len(calls):
+            continue
+        row[:] = np.array(values, np.float64) if unknown else np.fromiter(values, np.float64, len(calls))
+    np.divide(1.0, np.maximum(matrix[WEIGHT], LEAST_PROPENSITY), out=matrix[WEIGHT])
+    matrix *= SCALES
+    return matrix
+
+
+class Summed:
+    """A matrix whose columns are sorted by group, and its sums."""
+
+    def __init__(self, groups: list[Group], lengths: Whole, matrix: Floats) -> None:
+        self.groups = groups
+        self.lengths = lengths
+        self.starts = np.cumsum(lengths) - lengths
+        self.known: Mask = ~np.isnan(matrix)
+        self.whole: Whole = np.rint(np.where(self.known, matrix, 0.0)).astype(np.int64)
+        self.sizes: list[int] = np.abs(self.whole).max(axis=1).tolist()
+
+    def _column(self, field: int) -> Column:
+        return Column(self.whole[field], self.sizes[field])
+
+    def _totals(self, *factors: Column) -> list[int]:
+        return totals(self.starts, *factors)
+
+    @staticmethod
+    def _ones(mask: Mask) -> Column:
+        return Column(mask.astype(np.int64), 1)
+
+    def add(self) -> None:
+        """Add everything but the histograms to the groups' cells."""
+        self._add_base()
+        known = self.known
+        if (both := known[QUALITY] & known[COST]).any():
+            self._add_joint(both)
+        if self.sizes[WEIGHT]:
+            self._add_weighted()
+        if known[COVARIATE].any():
+            self._add_covariates()
+
+    def _add_base(self) -> None:
+        # Below 2**63 without looking: 16,384 calls and a batch of at most 10**14 each.
+        sums = np.add.reduceat(self.whole[:WEIGHT], self.starts, axis=1)
+        told = np.add.reduceat(self.known[[COST, QUALITY]].astype(np.int64), self.starts, axis=1)
+        cost, quality = self._column(COST), self._column(QUALITY)
+        rows = zip(
+            self.lengths.tolist(),
+            told[0].tolist(),
+            sums[LISTED].tolist(),
+            sums[COST].tolist(),
+            self._totals(cost, cost),
+            *sums[INPUT : REASONING + 1].tolist(),
+            told[1].tolist(),
+            sums[QUALITY].tolist(),
+            self._totals(quality, quality),
+            strict=True,
+        )
+        for group, row in zip(self.groups, rows, strict=True):
+            group.cell.base = list(map(add, group.cell.base, row))
+
+    def _add(self, name: str, *sums: list[int]) -> None:
+        """Add rows to one part of the cells, where the first sum, which counts calls, is not 0."""
+        for group, row in zip(self.groups, zip(*sums, strict=True), strict=True):
+            if row[0]:
+                held = getattr(group.cell, name)
+                setattr(group.cell, name, list(row) if held is None else list(map(add, held, row)))
+
+    def _add_joint(self, both: Mask) -> None:
+        q, c, latency = (self._column(field).where(both) for field in (QUALITY, COST, LATENCY))
+        pairs = (
+            (q,),
+            (c,),
+            (latency,),
+            (q, q),
+            (c, c),
+            (latency, latency),
+            (q, c),
+            (q, latency),
+            (c, latency),
+        )
+        self._add("joint", self._totals(self._ones(both)), *(self._totals(*pair) for pair in pairs))
+
+    def _add_weighted(self) -> None:
+        w, known = self._column(WEIGHT), self.known
+        clipped = self.whole[WEIGHT] >= round(MICRO / LEAST_PROPENSITY)
+        sums = [self._totals(self._ones(mask)) for mask in (known[WEIGHT], clipped)]
+        sums += [self._totals(w), self._totals(w, w)]
+        for field in (QUALITY, COST):
+            x, of = self._column(field), w.where(known[field])
+            sums += [self._totals(*some) for some in ((of,), (of, of), (of, x), (of, of, x), (of, of, x, x))]
+        self._add("weighted", *sums)
+
+    def _add_covariates(self) -> None:
+        x, known = self._column(COVARIATE), self.known
+        sums = [self._totals(self._ones(known[COVARIATE])), self._totals(x), self._totals(x, x)]
+        for field in (QUALITY, COST):
+            both = known[COVARIATE] & known[field]
+            a, b = x.where(both), self._column(field).where(both)
+            sums += [
+                self._totals(*some) for some in ((self._ones(both),), (a,), (a, a), (b,), (b, b), (a, b))
+            ]
+        self._add("covariates", *sums)
+
+    def add_histograms(self, panes: dict[int, OpenPane], numbers: npt.NDArray[np.uint16], told: Mask) -> None:
+        """Let the panes keep the buckets of the calls that are told of, each with the number of its cell."""
+        begins = [group.origin.start_at for group in self.groups]
+        starts = np.array(begins, np.int64)[numbers]
+        cells = np.array([group.cell.number for group in self.groups], np.int64)[numbers] * BUCKETS
+        for start_at in dict.fromkeys(begins):
+            here = told & (starts == start_at)
+            for kept, field in enumerate((LATENCY, FIRST_TOKEN, OUTPUT)):
+                mask = here & self.known[field]
+                if mask.any():
+                    codes = cells[mask] + bucket_of(self.whole[field][mask])
+                    panes[start_at].tallies[kept].add(codes)
+
+
+def cost_at(event: CallEvent) -> int:
+    """When a call was made, for its price: its end, in milliseconds since the epoch, rounded down."""
+    return round(event.time.timestamp() * 1e6) // 1000
+
+
+def cost_of(event: CallEvent, prices: PriceList) -> int | None:
+    """What one call cost in nano-USD, as it says itself or as the list does."""
+    if event.data.cost_usd is not None:
+        return round(event.data.cost_usd * NANO)
+    return prices.cost_nano_usd(event.data, cost_at(event))

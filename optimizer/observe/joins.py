@@ -1,0 +1,119 @@
+"""Which call a piece of feedback speaks of, within about the last N records of a partition.
+
+Offsets are divided into blocks of N / 16. A call is remembered until sixteen blocks have begun after
+its own, so the last 15/16 N records are joined at least and never more than N. A piece of feedback is
+remembered as long: what one sender says again of one call, under another id, is a repetition.
+
+As in the filter of duplicates everything depends on the last N records alone, whatever became of them
+(a call that was late or a duplicate is remembered too), and re-reading those rebuilds it exactly.
+What a call said of itself is remembered as it said it. Its segment depends on the declaration it met;
+once that sorts calls in another way, feedback to the call is counted in segment `other`.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from optimizer.model.call import Arm, Call
+from optimizer.model.event import CallEvent, FeedbackEvent
+from optimizer.observe.cells import ANONYMOUS, Key, key_of
+from optimizer.observe.declared import OTHER, Declared
+
+BLOCKS = 16
+JOINED_MS = 3_600_000
+"""Feedback is joined until an hour after the beginning of its call's pane."""
+UNDECLARED_THEN = -2
+"""In place of the offset of a declaration: none that is, or was, in force."""
+
+
+class Origin(NamedTuple):
+    """Where a call was counted: shared by all calls of a block that were counted there."""
+
+    generation: int
+    variant: str
+    arm: Arm
+    segment: str
+    since: int
+    """`Declared.since` of the declaration that chose the segment."""
+    start_at: int
+    """Of the pane; ms since the epoch."""
+
+
+def origin_of(event: CallEvent, declared: Declared | None, start_at: int) -> Origin:
+    """Where a call was counted, now or when it was first read: a declaration after it does not matter."""
+    call: Call = event.data
+    if declared is None or event.offset <= declared.since:
+        if call.assignment is None:
+            return Origin(0, ANONYMOUS, "incumbent", OTHER, UNDECLARED_THEN, start_at)
+        token = call.assignment
+        return Origin(token.generation, token.variant, token.arm, OTHER, UNDECLARED_THEN, start_at)
+    return Origin(*key_of(declared, call.assignment, call.attributes), declared.since, start_at)
+
+
+class _Block:
+    """The calls and the feedback of so many offsets."""
+
+    __slots__ = ("calls", "number", "said")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.calls: dict[tuple[str, str], Origin] = {}
+        """Subject and call id → origin."""
+        self.said: set[tuple[str, str, str, str]] = set()
+        """Source, subject, call id and kind."""
+
+
+class Joins:
+    """The calls and the feedback of the last records; holds at most `records` of them."""
+
+    def __init__(self, records: int) -> None:
+        self._count = min(BLOCKS, records)
+        self._size = records // self._count if self._count else 1
+        self._blocks: deque[_Block] = deque()
+
+    def __len__(self) -> int:
+        return sum(len(block.calls) + len(block.said) for block in self._blocks)
+
+    def remember(self, events: Sequence[CallEvent], origins: Iterable[Origin]) -> None:
+        """Note where these calls, in order of offset, were counted."""
+        if not events or not self._count:
+            return
+        named = [(event.subject, event.data.call_id) for event in events]
+        if events[0].offset // self._size == events[-1].offset // self._size:
+            self._block(events[0].offset).calls.update(zip(named, origins, strict=True))
+            return
+        for event, name, origin in zip(events, named, origins, strict=True):
+            self._block(event.offset).calls[name] = origin
+
+    def is_repeated(self, event: FeedbackEvent) -> bool:
+        """Whether its sender has said the same kind of thing of the same call before; notes that it has now."""
+        if not self._count:
+            return False
+        newest = self._block(event.offset)
+        said = event.source, event.subject, event.data.call_id, event.data.kind
+        repeated = any(said in block.said for block in self._blocks)
+        newest.said.add(said)
+        return repeated
+
+    def find(self, event: FeedbackEvent, at: int, declared: Declared | None) -> Key | None:
+        """The cell of the call that feedback given `at` (ms since the epoch) speaks of; None: not known."""
+        if not self._count:
+            return None
+        self._block(event.offset)
+        name = event.subject, event.data.call_id
+        for block in reversed(self._blocks):
+            if (origin := block.calls.get(name)) is not None:
+                if at - origin.start_at > JOINED_MS:
+                    return None
+                same = declared is not None and origin.since == declared.since
+                return origin.generation, origin.variant, origin.arm, origin.segment if same else OTHER
+        return None
+
+    def _block(self, offset: int) -> _Block:
+        """The block of an offset, which is the newest; those that are too old are forgotten."""
+        number = offset // self._size
+        if not self._blocks or self._blocks[-1].number != number:
+            self._blocks.append(_Block(number))
+            while self._blocks[0].number <= number - self._count:
+                self._blocks.popleft()
+        return self._blocks[-1]
