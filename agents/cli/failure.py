@@ -38,8 +38,8 @@ def reachable(settings: Settings, *, audit: bool = False) -> Settings:
         dsn=settings.postgres_dsn or (running.dsn if running else None),
     )
     try:
-        # What a site has changed by hand, such as a retention, is its own business; `llmopt topics verify` tells.
-        problems = [problem for problem in admin.verify(found) if problem.kind != "property"]
+        # `llmopt topics verify` tells the rest.
+        problems = [problem for problem in admin.verify(found) if problem.forbids_running]
     except KafkaException as exc:
         raise Failure(
             f"no Kafka answers at {found.bootstrap()}: {exc.args[0].str()}",

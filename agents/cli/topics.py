@@ -67,8 +67,9 @@ def verify(output: Output = "text") -> None:
     if output == "json":
         _print_json({"problems": [msgspec.to_builtins(problem) for problem in problems]})
     elif not problems:
-        count = len(load(settings.prefix).ours())
-        print(f"all {count} topics on {settings.bootstrap()} are as the catalogue has them")
+        catalogue = load(settings.prefix)
+        ours = f"all {len(catalogue.ours())} topics and {len(catalogue.changelogs())} changelogs"
+        print(f"{ours} on {settings.bootstrap()} are as the catalogue has them")
     _fail_for(problems, output)
 
 
