@@ -9,6 +9,7 @@ partition, a marker with the same id: nothing is ever changed in place, and both
 """
 
 import hashlib
+import re
 import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, Self
@@ -43,6 +44,17 @@ REDRIVEN_FROM = "llmopt-redriven-from"
 """On a redriven record, back on its origin topic: the id it had in quarantine."""
 
 State = Literal["waiting", "redriven", "dropped"]
+Cause = Literal["unreadable", "envelope", "type", "data", "clock", "crash", "refused"]
+"""What kind of reason: reasons quote what strangers wrote, and cannot be counted."""
+CAUSES: dict[Cause, str] = {
+    "unreadable": "the value is no event at all: no JSON, too large, empty",
+    "envelope": "an attribute of the event is missing or wrong",
+    "type": "an event that does not belong on this topic",
+    "data": "a field of the payload is missing or wrong",
+    "clock": "its time is too far from the ticks: a clock",
+    "crash": "the stage raised on it, three times: a defect of ours",
+    "refused": "well-formed, and contradicts what the stage knows",
+}
 KafkaHeaders = list[tuple[str, bytes]]
 
 
@@ -81,6 +93,21 @@ class Whole(Struct, frozen=True, kw_only=True):
     value: bytes | None
     headers: tuple[tuple[str, bytes], ...]
     is_cut: bool
+
+
+def cause_of(reason: str, field: str) -> Cause:
+    """The kind of a reason, as a host or a stage gives it with the field it names ("": none)."""
+    if re.match(r"the \w+ stage raised on it", reason):
+        return "crash"
+    if field == "type" or reason.startswith("`type`"):
+        return "type"
+    if reason.startswith("`time`"):
+        return "clock"
+    if not field:
+        return "refused"
+    if field == "value":
+        return "unreadable"
+    return "data" if field.partition(".")[0] == "data" else "envelope"
 
 
 def record(  # noqa: PLR0913 - a record has so many parts

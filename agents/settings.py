@@ -141,6 +141,16 @@ class Settings(BaseSettings):
         "a fresh start always recovers",
         gt=0,
     )
+    metrics_port: int | None = _setting(
+        None,
+        "port on which a worker shows its metrics to Prometheus",
+        "none: not shown; of several workers each takes the next port",
+        ge=1,
+        le=65_535,
+    )
+    metrics_host: str = _setting(
+        "127.0.0.1", "address on which the metrics are shown", "loopback: there is no log-in"
+    )
     state_dir: Path = _setting(
         Path(".local/state"),
         "folder of the stages' RocksDB tables",

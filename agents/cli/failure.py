@@ -10,6 +10,7 @@ from agents import settings as configuration
 from agents import topics as admin
 from agents.app import InstanceInUse
 from agents.local import ServerError, recorded
+from agents.metrics import PortTaken
 from agents.publish import NotDelivered
 
 if TYPE_CHECKING:
@@ -66,6 +67,9 @@ def plainly(exc: BaseException) -> Failure | None:
         return Failure(
             f"Kafka did not answer: {exc.args[0].str()}", "see that it runs, then try again", UNREACHABLE
         )
-    if isinstance(exc, InstanceInUse):
-        return Failure(str(exc), "or end the other one first", BAD)
+    if isinstance(exc, InstanceInUse | PortTaken):
+        other = "or end the other one first"
+        return Failure(
+            str(exc), other if isinstance(exc, InstanceInUse) else f"set LLMOPT_METRICS_PORT, {other}", BAD
+        )
     return None

@@ -133,7 +133,8 @@ class Kafka:
         }
         if not (self.directory / "data" / "meta.properties").exists():
             progress("formatting Kafka's folder")
-            cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+            # An id that begins with a dash would be read as an option.
+            cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "_")
             tool = [
                 "kafka.tools.StorageTool",
                 "format",
