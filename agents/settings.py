@@ -101,6 +101,11 @@ class Settings(BaseSettings):
         "retries arrive within seconds; 200,000 are 20 s at 10,000 events/s and 20 MB",
         ge=0,
     )
+    prices_file: Path | None = _setting(
+        None,
+        "YAML file with prices of your own, before the listed ones",
+        "none: list prices of the installed genai-prices",
+    )
     checkpoint_orient_s: float = _setting(
         5.0, "interval of orient's checkpoints, seconds", "fat rows, cheap refold", gt=0
     )

@@ -163,3 +163,32 @@ class Histogram:
 def _left(bucket: int) -> float:
     """Where a bucket begins for interpolation: the edge of the one before."""
     return float(EDGES[bucket - 1]) if bucket else 0.0
+
+
+def aligned(
+    first: Histogram, second: Histogram
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The buckets that either holds, ascending, and the counts of each in them; all of one length."""
+    buckets = sorted(first.counts.keys() | second.counts.keys())
+    return (
+        np.array(buckets, np.int64),
+        np.array([first.counts.get(b, 0) for b in buckets], np.int64),
+        np.array([second.counts.get(b, 0) for b in buckets], np.int64),
+    )
+
+
+def binned(
+    first: Histogram, second: Histogram, bins: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The counts of each in at most `bins` bins that hold about equally many of both together.
+
+    Fewer bins where one bucket holds more than its share; none is empty.
+    """
+    _, one, two = aligned(first, second)
+    both = one + two
+    if not both.sum():
+        return one, two
+    # A bucket belongs to the bin in which its middle value lies.
+    middle = (np.cumsum(both) - both / 2) / both.sum()
+    _, starts = np.unique(np.minimum(middle * bins, bins - 1).astype(np.int64), return_index=True)
+    return np.add.reduceat(one, starts), np.add.reduceat(two, starts)

@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 
 from agents.cli import app, main
 from agents.cli.apply import revision_of
-from agents.targets import MOST_CHARACTERS, read
+from agents.documents import MOST_CHARACTERS
+from agents.targets import read
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "docs" / "targets").glob("*.yaml"))
