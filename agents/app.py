@@ -21,7 +21,7 @@ import faust
 import uvloop
 from faust.worker import Worker
 
-from agents import act, audit, clock, decide, observe, orient
+from agents import act, audit, clock, decide, metrics, observe, orient, scrape
 from agents.catalogue import load
 from agents.host import EXIT_CRASHED, Host
 from agents.liveness import Heartbeat, Progress
@@ -168,14 +168,17 @@ def run(
 
     Raises:
         InstanceInUse: another process of this machine runs under this name.
+        PortTaken: the metrics cannot be served where the settings say.
     """
-    with claimed(settings.state_dir / settings.prefix / instance):
+    with claimed(settings.state_dir / settings.prefix / instance) as starts:
         sink = audit.Audit(settings) if "audit" in stages else None
         if sink and not set(stages) & set(WIRE):
+            _show([], starts, settings)
             sink.run(audit.stopped_by_signals())
             return
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
         hosts = build(stages, settings, instance, host=host, at=at)
+        _show(hosts, starts, settings)
         for one in hosts:
             _attend(one, settings, with_clock=with_clock)
         hosts[-1].app.task(_collect_seldom)  # the apps start one after another: then all is loaded
@@ -199,6 +202,13 @@ def run(
                 thread.join(timeout=10)
 
 
+def _show(hosts: Sequence[Host], starts: int, settings: Settings) -> None:
+    """Serve the metrics of this worker, where the settings name a port."""
+    if settings.metrics_port is not None:
+        sources = (scrape.of_instance(starts), *(scrape.of_host(host) for host in hosts))
+        metrics.serve(settings.metrics_host, settings.metrics_port, *sources)
+
+
 def _attend(host: Host, settings: Settings, *, with_clock: bool) -> None:
     """Watch a host's progress, and give observe its clock."""
 
@@ -220,8 +230,8 @@ async def _collect_seldom(_app: Any) -> None:
 
 
 @contextmanager
-def claimed(directory: Path) -> Iterator[None]:
-    """Hold the state directory of an instance alone.
+def claimed(directory: Path) -> Iterator[int]:
+    """Hold the state directory of an instance alone; gives how often it was held, this time included.
 
     Raises:
         InstanceInUse: somebody else holds it.
@@ -235,4 +245,7 @@ def claimed(directory: Path) -> Iterator[None]:
                 f"a worker runs under the name {directory.name!r} already (it holds {directory}); "
                 "give this one another: llmopt run --instance NAME"
             ) from None
-        yield
+        counted = directory / "starts"
+        starts = 1 + (int(counted.read_text() or 0) if counted.exists() else 0)
+        counted.write_text(f"{starts}\n")
+        yield starts

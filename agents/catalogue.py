@@ -16,6 +16,14 @@ from optimizer.model.event import BY_DATA, BY_NAME
 DEFAULT_PREFIX = "llmopt"
 WORLD = "world"
 """Whoever writes or reads a topic outside this repository."""
+STAGES = ("observe", "orient", "decide", "act")
+"""Those that keep rows, in the order an event meets them."""
+CHANGELOG = {
+    # A frozen owner's late record must not be the only one left when compaction has run: see rows.py.
+    "min.compaction.lag.ms": str(6 * 3600 * 1000),
+    "max.message.bytes": "4000000",
+}
+"""How the changelog of a stage's rows differs from any other compacted topic."""
 _DAY_MS = 86_400_000
 _UNIT_MS = {"d": _DAY_MS, "y": 365 * _DAY_MS}
 
@@ -136,6 +144,17 @@ class Catalogue:
     def ours(self) -> dict[str, Topic]:
         """The topics we create, by their names on the broker."""
         return {self.name(short): topic for short, topic in self.topics.items() if not topic.external}
+
+    def changelogs(self) -> dict[str, str]:
+        """The topic that keeps the rows of each stage, by the stage's name; Faust gives it its name."""
+        return {stage: f"{self.prefix}-{stage}-rows-changelog" for stage in STAGES}
+
+    def properties(self) -> dict[str, dict[str, str]]:
+        """What Kafka is told about each topic that we create, changelogs last, by names on the broker."""
+        kept = {"cleanup.policy": "compact", **CHANGELOG}
+        return {name: topic.properties() for name, topic in self.ours().items()} | dict.fromkeys(
+            self.changelogs().values(), kept
+        )
 
 
 def load(prefix: str = DEFAULT_PREFIX, path: Path | None = None) -> Catalogue:

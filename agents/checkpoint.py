@@ -8,6 +8,7 @@ leaves a mark that is true: everything up to it is in the changelog, and what it
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,9 @@ class Checkpoints:
         self.wiring, self.stage, self.table, self.fatal, self.at = wiring, wiring.stage, table, fatal, at
         self.encode = msgspec.json.Encoder().encode
         self.taken = self.rows = 0
+        self.ended_s = time.monotonic()
+        """When the last one was durable (seconds, monotonic); at first, when watching began."""
+        self.lasted_s = 0.0
 
     def soon(self, part: Partition, event: Any) -> None:
         """Start checkpointing, if it does not run.
@@ -86,6 +90,7 @@ class Checkpoints:
             return
 
     async def _checkpoint(self, part: Partition) -> None:
+        began_s = time.monotonic()
         async with part.between:
             mark = Mark(self._durable_through(part), dict(part.watermarks), part.of)
             rows = [(key_of(part.number, name), self._encoded(part, name)) for name in part.dirty]
@@ -111,6 +116,8 @@ class Checkpoints:
         self.at("durable")
         self.taken += 1
         self.rows += len(rows)
+        self.ended_s = time.monotonic()
+        self.lasted_s = self.ended_s - began_s
 
     def _durable_through(self, part: Partition) -> int:
         """Where the mark may stand once the rows of this snapshot are written."""

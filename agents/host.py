@@ -38,6 +38,7 @@ import faust
 import msgspec
 from yarl import URL
 
+from agents.catalogue import CHANGELOG
 from agents.checkpoint import Checkpoints
 from agents.codec import Decoder, Unreadable
 from agents.delivery import BatchConsumer, Start, Transport
@@ -108,8 +109,7 @@ class Host:
         app.transport = transport
         table: Any = app.Table(
             "rows", key_type=str, value_type=bytes, partitions=partitions,
-            # A frozen owner's late record must not be the only one left when compaction has run: see rows.py.
-            extra_topic_configs={"min.compaction.lag.ms": str(6 * 3600 * 1000), "max.message.bytes": "4000000"},
+            extra_topic_configs=CHANGELOG,
             options={"block_cache_size": 16 << 20, "write_buffer_size": 8 << 20},
         )  # fmt: skip
         self.table: RowTable = table

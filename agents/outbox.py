@@ -6,12 +6,15 @@ sequence. Everything sent for a partition is remembered there, and a checkpoint 
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from agents import quarantine
 from agents.codec import encode, headers_for
 from optimizer.model.configuration import Configuration
 from optimizer.model.event import Event
+from optimizer.model.pane import Pane
+from optimizer.model.progress import Watermark
 from optimizer.stage import published
 
 if TYPE_CHECKING:
@@ -35,7 +38,11 @@ class Outbox:
     def __init__(self, wiring: Wiring, app: faust.App, partitions: int) -> None:
         """Send as `wiring` routes, to topics of `partitions` partitions, with the app's producer."""
         self.wiring, self.app, self.partitions = wiring, app, partitions
-        self.emitted = self.quarantined = 0
+        self.emitted = 0
+        self.aside: Counter[quarantine.Cause] = Counter()
+        """Records put into quarantine in this life."""
+        self.left_out: Counter[str] = Counter()
+        """Calls and feedback that the published panes and watermarks say they leave out, by reason."""
 
     async def emit(self, part: Partition, emit: Emit, row: str, sequence: int) -> None:
         """Send what a row emitted: by its subject, or to every partition where it has none.
@@ -51,6 +58,10 @@ class Outbox:
         if isinstance(emit.data, Configuration) and emit.data.withdrawn:
             await self._produce(part, topic, None, (key, None, ()))
         self.emitted += 1
+        if type(emit.data) is Watermark:
+            self.left_out.update(emit.data.counts)
+        elif type(emit.data) is Pane and emit.data.late is not None:
+            self.left_out["late"] += emit.data.late.calls
 
     async def pass_on(self, part: Partition, emit: Emit, offset: int) -> None:
         """Send a partition's watermark to the same partition of the next topic."""
@@ -61,7 +72,7 @@ class Outbox:
         """Put the whole record into quarantine with its reason; once, also when it is read again."""
         if offset <= part.rebuilt_at:
             return
-        i = batch.offsets.index(offset)
+        i, field = batch.offsets.index(offset), getattr(why, "field", "")
         key, value, headers = quarantine.record(
             topic=self.wiring.source,
             partition=part.number,
@@ -71,9 +82,9 @@ class Outbox:
             value=batch[i],
             headers=batch.headers[i],
             reason=why.reason,
-            field=getattr(why, "field", ""),
+            field=field,
         )
-        self.quarantined += 1
+        self.aside[quarantine.cause_of(why.reason, field)] += 1
         await self._produce(part, self.wiring.quarantine, part.number, (key, value, headers))
 
     def _event(self, emit: Emit, row: str, sequence: int) -> tuple[Event, str]:

@@ -1,16 +1,18 @@
 """The list of prices that `observe` counts with: `prices.yaml` over what `genai-prices` knows.
 
 A file of one's own comes first, name by name; the rest is the data of the installed
-`genai-prices`, translated once when a process starts. Nothing is fetched. The version
-names both, so that a pane says by which prices it was counted.
+`genai-prices`, translated once when a process starts. Nothing is fetched but, once, what
+`prices_url` names instead of a file. The version names both, so that a pane says by which prices it was counted.
 """
 
 from __future__ import annotations
 
 import hashlib
+import urllib.request
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from functools import cache
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import Meta, Struct
@@ -29,7 +31,21 @@ MOST_USD = 1_000_000
 SHOWN = 20
 """Mistakes of a file that are told in one message."""
 
+ANSWER_S = 5.0
+"""A registry that has not answered by then is not there."""
+MOST_BYTES = 4_000_000
+"""Of an answer: twenty thousand entries."""
+
 Named = Annotated[str, Meta(min_length=1, max_length=128)]
+
+
+class RegistryUnreachable(Exception):
+    """`prices_url` does not answer with a list; without prices nothing should be counted."""
+
+    remedy = "see that it runs, correct LLMOPT_PRICES_URL, or keep a copy as LLMOPT_PRICES_FILE"
+
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(f"the registry of prices at {address} cannot be read: {reason}")
 
 
 class Charges(Struct, frozen=True, kw_only=True):
@@ -72,27 +88,54 @@ def load(settings: Settings) -> PriceList:
 
     Raises:
         SettingsError: `prices_file` names a file that cannot be read, or that holds mistakes.
+        RegistryUnreachable: `prices_url` does not answer with a list.
     """
     from genai_prices import __version__ as release  # noqa: PLC0415 a quarter of a second that few processes need
 
     version = f"genai-prices {release}"
-    if settings.prices_file is None:
+    if (given := _given(settings)) is None:
         return PriceList(version, listed())
+    where, content = given
     try:
-        content = settings.prices_file.read_bytes()
         text = content.decode()
-    except OSError as error:
-        said = f"prices_file names {settings.prices_file}, which cannot be read: {error.strerror}"
-        raise SettingsError(said, "correct the setting") from None
     except UnicodeDecodeError:
-        raise SettingsError(f"{settings.prices_file} is not UTF-8", "save it as UTF-8") from None
+        raise SettingsError(f"{where} is not UTF-8", "save it as UTF-8") from None
     overrides, mistakes = read(text)
     if mistakes:
-        told = "\n".join(f"{settings.prices_file}:{mistake}" for mistake in mistakes[:SHOWN])
+        told = "\n".join(f"{where}:{mistake}" for mistake in mistakes[:SHOWN])
         more = f" and {len(mistakes) - SHOWN} more" if len(mistakes) > SHOWN else ""
         raise SettingsError(f"{told}{more}", "correct these lines; docs/prices.md has an example")
     digest = hashlib.sha256(content).hexdigest()[:12]
     return PriceList(f"{version} + sha256:{digest}", listed(), overrides)
+
+
+def _given(settings: Settings) -> tuple[str, bytes] | None:
+    """Where prices of one's own are, and what is there; None where the settings name no place."""
+    if settings.prices_url is not None:
+        return settings.prices_url, _fetched(settings.prices_url)
+    if settings.prices_file is None:
+        return None
+    try:
+        return str(settings.prices_file), settings.prices_file.read_bytes()
+    except OSError as error:
+        said = f"prices_file names {settings.prices_file}, which cannot be read: {error.strerror}"
+        raise SettingsError(said, "correct the setting") from None
+
+
+def _fetched(address: str) -> bytes:
+    """What a registry answers.
+
+    Raises:
+        RegistryUnreachable: It does not, or answers with something else, or with too much.
+    """
+    try:
+        with urllib.request.urlopen(address, timeout=ANSWER_S) as answer:  # noqa: S310 - the settings allow http, https, file
+            content: bytes = answer.read(MOST_BYTES + 1)
+    except (OSError, HTTPException, ValueError) as error:
+        raise RegistryUnreachable(address, str(getattr(error, "reason", None) or error)) from None
+    if len(content) > MOST_BYTES:
+        raise RegistryUnreachable(address, f"a list has at most {MOST_BYTES:,} bytes, this one has more")
+    return content
 
 
 # -- prices of one's own ---------------------------------------------------------------------------

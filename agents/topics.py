@@ -1,4 +1,8 @@
-"""Creates the catalogue's topics on a broker, and says where a broker differs from the catalogue."""
+"""Creates the catalogue's topics on a broker, and says where a broker differs from the catalogue.
+
+The changelogs of the stages' rows are made here too: a worker that finds none makes its own, with one
+replica whatever the broker's default is.
+"""
 
 import time
 from typing import TYPE_CHECKING, Any, Literal
@@ -7,7 +11,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 from msgspec import Struct
 
-from agents.catalogue import Topic, load
+from agents.catalogue import load
 from agents.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,14 +27,22 @@ class Problem(Struct, frozen=True):
     """One difference between the broker and the catalogue."""
 
     topic: str
-    kind: Literal["missing", "partitions", "property"]
+    kind: Literal["missing", "changelog", "partitions", "property"]
+    """`changelog`: one is missing, which a worker would make."""
     expected: str
     found: str
 
     def __str__(self) -> str:
         if self.kind == "missing":
             return f"topic {self.topic} is missing"
+        if self.kind == "changelog":
+            return f"changelog {self.topic} is missing; a worker would make it, with one replica"
         return f"topic {self.topic} must have {self.expected}, has {self.found}"
+
+    @property
+    def forbids_running(self) -> bool:
+        """Whether no worker may start: what a site has changed by hand, such as a retention, is its own business."""
+        return self.kind in ("missing", "partitions")
 
 
 class NotVisible(RuntimeError):
@@ -38,7 +50,7 @@ class NotVisible(RuntimeError):
 
 
 def create(settings: Settings, bootstrap: str | None = None) -> list[str]:
-    """Create the catalogue's topics that are missing; their names, once every partition has a leader.
+    """Create the catalogue's topics and changelogs that are missing; their names, once every partition has a leader.
 
     Topics that exist are left as they are; `verify` says what is different about them. The
     replication factor is the broker's default.
@@ -48,66 +60,84 @@ def create(settings: Settings, bootstrap: str | None = None) -> list[str]:
         NotVisible: A created topic has no leader after half a minute.
     """
     settings = settings.at(bootstrap=bootstrap)
-    admin = _admin(settings)
-    wanted = load(settings.prefix).ours()
-    present = _partitions(admin)
+    admin = _admin(settings, ANSWER_S)
+    wanted = load(settings.prefix).properties()
+    present = admin.list_topics(timeout=ANSWER_S).topics
     missing = [
-        NewTopic(name, settings.partitions, -1, config=topic.properties())
-        for name, topic in wanted.items()
+        NewTopic(name, settings.partitions, -1, config=properties)
+        for name, properties in wanted.items()
         if name not in present
     ]
     created = []
     if missing:
         answers = admin.create_topics(missing, operation_timeout=ANSWER_S, request_timeout=ANSWER_S)
         created = [name for name, answer in answers.items() if _is_new(answer)]
-    _await_visible(admin, wanted)
+    _await_visible(admin, set(wanted))
     return created
 
 
-def verify(settings: Settings, bootstrap: str | None = None) -> list[Problem]:
+def verify(
+    settings: Settings, bootstrap: str | None = None, *, answer_s: float | None = None
+) -> list[Problem]:
     """Every difference between the broker and the catalogue, in the catalogue's order; none is good.
+
+    Each of the broker's answers is awaited for `answer_s` seconds, by default 15.
 
     Raises:
         KafkaException: The broker does not answer or refuses.
     """
-    settings = settings.at(bootstrap=bootstrap)
-    admin = _admin(settings)
-    wanted = load(settings.prefix).ours()
-    present = _partitions(admin)
-    resources = {name: ConfigResource(ConfigResource.Type.TOPIC, name) for name in wanted if name in present}
-    described = (
-        admin.describe_configs(list(resources.values()), request_timeout=ANSWER_S) if resources else {}
-    )
+    settings, answer_s = settings.at(bootstrap=bootstrap), answer_s or ANSWER_S
+    admin, catalogue = _admin(settings, answer_s), load(settings.prefix)
+    wanted, changelogs = catalogue.properties(), set(catalogue.changelogs().values())
+    topics = admin.list_topics(timeout=answer_s).topics
+    described = _described(admin, [name for name in wanted if name in topics], answer_s)
+    replicas = max((_replicas(topics[name]) for name in described if name not in changelogs), default=1)
     problems = []
-    for name, topic in wanted.items():
-        if name not in present:
-            problems.append(Problem(name, "missing", f"{settings.partitions} partitions", ""))
+    for name, properties in wanted.items():
+        if name not in described:
+            kind: Literal["missing", "changelog"] = "changelog" if name in changelogs else "missing"
+            problems.append(Problem(name, kind, f"{settings.partitions} partitions", ""))
             continue
-        count = present[name]
-        if count != settings.partitions:
+        if (count := len(topics[name].partitions)) != settings.partitions:
             problems.append(Problem(name, "partitions", f"{settings.partitions} partitions", f"{count}"))
-        problems += _differences(name, topic, described[resources[name]].result())
+        if name in changelogs and (copies := _replicas(topics[name])) < replicas:
+            problems.append(
+                Problem(name, "property", f"{replicas} replicas, as the other topics", f"{copies}")
+            )
+        problems += _differences(name, properties, described[name])
     return problems
 
 
-def _differences(name: str, topic: Topic, entries: Any) -> list[Problem]:
+def _described(admin: AdminClient, names: list[str], answer_s: float) -> dict[str, Any]:
+    """Topic → its properties; without those that were deleted a moment ago."""
+    asked = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in names]
+    described = {}
+    for resource, answer in admin.describe_configs(asked, request_timeout=answer_s).items() if asked else ():
+        try:
+            described[resource.name] = answer.result()
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise
+    return described
+
+
+def _replicas(topic: Any) -> int:
+    """How many copies there are of that partition of a topic which has the fewest."""
+    return min((len(partition.replicas) for partition in topic.partitions.values()), default=0)
+
+
+def _differences(name: str, properties: dict[str, str], entries: Any) -> list[Problem]:
     """The properties of one topic that are not the catalogue's."""
     return [
         Problem(name, "property", f"{key}={value}", entries[key].value if key in entries else "none")
-        for key, value in topic.properties().items()
+        for key, value in properties.items()
         if key not in entries or entries[key].value != value
     ]
 
 
-def _admin(settings: Settings) -> AdminClient:
+def _admin(settings: Settings, answer_s: float) -> AdminClient:
     # What goes wrong is raised; librdkafka's own lines about it would only be in the way.
-    return AdminClient(settings.librdkafka() | {"socket.timeout.ms": int(ANSWER_S * 1000), "log_level": 0})
-
-
-def _partitions(admin: AdminClient) -> dict[str, int]:
-    """Topic → how many partitions it has."""
-    topics = admin.list_topics(timeout=ANSWER_S).topics
-    return {name: len(topic.partitions) for name, topic in topics.items()}
+    return AdminClient(settings.librdkafka() | {"socket.timeout.ms": int(answer_s * 1000), "log_level": 0})
 
 
 def _led(admin: AdminClient) -> set[str]:
@@ -131,9 +161,9 @@ def _is_new(answer: "Future[None]") -> bool:
     return True
 
 
-def _await_visible(admin: AdminClient, wanted: dict[str, Topic]) -> None:
+def _await_visible(admin: AdminClient, wanted: set[str]) -> None:
     deadline = time.monotonic() + VISIBLE_S
-    while unseen := sorted(set(wanted) - _led(admin)):
+    while unseen := sorted(wanted - _led(admin)):
         if time.monotonic() > deadline:
             raise NotVisible(f"{', '.join(unseen)}: created, but without a leader after {VISIBLE_S:.0f} s")
         time.sleep(0.1)

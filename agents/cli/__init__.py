@@ -10,7 +10,19 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from agents.cli import apply, commands, demo, ledger, prices, run, servers, simulate, topics
+from agents.cli import (
+    apply,
+    commands,
+    demo,
+    doctor,
+    ledger,
+    prices,
+    quarantine,
+    run,
+    servers,
+    simulate,
+    topics,
+)
 from agents.cli.failure import Failure, plainly
 
 app = typer.Typer(
@@ -23,7 +35,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="New here? `llmopt demo` shows the whole loop on this machine in a few minutes.",
 )
-for group in (demo, servers, topics, run, apply, prices, simulate, commands, ledger):
+for group in (demo, servers, doctor, topics, quarantine, run, apply, prices, simulate, commands, ledger):
     group.register(app)
 
 

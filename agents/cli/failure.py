@@ -10,6 +10,8 @@ from agents import settings as configuration
 from agents import topics as admin
 from agents.app import InstanceInUse
 from agents.local import ServerError, recorded
+from agents.metrics import PortTaken
+from agents.prices import RegistryUnreachable
 from agents.publish import NotDelivered
 
 if TYPE_CHECKING:
@@ -38,8 +40,8 @@ def reachable(settings: Settings, *, audit: bool = False) -> Settings:
         dsn=settings.postgres_dsn or (running.dsn if running else None),
     )
     try:
-        # What a site has changed by hand, such as a retention, is its own business; `llmopt topics verify` tells.
-        problems = [problem for problem in admin.verify(found) if problem.kind != "property"]
+        # `llmopt topics verify` tells the rest.
+        problems = [problem for problem in admin.verify(found) if problem.forbids_running]
     except KafkaException as exc:
         raise Failure(
             f"no Kafka answers at {found.bootstrap()}: {exc.args[0].str()}",
@@ -60,12 +62,17 @@ def plainly(exc: BaseException) -> Failure | None:
     if isinstance(exc, configuration.SettingsError | ServerError):
         code = USAGE if isinstance(exc, configuration.SettingsError) else UNREACHABLE
         return Failure(exc.message, exc.remedy, code)
-    if isinstance(exc, NotDelivered):
-        return Failure(f"not published: {exc}", "see that Kafka runs, then say it again", UNREACHABLE)
+    if isinstance(exc, NotDelivered | RegistryUnreachable):
+        again = "see that Kafka runs, then say it again"
+        said = f"not published: {exc}" if isinstance(exc, NotDelivered) else str(exc)
+        return Failure(said, again if isinstance(exc, NotDelivered) else exc.remedy, UNREACHABLE)
     if isinstance(exc, KafkaException):
         return Failure(
             f"Kafka did not answer: {exc.args[0].str()}", "see that it runs, then try again", UNREACHABLE
         )
-    if isinstance(exc, InstanceInUse):
-        return Failure(str(exc), "or end the other one first", BAD)
+    if isinstance(exc, InstanceInUse | PortTaken):
+        other = "or end the other one first"
+        return Failure(
+            str(exc), other if isinstance(exc, InstanceInUse) else f"set LLMOPT_METRICS_PORT, {other}", BAD
+        )
     return None

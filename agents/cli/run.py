@@ -27,6 +27,8 @@ RESTARTS_PER_MINUTE = 6
 UNREACHABLE_S = 10.0
 """So long a broker that does not answer is left in peace, which is also below the limit above."""
 
+METRICS_PORT = "LLMOPT_METRICS_PORT"
+
 
 def register(app: typer.Typer) -> None:
     """Add the verbs of this module."""
@@ -56,15 +58,20 @@ def run(
     told = configuration.load()
     name = instance or socket.gethostname().split(".")[0]
     if workers > 1:
-        _supervise(wanted, workers, name, clock=clock)
+        _supervise(wanted, workers, name, clock=clock, metrics_port=told.metrics_port)
         return
     telemetry.configure(debug=bool((context.obj or {}).get("debug")))
     ready = reachable(told, audit="audit" in wanted)
     assembly.run(wanted, ready, instance=name, with_clock=clock)
 
 
-def _supervise(stages: tuple[str, ...], workers: int, name: str, *, clock: bool) -> None:
-    """Keep `workers` processes running; end with them, and they with us."""
+def _supervise(
+    stages: tuple[str, ...], workers: int, name: str, *, clock: bool, metrics_port: int | None
+) -> None:
+    """Keep `workers` processes running; end with them, and they with us.
+
+    Each shows its metrics on a port of its own, from `metrics_port` upwards.
+    """
     console = Console(stderr=True)
     started: dict[int, list[float]] = {n: [] for n in range(workers)}
 
@@ -72,7 +79,8 @@ def _supervise(stages: tuple[str, ...], workers: int, name: str, *, clock: bool)
         started[number].append(time.monotonic())
         command = [sys.executable, "-m", "agents.cli", "run", *stages, "--instance", f"{name}-{number}"]
         command.append("--clock" if clock else "--no-clock")
-        return subprocess.Popen(command, preexec_fn=die_with_parent)  # noqa: PLW1509,S603 - before any thread; our own
+        shown = {} if metrics_port is None else {METRICS_PORT: str(metrics_port + number)}
+        return subprocess.Popen(command, env=os.environ | shown, preexec_fn=die_with_parent)  # noqa: PLW1509,S603 - before any thread; our own
 
     children = {n: start(n) for n in range(workers)}
 

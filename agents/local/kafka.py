@@ -133,8 +133,8 @@ class Kafka:
         }
         if not (self.directory / "data" / "meta.properties").exists():
             progress("formatting Kafka's folder")
-            # The letter before it: an id that began with a dash would be taken for an option.
-            cluster = "L" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[:21]
+            # An id that begins with a dash would be read as an option.
+            cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "_")
             tool = [
                 "kafka.tools.StorageTool",
                 "format",

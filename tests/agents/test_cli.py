@@ -130,7 +130,7 @@ class TestWithoutServers:
     def test_a_broker_that_does_not_answer_is_one_sentence_and_a_remedy(self, llmopt, monkeypatch, verb):
         monkeypatch.setenv("LLMOPT_KAFKA_BOOTSTRAP", NOWHERE)
         monkeypatch.setattr("agents.topics.ANSWER_S", 0.5)
-        monkeypatch.setattr("agents.quarantine.ANSWER_S", 0.5)
+        monkeypatch.setattr("agents.quarantine.desk.ANSWER_S", 0.5)
         code, out, err = llmopt(*verb)
         sentence, remedy = err.strip().splitlines()
         assert (code, out) == (UNREACHABLE, "")

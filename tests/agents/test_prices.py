@@ -2,7 +2,9 @@
 
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import genai_prices
 import pytest
@@ -11,7 +13,7 @@ from typer.testing import CliRunner
 
 from agents.cli import app
 from agents.cli.failure import Failure
-from agents.prices import ALSO_CALLED, listed, load, read
+from agents.prices import ALSO_CALLED, RegistryUnreachable, listed, load, read
 from agents.settings import Settings, SettingsError
 from optimizer.model.call import Call
 from optimizer.prices import MOST_NANO_USD, NO_PRICES, REMEMBERED, PriceList
@@ -379,3 +381,65 @@ class TestTheVerb:
         assert isinstance(found.exception, Failure)
         assert "is not listed" in str(found.exception)
         assert "is not sold by the token" in str(self.said("whisper-1").exception)
+
+
+class TestRegistry:
+    YAML = b"prices:\n  - model: house-model\n    input_usd_per_million_tokens: 1\n"
+
+    @pytest.fixture
+    def registry(self):
+        """A registry on this machine; what it answers is put into the list."""
+        answers = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                code, content = answers[-1]
+                self.send_response(code)
+                self.send_header("content-length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *_words):
+                """Say nothing."""
+
+        with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+            thread = Thread(target=server.serve_forever)
+            thread.start()
+            yield f"http://127.0.0.1:{server.server_port}/prices.yaml", answers
+            server.shutdown()
+            thread.join()
+
+    def test_its_list_counts_like_a_file_of_the_same_content(self, registry, tmp_path):
+        address, answers = registry
+        answers.append((200, self.YAML))
+        (tmp_path / "p.yaml").write_bytes(self.YAML)
+        by_file = load(Settings(prices_file=tmp_path / "p.yaml"))
+        assert load(Settings(prices_url=address)).version == by_file.version
+        assert load(Settings(prices_url=(tmp_path / "p.yaml").as_uri())).version == by_file.version
+
+    def test_one_that_does_not_have_it_is_told_with_its_answer(self, registry):
+        address, answers = registry
+        answers.append((404, b""))
+        with pytest.raises(RegistryUnreachable, match=f"{address} cannot be read: Not Found"):
+            load(Settings(prices_url=address))
+
+    def test_one_that_is_not_there_is_told(self):
+        with pytest.raises(RegistryUnreachable, match="refused"):
+            load(Settings(prices_url="http://127.0.0.1:9/p.yaml"))
+
+    def test_an_answer_without_end_is_cut_off(self, registry, monkeypatch):
+        address, answers = registry
+        monkeypatch.setattr("agents.prices.MOST_BYTES", 100)
+        answers.append((200, b"#" * 101))
+        with pytest.raises(RegistryUnreachable, match="at most 100 bytes"):
+            load(Settings(prices_url=address))
+
+    def test_mistakes_in_it_are_told_with_address_line_and_column(self, registry):
+        address, answers = registry
+        answers.append((200, b"prices:\n  - modle: x\n"))
+        with pytest.raises(SettingsError, match=f"{address}:2:"):
+            load(Settings(prices_url=address))
+
+    def test_a_file_and_a_registry_at_once_are_refused(self, tmp_path):
+        with pytest.raises(ValueError, match="must not both be set"):
+            Settings(prices_file=tmp_path / "p.yaml", prices_url="https://prices.example/p.yaml")

@@ -11,6 +11,7 @@ from agents import quarantine, topics
 from agents.catalogue import load
 from agents.cli import app
 from agents.cli.failure import BAD, USAGE, Failure
+from agents.quarantine import desk
 from agents.settings import Settings
 
 AT_MS = 1_764_000_000_000
@@ -208,6 +209,35 @@ class TestOperator:
         assert quarantine.show(told, wanted).is_cut
         assert everything_on(told, "metrics") == []
 
+    def test_many_are_redriven_in_order_and_told_as_they_go(self, told, put, monkeypatch):
+        monkeypatch.setattr(desk, "AT_ONCE", 5)
+        wanted, seen = [put(n) for n in range(12)], []
+        assert [item.id for item in quarantine.redrive(told, wanted, seen.append)] == wanted
+        assert seen == [5, 10, 12]
+        sent = [
+            dict(headers)["llmopt-redriven-from"].decode() for *_, headers in everything_on(told, "metrics")
+        ]
+        assert sent == wanted
+        assert {item.state for item in quarantine.listing(told)} == {"redriven"}
+
+
+@pytest.mark.parametrize(
+    ("reason", "field", "cause"),
+    [
+        ("value: JSON is malformed", "value", "unreadable"),
+        ("subject: required, but missing", "subject", "envelope"),
+        ("time: Invalid RFC3339", "time", "envelope"),
+        ("type: this topic carries call; got 'x'", "type", "type"),
+        ("`type` must be one of call, tick, found pane: it belongs elsewhere", "", "type"),
+        ("data.latency_ms: Expected `float` >= 0.0", "data.latency_ms", "data"),
+        ("`time` must lie from 1 ms before to 1 ms after the last tick", "", "clock"),
+        ("the observe stage raised on it 3 times; the log has the traceback", "data", "crash"),
+        ("`subject` must be the declared target 'a', found 'b'", "", "refused"),
+    ],
+)
+def test_every_reason_is_of_a_kind_that_can_be_counted(reason, field, cause):
+    assert quarantine.cause_of(reason, field) == cause
+
 
 class TestVerbs:
     @pytest.fixture
@@ -230,21 +260,58 @@ class TestVerbs:
 
     def test_list_show_redrive_list(self, llmopt, put):
         wanted, _other = put(1), put(2)
-        assert [item["id"] for item in self.as_json(llmopt("list", "--output", "json"))][:1] == [wanted]
+        listed = self.as_json(llmopt("list", "--output", "json"))
+        assert [item["id"] for item in listed["records"]][:1] == [wanted]
         shown = self.as_json(llmopt("show", wanted, "--output", "json"))
         assert (shown["value_base64"], shown["at"]) == ("/3Jhdw==", "2025-11-24T16:00:00.000+00:00")
         assert self.as_json(llmopt("redrive", wanted[:13], "--output", "json")) == {"redriven": [wanted]}
         assert wanted not in llmopt("list", "--output", "json")[1]
-        assert [i["state"] for i in self.as_json(llmopt("list", "--resolved", "--output", "json"))] == [
-            "redriven",
-            "waiting",
-        ]
+        everything = self.as_json(llmopt("list", "--resolved", "--output", "json"))
+        assert [item["state"] for item in everything["records"]] == ["redriven", "waiting"]
 
     def test_all_means_all_that_wait(self, llmopt, put):
         wanted = [put(1), put(2)]
-        assert self.as_json(llmopt("drop", "--all", "--output", "json")) == {"dropped": wanted}
+        assert self.as_json(llmopt("drop", "--all", "--yes", "--output", "json")) == {"dropped": wanted}
         assert self.as_json(llmopt("redrive", "--all", "--output", "json")) == {"redriven": []}
         assert llmopt("list") == (0, "nothing is in quarantine\n")
+
+    def test_records_are_counted_and_chosen_by_the_kind_of_their_reason(self, llmopt, put):
+        clock = [put(n, reason="`time` must lie near the last tick", field="") for n in (1, 2)]
+        data = put(3, reason="data.cost_usd: Expected `float` >= 0.0", field="data.cost_usd")
+        listed = self.as_json(llmopt("list", "--output", "json"))
+        assert listed["counts"] == {"clock": 2, "data": 1}
+        assert [item["cause"] for item in listed["records"]] == ["clock", "clock", "data"]
+        text = llmopt("list")[1]
+        assert "2  clock       its time is too far from the ticks" in text
+        for chosen in ("cost_usd", "data"):
+            found = self.as_json(llmopt("list", "--reason", chosen, "--output", "json"))
+            assert [item["id"] for item in found["records"]] == [data]
+        assert self.as_json(llmopt("drop", "--reason", "clock", "--yes", "--output", "json")) == {
+            "dropped": clock
+        }
+        assert self.as_json(llmopt("list", "--output", "json"))["counts"] == {"data": 1}
+
+    def test_records_are_chosen_by_topic_under_its_short_or_its_full_name(self, llmopt, put, told):
+        wanted = put(1)
+        for topic in ("metrics", f"{told.prefix}.metrics"):
+            listed = self.as_json(llmopt("list", "--topic", topic, "--output", "json"))
+            assert [item["id"] for item in listed["records"]] == [wanted]
+        assert llmopt("list", "--topic", "findings") == (0, "nothing in quarantine is like that\n")
+        code, said = llmopt("list", "--topic", "metric")
+        assert (code, "there is no topic 'metric'" in said) == (USAGE, True)
+
+    def test_many_are_not_taken_without_a_yes(self, llmopt, put):
+        put(1)
+        put(2)
+        code, said = llmopt("redrive", "--all")
+        assert code == USAGE
+        assert said.startswith("redrive 2 records (2 ")
+
+    def test_a_mistyped_id_is_answered_with_the_nearest(self, llmopt, put):
+        wanted = put(1)
+        other = "1" if wanted[5] == "0" else "0"
+        code, said = llmopt("show", f"{wanted[:5]}{other}{wanted[6:13]}")
+        assert (code, f"did you mean {wanted}?" in said) == (BAD, True)
 
     def test_text_is_safe_for_a_terminal(self, llmopt, put):
         wanted = put(1, value=b"\x1b[2Jboo", reason="type: \x1b[31m[bold]x")

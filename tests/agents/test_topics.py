@@ -53,7 +53,7 @@ def in_time(told, expected):
 
 
 def test_created_topics_are_as_the_catalogue_has_them(told, admin):
-    expected = load(told.prefix).ours()
+    expected = load(told.prefix).properties()
     assert topics.create(told) == list(expected)
     found = admin.list_topics(timeout=10).topics
     assert {len(found[name].partitions) for name in expected} == {3}
@@ -68,6 +68,27 @@ def test_creating_again_creates_nothing_and_repairs_what_is_gone(told, admin):
     assert in_time(told, f"topic {gone} is missing") == [f"topic {gone} is missing"]
     assert topics.create(told) == [gone]
     assert topics.verify(told) == []
+
+
+def test_a_changelog_that_is_gone_is_told_and_keeps_no_worker_from_starting(told, admin):
+    topics.create(told)
+    gone = load(told.prefix).changelogs()["orient"]
+    assert gone == f"{told.prefix}-orient-rows-changelog"
+    admin.delete_topics([gone], operation_timeout=10)[gone].result()
+    said = f"changelog {gone} is missing; a worker would make it, with one replica"
+    assert in_time(told, said) == [said]
+    assert not any(problem.forbids_running for problem in topics.verify(told))
+    assert topics.create(told) == [gone]
+
+
+def test_a_changelog_with_too_short_a_lag_of_compaction_is_found(told, admin):
+    name = load(told.prefix).changelogs()["act"]
+    wrong = NewTopic(name, 3, 1, config={"cleanup.policy": "compact", "max.message.bytes": "4000000"})
+    admin.create_topics([wrong])[name].result()
+    topics.create(told)
+    assert f"topic {name} must have min.compaction.lag.ms=21600000, has 0" in in_time(
+        told, f"topic {name} must have min.compaction.lag.ms=21600000, has 0"
+    )
 
 
 def test_a_bootstrap_may_be_given_apart(told):
@@ -112,7 +133,7 @@ def test_a_broker_that_is_not_there_is_an_error(told, monkeypatch):
 
 class TestVerbs:
     def test_verify_create_verify(self, llmopt, told):
-        names = list(load(told.prefix).ours())
+        names = list(load(told.prefix).properties())
         code, said = llmopt("topics", "verify")
         assert (code, [problem["topic"] for problem in said["problems"]]) == (BAD, names)
         assert llmopt("topics", "create") == (0, {"created": names, "problems": []})
@@ -133,7 +154,7 @@ class TestVerbs:
         assert (failed.code, "llmopt topics create" in failed.remedy) == (BAD, True)
         created = CliRunner().invoke(app, ["topics", "create"])
         assert f"created {told.prefix}.findings" in created.stdout
-        assert "all 8 topics" in CliRunner().invoke(app, ["topics", "verify"]).stdout
+        assert "all 8 topics and 4 changelogs" in CliRunner().invoke(app, ["topics", "verify"]).stdout
 
     def test_an_unreachable_broker_has_its_own_exit_code(self, llmopt, monkeypatch):
         monkeypatch.setattr(topics, "ANSWER_S", 0.5)

@@ -17,6 +17,8 @@ class Record(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: tuple
+    written_s: float = 0.0
+    """Its timestamp, seconds since the epoch."""
 
 
 def _consumer(bootstrap):
@@ -56,6 +58,7 @@ def read(bootstrap, topic):
                         message.key(),
                         message.value(),
                         tuple(message.headers() or ()),
+                        message.timestamp()[1] / 1000,
                     )
     finally:
         consumer.close()

@@ -1,49 +1,41 @@
-"""Records that no stage could read or count: put aside whole, listed, sent again or dropped.
+"""What operators do with records that were put aside: list them, look at one, send them again, drop them."""
 
-A quarantined record keeps its key and its value; its headers come back under `llmopt-original-`,
-beside the reason, the field and the origin. Its id is derived from the origin, so that a record put
-aside twice is seen as one. What became of it (`redriven`, `dropped`) is a further record on the same
-partition, a marker with the same id: nothing is ever changed in place, and both age out together.
-
-`record` is pure and makes what a host sends with its own producer; the rest is for operators.
-"""
-
-import hashlib
-import uuid
-from collections.abc import Iterator, Sequence
+import difflib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal, Self
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from msgspec import Struct, structs
 
 from agents.catalogue import load
-from agents.codec import Headers
+from agents.quarantine.record import (
+    BECAME,
+    CUT_FROM,
+    FIELD,
+    ID,
+    ORIGIN_OFFSET,
+    ORIGIN_PARTITION,
+    ORIGIN_TIMESTAMP,
+    ORIGIN_TOPIC,
+    ORIGINAL,
+    REASON,
+    REDRIVEN_FROM,
+    WHOLE_BYTES,
+    Cause,
+    KafkaHeaders,
+    cause_of,
+)
 from agents.settings import Settings
 
-NAMESPACE = uuid.UUID("4f0b6a9e-2c1d-5000-8000-6c6c6d6f7074")
-WHOLE_BYTES = 15_000_000
-"""A larger value is cut to this, with its length and hash in headers: the topic takes 16 MiB a record."""
 ANSWER_S = 15.0
 
-ID = "llmopt-quarantine-id"
-REASON = "llmopt-reason"
-FIELD = "llmopt-field"
-ORIGIN_TOPIC = "llmopt-origin-topic"
-ORIGIN_PARTITION = "llmopt-origin-partition"
-ORIGIN_OFFSET = "llmopt-origin-offset"
-ORIGIN_TIMESTAMP = "llmopt-origin-timestamp"
-ORIGINAL = "llmopt-original-"
-"""Before the name of each header of the original record."""
-CUT_FROM = "llmopt-cut-from"
-"""The length of a value too large to be kept whole, bytes; `SHA256` is the hash of all of it."""
-SHA256 = "llmopt-sha256"
-BECAME = "llmopt-became"
-"""Only on markers: what the operator did with the record of this id."""
-REDRIVEN_FROM = "llmopt-redriven-from"
-"""On a redriven record, back on its origin topic: the id it had in quarantine."""
-
 State = Literal["waiting", "redriven", "dropped"]
-KafkaHeaders = list[tuple[str, bytes]]
+_Sent = tuple[tuple[str, int], tuple[bytes | None, bytes | None, KafkaHeaders]]
+"""Topic and partition; key, value and headers."""
+Progress = Callable[[int], None]
+FEW = 8
+"""So many records are fetched one by one; for more, the topic is read once."""
+AT_ONCE = 500
 
 
 class NotQuarantined(LookupError):
@@ -72,6 +64,11 @@ class Item(Struct, frozen=True, kw_only=True):
     stored: tuple[int, int]
     """Partition and offset in the quarantine topic."""
 
+    @property
+    def cause(self) -> Cause:
+        """The kind of its reason."""
+        return cause_of(self.reason, self.field)
+
 
 class Whole(Struct, frozen=True, kw_only=True):
     """One record in quarantine as it was on its origin topic, as far as it could be kept."""
@@ -81,40 +78,6 @@ class Whole(Struct, frozen=True, kw_only=True):
     value: bytes | None
     headers: tuple[tuple[str, bytes], ...]
     is_cut: bool
-
-
-def record(  # noqa: PLR0913 - a record has so many parts
-    *,
-    topic: str,
-    partition: int,
-    offset: int,
-    timestamp: int,
-    key: bytes | None,
-    value: bytes | None,
-    headers: Headers,
-    reason: str,
-    field: str = "",
-) -> tuple[bytes | None, bytes | None, KafkaHeaders]:
-    """Key, value and headers of the record that quarantines another; equal originals, equal records."""
-    ours = {
-        ID: quarantine_id(topic, partition, offset, timestamp),
-        REASON: reason,
-        FIELD: field,
-        ORIGIN_TOPIC: topic,
-        ORIGIN_PARTITION: str(partition),
-        ORIGIN_OFFSET: str(offset),
-        ORIGIN_TIMESTAMP: str(timestamp),
-    }
-    if value is not None and len(value) > WHOLE_BYTES:
-        ours |= {CUT_FROM: str(len(value)), SHA256: hashlib.sha256(value).hexdigest()}
-        value = value[:WHOLE_BYTES]
-    kept = [(f"{ORIGINAL}{name}", text or b"") for name, text in headers or ()]
-    return key, value, [*((name, text.encode()) for name, text in ours.items()), *kept]
-
-
-def quarantine_id(topic: str, partition: int, offset: int, timestamp: int) -> str:
-    """The id of what stands at an origin; the timestamp tells a topic from its namesake made later."""
-    return str(uuid.uuid5(NAMESPACE, f"{topic}/{partition}/{offset}@{timestamp}"))
 
 
 def listing(settings: Settings) -> list[Item]:
@@ -145,38 +108,39 @@ def show(settings: Settings, quarantined: str) -> Whole:
     """
     (item,) = chosen(listing(settings), [quarantined])
     with _Reader(settings) as reader:
-        return reader.whole(item)
+        (whole,) = reader.wholes([item])
+    return whole
 
 
-def redrive(settings: Settings, ids: Sequence[str]) -> list[Item]:
+def redrive(settings: Settings, ids: Sequence[str], told: Progress = lambda _count: None) -> list[Item]:
     """Send records again, as they were, to the partition they came from; those that were sent now.
 
-    What was redriven before is left alone. Should we die between sending a record and marking it, it
-    stays `waiting` and the next call sends it a second time, with the same key, value and id.
+    What was redriven before is left alone. They are sent a few hundred at a time, and marked when the
+    broker has them; `told` is called with how many are done. Should we die between the two, they stay
+    `waiting` and the next call sends them a second time, with the same key, value and id.
 
     Raises:
         NotQuarantined: An id names no single record; nothing was sent.
         NotRedrivable: A value was cut; nothing was sent.
-        KafkaException: The broker does not take a record; those before it were sent.
+        KafkaException: The broker does not take a record; what it took before is marked.
     """
     items = [item for item in chosen(listing(settings), ids) if item.state != "redriven"]
-    with _Reader(settings) as reader:
-        for item in items:
-            if item.size > WHOLE_BYTES:
-                where = f"{item.topic}/{item.partition} at offset {item.offset}"
-                raise NotRedrivable(
-                    f"{item.id} is {item.size:,} bytes long and was cut; the original stood in {where}"
-                )
-        producer = _producer(settings)
-        for item in items:
-            whole = reader.whole(item)
-            headers = [*whole.headers, (REDRIVEN_FROM, item.id.encode())]
-            _deliver(producer, (item.topic, item.partition), (whole.key, whole.value, headers))
-            _mark(producer, settings, whole, "redriven")
+    for item in items:
+        if item.size > WHOLE_BYTES:
+            where = f"{item.topic}/{item.partition} at offset {item.offset}"
+            raise NotRedrivable(
+                f"{item.id} is {item.size:,} bytes long and was cut; the original stood in {where}"
+            )
+
+    def again(whole: Whole) -> _Sent:
+        item, headers = whole.item, [*whole.headers, (REDRIVEN_FROM, whole.item.id.encode())]
+        return (item.topic, item.partition), (whole.key, whole.value, headers)
+
+    _settle(settings, items, "redriven", told=told, again=again)
     return items
 
 
-def drop(settings: Settings, ids: Sequence[str]) -> list[Item]:
+def drop(settings: Settings, ids: Sequence[str], told: Progress = lambda _count: None) -> list[Item]:
     """Mark records as looked at and not wanted; those that were waiting until now.
 
     Raises:
@@ -184,11 +148,36 @@ def drop(settings: Settings, ids: Sequence[str]) -> list[Item]:
         KafkaException: The broker does not take a marker; those before it were written.
     """
     items = [item for item in chosen(listing(settings), ids) if item.state == "waiting"]
-    producer = _producer(settings)
-    with _Reader(settings) as reader:
-        for item in items:
-            _mark(producer, settings, reader.whole(item), "dropped")
+    _settle(settings, items, "dropped", told=told)
     return items
+
+
+def _settle(
+    settings: Settings,
+    items: Sequence[Item],
+    state: State,
+    *,
+    told: Progress,
+    again: Callable[[Whole], _Sent] | None = None,
+) -> None:
+    """Send what `again` makes of each record, if it is given, then its marker; some at a time."""
+    topic, producer, done = load(settings.prefix).name("quarantine"), _producer(settings), 0
+    with _Reader(settings) as reader:
+        for some in _batched(reader.wholes(items)):
+            errors = _deliver(producer, [again(whole) for whole in some]) if again else [None] * len(some)
+            taken = [whole for whole, error in zip(some, errors, strict=True) if error is None]
+            markers: list[_Sent] = [
+                (
+                    (topic, whole.item.stored[0]),
+                    (whole.key, b"", [(ID, whole.item.id.encode()), (BECAME, state.encode())]),
+                )
+                for whole in taken
+            ]
+            for error in (*errors, *_deliver(producer, markers)):
+                if error is not None:
+                    raise KafkaException(error)
+            done += len(some)
+            told(done)
 
 
 def chosen(items: Sequence[Item], ids: Sequence[str]) -> list[Item]:
@@ -197,15 +186,37 @@ def chosen(items: Sequence[Item], ids: Sequence[str]) -> list[Item]:
     Raises:
         NotQuarantined: One names none, or several.
     """
-    found: dict[str, Item] = {}
+    known, found = {item.id: item for item in items}, {}
     for wanted in ids:
-        matches = [item for item in items if wanted and item.id.startswith(wanted)]
+        matches = (
+            [known[wanted]] if wanted in known else [i for i in items if wanted and i.id.startswith(wanted)]
+        )
         if len(matches) != 1:
             raise NotQuarantined(
                 f"{len(matches) or 'no'} records in quarantine have an id that begins with {wanted!r}"
+                + ("" if matches else _nearest(wanted, known))
             )
         found[matches[0].id] = matches[0]
     return list(found.values())
+
+
+def _nearest(wanted: str, known: Iterable[str]) -> str:
+    """The id that is most like a mistyped one, compared as far as it was typed; "" where none is."""
+    beginnings = {name[: len(wanted)]: name for name in known}
+    near = difflib.get_close_matches(wanted, beginnings, n=1, cutoff=0.75)
+    return f"; did you mean {beginnings[near[0]]}?" if near else ""
+
+
+def _batched(wholes: Iterable[Whole]) -> Iterator[list[Whole]]:
+    """At most so many at a time as fit into memory with their values."""
+    some: list[Whole] = []
+    for whole in wholes:
+        some.append(whole)
+        if len(some) == AT_ONCE or sum(len(one.value or b"") for one in some) > WHOLE_BYTES:
+            yield some
+            some = []
+    if some:
+        yield some
 
 
 class _Reader:
@@ -245,25 +256,28 @@ class _Reader:
             elif message.partition() in left:
                 yield message
 
-    def whole(self, item: Item) -> Whole:
-        """The record of an item."""
-        partition, offset = item.stored
-        self.consumer.assign([TopicPartition(self.topic, partition, offset)])
-        message = self._next()
-        if message.error() is not None or message.offset() != offset:
+    def wholes(self, items: Sequence[Item]) -> Iterator[Whole]:
+        """The records of these items, in the order of the topic; one pass over it serves many.
+
+        Raises:
+            NotQuarantined: One has aged out since it was listed.
+        """
+        wanted = {item.stored: item for item in items}
+        for message in self.everything() if len(items) > FEW else self._singly(items):
+            item = wanted.pop((message.partition(), message.offset()), None)
+            if item is not None:
+                yield _whole(item, message)
+            if not wanted:
+                return
+        for item in wanted.values():
             raise NotQuarantined(f"{item.id} has aged out of {self.topic}")
-        headers = tuple(
-            (name.removeprefix(ORIGINAL), text)
-            for name, text in message.headers()
-            if name.startswith(ORIGINAL)
-        )
-        return Whole(
-            item=item,
-            key=message.key(),
-            value=message.value(),
-            headers=headers,
-            is_cut=item.size > WHOLE_BYTES,
-        )
+
+    def _singly(self, items: Sequence[Item]) -> Iterator[Any]:
+        for item in items:
+            self.consumer.assign([TopicPartition(self.topic, *item.stored)])
+            message = self._next()
+            if message.error() is None:
+                yield message
 
     def _next(self) -> Any:
         """The next record, or the news that a partition is at its end."""
@@ -297,6 +311,21 @@ def _item(message: Any, told: dict[str, str]) -> Item:
     )
 
 
+def _whole(item: Item, message: Any) -> Whole:
+    headers = tuple(
+        (name.removeprefix(ORIGINAL), text)
+        for name, text in message.headers() or ()
+        if name.startswith(ORIGINAL)
+    )
+    return Whole(
+        item=item,
+        key=message.key(),
+        value=message.value(),
+        headers=headers,
+        is_cut=item.size > WHOLE_BYTES,
+    )
+
+
 def _producer(settings: Settings) -> Producer:
     return Producer(
         settings.librdkafka()
@@ -309,23 +338,22 @@ def _producer(settings: Settings) -> Producer:
     )
 
 
-def _mark(producer: Producer, settings: Settings, whole: Whole, state: State) -> None:
-    topic = load(settings.prefix).name("quarantine")
-    headers = [(ID, whole.item.id.encode()), (BECAME, state.encode())]
-    _deliver(producer, (topic, whole.item.stored[0]), (whole.key, b"", headers))
+def _deliver(producer: Producer, sent: Sequence[_Sent]) -> list[KafkaError | None]:
+    """Send records and wait until the broker has them; for each, why it does not have it, or None.
 
+    Raises:
+        KafkaException: It does not answer.
+    """
+    errors: list[KafkaError | None] = [None] * len(sent)
 
-def _deliver(
-    producer: Producer, to: tuple[str, int], sent: tuple[bytes | None, bytes | None, KafkaHeaders]
-) -> None:
-    """Send one record and wait until the broker has it."""
-    errors: list[KafkaError] = []
-    (topic, partition), (key, value, headers) = to, sent
-    producer.produce(
-        topic, value, key, partition, headers=headers,
-        on_delivery=lambda error, _message: errors.append(error) if error else None,
-    )  # fmt: skip
+    def answered(number: int, error: KafkaError | None) -> None:
+        errors[number] = error
+
+    for number, ((topic, partition), (key, value, headers)) in enumerate(sent):
+        producer.produce(
+            topic, value, key, partition, headers=headers,
+            on_delivery=lambda error, _message, number=number: answered(number, error),
+        )  # fmt: skip
     if producer.flush(ANSWER_S + 5):
-        raise KafkaException(KafkaError(KafkaError._MSG_TIMED_OUT, f"{topic} does not take the record"))  # noqa: SLF001
-    if errors:
-        raise KafkaException(errors[0])
+        raise KafkaException(KafkaError(KafkaError._MSG_TIMED_OUT, "the broker does not take the records"))  # noqa: SLF001
+    return errors
