@@ -15,7 +15,6 @@ from agents.host import Host
 from tests.bench.children import LONGEST_S
 from tests.chaos import records
 
-
 CALL = b'{"type":"llmopt.call.v1"'
 
 

@@ -34,9 +34,9 @@ def targets(bench):
             rows[many].append(children.measured("tests.bench.drain", "observe", f"turn-{turn}", **told[many]))
     cost = {many: median(row["cpu_s_per_million"] for row in some) for many, some in rows.items()}
     rate = {many: median(row["events_per_s"] for row in some) for many, some in rows.items()}
-    bench.say(f"Cost of a call by the number of declared targets: {events:,} calls, {load.RATE:,} per second of event "
-              f"time, observe in one process; medians of {rounds} turns, interleaved. More targets are more panes: at "
-              f"{TARGETS[-1]:,} a pane holds {load.RATE * 10 / TARGETS[-1] / load.PARTITIONS:.0f} calls.\n")  # fmt: skip
+    bench.say(f"Cost of a call by the number of declared targets: {events:,} calls, {load.RATE:,} a second of event "
+              f"time, observe in one process; medians of {rounds} turns, interleaved. More targets are more "
+              f"panes: at {TARGETS[-1]:,} one holds {load.RATE * 10 / TARGETS[-1] / load.PARTITIONS:.0f} calls.\n")  # fmt: skip
     bench.table(
         ("targets", "CPU-s per million", "events/s", f"cost against {TARGETS[0]}"),
         *(
@@ -51,8 +51,8 @@ def workers(bench):
     events, rounds = bench.options.events, bench.options.rounds
     rows = {1: [], 2: []}
     for turn in range(rounds):
-        for many in rows:
-            rows[many].append(_together(bench, many, f"bench-workers-{many}-{turn}", events))
+        for many, some in rows.items():
+            some.append(_together(bench, many, f"bench-workers-{many}-{turn}", events))
     rate = {many: median(row["events_per_s"] for row in some) for many, some in rows.items()}
     cpu = {many: median(row["cpu_s_per_million"] for row in some) for many, some in rows.items()}
     idle = {many: median(row["idle_share"] for row in some) for many, some in rows.items()}

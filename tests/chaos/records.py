@@ -17,6 +17,7 @@ class Record(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: tuple
+    timestamp_ms: int
 
 
 def _consumer(bootstrap):
@@ -56,6 +57,7 @@ def read(bootstrap, topic):
                         message.key(),
                         message.value(),
                         tuple(message.headers() or ()),
+                        message.timestamp()[1],
                     )
     finally:
         consumer.close()
