@@ -34,9 +34,10 @@ def targets(bench):
             rows[many].append(children.measured("tests.bench.drain", "observe", f"turn-{turn}", **told[many]))
     cost = {many: median(row["cpu_s_per_million"] for row in some) for many, some in rows.items()}
     rate = {many: median(row["events_per_s"] for row in some) for many, some in rows.items()}
+    calls_of_a_pane = load.RATE * load.PANE.seconds / TARGETS[-1] / load.PARTITIONS
     bench.say(f"Cost of a call by the number of declared targets: {events:,} calls, {load.RATE:,} a second of event "
-              f"time, observe in one process; medians of {rounds} turns, interleaved. More targets are more "
-              f"panes: at {TARGETS[-1]:,} one holds {load.RATE * 10 / TARGETS[-1] / load.PARTITIONS:.0f} calls.\n")  # fmt: skip
+              f"time, observe in one process; medians of {rounds} turns, interleaved. More targets are more panes: at "
+              f"{TARGETS[-1]:,} one holds {calls_of_a_pane:.0f} calls.\n")  # fmt: skip
     bench.table(
         ("targets", "CPU-s per million", "events/s", f"cost against {TARGETS[0]}"),
         *(
