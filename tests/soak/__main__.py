@@ -19,13 +19,13 @@ from pathlib import Path
 from agents import local, settings
 from agents.ledger.connection import migrate
 from tests.bench.__main__ import machine
+from tests.chaos import records
 from tests.chaos.cluster import Cluster
 from tests.chaos.outcome import ledger_faults
-from tests.chaos.recording import partition_of
 from tests.soak import published
 from tests.soak.books import Books
 from tests.soak.memory import Memory
-from tests.soak.traffic import NAMES, Traffic
+from tests.soak.traffic import NAMES, Publisher, Traffic
 
 KILLS_UNTIL = 0.6
 """Part of the time after which nobody is killed any more."""
@@ -50,7 +50,11 @@ class Soak:
     def __init__(self, cluster, options):
         self.cluster, self.options, self.machine = cluster, options, machine()
         self.books, self.memory = Books(NAMES), Memory()
-        self.traffic = Traffic(cluster, self.books, seed=options.seed, rate=options.rate)
+        self.publisher = Publisher(cluster.bootstrap)
+        self.traffic = Traffic(
+            lambda topic, *record: self.publisher.put(cluster.topic(topic), *record), self.books,
+            seed=options.seed, rate=options.rate, partitions=cluster.settings().partitions,
+        )  # fmt: skip
         self.dice = random.Random(options.seed + 1)
         self.kills = self.ended = 0
         self.worker = None
@@ -77,7 +81,6 @@ class Soak:
 
     def run(self):
         """Publish for as long as asked, kill, sample; then await that everything is folded."""
-        self.traffic.declare(partition_of)
         self.start_worker()
         began, length_s = time.time(), self.options.minutes * 60
         self.traffic.start(began)
@@ -95,6 +98,7 @@ class Soak:
             time.sleep(STEP_S)  # pacing is the point here
         self.lasted_s, self.closed_ms = time.time() - began, int(time.time() * 1000)
         self.traffic.finish()
+        self.publisher.finish()
         say(f"published {self.traffic.sent:,} calls in {self.lasted_s:.0f} s; awaiting that all are folded")
         self.cluster.drain(supervise=self.restart_what_ended, limit_s=300)
 
@@ -107,7 +111,9 @@ class Soak:
         faults = ledger_faults(self.cluster)
         self.cluster.stop()
         say("comparing every pane")
-        found = published.read(self.cluster, self.closed_ms)
+        found = published.gather(
+            records.read(self.cluster.bootstrap, self.cluster.topic("aggregates")), self.closed_ms
+        )
         faults += published.differences(found, self.books)
         faults += published.poison_faults(self.cluster, self.traffic.poison)
         return {

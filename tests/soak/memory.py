@@ -8,8 +8,6 @@ from scipy import stats
 EVERY_S = 2.0
 WARM_UP_S = 240.0
 """Until the duplicate filter is full (800,000 records at 5,000/s: 160 s), and RocksDB's buffers."""
-WARM_UP_SHARE = 1 / 3
-"""Of a life that is too short for the whole warm-up."""
 SAMPLES = 20
 """With fewer a slope would be made of noise."""
 
@@ -36,14 +34,15 @@ class Memory:
             return
 
     def summary(self):
-        """Theil-Sen's slope of the last life after its warm-up, with its 95 % interval."""
+        """Theil-Sen's slope of the last life after its warm-up, with its 95 % interval; None of a short life."""
         most = max(sample.rss_mb for sample in self.samples)
         last = [sample for sample in self.samples if sample.life == self.samples[-1].life]
         lived_s = last[-1].at_s - last[0].at_s
-        warm_up_s = min(WARM_UP_S, lived_s * WARM_UP_SHARE)
-        after = [sample for sample in last if sample.at_s >= last[0].at_s + warm_up_s]
-        told = {"max_mb": most, "last_mb": last[-1].rss_mb, "warm_up_s": warm_up_s, "fitted_s": lived_s - warm_up_s,
-                "samples": len(after), "slope_mb_per_h": None, "low": None, "high": None}  # fmt: skip
+        after = [sample for sample in last if sample.at_s >= last[0].at_s + WARM_UP_S]
+        told = {
+            "max_mb": most, "last_mb": last[-1].rss_mb, "fitted_s": max(0.0, lived_s - WARM_UP_S),
+            "samples": len(after), "slope_mb_per_h": None, "low": None, "high": None,
+        }  # fmt: skip
         if len(after) >= SAMPLES:
             fit = stats.theilslopes([s.rss_mb for s in after], [s.at_s / 3600 for s in after])
             told |= {

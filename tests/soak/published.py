@@ -25,10 +25,10 @@ class Published(NamedTuple):
     wrong: list
 
 
-def read(cluster, until_ms):
-    """Everything on `aggregates`; `until_ms`: watermarks beyond have no honest instant."""
+def gather(aggregates, until_ms):
+    """What the records of `aggregates` say; `until_ms`: watermarks beyond have no honest instant."""
     seen, panes, counts, lags, repeated, wrong = {}, {}, Counter(), [], 0, []
-    for record in records.read(cluster.bootstrap, cluster.topic("aggregates")):
+    for record in aggregates:
         event = json.loads(record.value)
         kind = event["type"].removeprefix("llmopt.").removesuffix(".v1")
         if kind not in ("pane", "watermark"):

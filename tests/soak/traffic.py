@@ -9,6 +9,7 @@ import heapq
 import random
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from math import inf
 from typing import NamedTuple
 
 from confluent_kafka import Producer
@@ -17,9 +18,8 @@ from agents.codec import STRUCTURED, encode
 from optimizer.model.event import TargetEvent, TickEvent
 from optimizer.model.progress import Tick
 from optimizer.model.target import Model, Segments, Target
-from tests.chaos.recording import POISON
+from tests.chaos.recording import POISON, partition_of
 
-HEADERS = list(STRUCTURED)
 EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - arithmetic on exact milliseconds, written as UTC
 NAMES = tuple(f"soak-{n:02d}" for n in range(20))
 NOBODYS = "nobody-declared-this"
@@ -90,50 +90,65 @@ def declarations(at):
         )
 
 
-class Traffic:
-    """Publishes to `metrics` and tells `books` everything in the order of each partition."""
+class Publisher:
+    """One producer that keeps the order of each partition over retries, as the books do."""
 
-    def __init__(self, cluster, books, *, seed, rate):
-        self.cluster, self.books, self.rate = cluster, books, rate
-        self.dice = random.Random(seed)
-        self.shapes = [shape(self.dice) for _ in range(SHAPES)]
-        self.partitions = cluster.settings().partitions
-        self.sent, self.poison, self._failed = 0, [], []
-        self._again, self._numbers, self._ticked = [], count(), 0
-        # Keeps the order of each partition over retries, as the books do.
+    def __init__(self, bootstrap):
+        self._failed = []
         self._producer = Producer({
-            "bootstrap.servers": cluster.bootstrap, "enable.idempotence": True, "linger.ms": 5,
+            "bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 5,
             "compression.type": "lz4", "queue.buffering.max.messages": 400_000, "message.timeout.ms": 120_000,
         })  # fmt: skip
 
-    def declare(self, partition_of):
-        at = datetime.now(UTC)
-        for event in declarations(at):
+    def put(self, topic, number, value, key=None):
+        self._producer.produce(
+            topic, value, key, partition=number, headers=list(STRUCTURED), on_delivery=self._note
+        )
+        self._producer.poll(0)
+
+    def finish(self):
+        """Await that all is with the broker."""
+        assert self._producer.flush(120) == 0, "the broker did not take all records"
+        assert not self._failed, self._failed[:3]
+        self._producer = None  # it would go on looking for a broker that is stopped before this process is
+
+    def _note(self, error, _message):
+        if error:
+            self._failed.append(str(error))
+
+
+class Traffic:
+    """Puts records on `metrics` and tells `books` of them in the order of each partition."""
+
+    def __init__(self, put, books, *, seed, rate, partitions):
+        """`put` is called with topic, partition, value and at times a key."""
+        self.put, self.books, self.rate, self.partitions = put, books, rate, partitions
+        self.dice = random.Random(seed)
+        self.shapes = [shape(self.dice) for _ in range(SHAPES)]
+        self.sent, self.poison = 0, []
+        self._again, self._numbers, self._ticked = [], count(), 0
+
+    def start(self, now):
+        """Declare the targets, and let time begin at `now`, seconds since the epoch."""
+        for event in declarations(datetime.fromtimestamp(int(now), UTC)):
             value = encode(event)
             for number in range(self.partitions):
-                self._put(value, number)
+                self.put("metrics", number, value)
             for topic in ("aggregates", "findings"):
-                number = partition_of(event.subject)
-                self._put(value, number, self.cluster.topic(topic), event.subject.encode())
+                self.put(topic, partition_of(event.subject), value, event.subject.encode())
+        self.began = now
+        self.tick(int(now))
 
     def until(self, now):
-        """Publish what is due by `now`, seconds since the epoch."""
+        """Send what is due by `now`."""
         if int(now) > self._ticked:
             self.tick(int(now))
             if self.dice.random() < POISON_EACH_S:
                 self._put_poison()
-        while self._again and self._again[0][0] <= now:
-            _, _, value, number = heapq.heappop(self._again)
-            self._put(value, number)
-            self.books.repeat(number)
+        self._repeat(now)
         due = round((now - self.began) * self.rate)
         while self.sent < due:
             self._call(now)
-        self._producer.poll(0)
-
-    def start(self, now):
-        self.began = now
-        self.tick(int(now))
 
     def tick(self, second):
         self._ticked = second
@@ -142,20 +157,20 @@ class Traffic:
             TickEvent(specversion="1.0", id=f"tick-{second}", source="/soak", time=at, data=Tick())
         )
         for number in range(self.partitions):
-            self._put(value, number)
+            self.put("metrics", number, value)
             self.books.tick(number, second * 1000)
 
     def finish(self):
-        """Close what is open, and await that all is with the broker."""
-        while self._again:
-            _, _, value, number = heapq.heappop(self._again)
-            self._put(value, number)
-            self.books.repeat(number)
+        """Close what is open."""
+        self._repeat(inf)
         for more in CLOSING_S:
             self.tick(self._ticked + more)
-        assert self._producer.flush(120) == 0, "the broker did not take all records"
-        assert not self._failed, self._failed[:3]
-        self._producer = None  # it would go on looking for a broker that is stopped before this process is
+
+    def _repeat(self, now):
+        while self._again and self._again[0][0] <= now:
+            _, _, value, number = heapq.heappop(self._again)
+            self.put("metrics", number, value)
+            self.books.repeat(number)
 
     def _call(self, now):
         dice, one = self.dice, self.shapes[self.dice.randrange(SHAPES)]
@@ -166,7 +181,7 @@ class Traffic:
         stamp = (EPOCH + timedelta(milliseconds=at_ms)).isoformat(timespec="milliseconds")
         value = f'{one.head}{self.sent:012d}","time":"{stamp}Z{one.tail}'.encode()
         number = dice.randrange(self.partitions)
-        self._put(value, number)
+        self.put("metrics", number, value)
         self.books.call(number, at_ms, one)
         self.sent += 1
         if dice.random() < AGAIN_SHARE:
@@ -175,13 +190,5 @@ class Traffic:
 
     def _put_poison(self):
         value = self.dice.choice(POISON)
-        self._put(value, self.dice.randrange(self.partitions))
+        self.put("metrics", self.dice.randrange(self.partitions), value)
         self.poison.append(value)
-
-    def _put(self, value, number, topic=None, key=None):
-        topic = topic or self.cluster.topic("metrics")
-        self._producer.produce(topic, value, key, partition=number, headers=HEADERS, on_delivery=self._note)
-
-    def _note(self, error, _message):
-        if error:
-            self._failed.append(str(error))
