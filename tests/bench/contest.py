@@ -54,11 +54,11 @@ def entrants(bench, *, peers):
         ),
     }
     refused = []
-    for add in (_quix, _kafka_streams) if peers else ():
+    for name, add in PEERS.items() if peers else ():
         try:
             found |= add(bench, events, cache, told)
         except environments.NotMadeError as why:
-            refused.append(f"{add.__name__.strip('_').replace('_', ' ').title()}: not run: {why}.")
+            refused.append(f"{name}: not run: {why}.")
     return found, refused
 
 
@@ -71,11 +71,12 @@ def _quix(bench, events, cache, told):
         command = (python, program, bench.bootstrap, TOPIC, name, name, bench.directory / name, calls)
         return children.measured_command(command, **told)
 
-    return {"quix": Entrant("Quix Streams 3.28.1, windows of a minute", calls, drain)}
+    return {"quix": Entrant(f"Quix Streams {environments.version_of('quixstreams')}", calls, drain)}
 
 
 def _kafka_streams(bench, events, cache, told):
     path, numbers = environments.kafka_streams(cache), count()
+    version = environments.version_of("kafka-streams")
 
     def entrant(commit_ms):
         def drain(_turn):
@@ -91,10 +92,13 @@ def _kafka_streams(bench, events, cache, told):
 
     return {
         f"kstreams-{commit_ms}": Entrant(
-            f"Kafka Streams 4.3.1, commits every {often}", events, entrant(commit_ms)
+            f"Kafka Streams {version}, commits every {often}", events, entrant(commit_ms)
         )
         for often, commit_ms in COMMITS_MS.items()
     }
+
+
+PEERS = {"Quix Streams": _quix, "Kafka Streams": _kafka_streams}
 
 
 class Result(NamedTuple):

@@ -1,6 +1,7 @@
 """What the peers run in: made on demand below the cache folder, each file pinned and held against its hash."""
 
 import hashlib
+import re
 import shutil
 import subprocess
 import sys
@@ -8,9 +9,16 @@ from pathlib import Path
 
 PEERS = Path(__file__).parent / "peers"
 QUIX, STREAMS = PEERS / "quix.lock", PEERS / "kafka-streams"
+SUMS = STREAMS / "jars.sha256"
 READY = ".ready"
 MAKING_S = 300
 LAST_LINES = 2
+
+
+def version_of(name):
+    """The version that is locked, of `quixstreams` or of `kafka-streams`."""
+    locked = QUIX.read_text() + SUMS.read_text()
+    return re.search(rf"\b{name}(?:==|-)([\d.]+\d)", locked).group(1)
 
 
 class NotMadeError(Exception):
@@ -43,7 +51,7 @@ def kafka_streams(cache):
         shutil.rmtree(sources)
 
     home = _made(cache, "kafka-streams", sorted(p for p in STREAMS.rglob("*") if p.is_file()), make)
-    locked = dict(reversed(line.split()) for line in (STREAMS / "jars.sha256").read_text().splitlines())
+    locked = dict(reversed(line.split()) for line in SUMS.read_text().splitlines())
     found = {jar.name: _sha256([jar]) for jar in (home / "jars").iterdir()}
     if found != locked:
         wrong = sorted({name for name, _ in found.items() ^ locked.items()})

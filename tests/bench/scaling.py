@@ -12,8 +12,8 @@ from tests.bench import children, load
 from tests.chaos import records
 
 TARGETS = (10, 100, 1_000, 10_000)
-EVENTS_SHARE = 2
-"""Each number of targets gets half of the backlog of the drain."""
+SHARE = 2
+"""These runs get half of the backlog of the drain, and half of its turns: there are many of them."""
 READY_S = 90.0
 IDLE = 0.15
 """With less of the machine idle, its cores are what limits."""
@@ -21,9 +21,14 @@ SESSION_S = 80.0
 """The workers are stopped while their backlog is made: nobody must think them dead, themselves included."""
 
 
+def size(bench):
+    """Calls and turns."""
+    return bench.options.events // SHARE, -(-bench.options.rounds // SHARE)
+
+
 def targets(bench):
     """Processor time per million calls, by number of targets."""
-    events, rounds = bench.options.events // EVENTS_SHARE, bench.options.rounds
+    events, rounds = size(bench)
     told = {}
     for many in TARGETS:
         told[many] = bench.told(f"bench-targets-{many}")
@@ -49,7 +54,7 @@ def targets(bench):
 
 def workers(bench):
     """Events/s of one worker and of two, in turns."""
-    events, rounds = bench.options.events, bench.options.rounds
+    events, rounds = size(bench)
     rows = {1: [], 2: []}
     for turn in range(rounds):
         for many, some in rows.items():
