@@ -33,6 +33,7 @@ KILL_EACH_S, SHORTEST_LIFE_S = (60.0, 180.0), 15.0
 FULL_MINUTES = 30
 """For which the times above are meant; a shorter run is killed as often, a longer one more often."""
 STEP_S, SAY_EACH_S = 0.01, 15.0
+DRAIN_S = 300.0
 DEFAULTS = {
     "LLMOPT_DEDUPE_RECORDS": "200000", "LLMOPT_CHECKPOINT_ORIENT_S": "5", "LLMOPT_SESSION_TIMEOUT_S": "10",
     "LLMOPT_HEARTBEAT_S": "2", "LLMOPT_REBALANCE_TIMEOUT_S": "20",
@@ -57,7 +58,7 @@ class Soak:
         )  # fmt: skip
         self.dice = random.Random(options.seed + 1)
         self.kills = self.ended = 0
-        self.worker = None
+        self.worker, self.faults = None, []
 
     def start_worker(self):
         self.worker = self.cluster.start("soak")
@@ -100,7 +101,10 @@ class Soak:
         self.traffic.finish()
         self.publisher.finish()
         say(f"published {self.traffic.sent:,} calls in {self.lasted_s:.0f} s; awaiting that all are folded")
-        self.cluster.drain(supervise=self.restart_what_ended, limit_s=300)
+        try:
+            self.cluster.drain(supervise=self.restart_what_ended, limit_s=DRAIN_S)
+        except AssertionError as why:  # what it came to until then is worth knowing after half an hour
+            self.faults.append(str(why))
 
     def _say_how_far(self, at_s):
         rss = self.memory.samples[-1].rss_mb
@@ -108,7 +112,7 @@ class Soak:
 
     def summary(self):
         """What was sent, what came of it, and whether that is exact."""
-        faults = ledger_faults(self.cluster)
+        faults = self.faults + ledger_faults(self.cluster)
         self.cluster.stop()
         say("comparing every pane")
         found = published.gather(
