@@ -23,6 +23,8 @@ WARM_UP = 0.4
 JVM = ("-Xms512m", "-Xmx1g", "-XX:+UseSerialGC", "--enable-native-access=ALL-UNNAMED")
 COMMITS_MS = {"30 s, its default": 30_000, "1 s": 1_000}
 MINE = "observe"
+OURS = {MINE, "client"}
+"""Without these there is nothing to compare; a peer that fails is told of."""
 
 
 class Entrant(NamedTuple):
@@ -129,8 +131,14 @@ def run(bench, *, peers):
     size = load.backlog(bench.bootstrap, TOPIC, events)
     rows = {key: [] for key in running}
     for turn in range(rounds):
-        for key, entrant in running.items():
-            rows[key].append(entrant.drain(turn))
+        for key, entrant in list(running.items()):
+            try:
+                rows[key].append(entrant.drain(turn))
+            except SystemExit as why:
+                if key in OURS:
+                    raise
+                refused.append(f"{entrant.name}: {str(why).splitlines()[0].rstrip(':')}.")
+                del running[key], rows[key]
     found = {key: Result.of(some) for key, some in rows.items()}
     bench.say(f"Drain of a backlog of {events:,} calls of {size} bytes, {load.PARTITIONS} partitions, one process; "
               f"medians of {rounds} turns, interleaved. Slow ones get the first calls of it. Kafka Streams is "

@@ -33,23 +33,30 @@ def targets(bench):
     for many in TARGETS:
         told[many] = bench.told(f"bench-targets-{many}")
         load.backlog(bench.bootstrap, f"bench-targets-{many}.metrics", events, targets=many)
-    rows = {many: [] for many in TARGETS}
+    rows, failed = {many: [] for many in TARGETS}, {}
     for turn in range(rounds):
-        for many in TARGETS:
-            rows[many].append(children.measured("tests.bench.drain", "observe", f"turn-{turn}", **told[many]))
+        for many, some in rows.items():
+            try:
+                some.append(children.measured("tests.bench.drain", "observe", f"turn-{turn}", **told[many]))
+            except SystemExit as why:
+                failed[many] = str(why)
+    rows = {many: some for many, some in rows.items() if some}
     cost = {many: median(row["cpu_s_per_million"] for row in some) for many, some in rows.items()}
     rate = {many: median(row["events_per_s"] for row in some) for many, some in rows.items()}
+    base = next(iter(cost))
     calls_of_a_pane = load.RATE * load.PANE.seconds / TARGETS[-1] / load.PARTITIONS
     bench.say(f"Cost of a call by the number of declared targets: {events:,} calls, {load.RATE:,} a second of event "
               f"time, observe in one process; medians of {rounds} turns, interleaved. More targets are more panes: at "
               f"{TARGETS[-1]:,} one holds {calls_of_a_pane:.0f} calls.\n")  # fmt: skip
     bench.table(
-        ("targets", "CPU-s per million", "events/s", f"cost against {TARGETS[0]}"),
+        ("targets", "CPU-s per million", "events/s", f"cost against {base}"),
         *(
-            (f"{many:,}", f"{cost[many]:.1f}", f"{rate[many]:,.0f}", f"{cost[many] / cost[TARGETS[0]]:.2f} ×")
-            for many in TARGETS
+            (f"{many:,}", f"{cost[many]:.1f}", f"{rate[many]:,.0f}", f"{cost[many] / cost[base]:.2f} ×")
+            for many in cost
         ),
     )
+    for many, why in failed.items():
+        bench.say(f"A run with {many:,} targets failed: {why.splitlines()[0].rstrip(':')}.\n")
 
 
 def workers(bench):

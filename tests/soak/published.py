@@ -42,10 +42,7 @@ def gather(aggregates, until_ms):
         seen[name] = text
         data = event["data"]
         if kind == "pane":
-            place = Place(event["subject"], data["start_at"], data["partition"])
-            if place in panes:
-                wrong.append(f"{place} was published under two ids")
-            panes[place] = _cells(data), _late(data)
+            _add(panes, Place(event["subject"], data["start_at"], data["partition"]), data)
         elif record.partition == 0:
             for reason, n in data.get("counts", {}).items():
                 counts[data["partition"], reason] += n
@@ -54,19 +51,19 @@ def gather(aggregates, until_ms):
     return Published(panes, counts, lags, repeated, wrong)
 
 
-def _cells(pane):
-    cells = {}
-    for cell in pane.get("cells", []):
-        told = cell | {"errors": sum(cell.get("errors", {}).values())}
-        latency = {int(bucket): n for bucket, n in cell.get("latency_us", {}).items()}
+def _add(panes, place, data):
+    """Several panes of one place merge, as they do in orient: what is published under two ids counts twice."""
+    cells, late = panes.setdefault(place, ({}, [0] * len(LATE)))
+    for i, name in enumerate(LATE):
+        late[i] += (data.get("late") or {}).get(name, 0)
+    for cell in data.get("cells", []):
         key = cell["generation"], cell["variant"], cell["arm"], cell["segment"]
-        cells[key] = [told.get(name, 0) for name in SUMS], latency
-    return cells
-
-
-def _late(pane):
-    late = pane.get("late") or {}
-    return [late.get(name, 0) for name in LATE]
+        sums, latency = cells.setdefault(key, ([0] * len(SUMS), Counter()))
+        told = cell | {"errors": sum(cell.get("errors", {}).values())}
+        for i, name in enumerate(SUMS):
+            sums[i] += told.get(name, 0)
+        for bucket, n in cell.get("latency_us", {}).items():
+            latency[int(bucket)] += n
 
 
 def differences(found, books):
