@@ -5,7 +5,7 @@ READY := .venv/.ready
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test check lint types architecture chaos bench accept docs lock clean
+.PHONY: help setup demo up down test check lint types architecture chaos bench soak accept docs lock clean
 
 help:  ## print the verbs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -49,8 +49,11 @@ check: lint types architecture test  ## what CI runs
 chaos: $(READY)  ## kill, freeze, wipe, rebalance; then take each rule of the host away and see it missed
 	@$(BIN)/python -m pytest -m chaos -s tests/chaos $(ARGS)
 
-bench: $(READY)  ## throughput, latency and memory, side by side with stock Faust; prints, asserts nothing
+bench: $(READY)  ## throughput, latency and memory, side by side with Faust, Quix and Kafka Streams; asserts nothing
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+soak: $(READY)  ## half an hour at 5,000 calls/s with kills, then every sum of every pane compared
+	@$(BIN)/python -m tests.soak $(ARGS)
 
 accept: $(READY)  ## rewrite golden outputs and generated documents; read the difference before committing
 	@ACCEPT=1 $(BIN)/python -m pytest -q tests/scenarios tests/histories tests/architecture

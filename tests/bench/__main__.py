@@ -1,6 +1,8 @@
 """`make bench`: throughput, latency and memory, side by side in one run; prints, asserts nothing about time.
 
-    drain      observe from a backlog, against stock Faust with a tumbling table and a client that only decodes
+    drain      observe from a backlog, against stock Faust, Quix Streams, Kafka Streams and a client that only decodes
+    targets    what a call costs with 10 to 10,000 targets
+    workers    two workers of a group against one
     latency    a call's own time → the end of the fold that counted it
     reaction   finding → configuration read by a follower
     memory     all stages in one process, idle
@@ -12,7 +14,6 @@ import argparse
 import os
 import platform
 import signal
-import statistics
 import sys
 import tempfile
 import time
@@ -21,11 +22,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from agents import local, settings
-from tests.bench import children, load, memory
+from tests.bench import children, contest, load, memory, scaling
 
 DOCUMENT = children.ROOT / "docs/benchmarks.md"
-STOCK_SHARE = 50
-"""Stock Faust gets a fiftieth of the backlog: it would take minutes for all of it."""
 
 
 def machine():
@@ -74,45 +73,7 @@ class Bench:
         return {"told": environment, "log": self.directory / f"{prefix}.log"}
 
     def drain(self):
-        events, rounds = self.options.events, self.options.rounds
-        told, few = self.told("bench-drain"), max(1000, events // STOCK_SHARE)
-        size = load.backlog(self.bootstrap, "bench-drain.metrics", events)
-        load.make_topic(self.bootstrap, "bench-stock")
-        load.backlog(self.bootstrap, "bench-stock", few)
-        found = {"client": [], "observe": [], "stock": []}
-        for turn in range(rounds):
-            found["client"].append(children.measured("tests.bench.drain", "client", **told))
-            found["observe"].append(children.measured("tests.bench.drain", "observe", f"turn-{turn}", **told))
-            found["stock"].append(
-                children.measured("tests.bench.stock", "bench-stock", few, f"turn-{turn}-stock", **told)
-            )
-        rate = {who: statistics.median(row["events_per_s"] for row in rows) for who, rows in found.items()}
-        cpu = {
-            who: statistics.median(row["cpu_s_per_million"] for row in rows) for who, rows in found.items()
-        }
-        names = {
-            "client": "confluent-kafka and the codec, nothing else",
-            "observe": "observe, everything on",
-            "stock": "stock Faust, a tumbling table per call",
-        }
-        self.say(f"Drain of a backlog of {events:,} calls of {size} bytes ({few:,} for stock Faust), {load.PARTITIONS} "
-                 f"partitions, one process; medians of {rounds} turns, interleaved.\n")  # fmt: skip
-        self.table(
-            ("", "events/s", "least … most", "CPU-s per million", "events per CPU-s"),
-            *(
-                (
-                    names[who],
-                    f"{rate[who]:,.0f}",
-                    spread(found[who]),
-                    f"{cpu[who]:.1f}",
-                    f"{1e6 / cpu[who]:,.0f}",
-                )
-                for who in names
-            ),
-        )
-        self.say(f"Observe drains {rate['observe'] / rate['stock']:.0f} × as fast as stock Faust, and "
-                 f"{rate['observe'] / rate['client']:.2f} × as fast as the client that only decodes; per CPU-second "
-                 f"{cpu['stock'] / cpu['observe']:.0f} × and {cpu['client'] / cpu['observe']:.2f} ×.\n")  # fmt: skip
+        contest.run(self, peers=self.options.peers)
 
     def latency(self):
         rate, seconds = self.options.rate, self.options.seconds
@@ -148,13 +109,15 @@ class Bench:
                  f"{row['cpu_share'] * 100:.1f} % of a core.\n")  # fmt: skip
 
 
-PARTS = {"drain": Bench.drain, "latency": Bench.latency, "reaction": Bench.reaction, "memory": Bench.memory}
+PARTS = {
+    "drain": Bench.drain,
+    "targets": scaling.targets,
+    "workers": scaling.workers,
+    "latency": Bench.latency,
+    "reaction": Bench.reaction,
+    "memory": Bench.memory,
+}
 HEADS = ("p50 ms", "p95 ms", "p99 ms", "max ms", "n")
-
-
-def spread(rows):
-    rates = [row["events_per_s"] for row in rows]
-    return f"{min(rates):,.0f} … {max(rates):,.0f}"
 
 
 def milliseconds(row):
@@ -179,6 +142,10 @@ def arguments():
     parser.add_argument("parts", nargs="*", metavar="part", help=f"any of {', '.join(PARTS)}; default: all")
     parser.add_argument("--events", type=int, default=500_000, help="calls in the backlog")
     parser.add_argument("--rounds", type=int, default=3, help="turns of the drain")
+    parser.add_argument(
+        "--peers", action=argparse.BooleanOptionalAction, default=True,
+        help="drain with Quix Streams and Kafka Streams too, where their environments can be made",
+    )  # fmt: skip
     parser.add_argument("--rate", type=int, default=10_000, help="calls a second for the latency")
     parser.add_argument("--seconds", type=int, default=20, help="of the latency, after warm-up")
     parser.add_argument("--targets", type=int, default=200, help="led through a rollout for the reaction")

@@ -24,12 +24,17 @@ def environment(bootstrap, prefix, directory):
     }  # fmt: skip
 
 
-@contextmanager
 def running(module, *arguments, told, log):
-    """`python -m module`, its standard error in the file `log`; it has ended when the block has."""
+    """`python -m module`, as `started` runs it."""
+    return started((sys.executable, "-m", module, *arguments), told=told, log=log)
+
+
+@contextmanager
+def started(command, *, told, log):
+    """A program, its standard error in the file `log`; it has ended when the block has."""
     with log.open("ab") as errors:
         child = subprocess.Popen(
-            [sys.executable, "-m", module, *map(str, arguments)],
+            [*map(str, command)],
             cwd=ROOT, env=told, stdout=subprocess.PIPE, stderr=errors, text=True,
             start_new_session=True, preexec_fn=die_with_parent,  # noqa: PLW1509 - one system call, no lock
         )  # fmt: skip
@@ -63,7 +68,11 @@ def row_of(child, log):
 
 
 def measured(module, *arguments, told, log):
-    with running(module, *arguments, told=told, log=log) as child:
+    return measured_command((sys.executable, "-m", module, *arguments), told=told, log=log)
+
+
+def measured_command(command, *, told, log):
+    with started(command, told=told, log=log) as child:
         return row_of(child, log)
 
 

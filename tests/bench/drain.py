@@ -15,9 +15,11 @@ from agents.host import Host
 from tests.bench.children import LONGEST_S
 from tests.chaos import records
 
+CALL = b'{"type":"llmopt.call.v1"'
+
 
 class Stopwatch:
-    """Wall and processor time from the first batch to the last record."""
+    """Wall and processor time from the first batch with calls to the last record."""
 
     def __init__(self):
         self.n, self._began, self._cpu = 0, None, 0.0
@@ -59,14 +61,19 @@ def client(told):
 def observe(told, instance):
     """The product's observe, as `llmopt run observe` runs it."""
     total = sum(records.ends(told.bootstrap(), f"{told.prefix}.metrics").values())
-    watch, done = Stopwatch(), threading.Event()
+    watch, done, declared = Stopwatch(), threading.Event(), 0
 
     class Timed(Host):
         async def _fold_batch(self, part, batch):
+            nonlocal declared
+            if not watch.n and not any(value.startswith(CALL) for value in batch):
+                await super()._fold_batch(part, batch)
+                declared += len(batch)
+                return
             watch.start()
             await super()._fold_batch(part, batch)
             watch.n += len(batch)
-            if watch.n == total:
+            if watch.n + declared == total:
                 watch.report("observe")
                 done.set()
 

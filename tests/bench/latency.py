@@ -16,9 +16,10 @@ from agents import app as assembly
 from agents import settings, telemetry
 from agents.host import Host
 from tests.bench.children import LONGEST_S
+from tests.bench.drain import CALL
 
 WARM_UP_S = 5.0
-CALL, TIME = b'{"type":"llmopt.call.v1"', b'"time":"'
+TIME = b'"time":"'
 STAMP = len("2026-01-01T00:00:00.000000Z")
 
 

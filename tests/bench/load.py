@@ -2,6 +2,7 @@
 
 import random
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import msgspec
 from confluent_kafka import Producer
@@ -17,6 +18,9 @@ EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 RATE = 20_000
 """Calls per second of event time in a backlog."""
 TARGETS = 50
+DECLARED_AT_ONCE = 500
+"""Half of what a partition takes between two closings of panes: then a tick, a pane later, closes them."""
+PANE = timedelta(seconds=10)
 SHAPES = 20_000
 HEADERS = list(STRUCTURED)
 PARTITIONS = 4
@@ -25,10 +29,25 @@ OUT_OF_ORDER_US = 1_500_000
 """By how much the calls of a backlog are out of order."""
 
 
-def call(i, dice):
+class Shape(NamedTuple):
+    """A call cut where its id and its time go, and what it is keyed by."""
+
+    head: bytes
+    middle: bytes
+    tail: bytes
+    target: bytes
+    cell: bytes
+    """Target and variant: what the peers' windows are kept by; observe does not look at keys."""
+
+
+def name_of(number):
+    return f"target-{number:05d}"
+
+
+def call(i, target, dice):
     arm = ("incumbent", "candidate", "control")[i % 3]
     return CallEvent(
-        specversion="1.0", id="@", source="/gateway/eu-1", time=EPOCH, subject=f"target-{dice.randrange(TARGETS):03d}",
+        specversion="1.0", id="@", source="/gateway/eu-1", time=EPOCH, subject=target,
         datacontenttype="application/json",
         data=Call(
             call_id=f"{i:012d}", latency_ms=dice.randrange(5_000, 3_000_000) / 1000, model="m-large", provider="acme",
@@ -43,29 +62,32 @@ def call(i, dice):
     )  # fmt: skip
 
 
-def shapes(dice):
-    """Calls cut where their id and their time go: (head, middle, tail, key)."""
+def shapes(dice, targets=TARGETS):
+    """SHAPES calls, or as many as there are targets, which take turns."""
     cut = []
     time = msgspec.json.encode(EPOCH)
-    for i in range(SHAPES):
-        event = call(i, dice)
+    for i in range(max(SHAPES, targets)):
+        event = call(i, name_of(dice.randrange(targets)), dice)
         head, rest = encode(event).split(b'"@"', 1)
         middle, last = rest.split(time, 1)
-        cut.append((head + b'"', b'"' + middle + b'"', b'"' + last, event.subject.encode()))
+        subject, variant = event.subject.encode(), event.data.assignment.variant.encode()
+        cut.append(Shape(head + b'"', b'"' + middle + b'"', b'"' + last, subject, subject + b"/" + variant))
     return cut
 
 
 def stamped(shape, i, at):
-    head, middle, last, _key = shape
-    return b"".join((head, b"%012d" % i, middle, at.isoformat().replace("+00:00", "Z").encode(), last))
+    time = at.isoformat().replace("+00:00", "Z").encode()
+    return b"".join((shape.head, b"%012d" % i, shape.middle, time, shape.tail))
 
 
-def declarations(at=EPOCH):
+def declarations(at=EPOCH, targets=TARGETS):
+    """The usual targets have four segments, many have none: their declarations must fit into one row."""
     models = (Model(name="m-large"), Model(name="m-small"))
     segments = Segments(attribute="task", values=tuple(f"task-{i}" for i in range(4)))
-    for n in range(TARGETS):
-        name = f"target-{n:03d}"
-        data = Target(target=name, autonomy="observe", incumbent="m-large", models=models, segments=segments)
+    for n in range(targets):
+        name = name_of(n)
+        data = Target(target=name, autonomy="observe", incumbent="m-large", models=models,
+                      segments=segments if targets == TARGETS else None)  # fmt: skip
         yield TargetEvent(
             specversion="1.0", id=f"declared-{n}", source="/bench", time=at, subject=name, data=data
         )
@@ -81,35 +103,42 @@ def make_topic(bootstrap, topic):
     made.result()
 
 
-def backlog(bootstrap, topic, events):
-    """Fill a topic with declarations, calls and ticks as if they had arrived live; return the bytes of a call."""
+def backlog(bootstrap, topic, events, targets=TARGETS):
+    """Fill a topic with declarations, calls and ticks as if they had arrived live; return the bytes of a call.
+
+    The last tick closes all panes, so that what it costs to publish them is in the measurement.
+    """
     dice = random.Random(3)
     producer = Producer({
         "bootstrap.servers": bootstrap, "linger.ms": 20, "batch.size": 500_000, "acks": "1",
         "queue.buffering.max.messages": 2 * QUEUE,
     })  # fmt: skip
 
-    def put(value, partition):
+    def put(value, partition, key=None):
         while len(producer) >= QUEUE:
             producer.poll(0.05)
-        producer.produce(topic, value, partition=partition, headers=HEADERS)
+        producer.produce(topic, value, key, partition=partition, headers=HEADERS)
 
     def everywhere(event):
         for number in range(PARTITIONS):
             put(encode(event), number)
 
-    for event in declarations():
+    for number, event in enumerate(declarations(targets=targets)):
         everywhere(event)
+        if number % DECLARED_AT_ONCE == DECLARED_AT_ONCE - 1:
+            everywhere(tick(EPOCH - PANE * ((targets - number) // DECLARED_AT_ONCE + 1)))
     everywhere(tick(EPOCH))
-    cut, size = shapes(dice), 0
+    cut, size = shapes(dice, targets), 0
     for i in range(events):
         at = EPOCH + timedelta(microseconds=i * 1_000_000 // RATE - dice.randrange(OUT_OF_ORDER_US))
-        value = stamped(cut[i % SHAPES], i, at)
-        put(value, dice.randrange(PARTITIONS))
+        shape = cut[i % len(cut)]
+        value = stamped(shape, i, at)
+        put(value, dice.randrange(PARTITIONS), shape.cell)
         size += len(value)
         if i % RATE == RATE - 1:
             everywhere(tick(EPOCH + timedelta(seconds=(i + 1) // RATE)))
         if i % 1000 == 0:
             producer.poll(0)
+    everywhere(tick(EPOCH + timedelta(seconds=events / RATE) + 2 * PANE))
     producer.flush()
     return round(size / events)

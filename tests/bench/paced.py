@@ -25,9 +25,9 @@ def main(rate, seconds):
     began, sent = time.perf_counter(), 0
     while (elapsed := time.perf_counter() - began) < seconds:
         while sent < elapsed * rate:
-            shape = cut[sent % load.SHAPES]
+            shape = cut[sent % len(cut)]
             value = load.stamped(shape, sent, datetime.now(UTC))
-            producer.produce(topic, value, shape[-1], headers=load.HEADERS)
+            producer.produce(topic, value, shape.target, headers=load.HEADERS)
             sent += 1
         producer.poll(0)
         time.sleep(PAUSE_S)

@@ -17,8 +17,7 @@ class Record(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: tuple
-    written_s: float = 0.0
-    """Its timestamp, seconds since the epoch."""
+    timestamp_ms: int = 0
 
 
 def _consumer(bootstrap):
@@ -58,7 +57,7 @@ def read(bootstrap, topic):
                         message.key(),
                         message.value(),
                         tuple(message.headers() or ()),
-                        message.timestamp()[1] / 1000,
+                        message.timestamp()[1],
                     )
     finally:
         consumer.close()
