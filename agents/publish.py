@@ -42,6 +42,22 @@ def event_of(data: Any, subject: str | None, *, source: str = "/llmopt/cli", at_
     )
 
 
+def acknowledged(settings: Settings) -> dict[str, Any]:
+    """The properties of a producer whose records are kept by every replica, once, within `DELIVERY_S`.
+
+    Raises:
+        SettingsError: no broker is named.
+    """
+    return settings.librdkafka() | {
+        "enable.idempotence": True,  # which implies acks=all
+        # Java's partitioner, which aiokafka has too: librdkafka's own would put a key elsewhere.
+        "partitioner": "murmur2_random",
+        "message.timeout.ms": int(DELIVERY_S * 1000),
+        "linger.ms": 5,
+        "log_level": 0,  # what matters is told to whoever waits for the record
+    }
+
+
 class Publisher:
     """A producer whose every record is awaited."""
 
@@ -50,17 +66,7 @@ class Publisher:
         self.partitions = settings.partitions
         self.catalogue = load(settings.prefix)
         self._failed: list[str] = []
-        self._producer = Producer(
-            settings.librdkafka()
-            | {
-                "enable.idempotence": True,
-                # Java's partitioner, which aiokafka has too: librdkafka's own would put a key elsewhere.
-                "partitioner": "murmur2_random",
-                "message.timeout.ms": int(DELIVERY_S * 1000),
-                "linger.ms": 5,
-                "log_level": 0,  # what matters is raised by `settle`
-            }
-        )
+        self._producer = Producer(acknowledged(settings))
 
     def put(self, topic: str, event: Any, *, everywhere: bool = False) -> None:
         """Publish `event` on a topic of the catalogue: by its subject, or on every partition.
