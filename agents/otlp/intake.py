@@ -14,7 +14,7 @@ from typing import Protocol
 from grpc import StatusCode
 
 from agents.ingest.publisher import Busy, NotAcknowledged
-from agents.otlp.decoding import Request, Signal, Undecodable, decode
+from agents.otlp.decoding import Signal, Undecodable, decode
 from agents.otlp.refusal import Refused
 from optimizer.model.event import Event
 from optimizer.otlp.normalise import Normalised, Normaliser

@@ -27,10 +27,12 @@ def tokens_of(asked):
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
-    def do_POST(self):  # noqa: N802 - the name is the method's
+    def do_POST(self):
         asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
         if asked["model"] == BROKEN:
-            self.answer(500, {"error": {"message": "the model is broken", "type": "server_error", "code": None}})
+            self.answer(
+                500, {"error": {"message": "the model is broken", "type": "server_error", "code": None}}
+            )
         elif asked.get("stream"):
             self.stream(asked)
         else:
@@ -39,7 +41,9 @@ class Handler(BaseHTTPRequestHandler):
                 "finish_reason": "stop",
                 "message": {"role": "assistant", "content": "word " * asked["max_tokens"]},
             }
-            self.answer(200, head(asked, "chat.completion") | {"choices": [choice], "usage": tokens_of(asked)})
+            self.answer(
+                200, head(asked, "chat.completion") | {"choices": [choice], "usage": tokens_of(asked)}
+            )
 
     def answer(self, status, body):
         data = json.dumps(body).encode()
@@ -75,7 +79,12 @@ NUMBERS = itertools.count(1)
 
 
 def head(asked, kind):
-    return {"id": f"chatcmpl-{next(NUMBERS)}", "object": kind, "created": 1_700_000_000, "model": asked["model"]}
+    return {
+        "id": f"chatcmpl-{next(NUMBERS)}",
+        "object": kind,
+        "created": 1_700_000_000,
+        "model": asked["model"],
+    }
 
 
 def main():
