@@ -18,6 +18,10 @@ REMEMBERS = 50_000
 """Spans among which an inner and an outer one are recognised: about 25 MB."""
 
 
+BENIGN = frozenset({"not a call", "second span of a call", "no evaluation"})
+"""Why an item became no event although nothing is wrong with it."""
+
+
 class Normalised(Struct, kw_only=True):
     """What one request holds."""
 
@@ -32,7 +36,7 @@ class Normaliser:
     """Reads requests one after another; remembers only which spans were calls lately."""
 
     def __init__(self, remembers: int = REMEMBERS) -> None:
-        """Recognise two spans of one call among the last `remembers` ones."""
+        """Recognise two spans of one call among the last `remembers` ones; one thread at a time."""
         self._calls = SameCalls(remembers)
 
     def spans(self, request: Any) -> Normalised:
