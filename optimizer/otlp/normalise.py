@@ -18,10 +18,6 @@ REMEMBERS = 50_000
 """Spans among which an inner and an outer one are recognised: about 25 MB."""
 
 
-BENIGN = frozenset({"not a call", "second span of a call", "no evaluation"})
-"""Why an item became no event although nothing is wrong with it."""
-
-
 class Normalised(Struct, kw_only=True):
     """What one request holds."""
 
