@@ -15,13 +15,15 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+
+from agents.entrances import Entrances, setting
 
 PREFIX = "LLMOPT_"
 FILE_VARIABLE = "LLMOPT_SETTINGS_FILE"
@@ -36,122 +38,118 @@ class SettingsError(Exception):
         self.message, self.remedy = message, remedy
 
 
-def _setting(default: Any, description: str, reason: str, **limits: Any) -> Any:
-    return Field(default=default, description=description, json_schema_extra={"reason": reason}, **limits)
-
-
-class Settings(BaseSettings):
+class Settings(Entrances):
     """What a process of ours is told from outside; frozen once read."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
 
-    prefix: str = _setting(
+    prefix: str = setting(
         "llmopt",
         "first part of every topic, consumer group and table name",
         "several installations share a broker; no dots, they separate the parts of a topic's name",
         pattern=r"^[a-z0-9][a-z0-9-]{0,62}$",
     )
-    kafka_bootstrap: str | None = _setting(
+    kafka_bootstrap: str | None = setting(
         None, "host:port,… of the Kafka to use", "none: a broker is started on this machine"
     )
-    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = _setting(
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = setting(
         "PLAINTEXT", "how connections to Kafka are secured", "the local broker listens on loopback only"
     )
-    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = _setting(
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = setting(
         "SCRAM-SHA-512", "how we log in where the protocol is SASL_*", "the strongest all three clients speak"
     )
-    kafka_sasl_username: str | None = _setting(None, "user name for SASL_*", "none: no log-in")
-    kafka_sasl_password: SecretStr | None = _setting(None, "password for SASL_*", "never printed")
-    kafka_ssl_cafile: Path | None = _setting(
+    kafka_sasl_username: str | None = setting(None, "user name for SASL_*", "none: no log-in")
+    kafka_sasl_password: SecretStr | None = setting(None, "password for SASL_*", "never printed")
+    kafka_ssl_cafile: Path | None = setting(
         None,
         "PEM file of the authorities trusted for SSL and SASL_SSL",
         "none: those of the operating system",
     )
-    kafka_options: dict[str, str] = _setting(
+    kafka_options: dict[str, str] = setting(
         {},
         "further librdkafka properties, a JSON object",
         "what a site needs and we have no setting for",
         repr=False,
     )
-    postgres_dsn: str | None = _setting(
+    postgres_dsn: str | None = setting(
         None, "connection string of the ledger's database", "none: PostgreSQL is started here", repr=False
     )
-    partitions: int = _setting(
+    partitions: int = setting(
         4,
         "P, the partition count of every topic of ours",
         "one count for all, so that a worker owns partition n of every stage; it bounds a stage's workers",
         ge=1,
         le=1024,
     )
-    pane_s: int = _setting(
+    pane_s: int = setting(
         10, "length of a pane, seconds", "windows are whole panes; changes re-align all of them", ge=1
     )
-    lateness_s: int = _setting(
+    lateness_s: int = setting(
         5,
         "how far watermarks lag the clock, seconds",
         "longer counts more stragglers and decides later",
         ge=0,
     )
-    tick_s: float = _setting(
+    tick_s: float = setting(
         1.0, "interval of the clock's ticks, seconds", "watermarks move in steps of it", gt=0
     )
-    dedupe_records: int = _setting(
+    dedupe_records: int = setting(
         200_000,
         "records of a partition in which a producer's duplicate is found",
         "retries arrive within seconds; 200,000 are 20 s at 10,000 events/s and 20 MB",
         ge=0,
     )
-    checkpoint_orient_s: float = _setting(
+    checkpoint_orient_s: float = setting(
         5.0, "interval of orient's checkpoints, seconds", "fat rows, cheap refold", gt=0
     )
-    checkpoint_decide_s: float = _setting(
+    checkpoint_decide_s: float = setting(
         1.0, "interval of decide's checkpoints, seconds", "thin rows, little refold", gt=0
     )
-    checkpoint_act_s: float = _setting(1.0, "interval of act's checkpoints, seconds", "as decide", gt=0)
-    session_timeout_s: float = _setting(
+    checkpoint_act_s: float = setting(1.0, "interval of act's checkpoints, seconds", "as decide", gt=0)
+    session_timeout_s: float = setting(
         10.0,
         "after this long without a heartbeat a worker is dead, seconds",
         "60 s, Faust's own, idles its partitions",
         gt=0,
     )
-    heartbeat_s: float = _setting(
+    heartbeat_s: float = setting(
         2.0, "interval of heartbeats, seconds", "at most a third of the session", gt=0
     )
-    rebalance_timeout_s: float = _setting(
+    rebalance_timeout_s: float = setting(
         20.0,
         "time a worker has to rejoin, seconds",
         "more than a checkpoint and a recovery of small tables",
         gt=0,
     )
-    max_poll_records: int = _setting(
+    max_poll_records: int = setting(
         2000,
         "records of one fetch, all partitions together",
         "batches large enough for numpy, small enough for 100 ms",
         ge=1,
     )
-    commit_s: float = _setting(
+    commit_s: float = setting(
         0.5, "interval of offset commits, seconds", "reports for lag tools; nothing starts there", gt=0
     )
-    linger_ms: int = _setting(
+    linger_ms: int = setting(
         5, "how long a producer gathers a batch, milliseconds", "5–20 trade latency for load", ge=0
     )
-    stall_s: float = _setting(
+    stall_s: float = setting(
         30.0,
         "with input waiting and no progress for this long a worker ends, seconds",
         "a fresh start always recovers",
         gt=0,
     )
-    state_dir: Path = _setting(
+    state_dir: Path = setting(
         Path(".local/state"),
         "folder of the stages' RocksDB tables",
         "one per worker; may be lost, changelogs restore it",
     )
-    local_dir: Path = _setting(
+    local_dir: Path = setting(
         Path(".local"),
         "folder of the servers started on this machine",
         "inside the checkout, so that a clone is apart",
     )
-    cache_dir: Path = _setting(
+    cache_dir: Path = setting(
         Path("~/.cache/llm-auto-optimizer"), "folder of the fetched jars", "43 MB that survive a fresh clone"
     )
 
@@ -191,8 +189,9 @@ class Settings(BaseSettings):
     def environment(self) -> dict[str, str]:
         """Return the LLMOPT_* variables under which a child process reads these very settings."""
         chosen = self.model_dump(exclude_unset=True, exclude_none=True, mode="json")
-        if self.kafka_sasl_password is not None:
-            chosen["kafka_sasl_password"] = self.kafka_sasl_password.get_secret_value()
+        for name in chosen:
+            if isinstance(secret := getattr(self, name), SecretStr):
+                chosen[name] = secret.get_secret_value()
         if "kafka_options" in chosen:
             chosen["kafka_options"] = _json(self.kafka_options)
         return {PREFIX + name.upper(): str(value) for name, value in chosen.items()}
@@ -380,7 +379,7 @@ def _plain(error: ValidationError) -> SettingsError:
     said = str(first["msg"]).removeprefix("Value error, ")
     if not name:
         return SettingsError(said, "change one of them; `llmopt settings` lists all")
-    got = "" if re.search(r"password|dsn|options", name) else f", got {first['input']!r}"
+    got = "" if re.search(r"password|token|dsn|options", name) else f", got {first['input']!r}"
     return SettingsError(
         f"{PREFIX}{name.upper()}: {said}{got}", "`llmopt settings` tells what each setting means"
     )

@@ -22,10 +22,8 @@ from agents.publish import DELIVERY_S, NotDelivered, acknowledged
 from agents.settings import Settings
 from optimizer.model.event import Event
 
-MAX_WAITING = 50_000
-"""Records without an answer: a second of traffic at full speed, 25 MB of ordinary calls."""
 MAX_WAITING_KB = 262_144
-"""The same bound for large records: 256 MiB of them are as many as a small machine can hold."""
+"""A second bound, for large records: 256 MiB of them are as many as a small machine can hold."""
 RETRY_AFTER_S = 1.0
 """A full queue is worked off in a second, if at all."""
 _UNANSWERED = (
@@ -33,6 +31,8 @@ _UNANSWERED = (
 )
 _Record = tuple[bytes, bytes | None, list[tuple[str, bytes]]]
 """Value, key, headers."""
+ANSWER_S = 3.0
+"""A broker that takes longer to list its topics is in trouble."""
 POLL_S = 0.1
 """How long a poll waits when nothing is acknowledged; also what `close` takes at least."""
 
@@ -64,13 +64,15 @@ class NotAcknowledged(NotDelivered):
 class Publisher:
     """A producer whose every record is acknowledged, for the requests of one event loop."""
 
-    def __init__(self, settings: Settings, *, max_waiting: int = MAX_WAITING) -> None:
-        """Publish to the settings' broker, under their prefix, with at most `max_waiting` unanswered records.
+    def __init__(self, settings: Settings, *, max_waiting: int | None = None) -> None:
+        """Publish to the settings' broker, under their prefix.
+
+        At most `max_waiting` records wait for an answer; None: as many as the settings say.
 
         Raises:
             SettingsError: no broker is named.
         """
-        self.max_waiting = max_waiting
+        self.max_waiting = settings.ingest_waiting if max_waiting is None else max_waiting
         self.waiting = 0
         """Records handed over and not answered yet."""
         self.fatal: str | None = None
@@ -125,6 +127,19 @@ class Publisher:
         request = _Request(self, self._loop.create_future(), len(records))
         self._hand_over(self._topics.name(topic), records, request)
         await request.done  # comes for certain: librdkafka reports what has expired, within a second
+
+    async def trouble(self) -> str | None:
+        """Why nothing can be published now; None when the broker answers and has the topics."""
+        if self.fatal is not None:
+            return f"{self.fatal}: restart this process"
+        try:
+            listed = await asyncio.to_thread(self._producer.list_topics, timeout=ANSWER_S)
+        except KafkaException as error:
+            return f"the broker does not answer: {error.args[0].str()}"
+        missing = [
+            name for name in map(self._topics.name, ("metrics", "findings")) if name not in listed.topics
+        ]
+        return f"{missing[0]} is missing: make the topics with `llmopt topics create`" if missing else None
 
     async def close(self) -> None:
         """Wait until everything handed over is answered, eleven seconds at most, and end the thread."""

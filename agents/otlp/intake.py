@@ -6,16 +6,18 @@ same is a duplicate.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from grpc import StatusCode
 
 from agents.ingest.publisher import Busy, NotAcknowledged
-from agents.otlp.decoding import Request, Signal, Undecodable, decode
+from agents.otlp.decoding import Signal, Undecodable, decode
 from agents.otlp.refusal import Refused
 from optimizer.model.event import Event
+from optimizer.otlp.normalise import Normalised, Normaliser
 
 MAX_BYTES = 64 * 2**20
 """Of one export, after decompression."""
@@ -28,14 +30,10 @@ UNREACHABLE_RETRY_S = 5.0
 """A broker that did not answer for ten seconds is asked less often."""
 
 
-class Normalised(NamedTuple):
-    """What an export came to."""
-
-    events: Sequence[Event]
-    rejected: int
-    """Items with values that cannot be: spans, data points or log records."""
-    reason: str
-    """Of the first of them, a sentence that names the field; empty without any."""
+SLICE = 2_000
+"""Events published at a time: encoding them takes the event loop some ten milliseconds."""
+NOT_OURS = frozenset({"not a call", "second span of a call", "no evaluation", "metric: no recorded value"})
+"""Why the normaliser drops what is as it should be, and only not for us: that is no partial success."""
 
 
 class Publishes(Protocol):
@@ -46,10 +44,12 @@ class Publishes(Protocol):
 
 
 class Intake:
-    """Takes exports for as many receivers as share it."""
+    """Takes exports for as many receivers as share it, all of one event loop."""
 
-    def __init__(self, publisher: Publishes, normalise: Callable[[Signal, Request], Normalised]) -> None:
-        self._publisher, self._normalise, self._held = publisher, normalise, 0
+    def __init__(self, publisher: Publishes) -> None:
+        """Publish what is taken; remember which spans were calls lately."""
+        self._publisher, self._held = publisher, 0
+        self._normaliser, self._turn = Normaliser(), asyncio.Lock()
 
     async def take(self, signal: Signal, body: bytes, *, json: bool = False) -> tuple[int, str]:
         """How many items of an export were unusable, and why; all others are on the broker.
@@ -59,10 +59,13 @@ class Intake:
         """
         try:
             if len(body) > SMALL_BYTES:
-                normalised = await asyncio.to_thread(self._read, signal, body, json=json)
+                async with self._turn:  # the normaliser remembers: one thread at a time
+                    normalised = await asyncio.to_thread(self._read, signal, body, json=json)
             else:
-                normalised = self._read(signal, body, json=json)
-            await self._publisher.publish("metrics", normalised.events)
+                async with self._turn:
+                    normalised = self._read(signal, body, json=json)
+            for first in range(0, len(normalised.events), SLICE):
+                await self._publisher.publish("metrics", normalised.events[first : first + SLICE])
         except Undecodable as error:
             raise Refused(StatusCode.INVALID_ARGUMENT, 400, str(error)) from None
         except Busy as error:
@@ -75,7 +78,7 @@ class Intake:
             raise Refused(
                 StatusCode.UNAVAILABLE, 503, str(error), retry_after_s=UNREACHABLE_RETRY_S
             ) from None
-        return normalised.rejected, normalised.reason
+        return _rejected(normalised.dropped)
 
     @contextmanager
     def holding(self) -> Iterator[Callable[[int], None]]:
@@ -105,7 +108,20 @@ class Intake:
             self._held -= mine
 
     def _read(self, signal: Signal, body: bytes, *, json: bool) -> Normalised:
-        return self._normalise(signal, decode(signal, body, json=json))
+        request = decode(signal, body, json=json)
+        match signal:
+            case "spans":
+                return self._normaliser.spans(request)
+            case "metrics":
+                return self._normaliser.metrics(request)
+            case "logs":
+                return self._normaliser.logs(request)
+
+
+def _rejected(dropped: Counter[str]) -> tuple[int, str]:
+    """Of what was dropped, how much was unusable; why, with the most frequent reason first."""
+    unusable = [(why, number) for why, number in dropped.most_common() if why not in NOT_OURS]
+    return sum(number for _, number in unusable), ", ".join(f"{why} ({number})" for why, number in unusable)
 
 
 def too_large() -> Refused:

@@ -62,6 +62,13 @@ class Refused(Exception):
         return delay
 
 
+def unauthenticated() -> Refused:
+    """The refusal of an export without the token."""
+    return Refused(
+        StatusCode.UNAUTHENTICATED, 401, "authorization: `Bearer` and the token of LLMOPT_INGEST_TOKEN"
+    )
+
+
 def _field(number: int, value: int | bytes) -> bytes:
     """One member of a protobuf message."""
     if isinstance(value, int):

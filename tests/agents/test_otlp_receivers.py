@@ -1,6 +1,7 @@
 """Exports over gRPC and over HTTP: what is taken, what is refused, and whether the exporter shall repeat it."""
 
 import asyncio
+import base64
 import gzip
 import json
 import zlib
@@ -9,36 +10,50 @@ from contextlib import ExitStack, asynccontextmanager
 import grpc
 import httpx
 import pytest
+from google.protobuf.json_format import MessageToDict
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
+    ExportLogsServiceRequest,
+    ExportLogsServiceResponse,
+)
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+    ExportMetricsServiceResponse,
+)
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
 
+from agents.ingest.access import Access
 from agents.ingest.publisher import Busy, NotAcknowledged
+from agents.ingest.serving import CannotListen
 from agents.otlp import intake as intakes
-from agents.otlp.grpc_receiver import GrpcReceiver
-from agents.otlp.http_receiver import JSON, PROTOBUF, HttpReceiver, application
-from agents.otlp.intake import Intake, Normalised
+from agents.otlp.decoding import decode
+from agents.otlp.intake import Intake
+from agents.otlp.over_grpc import GrpcReceiver
+from agents.otlp.over_http import JSON, PROTOBUF, application
 from agents.otlp.protocol import SERVICES
+from agents.otlp.receivers import receivers
 from agents.otlp.refusal import Refused
+from agents.settings import Settings, SettingsError
+from optimizer.model.event import CallEvent, FeedbackEvent, MetricEvent
 
 ADMITTED = "Bearer open sesame"
 RESPONSES = {
     "spans": ExportTraceServiceResponse, "metrics": ExportMetricsServiceResponse, "logs": ExportLogsServiceResponse,
 }  # fmt: skip
-BAD_NAME = "bad"
+AT_NS = 1_780_000_000_000_000_000
+BAD_NAME, FOREIGN = "bad", "foreign"
 
 
 class Broker:
     """Takes what is published, or refuses it with `trouble`."""
 
     def __init__(self, trouble=None):
-        self.trouble, self.published = trouble, []
+        self.trouble, self.published, self.largest = trouble, [], 0
 
     async def publish(self, topic, events):
         assert topic == "metrics"
@@ -46,45 +61,70 @@ class Broker:
         if self.trouble is not None:
             raise self.trouble
         self.published.extend(events)
+        self.largest = max(self.largest, len(events))
+
+    def models(self):
+        return [event.data.model for event in self.published]
 
 
-def named(signal, request):
-    """A normaliser: one event per resource, its name; resources with BAD_NAME are unusable."""
-    resources = getattr(
-        request, {"spans": "resource_spans", "metrics": "resource_metrics", "logs": "resource_logs"}[signal]
-    )
-    names = [one.schema_url for one in resources]
-    bad = names.count(BAD_NAME)
-    return Normalised(
-        [(signal, n) for n in names if n != BAD_NAME], bad, "schema_url: no such name" if bad else ""
-    )
-
-
-def permit(_authorization):
-    """Anybody may."""
-
-
-def insist(authorization):
-    if authorization != ADMITTED:
-        raise Refused(grpc.StatusCode.UNAUTHENTICATED, 401, "authorization: Bearer and the token")
+def told(**settings):
+    return Settings(otlp_grpc_port=0, otlp_http_port=0, **settings)
 
 
 def request_of(*names, padding=0):
+    """Spans of the models with these names; two names are no models: BAD_NAME cannot be, FOREIGN is no call."""
     request = ExportTraceServiceRequest()
-    for name in names:
-        request.resource_spans.add(schema_url=name)
+    spans = request.resource_spans.add().scope_spans.add().spans
+    for number, name in enumerate(names, start=1):
+        span = spans.add(trace_id=bytes([number]) * 16, span_id=bytes([number]) * 8, end_time_unix_nano=AT_NS)
+        span.start_time_unix_nano = 1 if name == BAD_NAME else AT_NS - 1_000_000
+        if name != FOREIGN:
+            span.attributes.add(key="gen_ai.operation.name").value.string_value = "chat"
+        span.attributes.add(key="gen_ai.request.model").value.string_value = name
     if padding:
-        span = request.resource_spans[0].scope_spans.add().spans.add()
-        span.attributes.add(key="a").value.bytes_value = bytes(padding)
+        spans[0].attributes.add(key="a").value.bytes_value = bytes(padding)
     return request.SerializeToString()
 
 
+def measured(value):
+    """A point of a metric."""
+    request = ExportMetricsServiceRequest()
+    metric = request.resource_metrics.add().scope_metrics.add().metrics.add(name="queue.length", unit="1")
+    metric.gauge.data_points.add(time_unix_nano=AT_NS, as_double=value)
+    return request.SerializeToString()
+
+
+def judged(score):
+    """An evaluation as a log record."""
+    request = ExportLogsServiceRequest()
+    record = (
+        request.resource_logs.add()
+        .scope_logs.add()
+        .log_records.add(
+            event_name="gen_ai.evaluation.result", time_unix_nano=AT_NS, trace_id=b"t" * 16, span_id=b"s" * 8
+        )
+    )
+    record.attributes.add(key="gen_ai.evaluation.score.value").value.double_value = score
+    return request.SerializeToString()
+
+
+GOOD = {"spans": request_of("a"), "metrics": measured(2.0), "logs": judged(0.5)}
+UNUSABLE = {
+    "spans": (request_of(BAD_NAME), "impossible time"),
+    "metrics": (measured(float("nan")), "metric: not a finite number"),
+    "logs": (judged(7.0), "evaluation: score off its scale"),
+}
+GUARDED = Settings(otlp_grpc_port=0, ingest_token=ADMITTED.removeprefix("Bearer "))
+KINDS = {"spans": CallEvent, "metrics": MetricEvent, "logs": FeedbackEvent}
+COUNTED = {"spans": "rejected_spans", "metrics": "rejected_data_points", "logs": "rejected_log_records"}
+
+
 @asynccontextmanager
-async def channel_to(broker, authorise=permit, **options):
-    receiver = GrpcReceiver(Intake(broker, named), host="127.0.0.1", port=0, authorise=authorise)
-    await receiver.start()
+async def channel_to(broker, settings):
+    receiver = GrpcReceiver(settings, Intake(broker))
+    address = (await receiver.start()).split()[-1]
     try:
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{receiver.port}", **options) as channel:
+        async with grpc.aio.insecure_channel(address) as channel:
             yield channel
     finally:
         await receiver.stop()
@@ -95,11 +135,11 @@ async def export(channel, body, signal="spans", **options):
     return RESPONSES[signal].FromString(await call(body, timeout=20, **options))
 
 
-def over_grpc(body, broker, authorise=permit, **options):
+def over_grpc(body, broker, settings=None, **options):
     """The response to one export, or the error with its google.rpc.Status."""
 
     async def once():
-        async with channel_to(broker, authorise) as channel:
+        async with channel_to(broker, settings or told()) as channel:
             try:
                 return await export(channel, body, **options)
             except grpc.aio.AioRpcError as error:
@@ -109,14 +149,32 @@ def over_grpc(body, broker, authorise=permit, **options):
     return asyncio.run(once())
 
 
-def over_http(body, broker, *, path="/v1/traces", method="POST", authorise=permit, **headers):
+def over_http(body, broker, *, path="/v1/traces", method="POST", settings=None, **headers):
     async def once():
-        transport = httpx.ASGITransport(application(Intake(broker, named), authorise))
+        transport = httpx.ASGITransport(application(Intake(broker), Access(settings or told())))
         async with httpx.AsyncClient(transport=transport, base_url="http://receiver") as client:
             sent = {name.replace("_", "-"): value for name, value in headers.items()}
             return await client.request(method, path, content=body, headers={"content-type": PROTOBUF} | sent)
 
     return asyncio.run(once())
+
+
+def as_json(signal, body):
+    """The same export as OTLP/JSON."""
+
+    def with_hexadecimal_ids(value):
+        if isinstance(value, list):
+            return [with_hexadecimal_ids(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        return {
+            name: base64.b64decode(item).hex()
+            if name in ("traceId", "spanId")
+            else with_hexadecimal_ids(item)
+            for name, item in value.items()
+        }
+
+    return json.dumps(with_hexadecimal_ids(MessageToDict(decode(signal, body, json=False)))).encode()
 
 
 def retry_after(status):
@@ -129,20 +187,45 @@ class TestGrpc:
     @pytest.mark.parametrize("signal", ["spans", "metrics", "logs"])
     def test_every_signal_is_taken_in_full(self, signal):
         broker = Broker()
-        assert RESPONSES[signal]() == over_grpc(request_of("a", "b"), broker, signal=signal)
-        assert [(signal, "a"), (signal, "b")] == broker.published
+        assert RESPONSES[signal]() == over_grpc(GOOD[signal], broker, signal=signal)
+        assert [KINDS[signal]] == [type(event) for event in broker.published]
+
+    @pytest.mark.parametrize("signal", ["spans", "metrics", "logs"])
+    def test_every_signal_counts_what_is_unusable(self, signal):
+        body, why = UNUSABLE[signal]
+        broker = Broker()
+        partial = over_grpc(body, broker, signal=signal).partial_success
+        assert (1, f"{why} (1)") == (getattr(partial, COUNTED[signal]), partial.error_message)
+        assert [] == broker.published
+
+    def test_spans_that_are_no_calls_are_a_full_success(self):
+        broker = Broker()
+        assert ExportTraceServiceResponse() == over_grpc(request_of(FOREIGN, "a"), broker)
+        assert ["a"] == broker.models()
+
+    def test_a_large_export_reaches_the_broker_in_slices(self):
+        broker = Broker()
+        count = intakes.SLICE + 1
+        request = ExportTraceServiceRequest.FromString(request_of(*["m"] * 255))
+        spans = request.resource_spans[0].scope_spans[0].spans
+        for number in range(len(spans), count):
+            spans.add().CopyFrom(spans[0])
+            spans[-1].span_id = number.to_bytes(8, "big")
+        broker = Broker()
+        over_grpc(request.SerializeToString(), broker)
+        assert (count, intakes.SLICE) == (len(broker.published), broker.largest)
 
     def test_a_gzipped_export_is_taken(self):
         broker = Broker()
         answer = over_grpc(request_of("a", padding=100_000), broker, compression=grpc.Compression.Gzip)
-        assert (ExportTraceServiceResponse(), [("spans", "a")]) == (answer, broker.published)
+        assert (ExportTraceServiceResponse(), ["a"]) == (answer, broker.models())
 
     def test_unusable_items_are_counted_and_the_others_taken(self):
         broker = Broker()
         answer = over_grpc(request_of("a", BAD_NAME, "b", BAD_NAME), broker)
         assert 2 == answer.partial_success.rejected_spans
-        assert "schema_url: no such name" == answer.partial_success.error_message
-        assert [("spans", "a"), ("spans", "b")] == broker.published
+        assert "impossible time (2)" == answer.partial_success.error_message
+        assert {"a", "b"} == set(broker.models())
 
     @pytest.mark.parametrize(
         ("trouble", "code", "repeat_s"),
@@ -174,14 +257,14 @@ class TestGrpc:
 
     def test_without_the_token_nothing_is_taken(self):
         broker = Broker()
-        error, _ = over_grpc(request_of("a"), broker, insist)
+        error, _ = over_grpc(request_of("a"), broker, GUARDED)
         assert grpc.StatusCode.UNAUTHENTICATED == error.code()
-        over_grpc(request_of("b"), broker, insist, metadata=(("authorization", ADMITTED),))
-        assert [("spans", "b")] == broker.published
+        over_grpc(request_of("b"), broker, GUARDED, metadata=(("authorization", ADMITTED),))
+        assert ["b"] == broker.models()
 
     def test_health_is_served_for_the_whole_and_for_each_service(self):
         async def states():
-            async with channel_to(Broker()) as channel:
+            async with channel_to(Broker(), told()) as channel:
                 check = health_pb2_grpc.HealthStub(channel).Check
                 return [
                     (await check(health_pb2.HealthCheckRequest(service=name))).status
@@ -190,47 +273,30 @@ class TestGrpc:
 
         assert [health_pb2.HealthCheckResponse.SERVING] * 4 == asyncio.run(states())
 
-    def test_a_port_that_is_taken_is_an_error(self):
-        async def twice():
-            one = GrpcReceiver(Intake(Broker(), named), host="127.0.0.1", port=0, authorise=permit)
-            await one.start()
-            try:
-                await GrpcReceiver(
-                    Intake(Broker(), named), host="127.0.0.1", port=one.port, authorise=permit
-                ).start()
-            finally:
-                await one.stop()
-
-        with pytest.raises(RuntimeError, match="bind"):
-            asyncio.run(twice())
-
     def test_a_large_export_does_not_stop_the_others(self):
         async def both():
             broker = Broker()
-            async with channel_to(broker) as channel:
+            async with channel_to(broker, told()) as channel:
                 large = asyncio.create_task(export(channel, request_of("large", padding=30_000_000)))
                 await export(channel, request_of("small"))
                 await large
-            return broker.published
+            return broker.models()
 
-        assert {("spans", "small"), ("spans", "large")} == set(asyncio.run(both()))
+        assert {"small", "large"} == set(asyncio.run(both()))
 
 
 class TestHttp:
-    @pytest.mark.parametrize(
-        ("signal", "member"),
-        [("spans", "resourceSpans"), ("metrics", "resourceMetrics"), ("logs", "resourceLogs")],
-    )
-    def test_every_signal_is_taken_in_both_encodings(self, signal, member):
+    @pytest.mark.parametrize("signal", ["spans", "metrics", "logs"])
+    def test_every_signal_is_taken_in_both_encodings(self, signal):
         broker, path = Broker(), SERVICES[signal].path
-        binary = over_http(request_of("a"), broker, path=path)
+        binary = over_http(GOOD[signal], broker, path=path)
         text = over_http(
-            json.dumps({member: [{"schemaUrl": "b"}]}).encode(), broker, path=path,
-            content_type="application/json; charset=utf-8",
-        )  # fmt: skip
+            as_json(signal, GOOD[signal]), broker, path=path, content_type="application/json; charset=utf-8"
+        )
         assert (200, PROTOBUF, b"") == (binary.status_code, binary.headers["content-type"], binary.content)
         assert (200, JSON, {}) == (text.status_code, text.headers["content-type"], text.json())
-        assert [(signal, "a"), (signal, "b")] == broker.published
+        assert 2 == len(broker.published)
+        assert broker.published[0] == broker.published[1]
 
     @pytest.mark.parametrize("members", [1, 3])
     def test_gzip_is_inflated_also_in_several_members(self, members):
@@ -238,15 +304,13 @@ class TestHttp:
         size = -(-len(body) // members)
         zipped = b"".join(gzip.compress(body[i : i + size]) for i in range(0, len(body), size))
         assert 200 == over_http(zipped, broker, content_encoding="gzip").status_code
-        assert [("spans", "a")] == broker.published
+        assert ["a"] == broker.models()
 
     def test_unusable_items_are_counted_in_the_encoding_of_the_request(self):
         binary = over_http(request_of("a", BAD_NAME), Broker())
-        text = over_http(b'{"resourceSpans":[{"schemaUrl":"bad"}]}', Broker(), content_type=JSON)
+        text = over_http(as_json("spans", request_of(BAD_NAME)), Broker(), content_type=JSON)
         assert 1 == ExportTraceServiceResponse.FromString(binary.content).partial_success.rejected_spans
-        assert {"rejectedSpans": "1", "errorMessage": "schema_url: no such name"} == text.json()[
-            "partialSuccess"
-        ]
+        assert {"rejectedSpans": "1", "errorMessage": "impossible time (1)"} == text.json()["partialSuccess"]
 
     @pytest.mark.parametrize(
         ("trouble", "status_code", "repeat_s"),
@@ -258,7 +322,7 @@ class TestHttp:
     )
     def test_trouble_with_the_broker_says_whether_to_repeat(self, trouble, status_code, repeat_s):
         binary = over_http(request_of("a"), Broker(trouble))
-        text = over_http(b"{}", Broker(trouble), content_type=JSON)
+        text = over_http(as_json("spans", request_of("a")), Broker(trouble), content_type=JSON)
         status = Status.FromString(binary.content)
         assert (status_code, status_code) == (binary.status_code, text.status_code)
         assert (str(trouble), str(trouble)) == (status.message, text.json()["message"])
@@ -309,46 +373,64 @@ class TestHttp:
     def test_other_methods_and_paths_are_refused(self, path, method, code):
         assert code == over_http(b"", Broker(), path=path, method=method).status_code
 
-    def test_a_server_takes_exports_until_it_is_stopped(self):
+    def test_without_the_token_nothing_is_taken(self):
+        broker = Broker()
+        refused = over_http(request_of("a"), broker, settings=GUARDED)
+        taken = over_http(request_of("b"), broker, settings=GUARDED, authorization=ADMITTED)
+        assert (401, 200) == (refused.status_code, taken.status_code)
+        assert ["b"] == broker.models()
+
+
+class TestReceivers:
+    def test_both_take_exports_until_they_are_stopped(self):
         async def served():
             broker = Broker()
-            receiver = HttpReceiver(Intake(broker, named), host="127.0.0.1", port=0, authorise=permit)
-            await receiver.start()
-            url = f"http://127.0.0.1:{receiver.port}/v1/traces"
-            async with httpx.AsyncClient() as client:
-                taken = await client.post(url, content=request_of("a"), headers={"content-type": PROTOBUF})
-                await receiver.stop()
+            both = receivers(told(), broker)
+            grpc_address, url = [(await one.start()).split()[-1] for one in both]
+            async with httpx.AsyncClient() as client, grpc.aio.insecure_channel(grpc_address) as channel:
+                await export(channel, request_of("a"))
+                answer = await client.post(
+                    f"{url}/v1/traces", content=request_of("b"), headers={"content-type": PROTOBUF}
+                )
+                assert (200, [None, None]) == (answer.status_code, [one.ended() for one in both])
+                await asyncio.gather(*(one.stop() for one in both))
                 with pytest.raises(httpx.ConnectError):
                     await client.post(url)
-            return taken.status_code, broker.published
+                with pytest.raises(grpc.aio.AioRpcError):
+                    await export(channel, request_of("c"))
+            return broker.models()
 
-        assert (200, [("spans", "a")]) == asyncio.run(served())
+        assert ["a", "b"] == asyncio.run(served())
 
-    def test_a_port_that_is_taken_is_an_error(self):
+    def test_a_span_that_comes_by_both_ways_has_one_id(self):
+        broker = Broker()
+        over_grpc(request_of("a"), broker)
+        over_http(request_of("a"), broker)
+        assert 1 == len({event.id for event in broker.published})
+
+    @pytest.mark.parametrize("which", [0, 1])
+    def test_a_port_that_is_taken_is_an_error_that_names_the_setting(self, which):
         async def twice():
-            one = HttpReceiver(Intake(Broker(), named), host="127.0.0.1", port=0, authorise=permit)
-            await one.start()
+            one = receivers(told(), Broker())[which]
+            port = int((await one.start()).rpartition(":")[2])
             try:
-                await HttpReceiver(
-                    Intake(Broker(), named), host="127.0.0.1", port=one.port, authorise=permit
-                ).start()
+                name = ("otlp_grpc_port", "otlp_http_port")[which]
+                await receivers(Settings(**{name: port}), Broker())[which].start()
             finally:
                 await one.stop()
 
-        with pytest.raises(OSError, match="in use"):
+        with pytest.raises(CannotListen) as taken:
             asyncio.run(twice())
+        assert ("LLMOPT_OTLP_GRPC_PORT", "LLMOPT_OTLP_HTTP_PORT")[which] in taken.value.remedy
 
-    def test_without_the_token_nothing_is_taken(self):
-        broker = Broker()
-        refused = over_http(request_of("a"), broker, authorise=insist)
-        taken = over_http(request_of("b"), broker, authorise=insist, authorization=ADMITTED)
-        assert (401, 200) == (refused.status_code, taken.status_code)
-        assert [("spans", "b")] == broker.published
+    def test_other_addresses_than_loopback_need_a_token(self):
+        with pytest.raises(SettingsError, match=r"0\.0\.0\.0"):
+            receivers(told(ingest_host="0.0.0.0"), Broker())  # noqa: S104 - refused
 
 
 class TestHolding:
     def test_more_at_once_than_may_be_held_is_repeated_later(self):
-        intake = Intake(Broker(), named)
+        intake = Intake(Broker())
         with ExitStack() as stack:
             for _ in range(intakes.MAX_HELD_BYTES // intakes.MAX_BYTES):
                 stack.enter_context(intake.holding())(intakes.MAX_BYTES)
@@ -358,7 +440,7 @@ class TestHolding:
         assert intakes.RETRY_AFTER_S == refused.value.retry_after_s
 
     def test_what_was_worked_on_makes_room(self):
-        intake = Intake(Broker(), named)
+        intake = Intake(Broker())
         for _ in range(10):
             with intake.holding() as hold:
                 hold(intakes.MAX_BYTES)

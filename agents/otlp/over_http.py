@@ -1,98 +1,59 @@
 """OTLP over HTTP: POST of protobuf or JSON, plain or gzipped, answered in the encoding of the request."""
 
 import asyncio
-import socket
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-import uvicorn
 from grpc import StatusCode
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from agents.ingest.access import Access
 from agents.otlp.decoding import Signal
 from agents.otlp.intake import Intake
 from agents.otlp.protocol import SERVICES
-from agents.otlp.refusal import Refused
+from agents.otlp.refusal import Refused, unauthenticated
 
-GRACE_S = 5
-"""Exports under way at the end may finish for so long."""
-BACKLOG = 1024
-"""Connections that wait to be accepted: a fleet of exporters that starts at once."""
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
+BODY_S = 30.0
+"""A body that takes longer to arrive holds memory for nobody."""
+CLOSED_REQUEST = 499
+"""What nobody reads: the exporter has gone."""
 _GZIP_BITS = 16 + zlib.MAX_WBITS
 _PIECE_BYTES = 2**20
 
 
-class HttpReceiver:
-    """A server on one port, for the running event loop."""
-
-    def __init__(self, intake: Intake, *, host: str, port: int, authorise: Callable[[str], None]) -> None:
-        """Take exports into `intake`; `authorise` is given the `Authorization` of each and may refuse it."""
-        self._application = application(intake, authorise)
-        self._address, self.port = host, port
-        self._server: _Server | None = None
-        self._serving: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        """Listen; `port` is the one bound, where 0 was asked for.
-
-        Raises:
-            OSError: the port is taken.
-        """
-        # Bound here: uvicorn would end the process where it cannot.
-        listening = socket.create_server((self._address, self.port), backlog=BACKLOG)
-        self.port = listening.getsockname()[1]
-        self._server = _Server(
-            uvicorn.Config(
-                self._application,
-                log_config=None,
-                access_log=False,
-                lifespan="off",
-                timeout_graceful_shutdown=GRACE_S,
-            )
-        )
-        self._serving = asyncio.create_task(self._server.serve([listening]))
-
-    async def stop(self) -> None:
-        """Take nothing more, and let what is under way finish."""
-        if self._server is not None and self._serving is not None:
-            self._server.should_exit = True
-            await self._serving
-
-
-class _Server(uvicorn.Server):
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave signals to the process: it has more than this to end."""
-        yield
-
-
-def application(intake: Intake, authorise: Callable[[str], None]) -> Starlette:
-    """An ASGI application; `authorise` is given the `Authorization` of each request and may refuse it."""
+def application(intake: Intake, access: Access) -> Starlette:
+    """An ASGI application that takes exports into `intake`, of those whom `access` permits."""
     return Starlette(
         routes=[
-            Route(service.path, _exporting(signal, intake, authorise), methods=["POST"])
+            Route(service.path, _exporting(signal, intake, access), methods=["POST"])
             for signal, service in SERVICES.items()
         ]
     )
 
 
-def _exporting(signal: Signal, intake: Intake, authorise: Callable[[str], None]) -> Callable[..., Any]:
+def _exporting(signal: Signal, intake: Intake, access: Access) -> Callable[[Request], Awaitable[Response]]:
     service = SERVICES[signal]
 
     async def export(request: Request) -> Response:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         try:
-            authorise(request.headers.get("authorization", ""))
+            if not access.permits(request.headers.get("authorization", "")):
+                raise unauthenticated()
             if kind not in (PROTOBUF, JSON):
                 raise _unsupported("content-type", f"{PROTOBUF} or {JSON}", kind)
             with intake.holding() as hold:
-                body = await _body(request, hold)
+                try:
+                    async with asyncio.timeout(BODY_S):
+                        body = await _body(request, hold)
+                except TimeoutError:
+                    raise Refused(
+                        StatusCode.DEADLINE_EXCEEDED, 408, f"body: all of it within {BODY_S:.0f} s"
+                    ) from None
                 rejected, reason = await intake.take(signal, body, json=kind == JSON)
         except Refused as refused:
             binary = kind == PROTOBUF
@@ -103,7 +64,7 @@ def _exporting(signal: Signal, intake: Intake, authorise: Callable[[str], None])
                 PROTOBUF if binary else JSON,
             )
         except ClientDisconnect:
-            return Response(status_code=499)  # nobody reads it
+            return Response(status_code=CLOSED_REQUEST)
         return Response(service.answer(rejected, reason, json=kind == JSON), 200, media_type=kind)
 
     return export
