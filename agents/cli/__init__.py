@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from agents.cli import apply, commands, demo, ledger, run, servers, topics
+from agents.cli import apply, commands, demo, ingest, ledger, run, servers, topics
 from agents.cli.failure import Failure, plainly
 
 app = typer.Typer(
@@ -23,7 +23,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="New here? `llmopt demo` shows the whole loop on this machine in a few minutes.",
 )
-for group in (demo, servers, topics, run, apply, commands, ledger):
+for group in (demo, servers, topics, run, ingest, apply, commands, ledger):
     group.register(app)
 
 

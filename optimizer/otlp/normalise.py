@@ -32,7 +32,7 @@ class Normaliser:
     """Reads requests one after another; remembers only which spans were calls lately."""
 
     def __init__(self, remembers: int = REMEMBERS) -> None:
-        """Recognise two spans of one call among the last `remembers` ones."""
+        """Recognise two spans of one call among the last `remembers` ones; one thread at a time."""
         self._calls = SameCalls(remembers)
 
     def spans(self, request: Any) -> Normalised:

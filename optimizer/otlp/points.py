@@ -54,7 +54,7 @@ def series_of(metric: Any, resource: Mapping[str, Any], place: str) -> Series:
     shape = metric.WhichOneof("data")
     name, unit = text(metric.name), metric.unit
     if shape not in _SHAPES:
-        raise Refused("metric: a summary, whose quantiles cannot be merged" if shape else "metric: no data")
+        raise Refused("metric: a summary, which cannot be merged" if shape else "metric: no data")
     if name is None or len(unit) > 32:  # noqa: PLR2004 - as in `Metric`
         raise Refused("metric: no name, or too long a name or unit")
     data = getattr(metric, shape)
@@ -151,7 +151,7 @@ def _explicit(point: Any) -> Distribution:
     if not point.bucket_counts:
         return _distribution([], [point.count], point)
     if len(point.bucket_counts) != len(point.explicit_bounds) + 1:
-        raise Refused("metric: bounds and counts that do not belong together")
+        raise Refused("metric: bounds and counts do not match")
     return _distribution(point.explicit_bounds, point.bucket_counts, point)
 
 
@@ -172,7 +172,7 @@ def _exponential(point: Any) -> Distribution:
         for index, n in sorted(positive.items()):
             _add(bounds, counts, (2.0 ** (power * index), 2.0 ** (power * (index + 1))), n)
     except OverflowError:
-        raise Refused("metric: bounds beyond what a number can be") from None
+        raise Refused("metric: bounds too large for numbers") from None
     return _distribution(bounds, counts, point)
 
 

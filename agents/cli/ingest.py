@@ -1,0 +1,67 @@
+"""`llmopt ingest`: the entrances for callers that do not write to Kafka themselves."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agents import settings as configuration
+from agents import telemetry
+from agents.cli.failure import BAD, Failure, reachable
+from agents.host import EXIT_CRASHED
+from agents.ingest import serving
+from agents.ingest.access import Access
+from agents.ingest.http import application
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from agents.ingest.publisher import Publisher
+    from agents.ingest.serving import Receiver
+    from agents.settings import Settings
+
+
+class Entrance(StrEnum):
+    """What may be run."""
+
+    HTTP = "http"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb of this module."""
+    app.command("ingest")(ingest)
+
+
+def ingest(
+    context: typer.Context,
+    only: Annotated[list[Entrance] | None, typer.Option(help="Run only this; may be repeated.")] = None,
+) -> None:
+    """Take events over HTTP and publish them, until Ctrl-C or SIGTERM.
+
+    A request is answered when the broker has acknowledged all of its events. Requests under way are finished at the
+    end. Ports, limits and the token are settings.
+    """
+    told = configuration.load()
+    telemetry.configure(debug=bool((context.obj or {}).get("debug")))
+    Access(told)  # refuses an open door before anything is asked of the broker
+    ready = reachable(told)
+    try:
+        serving.run(ready, _receivers(ready, tuple(only or Entrance)), said=_say)
+    except serving.CannotListen as taken:
+        raise Failure(str(taken), taken.remedy, BAD) from None
+    except serving.Ended as why:
+        raise Failure(str(why), "start it again; its log, above, says more", EXIT_CRASHED) from None
+
+
+def _receivers(settings: Settings, wanted: tuple[Entrance, ...]) -> Callable[[Publisher], Iterator[Receiver]]:
+    def made(publisher: Publisher) -> Iterator[Receiver]:
+        if Entrance.HTTP in wanted:
+            yield serving.HttpReceiver("REST", application(settings, publisher), settings, "ingest_port")
+
+    return made
+
+
+def _say(where: str) -> None:
+    print(where, flush=True)
