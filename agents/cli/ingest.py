@@ -14,6 +14,7 @@ from agents.host import EXIT_CRASHED
 from agents.ingest import serving
 from agents.ingest.access import Access
 from agents.ingest.http import application
+from agents.otlp.receivers import receivers as otlp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,6 +28,7 @@ class Entrance(StrEnum):
     """What may be run."""
 
     HTTP = "http"
+    OTLP = "otlp"
 
 
 def register(app: typer.Typer) -> None:
@@ -59,6 +61,8 @@ def _receivers(settings: Settings, wanted: tuple[Entrance, ...]) -> Callable[[Pu
     def made(publisher: Publisher) -> Iterator[Receiver]:
         if Entrance.HTTP in wanted:
             yield serving.HttpReceiver("REST", application(settings, publisher), settings, "ingest_port")
+        if Entrance.OTLP in wanted:
+            yield from otlp(settings, publisher)
 
     return made
 
