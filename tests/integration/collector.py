@@ -42,7 +42,8 @@ def build():
         manifest.write_text(MANIFEST.read_text())
         print(f"→ building the collector with {builder}: some minutes the first time", flush=True)
         made = subprocess.run(
-            ["go", "run", builder, "--config=builder.yaml"], cwd=directory, env=environment, timeout=LONGEST_S, check=False
+            ["go", "run", builder, "--config=builder.yaml"],
+            cwd=directory, env=environment, timeout=LONGEST_S, check=False,
         )  # fmt: skip
         if made.returncode:
             raise SystemExit("the collector was not built; the lines above say why")

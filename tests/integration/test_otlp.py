@@ -9,39 +9,40 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import uuid
-from contextlib import contextmanager
+from collections import Counter
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import pytest
-from confluent_kafka.admin import AdminClient, NewTopic
 
 from agents.cli.run import die_with_parent
 from agents.codec import Decoder
 from agents.publish import Publisher, declare
-from optimizer.model.event import TickEvent
+from optimizer.model.event import PaneEvent, TickEvent
 from optimizer.model.progress import Tick
 from optimizer.model.target import Model, Target
 from tests.chaos import records
 from tests.chaos.cluster import ROOT, Cluster, Worker
-from tests.integration import collector
 
-SERVICE = "support"
+WAYS = {"by-grpc": ("grpc",), "by-http": ("http",), "by-both": ("grpc", "http")}
+"""Service → how it exports. What comes both ways comes twice, as after an answer that was lost."""
+MODELS = tuple(Model(name=name) for name in ("small", "large", "broken"))
 LATER = timedelta(seconds=40)
 """Every call's pane is closed by then, and no call is ahead of its clock."""
-PATIENCE_S = 60
-SIGNALS = ("spans", "metrics", "logs")
+PATIENCE_S = 180
 
 
-class Counted(NamedTuple):
-    """What the program knows of its calls, and what the panes say."""
+class Run(NamedTuple):
+    """What came of one or more programs, by service."""
 
     truth: dict
+    """What the program knows of its calls."""
     panes: dict
-    on_topic: dict
-    """Type of event → ids of such events on `metrics`, repetitions included."""
+    """What the panes say."""
+    published: dict
+    """(service, type) → how many events are on `metrics`."""
 
 
 @contextmanager
@@ -55,7 +56,8 @@ def running(*command, environment=None, log, **options):
     try:
         yield child
     finally:
-        child.send_signal(signal.SIGTERM)
+        if child.poll() is None:
+            child.send_signal(signal.SIGTERM)
         try:
             child.wait(20)
         except subprocess.TimeoutExpired:
@@ -75,30 +77,27 @@ def first_line(child, log, beginning=""):
 def model_server(tmp_path_factory):
     """Address of a server that speaks OpenAI's API."""
     log = tmp_path_factory.mktemp("models") / "log"
-    with running(sys.executable, "-m", "tests.integration.fake_openai", log=log, stdin=subprocess.PIPE) as child:
+    with running(
+        sys.executable, "-m", "tests.integration.fake_openai", log=log, stdin=subprocess.PIPE
+    ) as child:
         yield f"http://127.0.0.1:{first_line(child, log)}"
         child.stdin.close()
 
 
-@pytest.fixture
-def cluster(kafka, tmp_path):
-    """Topics, a target, and time that has begun."""
-    one = Cluster(
+def started(kafka, directory, services):
+    """Topics, targets, and time that has begun."""
+    cluster = Cluster(
         kafka,
         f"t-{uuid.uuid4().hex[:6]}",
-        tmp_path,
-        settings={
-            "LLMOPT_PARTITIONS": "2", "LLMOPT_INGEST_PORT": "0", "LLMOPT_OTLP_GRPC_PORT": "0",
-            "LLMOPT_OTLP_HTTP_PORT": "0",
-        },
-    )  # fmt: skip
-    one.create_topics()
-    publisher = Publisher(one.settings())
-    models = tuple(Model(name=name) for name in ("small", "large", "broken"))
-    declare(publisher, Target(target=SERVICE, incumbent="small", models=models, autonomy="observe"))
+        directory,
+        settings={"LLMOPT_PARTITIONS": "2", "LLMOPT_OTLP_GRPC_PORT": "0", "LLMOPT_OTLP_HTTP_PORT": "0"},
+    )
+    cluster.create_topics()
+    publisher = Publisher(cluster.settings())
+    for service in services:
+        declare(publisher, Target(target=service, incumbent="small", models=MODELS, autonomy="observe"))
     tick(publisher, datetime.now(UTC))
-    yield one
-    one.stop()
+    return cluster
 
 
 def tick(publisher, at):
@@ -107,58 +106,90 @@ def tick(publisher, at):
     publisher.settle()
 
 
-def call_models(protocol, endpoint, model_server, tmp_path):
-    """Let the program make its calls and export them; return what it knows of them."""
+def call_models(model_server, places, directory):
+    """Let a program for each service make its calls and export them; service → what it knows of them."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("OTEL_", "LLMOPT_"))}
-    program = subprocess.run(
-        [sys.executable, "-m", "tests.integration.openai_program", protocol, endpoint, model_server, SERVICE],
-        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
-    )  # fmt: skip
-    (tmp_path / "program.log").write_text(program.stderr)
-    assert program.returncode == 0, program.stderr
-    assert "Failed to export" not in program.stderr
-    return json.loads(program.stdout)
+    truth = {}
+    with ExitStack() as stack:
+        programs = {}
+        for service, exported in places.items():
+            log = directory / f"{service}.log"
+            command = (
+                sys.executable,
+                "-m",
+                "tests.integration.openai_program",
+                model_server,
+                service,
+                *exported,
+            )
+            programs[service] = stack.enter_context(running(*command, environment=environment, log=log))
+        for service, program in programs.items():
+            printed, _ = program.communicate(timeout=PATIENCE_S)
+            log = (directory / f"{service}.log").read_text()
+            assert (0, False) == (program.returncode, "Failed to export" in log), log
+            truth[service] = json.loads(printed)
+    return truth
 
 
-def counted(cluster, truth):
+def come_of(cluster, truth):
     """Close the panes and add them up."""
     tick(Publisher(cluster.settings()), datetime.now(UTC) + LATER)
     cluster.workers.append(Worker(cluster, "a", ("observe",)))
-    cluster.drain(stages=("observe",), limit_s=PATIENCE_S)
+    try:
+        cluster.drain(stages=("observe",), limit_s=PATIENCE_S)
+    finally:
+        cluster.stop()
     decode = Decoder(("pane", "watermark", "target.declared")).decode
-    sums = dict.fromkeys(truth, 0)
+    panes = {service: dict.fromkeys(known, 0) for service, known in truth.items()}
     for record in records.read(cluster.bootstrap, cluster.topic("aggregates")):
         event = decode(record.value, record.headers)
-        if event.subject != SERVICE or type(event).__name__ != "PaneEvent":
+        if not isinstance(event, PaneEvent):
             continue
         assert event.data.late is None
+        sums = panes[event.subject]
         for cell in event.data.cells:
             sums["calls"] += cell.calls
             sums["errors"] += sum(cell.errors.values())
             sums["input_tokens"] += cell.input_tokens
             sums["output_tokens"] += cell.output_tokens
-    on_topic = {}
-    for record in records.read(cluster.bootstrap, cluster.topic("metrics")):
-        event = json.loads(record.value)
-        on_topic.setdefault(event["type"], []).append(event["id"])
-    return Counted(truth, sums, on_topic)
+    events = [
+        json.loads(record.value) for record in records.read(cluster.bootstrap, cluster.topic("metrics"))
+    ]
+    return Run(truth, panes, Counter((event.get("subject"), event["type"]) for event in events))
 
 
-@pytest.mark.parametrize("protocol", ["grpc", "http"])
-def test_calls_exported_directly_are_counted_once(protocol, cluster, model_server, tmp_path):
-    log = tmp_path / "ingest.log"
+@pytest.fixture(scope="module")
+def direct(kafka, model_server, tmp_path_factory):
+    """Programs that export to the receivers of one `llmopt ingest`."""
+    directory = tmp_path_factory.mktemp("direct")
+    cluster, log = started(kafka, directory, WAYS), directory / "ingest.log"
     with running(
-        sys.executable, "-m", "agents.cli", "ingest", "--only", "otlp", environment=cluster.environment, log=log
+        sys.executable,
+        "-m",
+        "agents.cli",
+        "ingest",
+        "--only",
+        "otlp",
+        environment=cluster.environment,
+        log=log,
     ) as ingest:
-        grpc = first_line(ingest, log, "OTLP over gRPC on ").split()[-1]
-        http = first_line(ingest, log, "OTLP over HTTP on ").split()[-1]
-        truth = call_models(protocol, {"grpc": grpc, "http": http}[protocol], model_server, tmp_path)
+        endpoints = {
+            "grpc": first_line(ingest, log, "OTLP over gRPC on ").split()[-1],
+            "http": first_line(ingest, log, "OTLP over HTTP on ").split()[-1],
+        }
+        places = {service: [f"{way}={endpoints[way]}" for way in ways] for service, ways in WAYS.items()}
+        truth = call_models(model_server, places, directory)
     assert 0 == ingest.returncode, log.read_text()
-    found = counted(cluster, truth)
-    assert truth == found.panes
-    assert truth["calls"] == len(found.on_topic["llmopt.call.v1"])
-    assert found.on_topic["llmopt.metric.v1"], "metrics were exported too"
+    return come_of(cluster, truth)
 
 
-def test_an_export_that_is_repeated_counts_once(cluster, model_server, tmp_path):
-    pytest.fail("to be written")
+@pytest.mark.parametrize("service", WAYS)
+def test_calls_that_are_exported_directly_are_counted_once(direct, service):
+    assert direct.truth[service] == direct.panes[service]
+    times = len(WAYS[service])
+    assert times * direct.truth[service]["calls"] == direct.published[service, "llmopt.call.v1"]
+
+
+@pytest.mark.parametrize("service", WAYS)
+def test_metrics_of_the_same_calls_arrived_too(direct, service):
+    assert 0 < direct.published[service, "llmopt.metric.v1"]
