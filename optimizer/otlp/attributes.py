@@ -144,9 +144,6 @@ TABLE: tuple[Row, ...] = (
     Row("cloud.region", "attributes.region", "text", "ours"),  # OpenTelemetry's own, often the resource's
 )
 
-RULES: dict[str, tuple[int, Row]] = {row.attribute: (rank, row) for rank, row in enumerate(TABLE)}
-"""Attribute → its rank (less is better) and row."""
-
 ATTRIBUTE_PREFIX = "llmopt.attribute."
 """`llmopt.attribute.task` is kept as the attribute `task`."""
 

@@ -7,7 +7,6 @@ score outside 0..1 is dropped, as nobody can know what 4 is worth (and a 1 on a 
 taken for the best: state the scale). A verdict in words counts as 1 or 0 if its word is known.
 """
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -40,7 +39,7 @@ def score_of(found: Mapping[str, Any]) -> float | str:
 
 
 def event(
-    message: Any, resource: Mapping[str, Any], *, span: bytes | None, calls: SameCalls, unread: Counter[str]
+    message: Any, resource: Mapping[str, Any], *, span: bytes | None, calls: SameCalls
 ) -> FeedbackEvent | str:
     """The feedback that a log record or a span event is, or in words why it is none.
 
@@ -51,7 +50,7 @@ def event(
     at = instant(time_ns)
     if at is None:
         return "impossible time"
-    found = fields_of(message.attributes, unread)
+    found = fields_of(message.attributes, [])
     answer = found.get("response_id")
     call_id = calls.call_id(span=span, answer=answer) or (call_id_of(span) if span else answer)
     if call_id is None:
@@ -65,5 +64,5 @@ def event(
         source=SOURCE,
         time=at,
         subject=target_of(found.get("target"), resource),
-        data=Feedback(call_id=call_id, kind="judge", score=score, assignment=assignment_of(found, unread)),
+        data=Feedback(call_id=call_id, kind="judge", score=score, assignment=assignment_of(found, [])),
     )

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, get_args
 
 from optimizer.model.call import Arm, Assignment
-from optimizer.otlp.attributes import ATTRIBUTE_PREFIX, RULES, Unit
+from optimizer.otlp.attributes import ATTRIBUTE_PREFIX, TABLE, Unit
 from optimizer.otlp.reading import (
     MOST_MS,
     MOST_TOKENS,
@@ -41,9 +41,15 @@ def plain_value(value: Any) -> str | int | float | bool | None:
     return text(value) if isinstance(value, str) else number(value)
 
 
+def _tokens(value: Any) -> int | None:
+    if type(value) is int:  # as good as always
+        return value if 0 <= value <= MOST_TOKENS else None
+    return whole(value, MOST_TOKENS)
+
+
 _READERS: dict[Unit, Callable[[Any], Any]] = {
     "text": text,
-    "tokens": lambda value: whole(value, MOST_TOKENS),
+    "tokens": _tokens,
     "usd": lambda value: within(value, 0, MOST_USD),
     "s": _seconds,
     "ms": lambda value: within(value, 0, MOST_MS),
@@ -58,40 +64,56 @@ _READERS: dict[Unit, Callable[[Any], Any]] = {
 }
 
 
-def fields_of(attributes: Iterable[Any], unread: Counter[str]) -> dict[str, Any]:
-    """Field → value, of the attributes that the table knows; a field whose value cannot be meant is counted."""
+_SHARED = {field for field, rows in Counter(row.field for row in TABLE).items() if rows > 1}
+_RULES = {
+    row.attribute: (
+        rank if row.field in _SHARED else None,
+        row.field,
+        _READERS[row.unit],
+        row.unit != "cost JSON",  # which need not hold a cost
+    )
+    for rank, row in enumerate(TABLE)
+}
+"""Attribute → its row's rank, where that decides; field, reader, and whether a failure to read counts."""
+
+
+def fields_of(attributes: Iterable[Any], unread: list[str]) -> dict[str, Any]:
+    """Field → value, of the attributes that the table knows; fields whose value cannot be meant go to `unread`."""
     found: dict[str, Any] = {}
     ranks: dict[str, int] = {}
     for item in attributes:
         name = item.key
-        rule = RULES.get(name)
+        rule = _RULES.get(name)
         if rule is None:
             if name.startswith(ATTRIBUTE_PREFIX):
                 _keep(found, name.removeprefix(ATTRIBUTE_PREFIX), scalar(item.value), unread)
             continue
-        rank, row = rule
-        if ranks.get(row.field, rank) < rank:
+        rank, field, read, counts = rule
+        if rank is not None and ranks.get(field, rank) < rank:
             continue
-        value = _READERS[row.unit](scalar(item.value))
-        if value is not None:
-            found[row.field], ranks[row.field] = value, rank
-        elif row.unit != "cost JSON":  # which need not hold a cost
-            unread[row.field] += 1
+        value = read(scalar(item.value))
+        if value is None:
+            if counts:
+                unread.append(field)
+            continue
+        found[field] = value
+        if rank is not None:
+            ranks[field] = rank
     return found
 
 
-def _keep(found: dict[str, Any], name: str, value: Any, unread: Counter[str]) -> None:
+def _keep(found: dict[str, Any], name: str, value: Any, unread: list[str]) -> None:
     """Keep an attribute that the caller marked for us."""
     if isinstance(value, bool):
         value = "true" if value else "false"
     kept = text(value if isinstance(value, str) else str(value))
     if value is None or kept is None or text(name, 64) is None:
-        unread["attributes"] += 1
+        unread.append("attributes")
     else:
         found[f"attributes.{name}"] = kept
 
 
-def assignment_of(found: Mapping[str, Any], unread: Counter[str]) -> Assignment | None:
+def assignment_of(found: Mapping[str, Any], unread: list[str]) -> Assignment | None:
     """Which arm served the call; None unless generation, variant and arm are all told."""
     generation, variant = found.get("assignment.generation"), found.get("assignment.variant")
     arm: Any = found.get("assignment.arm")
@@ -99,7 +121,7 @@ def assignment_of(found: Mapping[str, Any], unread: Counter[str]) -> Assignment 
         return None
     propensity = found.get("assignment.propensity", 1.0)
     if generation is None or variant is None or arm not in get_args(Arm) or not 0 < propensity <= 1:
-        unread["assignment"] += 1
+        unread.append("assignment")
         return None
     return Assignment(
         generation=generation,

@@ -25,7 +25,7 @@ class Normalised(Struct, kw_only=True):
     dropped: Counter[str] = field(default_factory=Counter)
     """Why → how many spans, evaluations, log records or points became no event."""
     unread: Counter[str] = field(default_factory=Counter)
-    """Field → how many calls have it unknown although something was sent."""
+    """Field → how many calls have it, or a part of it, unknown although something was sent."""
 
 
 class Normaliser:
@@ -44,8 +44,9 @@ class Normaliser:
             judged: list[tuple[Any, Any]] = []
             for scope in group.scope_spans:
                 for message in scope.spans:
-                    judged += [(message, event) for event in message.events if event.name == evaluations.NAME]
-                    read = spans.read(message, resource, out.unread)
+                    if message.events:
+                        judged += [(message, e) for e in message.events if e.name == evaluations.NAME]
+                    read = spans.read(message, resource)
                     if isinstance(read, str):
                         out.dropped[read] += 1
                     else:
@@ -53,7 +54,10 @@ class Normaliser:
             distinct, doubled = self._calls.once(found)
             if doubled:
                 out.dropped["second span of a call"] += doubled
-            out.events += [spans.event(span, resource, out.unread) for span in distinct]
+            for span in distinct:
+                out.events.append(spans.event(span, resource))
+                if span.unread:
+                    out.unread.update(span.unread)
             for message, event in judged:
                 key = span_key(message.trace_id, message.span_id)
                 self._judge(out, event, resource, key)
@@ -85,7 +89,7 @@ class Normaliser:
         return out
 
     def _judge(self, out: Normalised, message: Any, resource: dict[str, Any], key: bytes | None) -> None:
-        made = evaluations.event(message, resource, span=key, calls=self._calls, unread=out.unread)
+        made = evaluations.event(message, resource, span=key, calls=self._calls)
         if isinstance(made, str):
             out.dropped[made] += 1
         else:

@@ -39,6 +39,9 @@ class SameCalls:
     def once(self, spans: Iterable[Span]) -> tuple[list[Span], int]:
         """The spans of one request that are calls of their own, inner before outer; how many are not."""
         by_key = {span.key: span for span in spans}
+        if len(by_key) == 1 or not any(span.parent in by_key for span in by_key.values()):
+            kept = [span for span in by_key.values() if self._is_new(span)]
+            return kept, len(by_key) - len(kept)
         outer = {
             span.key: by_key[span.parent]
             for span in by_key.values()
@@ -63,8 +66,9 @@ class SameCalls:
         return self._of_answer.get(answer) if answer else None
 
     def _is_new(self, span: Span) -> bool:
-        call = _Counted(span.call_id, span.service, frozenset(span.models))
-        for other in (self._of_span.get(span.parent) if span.parent else None, self._inside.get(span.key)):
+        call = _Counted(span.call_id, span.service, span.models)
+        around = self._of_span.get(span.parent) if span.parent else None
+        for other in (around, self._inside.get(span.key)):
             if (
                 other is not None
                 and other.call_id != call.call_id
@@ -90,7 +94,7 @@ def _is_same(inner: Span, outer: Span) -> bool:
     return inner.service == outer.service and _agree(inner.models, outer.models)
 
 
-def _agree(one: set[str] | frozenset[str], other: set[str] | frozenset[str]) -> bool:
+def _agree(one: frozenset[str], other: frozenset[str]) -> bool:
     """Whether both can mean one model; a span that names none agrees with any."""
     return not one or not other or not one.isdisjoint(other)
 

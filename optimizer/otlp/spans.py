@@ -1,6 +1,5 @@
 """One span that is a call: read from the message, joined with the span around it, made into an event."""
 
-from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -30,41 +29,26 @@ class Span:
     """One span that is a call."""
 
     __slots__ = (
-        "at",
-        "end",
-        "error",
-        "events",
-        "found",
-        "key",
-        "operation",
-        "parent",
-        "service",
-        "start",
-        "target",
-    )
+        "at", "call_id", "end", "events", "found", "is_failed", "key", "models", "operation", "parent",
+        "service", "start", "unread",
+    )  # fmt: skip
 
     def __init__(self, message: Any, key: bytes, found: dict[str, Any], at: datetime) -> None:
         """Take what was read of a message that ended then; `joined` may still add to it."""
         self.key, self.found, self.at = key, found, at
-        self.operation = ""
+        self.operation, self.service = "", ""
+        self.unread: list[str] = []
+        """Fields that were sent and could not be read."""
         parent = span_key(message.trace_id, message.parent_span_id)
         self.parent = parent if parent != key else None
         self.start, self.end = message.start_time_unix_nano, message.end_time_unix_nano
         self.events = message.events
-        self.service = ""
-        self.target = ""
-        self.error = message.status.code == _STATUS_ERROR or found.get("level") == "ERROR"
-
-    @property
-    def models(self) -> set[str]:
-        """What the model is called, with and without a gateway's `provider/` before it."""
-        named = (self.found.get("model"), self.found.get("response_model"))
-        return {name.rpartition("/")[2] for name in named if name}
-
-    @property
-    def call_id(self) -> str:
+        self.is_failed = message.status.code == _STATUS_ERROR or found.get("level") == "ERROR"
+        self.call_id = call_id_of(key)
         """What feedback names the call by."""
-        return call_id_of(self.key)
+        named = (found.get("model"), found.get("response_model"))
+        self.models = frozenset(name.rpartition("/")[2] for name in named if name)
+        """What the model is called, without a gateway's `provider/` before it."""
 
     @property
     def event_id(self) -> str:
@@ -86,11 +70,9 @@ class Span:
                 mine.setdefault(name, value)
 
 
-def read(message: Any, resource: Mapping[str, Any], unread: Counter[str]) -> Span | str:
-    """The span if it is a call, or in one word why it is none.
-
-    Fields whose values cannot be meant are unknown and counted in `unread`.
-    """
+def read(message: Any, resource: Mapping[str, Any]) -> Span | str:
+    """The span if it is a call, or in a few words why it is none."""
+    unread: list[str] = []
     found = fields_of(message.attributes, unread)
     operation = operation_of(found)
     if operation is None:
@@ -103,38 +85,39 @@ def read(message: Any, resource: Mapping[str, Any], unread: Counter[str]) -> Spa
     if at is None or instant(start) is None or not 0 <= end - start <= MOST_MS * 1_000_000:
         return "impossible time"
     span = Span(message, key, found, at)
-    span.operation = operation
+    span.operation, span.unread = operation, unread
     for name, field in _RESOURCE_ATTRIBUTES.items():
-        if (value := text(resource.get(name))) is not None:
+        if name in resource and (value := text(resource[name])) is not None:
             found.setdefault(field, value)
     span.service = text(resource.get("service.name")) or ""
     return span
 
 
-def event(span: Span, resource: Mapping[str, Any], unread: Counter[str]) -> CallEvent:
-    """The call that a span is."""
+def event(span: Span, resource: Mapping[str, Any]) -> CallEvent:
+    """The call that a span is; its fields that could not be read are then in `span.unread`."""
     found = span.found
     tokens = usage.tokens_of(found)
     latency_ms = (span.end - span.start) / 1_000_000
-    name = found.get("prompt.name")
+    prompt = found.get("prompt.name")
+    parameters, attributes = _groups(span)
     call = Call(
         call_id=span.call_id,
         latency_ms=latency_ms,
         model=found.get("model") or found.get("response_model") or UNKNOWN_MODEL,
         provider=found.get("provider"),
-        assignment=assignment_of(found, unread),
+        assignment=assignment_of(found, span.unread),
         input_tokens=tokens.input,
         output_tokens=tokens.output,
         cached_input_tokens=tokens.cached,
         cache_write_input_tokens=tokens.written,
         reasoning_tokens=tokens.reasoning,
-        first_token_ms=_first_token_ms(span, latency_ms, unread),
+        first_token_ms=_first_token_ms(span, latency_ms),
         cost_usd=found.get("cost_usd"),
         error_type=_error_type(span),
         covariate=found.get("covariate"),
-        parameters=_parameters(found),
-        prompt=Prompt(name, str(found.get("prompt.version", ""))) if name else None,
-        attributes=_attributes(span),
+        parameters=parameters or None,
+        prompt=Prompt(prompt, str(found.get("prompt.version", ""))) if prompt else None,
+        attributes=attributes,
     )
     target = target_of(found.get("target"), resource)
     return CallEvent(
@@ -142,15 +125,24 @@ def event(span: Span, resource: Mapping[str, Any], unread: Counter[str]) -> Call
     )
 
 
-def _attributes(span: Span) -> dict[str, str]:
-    kept = {"operation": span.operation}
+def _groups(span: Span) -> tuple[dict[str, float | int | str | bool], dict[str, str]]:
+    """Parameters, those that have an attribute of their own before those in JSON; and attributes."""
+    parameters = {
+        name: value
+        for name, raw in span.found.get("parameters", {}).items()
+        if name in PARAMETERS and (value := plain_value(raw)) is not None
+    }
+    attributes = {"operation": span.operation}
     for field, value in span.found.items():
-        if field.startswith("attributes.") and len(kept) < MOST_ATTRIBUTES:
-            kept[field.removeprefix("attributes.")] = value
-    return kept
+        group, _, name = field.partition(".")
+        if group == "parameters" and name:
+            parameters[name] = value
+        elif group == "attributes" and len(attributes) < MOST_ATTRIBUTES:
+            attributes[name] = value
+    return parameters, attributes
 
 
-def _first_token_ms(span: Span, latency_ms: float, unread: Counter[str]) -> float | None:
+def _first_token_ms(span: Span, latency_ms: float) -> float | None:
     first = span.found.get("first_token_ms")
     if first is None:
         at = span.found.get("first_token_at") or next(
@@ -161,13 +153,13 @@ def _first_token_ms(span: Span, latency_ms: float, unread: Counter[str]) -> floa
         first = (at - span.start) / 1_000_000
     if 0 <= first <= latency_ms:
         return float(first)
-    unread["first_token_ms"] += 1
+    span.unread.append("first_token_ms")
     return None
 
 
 def _error_type(span: Span) -> str | None:
     told: str | None = span.found.get("error_type")
-    if told is None and span.error:
+    if told is None and span.is_failed:
         kinds = (
             text(scalar(item.value), 1024)
             for event in span.events

@@ -72,6 +72,8 @@ def _settled(read: Tokens, total: int | None, *, apart: bool) -> Tokens:
     within_input, within_output = (read.cached or 0) + (read.written or 0), read.reasoning or 0
     if read.input is None and read.output is None:
         return Tokens()
+    if not within_input and not within_output:
+        return read
     plain = (read.input or 0) + (read.output or 0)
     adds = next(
         (
