@@ -5,7 +5,7 @@ READY := .venv/.ready
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test check lint types architecture chaos bench accept docs lock clean
+.PHONY: help setup demo up down test check lint types architecture chaos bench collector accept docs lock clean
 
 help:  ## print the verbs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -51,6 +51,9 @@ chaos: $(READY)  ## kill, freeze, wipe, rebalance; then take each rule of the ho
 
 bench: $(READY)  ## throughput, latency and memory, side by side with stock Faust; prints, asserts nothing
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+collector: $(READY)  ## build the OpenTelemetry Collector that one test speaks to; needs Go, once, minutes
+	@$(BIN)/python -m tests.integration.collector
 
 accept: $(READY)  ## rewrite golden outputs and generated documents; read the difference before committing
 	@ACCEPT=1 $(BIN)/python -m pytest -q tests/scenarios tests/histories tests/architecture

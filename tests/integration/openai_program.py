@@ -1,9 +1,9 @@
 """A program as callers have them: OpenAI's client, its public instrumentation, OTLP exporters; nothing of ours.
 
-    python -m tests.integration.openai_program grpc|http ENDPOINT MODEL_SERVER SERVICE
+    python -m tests.integration.openai_program MODEL_SERVER SERVICE grpc=ADDRESS|http=URL …
 
-Exports spans and metrics of some calls (plain, streamed, failing) and prints what it knows of them
-from the answers: the truth that the receiving side has to find.
+Exports spans and metrics of some calls (plain, streamed, failing), to every place named, and prints
+what it knows of them from the answers: the truth that the receiving side has to find.
 """
 
 import json
@@ -56,12 +56,13 @@ def calls(client):
 
 
 def main():
-    protocol, endpoint, server, service = sys.argv[1:]
+    server, service, *places = sys.argv[1:]
     about = Resource.create({"service.name": service})
-    spans, metrics = exporters(protocol, endpoint)
+    pairs = [exporters(*place.split("=", 1)) for place in places]
     tracing = TracerProvider(resource=about)
-    tracing.add_span_processor(BatchSpanProcessor(spans))
-    metering = MeterProvider([PeriodicExportingMetricReader(metrics)], resource=about)
+    for spans, _ in pairs:
+        tracing.add_span_processor(BatchSpanProcessor(spans))
+    metering = MeterProvider([PeriodicExportingMetricReader(metrics) for _, metrics in pairs], resource=about)
     OpenAIInstrumentor().instrument(tracer_provider=tracing, meter_provider=metering)
     client = openai.OpenAI(base_url=f"{server}/v1", api_key="none is needed", max_retries=0)
     usages = list(calls(client))
