@@ -19,7 +19,7 @@ from agents.bridge import sentinel
 from agents.catalogue import load
 from agents.codec import Unreadable
 from agents.otlp.decoding import Signal, Undecodable, decode
-from agents.publish import NotDelivered, Publisher
+from agents.publish import Publisher
 from agents.quarantine import record
 from agents.settings import Settings, SettingsError
 from optimizer.model.event import AlertEvent, name_of
@@ -37,8 +37,6 @@ POLL_S = 0.5
 """How long to wait for records: also how soon a stop is noticed."""
 UNSETTLED = 10_000
 """Events given to the producer and not acknowledged: a tenth of what its queue takes."""
-PAUSE_S = 5.0
-"""Before it begins anew: the broker has just been silent for ten seconds."""
 PREFETCH_KB = 32_768
 REFRESH_MS = 10_000
 """How soon a topic that was missing is noticed."""
@@ -88,27 +86,12 @@ class Bridge:
     def run(self, stop: threading.Event) -> None:
         """Carry records across until `stop` is set; everything that was committed is on our topics.
 
-        When the broker does not take or answer something, it begins anew after a pause, where it last
-        committed.
+        May be called again after it has raised: it begins anew where it last committed.
 
         Raises:
-            KafkaException: the broker refuses us, which only people change.
+            NotDelivered: the broker did not take what was made of records.
+            KafkaException: the broker did not answer, or refuses us.
         """
-        while not stop.is_set():
-            try:
-                self._carry_until(stop)
-            except NotDelivered as why:
-                log.warning("begins anew: the broker did not take everything", why=str(why))
-            except KafkaException as why:
-                if why.args[0].code() in _FORBIDDEN:
-                    raise
-                log.warning("begins anew: the broker did not answer", why=why.args[0].str())
-            else:
-                return
-            self._counts["begun anew"] += 1
-            stop.wait(PAUSE_S)
-
-    def _carry_until(self, stop: threading.Event) -> None:
         publisher = Publisher(self._settings, most_bytes=self._catalogue["quarantine"].max_message_bytes)
         consumer = Consumer(self._properties())
         consumer.subscribe(list(self.topics))
