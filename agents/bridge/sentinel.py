@@ -52,11 +52,11 @@ def alerts(value: bytes | None, headers: Headers, *, origin: str, at_ms: int) ->
         Unreadable: it is no JSON object, or names no target; the reason names the field.
     """
     envelope, data = _parted(value, headers)
-    if str(_first(data, ("status", "state"))).lower() in ("resolved", "closed", "ok"):
+    if _word(data, ("status", "state")) in ("resolved", "closed", "ok"):
         return []
     targets = _targets(envelope, data)
     alert = Alert(
-        severity=SEVERITIES.get(str(_first(data, ("severity", "level"))).lower(), "warning"),
+        severity=SEVERITIES.get(_word(data, ("severity", "level")), "warning"),
         sentence=_sentence(envelope, data),
         segment=_name(data.get("segment")),
     )
@@ -133,6 +133,11 @@ def _measured(data: Mapping[str, Any]) -> Iterator[str]:
 
 def _first(data: Mapping[str, Any], names: Iterable[str]) -> Any:
     return next((data[name] for name in names if data.get(name) is not None), None)
+
+
+def _word(data: Mapping[str, Any], names: Iterable[str]) -> str:
+    said = _first(data, names)
+    return said.lower() if isinstance(said, str) else ""
 
 
 def _name(value: Any) -> str | None:
