@@ -5,7 +5,7 @@ READY := .venv/.ready
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test check lint types architecture chaos bench soak accept docs lock clean
+.PHONY: help setup demo up down test check lint types architecture chaos bench soak collector accept docs lock clean
 
 help:  ## print the verbs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -54,6 +54,9 @@ bench: $(READY)  ## throughput, latency and memory, side by side with Faust, Qui
 
 soak: $(READY)  ## half an hour at 5,000 calls/s with kills, then every sum of every pane compared
 	@$(BIN)/python -m tests.soak $(ARGS)
+
+collector: $(READY)  ## build the OpenTelemetry Collector that one test speaks to; needs Go, once, minutes
+	@$(BIN)/python -m tests.integration.collector
 
 accept: $(READY)  ## rewrite golden outputs and generated documents; read the difference before committing
 	@ACCEPT=1 $(BIN)/python -m pytest -q tests/scenarios tests/histories tests/architecture

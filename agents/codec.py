@@ -158,7 +158,7 @@ class Decoder:
         try:
             decoded: Event = self._fast(_plainly(event))
         except (ValueError, RecursionError) as error:
-            raise _named(error) from None
+            raise named(error) from None
         return decoded
 
     def _payload(self, event: dict[str, Any], data: Any) -> Any:
@@ -357,7 +357,7 @@ def _avro(name: str, data: bytes) -> Any:
     return record
 
 
-def _named(error: Exception) -> Unreadable:
+def named(error: Exception) -> Unreadable:
     """The reason of msgspec (`what - at path`) as `path: what`."""
     if isinstance(error, RecursionError):
         return Unreadable("data: a value nested less deeply", "data")

@@ -23,7 +23,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from agents.operation import Operation, setting
+from agents.entrances import Entrances
+from agents.operation import setting
 
 PREFIX = "LLMOPT_"
 FILE_VARIABLE = "LLMOPT_SETTINGS_FILE"
@@ -38,7 +39,7 @@ class SettingsError(Exception):
         self.message, self.remedy = message, remedy
 
 
-class Settings(Operation):
+class Settings(Entrances):
     """What a process of ours is told from outside; frozen once read."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
@@ -196,8 +197,9 @@ class Settings(Operation):
     def environment(self) -> dict[str, str]:
         """Return the LLMOPT_* variables under which a child process reads these very settings."""
         chosen = self.model_dump(exclude_unset=True, exclude_none=True, mode="json")
-        if self.kafka_sasl_password is not None:
-            chosen["kafka_sasl_password"] = self.kafka_sasl_password.get_secret_value()
+        for name in chosen:
+            if isinstance(secret := getattr(self, name), SecretStr):
+                chosen[name] = secret.get_secret_value()
         if "kafka_options" in chosen:
             chosen["kafka_options"] = _json(self.kafka_options)
         return {PREFIX + name.upper(): str(value) for name, value in chosen.items()}
@@ -385,7 +387,7 @@ def _plain(error: ValidationError) -> SettingsError:
     said = str(first["msg"]).removeprefix("Value error, ")
     if not name:
         return SettingsError(said, "change one of them; `llmopt settings` lists all")
-    got = "" if re.search(r"password|dsn|options", name) else f", got {first['input']!r}"
+    got = "" if re.search(r"password|token|dsn|options", name) else f", got {first['input']!r}"
     return SettingsError(
         f"{PREFIX}{name.upper()}: {said}{got}", "`llmopt settings` tells what each setting means"
     )

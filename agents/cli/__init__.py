@@ -15,6 +15,7 @@ from agents.cli import (
     commands,
     demo,
     doctor,
+    ingest,
     ledger,
     prices,
     quarantine,
@@ -35,7 +36,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="New here? `llmopt demo` shows the whole loop on this machine in a few minutes.",
 )
-for group in (demo, servers, doctor, topics, quarantine, run, apply, prices, simulate, commands, ledger):
+for group in (
+    demo, servers, doctor, topics, quarantine, run, ingest, apply, prices, simulate, commands, ledger,
+):  # fmt: skip
     group.register(app)
 
 

@@ -5,6 +5,7 @@
     workers    two workers of a group against one
     latency    a call's own time → the end of the fold that counted it
     reaction   finding → configuration read by a follower
+    otlp       spans accepted and acknowledged by one receiver, over gRPC and over HTTP
     memory     all stages in one process, idle
 
 A run of all parts with the sizes below also writes docs/benchmarks.md.
@@ -22,7 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from agents import local, settings
-from tests.bench import children, contest, load, memory, scaling
+from tests.bench import children, contest, load, memory, otlp, scaling
 
 DOCUMENT = children.ROOT / "docs/benchmarks.md"
 
@@ -102,6 +103,25 @@ class Bench:
             ("level → rollout started", *milliseconds(rows["start"])),
         )
 
+    def otlp(self):
+        spans, rounds = self.options.spans, self.options.rounds
+        told = self.told("bench-otlp")
+        found = {name: [] for name in otlp.PROTOCOLS}
+        for _turn in range(rounds):
+            for name, rows in found.items():
+                rows.append(children.measured("tests.bench.otlp", name, spans, **told))
+        self.say(f"OTLP: {spans:,} spans of {otlp.SIZE} bytes in exports of {otlp.BATCH}, {otlp.UNDER_WAY} under way, "
+                 f"each acknowledged by the broker before it is answered; one receiver, the sender beside it; medians "
+                 f"of {rounds} turns.\n")  # fmt: skip
+        self.table(
+            ("", "spans/s", "CPU-s per 1,000", "spans per CPU-s"),
+            *(
+                (f"OTLP over {label}", f"{rate:,.0f}", f"{cpu:.4f}", f"{1000 / cpu:,.0f}")
+                for label, rows in zip(("gRPC", "HTTP, protobuf"), found.values(), strict=True)
+                for rate, cpu in (otlp.medians(rows),)
+            ),
+        )
+
     def memory(self):
         told = self.told("bench-memory")
         row = memory.measure(**told, partitions=load.PARTITIONS)
@@ -115,6 +135,7 @@ PARTS = {
     "workers": scaling.workers,
     "latency": Bench.latency,
     "reaction": Bench.reaction,
+    "otlp": Bench.otlp,
     "memory": Bench.memory,
 }
 HEADS = ("p50 ms", "p95 ms", "p99 ms", "max ms", "n")
@@ -149,6 +170,7 @@ def arguments():
     parser.add_argument("--rate", type=int, default=10_000, help="calls a second for the latency")
     parser.add_argument("--seconds", type=int, default=20, help="of the latency, after warm-up")
     parser.add_argument("--targets", type=int, default=200, help="led through a rollout for the reaction")
+    parser.add_argument("--spans", type=int, default=100_000, help="exported in a turn over OTLP")
     options = parser.parse_args()
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"no part is called {', '.join(sorted(unknown))}; choose from {', '.join(PARTS)}")

@@ -188,7 +188,9 @@ def seen(kafka, tmp_path_factory):
     told = [(r, decode(r.value, r.headers)) for r in records.read(kafka, cluster.topic("aggregates"))]
     return Seen(
         panes=[
-            (e.subject, e.data, len(r.value), r.timestamp_ms / 1000) for r, e in told if type(e.data).__name__ == "Pane"
+            (e.subject, e.data, len(r.value), r.timestamp_ms / 1000)
+            for r, e in told
+            if type(e.data).__name__ == "Pane"
         ],
         watermarks=[e.data for r, e in told if type(e.data).__name__ == "Watermark" and r.partition == 0],
         scraped=scraped,

@@ -1,0 +1,1 @@
+"""What others send us, brought onto topics: over HTTP, and from the topics of a collector."""

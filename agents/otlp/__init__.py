@@ -1,0 +1,1 @@
+"""OpenTelemetry in: what exporters and collectors send, decoded, normalised, published."""

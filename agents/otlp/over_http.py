@@ -1,0 +1,109 @@
+"""OTLP over HTTP: POST of protobuf or JSON, plain or gzipped, answered in the encoding of the request."""
+
+import asyncio
+import zlib
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from grpc import StatusCode
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from agents.ingest.access import Access
+from agents.otlp.decoding import Signal
+from agents.otlp.intake import Intake
+from agents.otlp.protocol import SERVICES
+from agents.otlp.refusal import Refused, unauthenticated
+
+PROTOBUF, JSON = "application/x-protobuf", "application/json"
+BODY_S = 30.0
+"""A body that takes longer to arrive holds memory for nobody."""
+CLOSED_REQUEST = 499
+"""What nobody reads: the exporter has gone."""
+_GZIP_BITS = 16 + zlib.MAX_WBITS
+_PIECE_BYTES = 2**20
+
+
+def application(intake: Intake, access: Access) -> Starlette:
+    """An ASGI application that takes exports into `intake`, of those whom `access` permits."""
+    return Starlette(
+        routes=[
+            Route(service.path, _exporting(signal, intake, access), methods=["POST"])
+            for signal, service in SERVICES.items()
+        ]
+    )
+
+
+def _exporting(signal: Signal, intake: Intake, access: Access) -> Callable[[Request], Awaitable[Response]]:
+    service = SERVICES[signal]
+
+    async def export(request: Request) -> Response:
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        try:
+            if not access.permits(request.headers.get("authorization", "")):
+                raise unauthenticated()
+            if kind not in (PROTOBUF, JSON):
+                raise _unsupported("content-type", f"{PROTOBUF} or {JSON}", kind)
+            with intake.holding() as hold:
+                try:
+                    async with asyncio.timeout(BODY_S):
+                        body = await _body(request, hold)
+                except TimeoutError:
+                    raise Refused(
+                        StatusCode.DEADLINE_EXCEEDED, 408, f"body: all of it within {BODY_S:.0f} s"
+                    ) from None
+                rejected, reason = await intake.take(signal, body, json=kind == JSON)
+        except Refused as refused:
+            binary = kind == PROTOBUF
+            return Response(
+                refused.as_protobuf() if binary else refused.as_json(),
+                refused.http,
+                refused.headers(),
+                PROTOBUF if binary else JSON,
+            )
+        except ClientDisconnect:
+            return Response(status_code=CLOSED_REQUEST)
+        return Response(service.answer(rejected, reason, json=kind == JSON), 200, media_type=kind)
+
+    return export
+
+
+async def _body(request: Request, hold: Callable[[int], None]) -> bytes:
+    """The whole body, inflated; every byte is held before there is a second copy of it."""
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("identity", "gzip"):
+        raise _unsupported("content-encoding", "gzip or none", encoding)
+    pieces: list[bytes] = []
+    inflating = zlib.decompressobj(_GZIP_BITS) if encoding == "gzip" else None
+    async for chunk in request.stream():
+        if inflating is None:
+            hold(len(chunk))
+            pieces.append(chunk)
+            continue
+        inflating = _inflate(inflating, chunk, pieces, hold)
+    if inflating is not None and not inflating.eof:
+        raise Refused(StatusCode.INVALID_ARGUMENT, 400, "body: gzip to its end, got a part of it")
+    return b"".join(pieces)
+
+
+def _inflate(inflating: Any, data: bytes, pieces: list[bytes], hold: Callable[[int], None]) -> Any:
+    """Append what `data` inflates to, a piece at a time, and return what to inflate the rest with."""
+    try:
+        piece = b""
+        # A full piece may have more behind it, even when its input is used up.
+        while data or len(piece) == _PIECE_BYTES:
+            if inflating.eof:  # gzip files may be concatenated
+                inflating = zlib.decompressobj(_GZIP_BITS)
+            piece = inflating.decompress(data, _PIECE_BYTES)
+            hold(len(piece))
+            pieces.append(piece)
+            data = inflating.unconsumed_tail or inflating.unused_data
+    except zlib.error as error:
+        raise Refused(StatusCode.INVALID_ARGUMENT, 400, f"body: gzip, got {error}") from None
+    return inflating
+
+
+def _unsupported(header: str, expected: str, found: str) -> Refused:
+    return Refused(StatusCode.INVALID_ARGUMENT, 415, f"{header}: {expected}, got {found[:100]!r}")

@@ -1,0 +1,1 @@
+"""What OpenTelemetry exporters say of calls to models, as our events: pure, by duck typing, never an exception."""

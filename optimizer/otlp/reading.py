@@ -1,0 +1,132 @@
+"""Reads what protobuf messages hold into plain values within bounds; None is what cannot be meant.
+
+The messages are known by duck typing: a span has `.attributes` with `.key` and `.value`, a value has
+`.WhichOneof("value")`. Nothing here raises for what a sender can have put into a message.
+"""
+
+import math
+from collections.abc import Container, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+TEXT_LENGTH = 128
+"""Characters of a name, a model, a value by which is segmented."""
+JSON_LENGTH = 16_384
+"""A longer JSON object is not parsed: usage and parameters take a few hundred characters."""
+MOST_TOKENS = 1_000_000_000
+MOST_MS = 86_400_000
+MOST_USD = 100_000
+UNKNOWN_TARGET = "unknown_service"
+"""What OpenTelemetry calls a service that says no name."""
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+FIRST_NS = 946_684_800_000_000_000
+"""2000-01-01: an earlier instant is an unset or a broken clock."""
+LAST_NS = 4_102_444_800_000_000_000
+"""2100-01-01."""
+_SCALARS = frozenset({"string_value", "int_value", "double_value", "bool_value"})
+
+
+def scalar(value: Any) -> str | int | float | bool | None:
+    """The text, number or flag of an AnyValue; None for lists, maps, bytes and nothing."""
+    kind = value.WhichOneof("value")
+    return getattr(value, kind) if kind in _SCALARS else None
+
+
+def text(value: Any, length: int = TEXT_LENGTH) -> str | None:
+    """A text of 1 to `length` characters; a longer one is unknown, as its beginning would be another."""
+    return value if isinstance(value, str) and 0 < len(value) <= length else None
+
+
+def number(value: Any) -> float | int | None:
+    """A finite number, also one that was sent as text; no flag."""
+    if isinstance(value, str) and len(value) <= 32:  # noqa: PLR2004 - more digits than a double has
+        try:
+            value = float(value) if not value.isdigit() else int(value)
+        except ValueError:
+            return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if isinstance(value, int) or math.isfinite(value) else None
+
+
+def whole(value: Any, most: int) -> int | None:
+    """A whole number from 0 to `most`."""
+    found = number(value)
+    if found is None or not 0 <= found <= most or found != int(found):
+        return None
+    return int(found)
+
+
+def within(value: Any, least: float, most: float) -> float | None:
+    """A finite number from `least` to `most`."""
+    found = number(value)
+    return float(found) if found is not None and least <= found <= most else None
+
+
+def json_object(value: Any) -> dict[str, Any] | None:
+    """The object in a JSON text of bounded length."""
+    if not isinstance(value, str) or len(value) > JSON_LENGTH:
+        return None
+    try:
+        found = msgspec.json.decode(value)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def instant(ns: int) -> datetime | None:
+    """The instant so many nanoseconds after the epoch, to the microsecond; None if it cannot be meant."""
+    return EPOCH + timedelta(microseconds=ns // 1000) if FIRST_NS <= ns <= LAST_NS else None
+
+
+def iso_ns(value: Any) -> int | None:
+    """Nanoseconds since the epoch of an ISO 8601 text, which may stand in JSON's quotation marks."""
+    if not isinstance(value, str) or len(value) > 64:  # noqa: PLR2004 - an instant takes 35
+        return None
+    try:
+        at = datetime.fromisoformat(value.strip('"'))
+        return (at - EPOCH) // timedelta(microseconds=1) * 1000
+    except (ValueError, TypeError, OverflowError):  # no instant, one without a zone, one before the years
+        return None
+
+
+def span_key(trace_id: Any, span_id: Any) -> bytes | None:
+    """Both ids as one key; None unless they are of OpenTelemetry's lengths and not all zero."""
+    if not isinstance(trace_id, bytes) or not isinstance(span_id, bytes):
+        return None
+    if len(trace_id) != 16 or len(span_id) != 8 or not any(trace_id) or not any(span_id):  # noqa: PLR2004
+        return None
+    return trace_id + span_id
+
+
+def call_id_of(key: bytes) -> str:
+    """`<trace id>-<span id>`, in hex: what an evaluation or feedback names a call by."""
+    return f"{key[:16].hex()}-{key[16:].hex()}"
+
+
+def plain(attributes: Iterable[Any], wanted: Container[str]) -> dict[str, Any]:
+    """The scalar values of those attributes whose key is in `wanted`; the last of a key counts."""
+    return {item.key: scalar(item.value) for item in attributes if item.key in wanted}
+
+
+def target_of(own: Any, resource: Mapping[str, Any]) -> str:
+    """The target: what the item says, else its resource, else the service's name."""
+    return (
+        text(own)
+        or text(resource.get("llmopt.target"))
+        or text(resource.get("service.name"))
+        or UNKNOWN_TARGET
+    )
+
+
+def short_hash(*parts: str) -> str:
+    """32 hex digits that are the same for the same parts."""
+    digest = blake2b(digest_size=16)
+    for part in parts:
+        digest.update(part.encode("utf-8", "surrogatepass"))
+        digest.update(b"\x1f")
+    return digest.hexdigest()

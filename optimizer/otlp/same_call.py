@@ -1,0 +1,110 @@
+"""Tells when two spans are one call: one LLM span inside another, of one service, with one model.
+
+A client library and the framework or gateway around it often both make a span of a call, streamed ones
+above all. The inner one is counted, joined with what only the outer one knows when both come in one
+request. Two spans that carry the same answer's id have the same event id, so that observe counts them
+once, whatever comes between them; that needs no memory. For the others the last spans are remembered:
+after a restart, or when more than `remembers` calls lie between a span and the one around it, such a pair
+counts twice. A span that comes again (a retried export) is judged as it was the first time.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple, TypeVar
+
+from optimizer.otlp.spans import Span
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Counted(NamedTuple):
+    """A call that was counted."""
+
+    call_id: str
+    target: str
+    service: str
+    models: frozenset[str]
+
+
+class SameCalls:
+    """What was counted lately. Bounded: each of its three maps holds at most `remembers` entries."""
+
+    def __init__(self, remembers: int) -> None:
+        """Remember this many spans."""
+        self._remembers = remembers
+        self._of_span: dict[bytes, Counted] = {}
+        """A span → the call that it was counted as, or found to be."""
+        self._inside: dict[bytes, Counted] = {}
+        """A span → the call that was directly inside it."""
+        self._of_answer: dict[str, Counted] = {}
+        """An answer's id → its call."""
+
+    def once(self, spans: Iterable[Span]) -> tuple[list[Span], int]:
+        """The spans of one request that are calls of their own, inner before outer; how many are not."""
+        by_key = {span.key: span for span in spans}
+        if len(by_key) == 1 or not any(span.parent in by_key for span in by_key.values()):
+            kept = [span for span in by_key.values() if self._is_new(span)]
+            return kept, len(by_key) - len(kept)
+        outer = {
+            span.key: by_key[span.parent]
+            for span in by_key.values()
+            if span.parent in by_key and _is_same(span, by_key[span.parent])
+        }
+        ordered = sorted(by_key.values(), key=lambda span: _depth(span, outer))
+        inside: dict[bytes, list[Span]] = {}
+        for span in ordered:
+            if (around := outer.get(span.key)) is not None:
+                inside.setdefault(around.key, []).append(span)
+        for span in ordered:
+            inner = inside.get(span.key, [])
+            if len(inner) == 1:
+                inner[0].joined(span)
+        kept = [span for span in reversed(ordered) if self._is_new(span)]
+        return kept, len(by_key) - len(kept)
+
+    def found(self, *, span: bytes | None = None, answer: str | None = None) -> Counted | None:
+        """The call that a span, or else an answer's id, belongs to, if that is remembered."""
+        if span is not None and (counted := self._of_span.get(span)) is not None:
+            return counted
+        return self._of_answer.get(answer) if answer else None
+
+    def _is_new(self, span: Span) -> bool:
+        call = Counted(span.call_id, span.target, span.service, span.models)
+        around = self._of_span.get(span.parent) if span.parent else None
+        for other in (around, self._inside.get(span.key)):
+            if (
+                other is not None
+                and other.call_id != call.call_id
+                and other.service == call.service
+                and _agree(other.models, call.models)
+            ):
+                call = other
+        self._put(self._of_span, span.key, call)
+        if span.parent is not None:
+            self._put(self._inside, span.parent, call)
+        if answer := span.found.get("response_id"):
+            self._put(self._of_answer, answer, call)
+        return call.call_id == span.call_id
+
+    def _put(self, into: dict[K, V], key: K, value: V) -> None:
+        into.pop(key, None)  # what comes again is the youngest
+        into[key] = value
+        if len(into) > self._remembers:
+            del into[next(iter(into))]
+
+
+def _is_same(inner: Span, outer: Span) -> bool:
+    return inner.service == outer.service and _agree(inner.models, outer.models)
+
+
+def _agree(one: frozenset[str], other: frozenset[str]) -> bool:
+    """Whether both can mean one model; a span that names none agrees with any."""
+    return not one or not other or not one.isdisjoint(other)
+
+
+def _depth(span: Span, outer: dict[bytes, Span]) -> tuple[int, bytes]:
+    """How many spans of the same call are around it; with the key, so that the order is one."""
+    depth, at = 0, span
+    while (around := outer.get(at.key)) is not None and depth < len(outer):  # a ring ends there
+        depth, at = depth + 1, around
+    return depth, span.key

@@ -1,0 +1,190 @@
+"""One span that is a call: read from the message, joined with the span around it, made into an event."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from optimizer.model.call import Call, Prompt
+from optimizer.model.event import CallEvent
+from optimizer.otlp import usage
+from optimizer.otlp.attributes import FIRST_TOKEN_EVENTS, PARAMETERS
+from optimizer.otlp.fields import assignment_of, fields_of, plain_value
+from optimizer.otlp.kinds import operation_of
+from optimizer.otlp.reading import MOST_MS, call_id_of, instant, scalar, span_key, target_of, text
+
+SOURCE: Final = "/otlp/spans"
+"""Of every call, whichever way its span came: a span that comes twice is a duplicate."""
+UNKNOWN_MODEL = "unknown"
+"""A call's model has to be named; this one has no price, so its cost is unknown too."""
+OTHER_ERROR = "_OTHER"
+"""What OpenTelemetry calls an error of no known class."""
+MOST_ATTRIBUTES = 32
+_STATUS_ERROR = 2
+_RESOURCE_ATTRIBUTES = {"cloud.region": "attributes.region", "tenant.id": "attributes.tenant"}
+RESOURCE = frozenset({"service.name", "llmopt.target", *_RESOURCE_ATTRIBUTES})
+"""What is read of a resource."""
+
+
+class Span:
+    """One span that is a call."""
+
+    __slots__ = (
+        "at", "call_id", "end", "events", "found", "is_failed", "key", "models", "operation", "parent",
+        "resource", "service", "start", "unread",
+    )  # fmt: skip
+
+    def __init__(self, message: Any, key: bytes, found: dict[str, Any], at: datetime) -> None:
+        """Take what was read of a message that ended then; `joined` may still add to it."""
+        self.key, self.found, self.at = key, found, at
+        self.operation, self.service = "", ""
+        self.resource: Mapping[str, Any] = {}
+        self.unread: list[str] = []
+        """Fields that were sent and could not be read."""
+        parent = span_key(message.trace_id, message.parent_span_id)
+        self.parent = parent if parent != key else None
+        self.start, self.end = message.start_time_unix_nano, message.end_time_unix_nano
+        self.events = message.events
+        self.is_failed = message.status.code == _STATUS_ERROR or found.get("level") == "ERROR"
+        self.call_id = call_id_of(key)
+        """What feedback names the call by."""
+        named = (found.get("model"), found.get("response_model"))
+        self.models = frozenset(name.rpartition("/")[2] for name in named if name)
+        """What the model is called, without a gateway's `provider/` before it."""
+
+    @property
+    def event_id(self) -> str:
+        """The same for every span of one answer of a model: its own id within the trace, if it has one."""
+        answer = self.found.get("response_id")
+        return f"{self.key[:16].hex()}/{answer}" if answer else self.call_id
+
+    @property
+    def target(self) -> str:
+        """What the call counts for."""
+        return target_of(self.found.get("target"), self.resource)
+
+    def joined(self, outer: "Span") -> None:
+        """Take what only the span around this one knows; the two are one call."""
+        mine, theirs = self.found, outer.found
+        for group in (usage.FIELDS, ("cost_usd",), ("first_token_ms", "first_token_at"), ("covariate",)):
+            if not any(name in mine for name in group):
+                mine.update({name: theirs[name] for name in group if name in theirs})
+        for prefix in ("assignment.", "prompt."):
+            if not any(name.startswith(prefix) for name in mine):
+                mine.update({name: theirs[name] for name in theirs if name.startswith(prefix)})
+        for name, value in theirs.items():
+            if name.startswith("attributes.") or name == "target":
+                mine.setdefault(name, value)
+
+
+def read(message: Any, resource: Mapping[str, Any]) -> Span | str:
+    """The span if it is a call, or in a few words why it is none."""
+    unread: list[str] = []
+    found = fields_of(message.attributes, unread)
+    operation = operation_of(found)
+    if operation is None:
+        return "not a call"
+    key = span_key(message.trace_id, message.span_id)
+    if key is None:
+        return "no ids"
+    start, end = message.start_time_unix_nano, message.end_time_unix_nano
+    at = instant(end)
+    if at is None or instant(start) is None or not 0 <= end - start <= MOST_MS * 1_000_000:
+        return "impossible time"
+    span = Span(message, key, found, at)
+    span.operation, span.unread, span.resource = operation, unread, resource
+    for name, field in _RESOURCE_ATTRIBUTES.items():
+        if name in resource and (value := text(resource[name])) is not None:
+            found.setdefault(field, value)
+    span.service = text(resource.get("service.name")) or ""
+    return span
+
+
+def event(span: Span) -> CallEvent:
+    """The call that a span is; its fields that could not be read are then in `span.unread`."""
+    found = span.found
+    tokens = usage.tokens_of(found)
+    latency_ms = (span.end - span.start) / 1_000_000
+    prompt = found.get("prompt.name")
+    parameters, attributes = _groups(span)
+    call = Call(
+        call_id=span.call_id,
+        latency_ms=latency_ms,
+        model=found.get("model") or found.get("response_model") or UNKNOWN_MODEL,
+        provider=found.get("provider"),
+        assignment=assignment_of(found, span.unread),
+        input_tokens=tokens.input,
+        output_tokens=tokens.output,
+        cached_input_tokens=tokens.cached,
+        cache_write_input_tokens=tokens.written,
+        reasoning_tokens=tokens.reasoning,
+        first_token_ms=_first_token_ms(span, latency_ms),
+        cost_usd=found.get("cost_usd"),
+        error_type=_error_type(span),
+        covariate=found.get("covariate"),
+        parameters=parameters or None,
+        prompt=Prompt(prompt, str(found.get("prompt.version", ""))) if prompt else None,
+        attributes=attributes,
+    )
+    return CallEvent(
+        specversion="1.0", id=span.event_id, source=SOURCE, time=span.at, subject=span.target, data=call
+    )
+
+
+def _groups(span: Span) -> tuple[dict[str, float | int | str | bool], dict[str, str]]:
+    """Parameters, those that have an attribute of their own before those in JSON; and attributes."""
+    parameters = {
+        name: value
+        for name, raw in span.found.get("parameters", {}).items()
+        if name in PARAMETERS and (value := plain_value(raw)) is not None
+    }
+    attributes = {"operation": span.operation}
+    for field, value in span.found.items():
+        group, _, name = field.partition(".")
+        if group == "parameters" and name:
+            parameters[name] = value
+        elif group == "attributes" and len(attributes) < MOST_ATTRIBUTES:
+            attributes[name] = value
+    return parameters, attributes
+
+
+def _first_token_ms(span: Span, latency_ms: float) -> float | None:
+    first = span.found.get("first_token_ms")
+    if first is None:
+        at = span.found.get("first_token_at") or next(
+            (event.time_unix_nano for event in span.events if event.name in FIRST_TOKEN_EVENTS), None
+        )
+        if at is None:
+            return None
+        first = (at - span.start) / 1_000_000
+    if 0 <= first <= latency_ms:
+        return float(first)
+    span.unread.append("first_token_ms")
+    return None
+
+
+def _error_type(span: Span) -> str | None:
+    told: str | None = span.found.get("error_type")
+    if told is None and span.is_failed:
+        kinds = (
+            text(scalar(item.value), 1024)
+            for event in span.events
+            if event.name == "exception"
+            for item in event.attributes
+            if item.key == "exception.type"
+        )
+        told = next((kind for kind in kinds if kind), OTHER_ERROR)
+    return told[:64] if told else None
+
+
+def _parameters(found: Mapping[str, Any]) -> dict[str, float | int | str | bool] | None:
+    kept = {
+        name: value
+        for name, raw in found.get("parameters", {}).items()
+        if name in PARAMETERS and (value := plain_value(raw)) is not None
+    }
+    kept |= {
+        name.removeprefix("parameters."): value
+        for name, value in found.items()
+        if name.startswith("parameters.")
+    }
+    return kept or None

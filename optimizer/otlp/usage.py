@@ -1,0 +1,99 @@
+"""How many tokens a call took, when exporters differ in whether cached ones are among the input.
+
+OpenAI, Gemini and the GenAI conventions count cached tokens within the input; Anthropic's own figures
+and Langfuse's usage details count them apart, and Gemini counts reasoning apart from the output. Where a
+total was sent, it tells: the reading that adds up to it is right. Where none was, the convention decides,
+and a part that is larger than its whole was counted apart.
+"""
+
+from collections.abc import Mapping
+from itertools import product
+from typing import Any, NamedTuple
+
+from optimizer.otlp.reading import MOST_TOKENS, whole
+
+FIELDS = (
+    "input_tokens", "output_tokens", "cached_input_tokens", "cache_write_input_tokens", "reasoning_tokens",
+    "total_tokens", "usage",
+)  # fmt: skip
+"""What a span may say of its tokens."""
+
+
+class Tokens(NamedTuple):
+    """Cached and written ones are parts of the input, reasoning is a part of the output; None: unknown."""
+
+    input: int | None = None
+    output: int | None = None
+    cached: int | None = None
+    written: int | None = None
+    reasoning: int | None = None
+
+
+def tokens_of(found: Mapping[str, Any]) -> Tokens:
+    """The tokens of a span with these fields: its attributes, or else its usage details."""
+    attributes = Tokens(*(found.get(name) for name in FIELDS[:5]))
+    usage = found.get("usage")
+    if usage is None or attributes.input is not None or attributes.output is not None:
+        return _settled(attributes, found.get("total_tokens"), apart=False)
+    return _of_details(usage)
+
+
+def _of_details(usage: Mapping[str, Any]) -> Tokens:
+    """Langfuse's usage details, or OpenAI's own usage object, which is also accepted there."""
+    counts = {name: n for name, value in usage.items() if (n := whole(value, MOST_TOKENS)) is not None}
+    for name in ("prompt_tokens_details", "input_tokens_details"):
+        if isinstance(details := usage.get(name), dict):
+            counts["cached_tokens"] = whole(details.get("cached_tokens"), MOST_TOKENS) or 0
+    for name in ("completion_tokens_details", "output_tokens_details"):
+        if isinstance(details := usage.get(name), dict):
+            counts["reasoning_tokens"] = whole(details.get("reasoning_tokens"), MOST_TOKENS) or 0
+    parts: dict[str, int | None] = dict.fromkeys(Tokens._fields)
+    for name, count in counts.items():
+        part = _part(name)
+        if part is not None:
+            parts[part] = (parts[part] or 0) + count
+    is_openai = "prompt_tokens" in counts or "cached_tokens" in counts
+    return _settled(Tokens(**parts), counts.get("total", counts.get("total_tokens")), apart=not is_openai)
+
+
+def _part(name: str) -> str | None:
+    """Of what a usage detail of this name is a count."""
+    if "cache" in name:
+        return "written" if "creation" in name or "write" in name else "cached"
+    if "reasoning" in name:
+        return "reasoning"
+    if name.startswith(("input", "prompt")):
+        return "input"
+    return "output" if name.startswith(("output", "completion")) else None
+
+
+def _settled(read: Tokens, total: int | None, *, apart: bool) -> Tokens:
+    """The same tokens with every part inside its whole, and parts that cannot be inside left out."""
+    within_input, within_output = (read.cached or 0) + (read.written or 0), read.reasoning or 0
+    if read.input is None and read.output is None:
+        return Tokens()
+    if not within_input and not within_output:
+        return read
+    plain = (read.input or 0) + (read.output or 0)
+    adds = next(
+        (
+            (more_input, more_output)
+            for more_input, more_output in product((0, within_input), (0, within_output))
+            if total == plain + more_input + more_output
+        ),
+        (
+            within_input if apart or within_input > (read.input or 0) else 0,
+            within_output if apart or within_output > (read.output or 0) else 0,
+        ),
+    )
+    taken = None if read.input is None else min(read.input + adds[0], MOST_TOKENS)
+    given = None if read.output is None else min(read.output + adds[1], MOST_TOKENS)
+    fits_input = taken is not None and within_input <= taken
+    fits_output = given is not None and within_output <= given
+    return Tokens(
+        input=taken,
+        output=given,
+        cached=read.cached if fits_input else None,
+        written=read.written if fits_input else None,
+        reasoning=read.reasoning if fits_output else None,
+    )
