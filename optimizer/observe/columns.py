@@ -23,7 +23,7 @@ from optimizer.observe.openpanes import Group, OpenPane
 from optimizer.prices import NO_PRICES, PriceList
 from optimizer.stats.histogram import BUCKETS, bucket_of
 
-MOST_GATHERED = 16_384
+MOST_GATHERED = 32_768
 """Calls that are summed at once: the more there are in one cell, the less each of them costs."""
 WORD = 2**63
 
@@ -53,6 +53,12 @@ class Column(NamedTuple):
     def where(self, known: Mask) -> "Column":
         """The same, 0 wherever `known` is not."""
         return Column(self.values * known, self.size)
+
+    def squared(self) -> "tuple[Column, ...]":
+        """Factors whose product is the square: one where it fits."""
+        if self.size**2 < WORD:
+            return (Column(self.values * self.values, self.size**2),)
+        return self, self
 
 
 def totals(starts: Whole, *factors: Column) -> list[int]:
@@ -192,7 +198,7 @@ class Summed:
             self._add_covariates()
 
     def _add_base(self) -> None:
-        # Below 2**63 without looking: 16,384 calls and a batch of at most 10**14 each.
+        # Below 2**63 without looking: 32,768 calls and a few, of at most 10**14 nano-dollars each.
         sums = np.add.reduceat(self.whole[:WEIGHT], self.starts, axis=1)
         told = np.add.reduceat(self.known[[COST, QUALITY]].astype(np.int64), self.starts, axis=1)
         cost, quality = self._column(COST), self._column(QUALITY)
@@ -240,7 +246,8 @@ class Summed:
         sums += [self._totals(w), self._totals(w, w)]
         for field in (QUALITY, COST):
             x, of = self._column(field), w.where(known[field])
-            sums += [self._totals(*some) for some in ((of,), (of, of), (of, x), (of, of, x), (of, of, x, x))]
+            w2, x2 = of.squared(), x.squared()
+            sums += [self._totals(*some) for some in ((of,), w2, (of, x), (*w2, x), (*w2, *x2))]
         self._add("weighted", *sums)
 
     def _add_covariates(self) -> None:

@@ -34,19 +34,21 @@ class Duplicates:
         if not records:
             return set()
         shared = self._sources.setdefault  # one string for each source, not one for each record
-        last, seen_at = self._last, self._last.setdefault
-        names: list[tuple[str, str]] = []
+        last = self._last
+        names = [(shared(source := record.source, source), record.id) for record in records]
+        offsets = [record.offset for record in records]
         found: set[int] = set()
-        for record in records:
-            source, offset = record.source, record.offset
-            name = (shared(source, source), record.id)
-            names.append(name)
-            before = seen_at(name, offset)
-            if before != offset:
-                if offset - before <= self.records:
-                    found.add(offset)
-                last[name] = offset
-        self._queue(names, records[-1].offset)
+        once = dict(zip(names, offsets, strict=True))
+        if len(once) == len(names) and last.keys().isdisjoint(once):
+            last.update(once)
+        else:
+            for name, offset in zip(names, offsets, strict=True):
+                before = last.setdefault(name, offset)
+                if before != offset:
+                    if offset - before <= self.records:
+                        found.add(offset)
+                    last[name] = offset
+        self._queue(names, offsets[-1])
         return found
 
     def _queue(self, names: list[tuple[str, str]], newest: int) -> None:

@@ -27,10 +27,10 @@ from optimizer.observe import feedback, measures, series
 from optimizer.observe.cells import ANONYMOUS, UNATTRIBUTED, Key, cell_of, key_of
 from optimizer.observe.columns import MOST_GATHERED, cost_of
 from optimizer.observe.declared import OTHER, UNDECLARED, USUAL, Declared, declared_by
-from optimizer.observe.intake import Intake, milliseconds
+from optimizer.observe.intake import Intake, milliseconds, starts_of
 from optimizer.observe.joins import Origin, origin_of
 from optimizer.observe.measures import Amount
-from optimizer.observe.openpanes import Group, OpenPane, Partial
+from optimizer.observe.openpanes import Group, GroupKey, OpenPane, Partial
 from optimizer.observe.series import SERIES, SERIES_BYTES, Series
 from optimizer.observe.state import Change
 from optimizer.stage import Emit
@@ -116,35 +116,41 @@ class Folding(Intake):
         The loop is run for every call. What calls have in common is looked up in place; only what is
         out of the ordinary goes through the method below.
         """
-        panes, repeated, pane_ms = self.memory.panes, self._repeated, self.settings.pane_ms
-        oldest, newest, pending = self._oldest, self._newest, self.memory.pending
-        groups: dict[tuple[str, int, str, str, str], Group] = {}
+        panes, repeated, targets = self.memory.panes, self._repeated, self.state.targets
+        pending, groups = self.memory.pending, dict[GroupKey, Group]()
+        add_event, add_number = pending.events.append, pending.numbers.append
+        is_usual = not repeated and self._oldest <= min(times) and max(times) <= self._newest
         origins: list[Origin] = []
+        add_origin = origins.append
         start = None
-        for event, at in zip(events, times, strict=True):
-            if (begin := at - at % pane_ms) != start:
+        for event, at, begin in zip(events, times, starts_of(times, self.settings.pane_ms), strict=True):
+            if begin != start:
                 start, pane = begin, panes.get(begin)  # none that is closed is held
                 groups = {} if pane is None else pane.groups
             call = event.data
             if (token := call.assignment) is None:
                 segment = OTHER
-                if call.attributes and (declared := self.state.targets.get(event.subject)) is not None:
+                if call.attributes and (declared := targets.get(event.subject)) is not None:
                     segment = declared.segment_by(call.attributes)
                 group = groups.get((event.subject, 0, ANONYMOUS, "incumbent", segment))
             else:
                 group = groups.get((event.subject, token.generation, token.variant, token.arm, token.segment))
-            if group is None or not oldest <= at <= newest or event.offset in repeated:
-                origins.append(self._call(event, at))
+            if group is None or not (is_usual or self._is_usual(event, at)):
+                add_origin(self._call(event, at))
                 start = None
                 continue
             if (number := group.number) < 0:
                 number = pending.enter(group)
-            pending.events.append(event)
-            pending.numbers.append(number)
-            origins.append(group.origin)
+            add_event(event)
+            add_number(number)
+            add_origin(group.origin)
             if call.error_type is not None:
                 group.cell.add_error(call.error_type)
         self.memory.joins.remember(events, origins)
+
+    def _is_usual(self, event: CallEvent, at: int) -> bool:
+        """Whether a call is no duplicate and in time."""
+        return self._oldest <= at <= self._newest and event.offset not in self._repeated
 
     def _call(self, event: CallEvent, at: int) -> Origin:
         """Count one call of which nothing is taken for granted; where it was counted."""

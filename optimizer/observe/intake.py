@@ -42,6 +42,12 @@ def milliseconds(events: Sequence[Event]) -> list[int]:
     return times
 
 
+def starts_of(times: Sequence[int], pane_ms: int) -> list[int]:
+    """When the pane of each instant starts (ms since the epoch)."""
+    starts: list[int] = (np.array(times, np.int64) // pane_ms * pane_ms).tolist()
+    return starts
+
+
 class Intake:
     """Takes records in, one after the other, and collects what is to be published."""
 

@@ -22,6 +22,10 @@ COSTED, COST = BASE.index("costed"), BASE.index("cost_nano_usd")
 TOKENS = BASE.index("input_tokens")
 
 
+GroupKey = tuple[str, int, str, str, str]
+"""Subject, generation, variant, arm and segment, as a call spells them."""
+
+
 class Anchor(NamedTuple):
     """An offset, and how far things had come there: folding can begin anew at it."""
 
@@ -147,7 +151,7 @@ class OpenPane:
         self.anchor = anchor
         """Of the first record that was counted here."""
         self.partials: dict[str, Partial] = {}
-        self.groups: dict[tuple[str, int, str, str, str], Group] = {}
+        self.groups: dict[GroupKey, Group] = {}
         """Subject and cell, as calls spell them → where such calls go: what need not be found out again."""
         self.strangers = 0
         """Groups of undeclared targets, of which anybody can make more."""

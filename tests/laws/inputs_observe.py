@@ -3,14 +3,24 @@
 from datetime import UTC, datetime, timedelta
 from random import Random
 
-from optimizer.model.call import Applied, Assignment, Call, Feedback, Quality
-from optimizer.model.event import AppliedEvent, CallEvent, FeedbackEvent, TargetEvent, TickEvent
+from optimizer.model.call import Applied, Assignment, Call, Distribution, Feedback, Metric, Quality
+from optimizer.model.event import (
+    AppliedEvent,
+    CallEvent,
+    FeedbackEvent,
+    MetricEvent,
+    TargetEvent,
+    TickEvent,
+)
 from optimizer.model.progress import Tick
-from optimizer.model.target import Model, Segments, Target
+from optimizer.model.target import Model, Scores, Segments, Target
 from optimizer.observe.stage import Observe
+from optimizer.prices import Match, Override, Price, PriceList, Rates
 
-STAGE = Observe(4, dedupe_records=50)
-ROW_BYTES = 510_000
+PRICE = Price(rates=Rates(input=3 * 10**18, output=10**19))
+PRICES = PriceList("law", overrides=(Override(Match("equals", "listed"), PRICE),))
+STAGE = Observe(4, dedupe_records=50, prices=PRICES)
+ROW_BYTES = 800_000
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
 NAMES = ("summaries", "search", "chat", "nobody")
 ARMS = ("incumbent", "candidate", "control", "holdback")
@@ -26,6 +36,7 @@ class Author:
         self.events = []
         self.offset = self.random.choice((0, 0, 4711))
         self.repeated = None
+        self.growth = {}
 
     def write(self, event_type, subject, data, **attributes):
         self.offset += self.random.choice((1, 1, 1, 1, 1, 3))
@@ -52,15 +63,19 @@ class Author:
             variant=self.random.choice(("a1", "b2")),
             arm=self.random.choice(ARMS),
             segment=self.random.choice((*SEGMENTS, "other", "unheard")),
+            propensity=self.random.choice((1.0, 0.05, 0.3, 1e-6)),
         )
 
     def call(self, **attributes):
         random = self.random
         maybe = lambda value: value if random.random() < 0.8 else None  # noqa: E731 - one line, used below
         data = Call(
-            call_id=f"c{len(self.events)}",
+            call_id=f"c{random.choice((len(self.events), random.randrange(200)))}",
             latency_ms=random.lognormvariate(6, 1),
-            model="m",
+            first_token_ms=maybe(random.random() * 500),
+            model=random.choice(("m", "listed")),
+            cached_input_tokens=maybe(0),
+            covariate=maybe(random.uniform(-1e9, 1e9)),
             assignment=self.assignment(),
             input_tokens=maybe(random.randrange(4000)),
             output_tokens=maybe(random.randrange(4000)),
@@ -72,8 +87,49 @@ class Author:
         self.write(CallEvent, random.choice(NAMES), data, **{"time": self.around(), **attributes})
 
     def feedback(self):
-        data = Feedback(call_id="c1", kind="thumbs", score=self.random.random(), assignment=self.assignment())
-        self.write(FeedbackEvent, self.random.choice(NAMES), data, time=self.around())
+        """By token, by the id of some call before, or by none; sometimes of no worth at all."""
+        random = self.random
+        kind = random.choice(("thumbs", "rating", "edit", "retry", "abandon", "judge", "task"))
+        data = Feedback(
+            call_id=f"c{max(0, len(self.events) - random.randrange(80))}",
+            kind=kind,
+            score=random.choice((None, random.random())),
+            value=random.choice((None, "up", "down", random.uniform(-1, 6), "sideways")),
+            assignment=random.choice((None, self.assignment())),
+        )
+        source = f"/judge/{random.randrange(2)}"
+        before = next(
+            (e for e in reversed(self.events) if getattr(e.data, "call_id", "") == data.call_id), None
+        )
+        subject = before.subject if before and random.random() < 0.9 else random.choice(NAMES)
+        self.write(FeedbackEvent, subject, data, time=self.around(), source=source)
+
+    def metric(self):
+        """Gauges, sums and distributions; cumulative series grow, begin anew and come out of order."""
+        random = self.random
+        temporality = random.choice(("gauge", "delta", "cumulative", "cumulative"))
+        name, series = f"m{random.randrange(40)}", f"s{random.randrange(6)}"
+        told = {"value": random.choice((random.uniform(-5, 100), 7.0))}
+        started_at = None
+        if temporality == "cumulative":
+            name = random.choice(("a", "b"))
+            value, started_at = self.growth.get((name, series), (0.0, None))
+            if random.random() < 0.15:
+                value, started_at = 0.0, random.choice((None, int(self.at.timestamp() * 1000)))
+            value += random.choice((0, 1, 2.5))
+            self.growth[name, series] = value, started_at
+            told = {"value": value}
+        if random.random() < 0.4 and temporality != "gauge":
+            n, name = int(abs(told["value"])), "d" + name
+            bounds = random.choice(((1.0, 2.0), (1.0, 2.0, 4.0), (2.0, 1.0)))
+            told = {"distribution": Distribution(bounds=bounds, counts=(n, n // 2, 0), sum=n / 3)}
+        if random.random() < 0.05:
+            told = random.choice(({}, {"value": float("nan")}))
+        variant = random.choice((None, "a1"))
+        data = Metric(
+            name=name, temporality=temporality, series=series, started_at=started_at, variant=variant, **told
+        )
+        self.write(MetricEvent, random.choice(NAMES), data, time=self.around(), source="/exporter")
 
     def applied(self):
         data = Applied(generation=self.random.randrange(5), instance=f"pod-{self.random.randrange(4)}")
@@ -88,6 +144,7 @@ class Author:
             "models": (Model(name="m"),),
             "segments": self.random.choice((None, Segments(attribute="task", values=tuple(values)))),
             "withdrawn": self.random.random() < 0.2,
+            "scores": self.random.choice((Scores(), Scores(retry=0.4))),
             **differently,
         }
         self.write(TargetEvent, declaration["target"], Target(**declaration))
@@ -101,7 +158,7 @@ class Author:
         if self.repeated is None or self.random.random() < 0.4:
             self.repeated = self.events[-self.random.randrange(1, min(90, len(self.events)) + 1)]
         before = self.repeated
-        if isinstance(before, CallEvent | FeedbackEvent):
+        if isinstance(before, CallEvent | FeedbackEvent | MetricEvent):
             same = {"id": before.id, "source": before.source, "time": before.time}
             self.write(type(before), before.subject, before.data, **same)
 
@@ -119,16 +176,18 @@ def history(seed):
             for _ in range(random.randrange(20)):
                 author.at += timedelta(seconds=1)
                 author.tick()
-        kinds = (author.call, author.feedback, author.applied, author.declare, author.repeat, author.tick)
+        kinds = (
+            author.call, author.feedback, author.metric, author.applied, author.declare, author.repeat, author.tick,
+        )  # fmt: skip
         ticks = 12 if len(author.events) > untimed else 0
-        random.choices(kinds, (60, 10, 6, 3, 10, ticks))[0]()
+        random.choices(kinds, (45, 15, 15, 6, 2, 10, ticks))[0]()
     author.at += timedelta(minutes=2)
     author.tick()
     return author.events
 
 
 def flood(seed):
-    """As many and as large declarations as can be, and calls to as many targets and cells."""
+    """As many and as large declarations and series as can be, and calls to as many targets and cells."""
     author = Author(seed)
     author.tick()
     for number in range(3_000):
@@ -136,4 +195,16 @@ def flood(seed):
         segments = Segments(attribute="a" * 128, values=tuple(f"{i:0128d}" for i in range(16)))
         author.declare(f"{number:0128d}", revision=1, segments=segments, withdrawn=False)
         author.call(id=f"{number:01000d}")
+        for series in range(3):
+            told = Distribution(
+                bounds=tuple(map(float, range(15 * series))), counts=(10**9,) * (15 * series + 1)
+            )
+            data = Metric(
+                name="m",
+                series=f"{number}/{series}",
+                temporality="cumulative",
+                distribution=told,
+                started_at=2**53,
+            )
+            author.write(MetricEvent, "nobody", data)
     return author.events
