@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agents import prices
 from agents.partition import Wiring
 from optimizer.observe.stage import Observe
 
@@ -23,6 +24,7 @@ def wire(settings: Settings, catalogue: Catalogue) -> Wiring:
             pane_ms=settings.pane_s * 1000,
             lateness_ms=settings.lateness_s * 1000,
             dedupe_records=settings.dedupe_records,
+            prices=prices.load(settings),
         ),
         source=catalogue.name("metrics"),
         reads=catalogue.types_on("metrics"),
