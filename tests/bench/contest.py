@@ -145,7 +145,16 @@ def run(bench, *, peers):
               f"measured after the first {WARM_UP:.0%}, when its code has been compiled.\n")  # fmt: skip
     mine = found[MINE]
     bench.table(
-        ("", "calls", "events/s", "least … most", "CPU-s per million", "per CPU-s", "observe", "per CPU-s"),
+        (
+            "",
+            "calls",
+            "events/s",
+            "least … most",
+            "CPU-s per million",
+            "events per CPU-s",
+            "observe",
+            "per CPU-s",
+        ),
         *(
             (entrant.name, f"{entrant.calls:,}", *found[key].cells(), *found[key].behind(mine))
             for key, entrant in running.items()

@@ -19,7 +19,7 @@ CALL = b'{"type":"llmopt.call.v1"'
 
 
 class Stopwatch:
-    """Wall and processor time from the first batch with calls to the last record."""
+    """Wall and processor time from `start` to `report`."""
 
     def __init__(self):
         self.n, self._began, self._cpu = 0, None, 0.0
@@ -59,21 +59,23 @@ def client(told):
 
 
 def observe(told, instance):
-    """The product's observe, as `llmopt run observe` runs it."""
+    """The product's observe, as `llmopt run observe` runs it; from when every partition has come to its calls."""
     total = sum(records.ends(told.bootstrap(), f"{told.prefix}.metrics").values())
-    watch, done, declared = Stopwatch(), threading.Event(), 0
+    watch, done, begun, before = Stopwatch(), threading.Event(), set(), 0
 
     class Timed(Host):
         async def _fold_batch(self, part, batch):
-            nonlocal declared
-            if not watch.n and not any(value.startswith(CALL) for value in batch):
+            nonlocal before
+            if len(begun) < told.partitions:
+                if any(value.startswith(CALL) for value in batch):
+                    begun.add(part.number)
                 await super()._fold_batch(part, batch)
-                declared += len(batch)
+                before += len(batch)
                 return
             watch.start()
             await super()._fold_batch(part, batch)
             watch.n += len(batch)
-            if watch.n + declared == total:
+            if watch.n + before == total:
                 watch.report("observe")
                 done.set()
 
