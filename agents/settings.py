@@ -117,6 +117,7 @@ class Settings(Entrances):
         "after this long without a heartbeat a worker is dead, seconds",
         "60 s, Faust's own, idles its partitions",
         gt=0,
+        le=90,
     )
     heartbeat_s: float = setting(
         2.0, "interval of heartbeats, seconds", "at most a third of the session", gt=0
