@@ -6,9 +6,12 @@ same is a duplicate.
 """
 
 import asyncio
+import logging
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Protocol
 
 from grpc import StatusCode
@@ -19,6 +22,8 @@ from agents.otlp.refusal import Refused
 from optimizer.model.event import Event
 from optimizer.otlp.normalise import Normalised, Normaliser
 
+log = logging.getLogger("llmopt.ingest.otlp")
+
 MAX_BYTES = 64 * 2**20
 """Of one export, after decompression."""
 MAX_HELD_BYTES = 4 * MAX_BYTES
@@ -28,8 +33,6 @@ SMALL_BYTES = 2**19
 RETRY_AFTER_S = 1.0
 UNREACHABLE_RETRY_S = 5.0
 """A broker that did not answer for ten seconds is asked less often."""
-
-
 SLICE = 2_000
 """Events published at a time: encoding them takes the event loop some ten milliseconds."""
 NOT_OURS = frozenset({"not a call", "second span of a call", "no evaluation", "metric: no recorded value"})
@@ -58,12 +61,7 @@ class Intake:
             Refused: it is no export, too much waits, or the broker did not acknowledge.
         """
         try:
-            if len(body) > SMALL_BYTES:
-                async with self._turn:  # the normaliser remembers: one thread at a time
-                    normalised = await asyncio.to_thread(self._read, signal, body, json=json)
-            else:
-                async with self._turn:
-                    normalised = self._read(signal, body, json=json)
+            normalised = await self._normalised(partial(self._read, signal, body, json=json), len(body))
             for first in range(0, len(normalised.events), SLICE):
                 await self._publisher.publish("metrics", normalised.events[first : first + SLICE])
         except Undecodable as error:
@@ -78,6 +76,8 @@ class Intake:
             raise Refused(
                 StatusCode.UNAVAILABLE, 503, str(error), retry_after_s=UNREACHABLE_RETRY_S
             ) from None
+        except Exception as error:  # noqa: BLE001 - the exporter is told that it is our fault, and nothing else
+            raise _unexpected(error) from None
         return _rejected(normalised.dropped)
 
     @contextmanager
@@ -107,6 +107,19 @@ class Intake:
         finally:
             self._held -= mine
 
+    async def _normalised(self, read: Callable[[], Normalised], size: int) -> Normalised:
+        """What `read` returns; one at a time, as the normaliser remembers."""
+        await self._turn.acquire()
+        if size <= SMALL_BYTES:
+            try:
+                return read()
+            finally:
+                self._turn.release()
+        reading = asyncio.get_running_loop().run_in_executor(None, read)
+        # By the thread's end, not by the request's: an exporter that has gone does not end it.
+        reading.add_done_callback(lambda _done: self._turn.release())
+        return await asyncio.shield(reading)
+
     def _read(self, signal: Signal, body: bytes, *, json: bool) -> Normalised:
         request = decode(signal, body, json=json)
         match signal:
@@ -122,6 +135,17 @@ def _rejected(dropped: Counter[str]) -> tuple[int, str]:
     """Of what was dropped, how much was unusable; why, with the most frequent reason first."""
     unusable = [(why, number) for why, number in dropped.most_common() if why not in NOT_OURS]
     return sum(number for _, number in unusable), ", ".join(f"{why} ({number})" for why, number in unusable)
+
+
+def _unexpected(error: Exception) -> Refused:
+    # Without the error's text, which may quote what was sent.
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    log.error("a defect of ours: %s at %s:%s", type(error).__name__, place.filename, place.lineno)
+    return Refused(
+        StatusCode.INTERNAL,
+        500,
+        "the export may be good; please report it with the time at which it was sent",
+    )
 
 
 def too_large() -> Refused:
