@@ -65,3 +65,21 @@ class Entrances(BaseSettings):
         "a second of traffic at full speed, 25 MB of ordinary calls",
         ge=1,
     )
+    otlp_spans_topic: str = setting(
+        "otlp_spans", "topic to which an OpenTelemetry Collector writes spans", "its Kafka exporter's default"
+    )
+    otlp_metrics_topic: str = setting(
+        "otlp_metrics", "topic to which a Collector writes metrics", "as otlp_spans_topic"
+    )
+    otlp_logs_topic: str = setting(
+        "otlp_logs", "topic to which a Collector writes logs", "as otlp_spans_topic"
+    )
+    sentinel_anomalies_topic: str = setting(
+        "llm.anomalies", "topic to which LLM-Sentinel writes anomalies", "its default"
+    )
+    sentinel_drift_topic: str = setting(
+        "llm.drift", "topic to which LLM-Sentinel writes drift", "its default"
+    )
+    sentinel_alerts_topic: str = setting(
+        "llm.alerts", "topic to which LLM-Sentinel writes alerts", "its default"
+    )

@@ -61,12 +61,12 @@ def acknowledged(settings: Settings) -> dict[str, Any]:
 class Publisher:
     """A producer whose every record is awaited."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Publish to the settings' broker under the settings' prefix."""
+    def __init__(self, settings: Settings, *, most_bytes: int = 1_000_000) -> None:
+        """Publish to the settings' broker under the settings' prefix records of at most so many bytes."""
         self.partitions = settings.partitions
         self.catalogue = load(settings.prefix)
         self._failed: list[str] = []
-        self._producer = Producer(acknowledged(settings))
+        self._producer = Producer(acknowledged(settings) | {"message.max.bytes": most_bytes})
 
     def put(self, topic: str, event: Any, *, everywhere: bool = False) -> None:
         """Publish `event` on a topic of the catalogue: by its subject, or on every partition.
@@ -77,17 +77,28 @@ class Publisher:
         value, headers = encode(event), list(headers_for(event))
         key = event.subject.encode() if event.subject else None
         for number in range(self.partitions) if everywhere else (-1,):
-            try:
-                self._producer.produce(
-                    self.catalogue.name(topic),
-                    value,
-                    key,
-                    partition=number,
-                    headers=headers,
-                    on_delivery=self._note,
-                )
-            except KafkaException as exc:
-                raise NotDelivered(f"{len(value):,} bytes: {exc.args[0].str()}") from None
+            self.send(self.catalogue.name(topic), value, key, headers=headers, partition=number)
+
+    def send(
+        self,
+        name: str,
+        value: bytes | None,
+        key: bytes | None,
+        *,
+        headers: list[tuple[str, bytes]],
+        partition: int = -1,
+    ) -> None:
+        """Publish a record as it is to the topic of this name; -1: to the partition of its key.
+
+        Raises:
+            NotDelivered: it is larger than a record may be.
+        """
+        try:
+            self._producer.produce(
+                name, value, key, partition=partition, headers=headers, on_delivery=self._note
+            )
+        except KafkaException as exc:
+            raise NotDelivered(f"{len(value or b''):,} bytes: {exc.args[0].str()}") from None
 
     def settle(self) -> None:
         """Wait until the broker has everything.

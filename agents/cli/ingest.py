@@ -9,6 +9,7 @@ import typer
 
 from agents import settings as configuration
 from agents import telemetry
+from agents.bridge.running import Bridge
 from agents.cli.failure import BAD, Failure, reachable
 from agents.host import EXIT_CRASHED
 from agents.ingest import serving
@@ -29,6 +30,7 @@ class Entrance(StrEnum):
 
     HTTP = "http"
     OTLP = "otlp"
+    KAFKA = "kafka"
 
 
 def register(app: typer.Typer) -> None:
@@ -40,7 +42,7 @@ def ingest(
     context: typer.Context,
     only: Annotated[list[Entrance] | None, typer.Option(help="Run only this; may be repeated.")] = None,
 ) -> None:
-    """Take events over HTTP and publish them, until Ctrl-C or SIGTERM.
+    """Take events over HTTP, OTLP and the topics of others and publish them, until Ctrl-C or SIGTERM.
 
     A request is answered when the broker has acknowledged all of its events. Requests under way are finished at the
     end. Ports, limits and the token are settings.
@@ -63,6 +65,9 @@ def _receivers(settings: Settings, wanted: tuple[Entrance, ...]) -> Callable[[Pu
             yield serving.HttpReceiver("REST", application(settings, publisher), settings, "ingest_port")
         if Entrance.OTLP in wanted:
             yield from otlp(settings, publisher)
+        if Entrance.KAFKA in wanted:
+            bridge = Bridge(settings)
+            yield serving.ThreadReceiver(f"Bridge on {', '.join(bridge.topics)}", bridge.run)
 
     return made
 

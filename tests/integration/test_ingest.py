@@ -173,7 +173,7 @@ def expect(world, before, **more):
 def watermarks(world):
     found = {}
     for event in world.on("aggregates", "watermark"):
-        found[event.data.partition] = max(found.get(event.data.partition, 0), event.data.at)
+        found[event.data.partition] = max(found.get(event.data.partition, 0), event.data.passed_at)
     return found if len(found) == world.settings.partitions else {}
 
 
