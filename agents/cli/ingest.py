@@ -42,10 +42,11 @@ def ingest(
     context: typer.Context,
     only: Annotated[list[Entrance] | None, typer.Option(help="Run only this; may be repeated.")] = None,
 ) -> None:
-    """Take events over HTTP, OTLP and the topics of others and publish them, until Ctrl-C or SIGTERM.
+    """Take what others send and publish it, until Ctrl-C or SIGTERM.
 
-    A request is answered when the broker has acknowledged all of its events. Requests under way are finished at the
-    end. Ports, limits and the token are settings.
+    http: events, feedback and alerts by REST. otlp: exports of OpenTelemetry, over gRPC and HTTP. kafka: the topics of
+    a collector and of LLM-Sentinel. A request is answered when the broker has acknowledged all of its events; those
+    under way are finished at the end. Addresses, limits and the token are settings (LLMOPT_INGEST_…, LLMOPT_OTLP_…).
     """
     told = configuration.load()
     telemetry.configure(debug=bool((context.obj or {}).get("debug")))
@@ -60,14 +61,15 @@ def ingest(
 
 
 def _receivers(settings: Settings, wanted: tuple[Entrance, ...]) -> Callable[[Publisher], Iterator[Receiver]]:
+    bridge = Bridge(settings) if Entrance.KAFKA in wanted else None  # before a port is opened: it may refuse
+
     def made(publisher: Publisher) -> Iterator[Receiver]:
         if Entrance.HTTP in wanted:
             yield serving.HttpReceiver("REST", application(settings, publisher), settings, "ingest_port")
         if Entrance.OTLP in wanted:
             yield from otlp(settings, publisher)
-        if Entrance.KAFKA in wanted:
-            bridge = Bridge(settings)
-            yield serving.ThreadReceiver(f"Bridge on {', '.join(bridge.topics)}", bridge.run)
+        if bridge is not None:
+            yield serving.ThreadReceiver(f"Kafka from {', '.join(bridge.topics)}", bridge.run)
 
     return made
 

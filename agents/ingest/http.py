@@ -27,7 +27,7 @@ from agents.ingest.access import Access, Rates
 from agents.ingest.envelopes import BATCH, Envelopes, media_type
 from agents.ingest.notices import alert_events, feedback_event
 from agents.ingest.problems import MEDIA_TYPE, Problem
-from agents.ingest.publisher import Busy, NotAcknowledged
+from agents.ingest.publisher import BROKER_RETRY_S, Busy, NotAcknowledged
 from agents.settings import Settings
 from optimizer.model.event import Event
 
@@ -37,8 +37,6 @@ BODY_S = 30.0
 """A body that takes longer to arrive holds memory for nobody."""
 HELD_BYTES = 64 * 2**20
 """Of all requests being worked on; as events they are several times that."""
-BROKER_RETRY_S = 5.0
-"""A broker that did not answer for ten seconds is asked less often."""
 PROBED_S = 2.0
 """How long an answer to `/health/ready` is kept, so that probes cannot burden the broker."""
 CLOSED_REQUEST = 499

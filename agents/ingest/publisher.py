@@ -31,6 +31,8 @@ _UNANSWERED = (
 )
 _Record = tuple[bytes, bytes | None, list[tuple[str, bytes]]]
 """Value, key, headers."""
+BROKER_RETRY_S = 5.0
+"""A broker that did not answer for ten seconds is asked no more often than that."""
 ANSWER_S = 3.0
 """A broker that takes longer to list its topics is in trouble."""
 POLL_S = 0.1

@@ -16,8 +16,10 @@ from typing import Any, Protocol
 
 import uvicorn
 import uvloop
+from confluent_kafka import KafkaException
 
-from agents.ingest.publisher import Publisher
+from agents.ingest.publisher import BROKER_RETRY_S, Publisher
+from agents.publish import NotDelivered
 from agents.settings import Settings
 
 log = logging.getLogger("llmopt.ingest")
@@ -109,17 +111,17 @@ class _Server(uvicorn.Server):
 
 
 class ThreadReceiver:
-    """What runs in a thread of its own until an event is set."""
+    """What runs in a thread of its own until an event is set; it waits for a broker that is away."""
 
     def __init__(self, name: str, run: Callable[[threading.Event], None]) -> None:
-        """Call `run` with the event that tells it to stop."""
+        """Call `run` with the event that tells it to stop, and again where the broker did not answer."""
         self.name, self._run = name, run
         self._stop = threading.Event()
         self._why: str | None = None
         self._thread = threading.Thread(target=self._whole, name=name, daemon=True)
 
     async def start(self) -> str:
-        """Begin."""
+        """Begin; return the name."""
         self._thread.start()
         return self.name
 
@@ -134,12 +136,15 @@ class ThreadReceiver:
 
     def _whole(self) -> None:
         try:
-            self._run(self._stop)
-        except Exception as error:  # told by whoever watches, who ends the process
+            while not self._stop.is_set():
+                try:
+                    self._run(self._stop)
+                except (NotDelivered, KafkaException) as error:
+                    log.warning("%s: begins again in %.0f s: %s", self.name, BROKER_RETRY_S, error)
+                    self._stop.wait(BROKER_RETRY_S)
+        except Exception as error:
             log.exception("%s ended", self.name)
             self._why = f"{self.name} ended: {error}"
-        else:
-            self._why = None if self._stop.is_set() else f"{self.name} ended"
 
 
 def listening(name: str, host: str, port: int, variable: str) -> socket.socket:

@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -15,12 +16,17 @@ import uuid
 from collections import Counter
 from pathlib import Path
 
+import grpc
 import httpx
 import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
 
 from agents import local, publish
 from agents import settings as configuration
 from agents.codec import Decoder
+from agents.otlp.decoding import decode
 from optimizer.model.event import PaneEvent, name_of
 from optimizer.model.target import Model, Target
 from tests.chaos import records
@@ -78,18 +84,18 @@ class Process:
 class Entrance(Process):
     """One `llmopt ingest`, once it listens."""
 
-    def __init__(self, cluster, *arguments, entrances=1, **told):
+    def __init__(self, cluster, *, entrances=1, **told):
         ports = {"ingest_port": 0, "otlp_grpc_port": 0, "otlp_http_port": 0}
         only = () if entrances > 1 else ("--only", "http")
-        super().__init__(cluster, "ingest", *only, *arguments, **(ports | told))
+        super().__init__(cluster, "ingest", *only, **(ports | told))
 
         def listening():
             assert self.process.poll() is None, self.tail()
             return len(self.out.read_text().splitlines()) >= entrances
 
         await_(listening, self.tail)
-        found = (line.partition(" on ") for line in self.out.read_text().splitlines())
-        self.addresses = {name: address for name, _, address in found}
+        found = (re.split(" on | from ", line) for line in self.out.read_text().splitlines())
+        self.addresses = dict(found)
         self.url = self.addresses["REST"]
 
     def post(self, path, content, kind=JSON, **headers):
@@ -127,10 +133,10 @@ class World:
 
     def on(self, topic, *names):
         """The events of some types on a topic."""
-        decode = Decoder(names).decode
+        decoder = Decoder(names)
         for record in records.read(self.cluster.bootstrap, self.cluster.topic(topic)):
             with contextlib.suppress(ValueError):
-                yield decode(record.value, record.headers)
+                yield decoder.decode(record.value, record.headers)
 
     def counted(self):
         """Target → calls in panes, in time or late."""
@@ -151,7 +157,7 @@ def world(kafka, tmp_path_factory):
         yield made
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def entrance(world):
     with Entrance(world.cluster) as started:
         yield started
@@ -223,8 +229,8 @@ def test_feedback_and_alerts_arrive_where_they_are_read(world, entrance):
     given = entrance.post("api/v1/feedback", thumbs, idempotency_key="t-1")
     assert given.json() == {"accepted": 1, "id": "c-1/t-1"}
     assert entrance.post("api/v1/alerts", leak).json() == {"accepted": 1, "ignored": 0}
-    (feedback,) = world.on("metrics", "feedback")
-    (alert,) = world.on("findings", "alert")
+    (feedback,) = (event for event in world.on("metrics", "feedback") if event.subject == "chat")
+    (alert,) = (event for event in world.on("findings", "alert") if event.subject == "chat")
     assert (feedback.id, feedback.data.value) == ("c-1/t-1", "up")
     assert (alert.subject, alert.data.severity, alert.data.sentence) == ("chat", "critical", "Leak")
 
@@ -260,11 +266,18 @@ def test_who_sends_more_than_may_be_is_told_when_to_come_back_and_then_served(wo
         assert TOKEN not in entrance.tail()
 
 
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory):
+    """A broker that may be stopped."""
+    directory = tmp_path_factory.mktemp("broker")
+    with local.servers(configuration.load(), directory=directory, postgres=False) as running:
+        yield running
+
+
 @pytest.fixture
-def own(tmp_path):
-    """A broker of the test's own, with topics."""
-    with local.servers(configuration.load(), directory=tmp_path, postgres=False) as running:
-        yield running, World(running.bootstrap, tmp_path)
+def own(broker, tmp_path):
+    """That broker, with topics of the test's own."""
+    return broker, World(broker.bootstrap, tmp_path)
 
 
 def test_while_the_broker_is_away_senders_are_told_and_afterwards_served(own):
@@ -340,7 +353,6 @@ def test_a_taken_port_is_told_with_what_to_set(world):
     [
         ({"kafka_bootstrap": "127.0.0.1:1"}, 3, "no Kafka answers at 127.0.0.1:1"),
         ({"ingest_host": "192.0.2.7"}, 2, "that needs a token"),
-        ({"ingest_port": "70000"}, 2, "LLMOPT_INGEST_PORT"),
         ({"prefix": "nobodys"}, 1, "nobodys.metrics is missing"),
     ],
 )  # fmt: skip
@@ -349,6 +361,72 @@ def test_where_it_cannot_run_it_says_why_in_one_sentence(world, told, code, sent
         assert refused.process.wait(90) == code
     assert sentence in refused.log.read_text()
     assert "Traceback" not in refused.log.read_text()
+
+
+def span(number):
+    """A call to a model, as OTLP/JSON."""
+    ended_ns = time.time_ns()
+    attributes = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.request.model": "big",
+        "gen_ai.provider.name": "acme",
+    }
+    one = {
+        "traceId": f"{number:032x}", "spanId": f"{number:016x}", "name": "chat big", "kind": 3,
+        "startTimeUnixNano": str(ended_ns - 50_000_000), "endTimeUnixNano": str(ended_ns),
+        "attributes": [{"key": key, "value": {"stringValue": value}} for key, value in attributes.items()],
+    }  # fmt: skip
+    service = {"key": "service.name", "value": {"stringValue": "search"}}
+    scopes = [{"scope": {"name": "test"}, "spans": [one]}]
+    return {"resourceSpans": [{"resource": {"attributes": [service]}, "scopeSpans": scopes}]}
+
+
+def test_every_entrance_runs_in_one_process_and_what_came_through_two_counts_once(world):
+    before, topic = world.counted(), f"spans-{uuid.uuid4().hex[:6]}"
+    first, second, third = (span(next(numbers) + 2**40) for _ in range(3))
+    producer = Producer({"bootstrap.servers": world.cluster.bootstrap})
+    admin = AdminClient({"bootstrap.servers": world.cluster.bootstrap})
+    admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(30)
+    with Entrance(world.cluster, entrances=4, otlp_spans_topic=topic) as entrance:
+        assert set(entrance.addresses) == {"REST", "OTLP over gRPC", "OTLP over HTTP", "Kafka"}
+        assert entrance.events(call(next(numbers), "search")).status_code == 202
+        traces = f"{entrance.addresses['OTLP over HTTP']}/v1/traces"
+        for sent in (first, second):
+            assert httpx.post(traces, json=sent, timeout=30).status_code == 200
+        with grpc.insecure_channel(entrance.addresses["OTLP over gRPC"]) as channel:
+            TraceServiceStub(channel).Export(
+                decode("spans", json.dumps(first).encode(), json=True), timeout=30
+            )
+        for sent in (second, third):
+            producer.produce(topic, json.dumps(sent).encode())
+        assert producer.flush(30) == 0
+        expect(world, before, search=4)
+        assert entrance.stop() == 0, entrance.tail()
+
+
+def curls():
+    """The commands of the document, as words; the shell's escapes are a shell's, the requests are sent here."""
+    text = (ROOT / "docs/ingest.md").read_text()
+    return [
+        shlex.split(block.replace("\\\n", " ")) for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    ]
+
+
+def test_every_request_of_the_document_is_taken(world, entrance):
+    sent = curls()
+    assert len(sent) == 5
+    for curl, url, *options in sent:
+        assert curl == "curl"
+        assert url.startswith("http://127.0.0.1:8088/")
+        given = list(zip(options[::2], options[1::2], strict=True))
+        (body,) = (value for name, value in given if name == "-d")
+        headers = [tuple(value.split(": ", 1)) for name, value in given if name == "-H"]
+        assert len(headers) + 1 == len(given)
+        path = url.removeprefix("http://127.0.0.1:8088")
+        answer = httpx.post(entrance.url + path, content=body.encode(), headers=headers, timeout=30)
+        assert answer.status_code == 202, answer.text
+        assert answer.json()["accepted"] == (2 if body.startswith("[") else 1)
+    assert {e.id for e in world.on("metrics", "call") if e.subject == "summaries"} == {"c-1", "c-2", "c-3"}
 
 
 def test_types_that_only_we_write_stay_ours(world):
