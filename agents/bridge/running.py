@@ -86,14 +86,16 @@ class Bridge:
     def run(self, stop: threading.Event) -> None:
         """Carry records across until `stop` is set; everything that was committed is on our topics.
 
+        May be called again after it has raised: it begins anew where it last committed.
+
         Raises:
-            NotDelivered: the broker did not take what was made of records; they are read again after a
-                restart.
-            KafkaException: the broker refuses us.
+            NotDelivered: the broker did not take what was made of records.
+            KafkaException: the broker did not answer, or refuses us.
         """
         publisher = Publisher(self._settings, most_bytes=self._catalogue["quarantine"].max_message_bytes)
         consumer = Consumer(self._properties())
         consumer.subscribe(list(self.topics))
+        self._unsettled = 0
         try:
             while not stop.is_set():
                 messages = self._readable(consumer.consume(RECORDS, POLL_S))

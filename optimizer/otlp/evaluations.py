@@ -18,6 +18,7 @@ from optimizer.otlp.same_call import SameCalls
 
 NAME: Final = "gen_ai.evaluation.result"
 SOURCE: Final = "/otlp/evaluations"
+"""With the evaluator's name behind it: what one source says again of a call is a repetition."""
 GOOD = frozenset({"pass", "passed", "yes", "true", "correct", "good", "relevant", "safe"})
 BAD = frozenset({"fail", "failed", "no", "false", "incorrect", "bad", "not_relevant", "irrelevant", "unsafe"})
 
@@ -44,7 +45,8 @@ def event(
     """The feedback that a log record or a span event is, or in words why it is none.
 
     It is about the call of its span, also where that was one of two spans of the call; without a span,
-    about the remembered call with that answer; else it names the answer's id, which joins nothing.
+    about the remembered call with that answer; else it names the answer's id, which joins nothing. Its
+    target is the one it names, else that of the remembered call, else its own service.
     """
     time_ns = message.time_unix_nano or getattr(message, "observed_time_unix_nano", 0)
     at = instant(time_ns)
@@ -52,17 +54,19 @@ def event(
         return "impossible time"
     found = fields_of(message.attributes, [])
     answer = found.get("response_id")
-    call_id = calls.call_id(span=span, answer=answer) or (call_id_of(span) if span else answer)
+    call = calls.found(span=span, answer=answer)
+    call_id = call.call_id if call else call_id_of(span) if span else answer
     if call_id is None:
         return "evaluation: of no call"
     score = score_of(found)
     if isinstance(score, str):
         return score
+    name = found.get("evaluation.name", "")
     return FeedbackEvent(
         specversion="1.0",
-        id=short_hash(call_id, found.get("evaluation.name", ""), str(time_ns), repr(score)),
-        source=SOURCE,
+        id=short_hash(call_id, name, str(time_ns), repr(score)),
+        source=f"{SOURCE}/{name}",
         time=at,
-        subject=target_of(found.get("target"), resource),
+        subject=target_of(found.get("target") or (call.target if call else None), resource),
         data=Feedback(call_id=call_id, kind="judge", score=score, assignment=assignment_of(found, [])),
     )

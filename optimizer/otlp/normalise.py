@@ -55,7 +55,7 @@ class Normaliser:
             if doubled:
                 out.dropped["second span of a call"] += doubled
             for span in distinct:
-                out.events.append(spans.event(span, resource))
+                out.events.append(spans.event(span))
                 if span.unread:
                     out.unread.update(span.unread)
             for message, event in judged:

@@ -4,14 +4,13 @@ Name, unit and temporality are the exporter's; nothing is converted. A series is
 resource, scope and attributes. Metrics are never calls, so they cannot double what spans counted.
 """
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final, Literal, NamedTuple
 
 from optimizer.model.call import Distribution, Metric
 from optimizer.model.event import MetricEvent
-from optimizer.otlp.reading import instant, number, scalar, short_hash, target_of, text
+from optimizer.otlp.reading import instant, scalar, short_hash, target_of, text, within
 
 SOURCE: Final = "/otlp/metrics"
 MOST_BOUNDS = 512
@@ -19,6 +18,9 @@ MOST_BUCKETS = 250
 """So many exponential buckets, with gaps between all of them, fit into as many bounds."""
 MOST_SENT = 20_000
 MOST_COUNT = 1_000_000_000
+MOST = 1e12
+"""In the metric's unit, of values and bounds: observe refuses more, as a slip in the unit."""
+MOST_SUM = 1e18
 _TEMPORALITIES: dict[int, Literal["delta", "cumulative"]] = {1: "delta", 2: "cumulative"}
 _NO_RECORDED_VALUE = 1
 _SHAPES = ("gauge", "sum", "histogram", "exponential_histogram")
@@ -91,7 +93,7 @@ def event(point: Any, series: Series) -> MetricEvent:
     elif series.shape == "exponential_histogram":
         distribution = _exponential(point)
     else:
-        value = _value(point)
+        value = _value(point, series)
     own = {item.key: scalar(item.value) for item in point.attributes if item.key.startswith("llmopt.")}
     mark = short_hash(series.place, _flat(point.attributes))
     started_ns = point.start_time_unix_nano
@@ -126,25 +128,27 @@ def _shown(value: Any) -> str:
     return str(found) if found is not None else str(value.SerializeToString(deterministic=True))
 
 
-def _value(point: Any) -> float:
+def _value(point: Any, series: Series) -> float:
     kind = point.WhichOneof("value")
-    found = number(getattr(point, kind)) if kind else None
+    found = within(getattr(point, kind), -MOST, MOST) if kind else None
     if found is None:
-        raise Refused("metric: not a finite number")
-    return float(found)
+        raise Refused("metric: not a number, or too large")
+    if found < 0 and series.temporality != "gauge":
+        raise Refused("metric: less than nothing of what only grows")
+    return found
 
 
 def _distribution(bounds: Sequence[float], counts: Sequence[int], point: Any) -> Distribution:
     if len(bounds) > MOST_BOUNDS:
         raise Refused(f"metric: more than {MOST_BOUNDS} bounds")
-    if not all(map(math.isfinite, bounds)) or any(low >= high for low, high in pairwise(bounds)):
+    if not all(abs(bound) <= MOST for bound in bounds):
+        raise Refused("metric: bounds too large for numbers")
+    if any(low >= high for low, high in pairwise(bounds)):
         raise Refused("metric: bounds that do not ascend")
     if max(counts) > MOST_COUNT:
         raise Refused(f"metric: more than {MOST_COUNT:,} in one bucket")
-    total = number(point.sum) if point.HasField("sum") else None
-    return Distribution(
-        bounds=tuple(bounds), counts=tuple(counts), sum=None if total is None else float(total)
-    )
+    total = within(point.sum, -MOST_SUM, MOST_SUM) if point.HasField("sum") else None
+    return Distribution(bounds=tuple(bounds), counts=tuple(counts), sum=total)
 
 
 def _explicit(point: Any) -> Distribution:

@@ -17,8 +17,11 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class _Counted(NamedTuple):
+class Counted(NamedTuple):
+    """A call that was counted."""
+
     call_id: str
+    target: str
     service: str
     models: frozenset[str]
 
@@ -29,12 +32,12 @@ class SameCalls:
     def __init__(self, remembers: int) -> None:
         """Remember this many spans."""
         self._remembers = remembers
-        self._of_span: dict[bytes, _Counted] = {}
+        self._of_span: dict[bytes, Counted] = {}
         """A span → the call that it was counted as, or found to be."""
-        self._inside: dict[bytes, _Counted] = {}
+        self._inside: dict[bytes, Counted] = {}
         """A span → the call that was directly inside it."""
-        self._of_answer: dict[str, str] = {}
-        """An answer's id → its call's."""
+        self._of_answer: dict[str, Counted] = {}
+        """An answer's id → its call."""
 
     def once(self, spans: Iterable[Span]) -> tuple[list[Span], int]:
         """The spans of one request that are calls of their own, inner before outer; how many are not."""
@@ -59,14 +62,14 @@ class SameCalls:
         kept = [span for span in reversed(ordered) if self._is_new(span)]
         return kept, len(by_key) - len(kept)
 
-    def call_id(self, *, span: bytes | None = None, answer: str | None = None) -> str | None:
+    def found(self, *, span: bytes | None = None, answer: str | None = None) -> Counted | None:
         """The call that a span, or else an answer's id, belongs to, if that is remembered."""
         if span is not None and (counted := self._of_span.get(span)) is not None:
-            return counted.call_id
+            return counted
         return self._of_answer.get(answer) if answer else None
 
     def _is_new(self, span: Span) -> bool:
-        call = _Counted(span.call_id, span.service, span.models)
+        call = Counted(span.call_id, span.target, span.service, span.models)
         around = self._of_span.get(span.parent) if span.parent else None
         for other in (around, self._inside.get(span.key)):
             if (
@@ -80,7 +83,7 @@ class SameCalls:
         if span.parent is not None:
             self._put(self._inside, span.parent, call)
         if answer := span.found.get("response_id"):
-            self._put(self._of_answer, answer, call.call_id)
+            self._put(self._of_answer, answer, call)
         return call.call_id == span.call_id
 
     def _put(self, into: dict[K, V], key: K, value: V) -> None:

@@ -30,13 +30,14 @@ class Span:
 
     __slots__ = (
         "at", "call_id", "end", "events", "found", "is_failed", "key", "models", "operation", "parent",
-        "service", "start", "unread",
+        "resource", "service", "start", "unread",
     )  # fmt: skip
 
     def __init__(self, message: Any, key: bytes, found: dict[str, Any], at: datetime) -> None:
         """Take what was read of a message that ended then; `joined` may still add to it."""
         self.key, self.found, self.at = key, found, at
         self.operation, self.service = "", ""
+        self.resource: Mapping[str, Any] = {}
         self.unread: list[str] = []
         """Fields that were sent and could not be read."""
         parent = span_key(message.trace_id, message.parent_span_id)
@@ -55,6 +56,11 @@ class Span:
         """The same for every span of one answer of a model: its own id within the trace, if it has one."""
         answer = self.found.get("response_id")
         return f"{self.key[:16].hex()}/{answer}" if answer else self.call_id
+
+    @property
+    def target(self) -> str:
+        """What the call counts for."""
+        return target_of(self.found.get("target"), self.resource)
 
     def joined(self, outer: "Span") -> None:
         """Take what only the span around this one knows; the two are one call."""
@@ -85,7 +91,7 @@ def read(message: Any, resource: Mapping[str, Any]) -> Span | str:
     if at is None or instant(start) is None or not 0 <= end - start <= MOST_MS * 1_000_000:
         return "impossible time"
     span = Span(message, key, found, at)
-    span.operation, span.unread = operation, unread
+    span.operation, span.unread, span.resource = operation, unread, resource
     for name, field in _RESOURCE_ATTRIBUTES.items():
         if name in resource and (value := text(resource[name])) is not None:
             found.setdefault(field, value)
@@ -93,7 +99,7 @@ def read(message: Any, resource: Mapping[str, Any]) -> Span | str:
     return span
 
 
-def event(span: Span, resource: Mapping[str, Any]) -> CallEvent:
+def event(span: Span) -> CallEvent:
     """The call that a span is; its fields that could not be read are then in `span.unread`."""
     found = span.found
     tokens = usage.tokens_of(found)
@@ -119,9 +125,8 @@ def event(span: Span, resource: Mapping[str, Any]) -> CallEvent:
         prompt=Prompt(prompt, str(found.get("prompt.version", ""))) if prompt else None,
         attributes=attributes,
     )
-    target = target_of(found.get("target"), resource)
     return CallEvent(
-        specversion="1.0", id=span.event_id, source=SOURCE, time=span.at, subject=target, data=call
+        specversion="1.0", id=span.event_id, source=SOURCE, time=span.at, subject=span.target, data=call
     )
 
 

@@ -14,6 +14,7 @@ from agents import quarantine, reading, topics
 from agents.bridge.running import Bridge
 from agents.catalogue import load
 from agents.otlp.decoding import decode
+from agents.publish import NotDelivered, Publisher
 from agents.settings import Settings, SettingsError
 from optimizer.model.event import name_of
 from optimizer.otlp.normalise import Normaliser
@@ -132,6 +133,47 @@ def test_records_are_committed_after_their_events_arrived(kafka, told, made, put
         put(told.otlp_spans_topic, recorded("openai_v2/traces_0.pb"), partition=1)
         running.await_(lambda counts: counts["call"] == 21)  # the first record does not come again
         assert 1 == running.counters()[f"records of {told.otlp_spans_topic}"]
+
+
+def test_ended_before_the_commit_it_makes_the_same_events_again(told, made, put, monkeypatch):
+    made(told.otlp_spans_topic, told.sentinel_alerts_topic)
+    put(told.otlp_spans_topic, recorded("openai_v2/traces_0.pb"))
+    put(told.sentinel_alerts_topic, b'{"target": "a"}', b"no JSON")
+
+    def all_there(counts):
+        return (counts["call"], counts["alert"], counts["quarantined"]) == (21, 1, 1)
+
+    with monkeypatch.context() as patch, Running(told) as running:
+        patch.setattr("agents.bridge.running._commit", lambda *_: None)
+        running.await_(all_there)
+    with Running(told) as running:
+        running.await_(all_there)
+    ids = Counter((event.source, event.id) for event in on_metrics(told))
+    assert (21, {2}) == (len(ids), set(ids.values()))
+    first, second = reading.events(told, "findings")
+    assert (first.id, first.data, first.time) == (second.id, second.data, second.time)
+    assert 1 == len(quarantine.listing(told))
+
+
+def test_when_the_broker_takes_nothing_it_can_be_run_again_from_where_it_committed(
+    told, made, put, monkeypatch
+):
+    made(told.otlp_spans_topic)
+    put(told.otlp_spans_topic, recorded("openai_v2/traces_0.pb"))
+    settle, failures = Publisher.settle, iter([NotDelivered("no answer")])
+
+    def fails_once(self):
+        if (failure := next(failures, None)) is not None:
+            raise failure
+        settle(self)
+
+    monkeypatch.setattr(Publisher, "settle", fails_once)
+    running = Running(told)
+    with pytest.raises(NotDelivered):
+        running.bridge.run(running.stop)
+    with running:
+        running.await_(lambda counts: counts["call"] == 42)
+    assert 21 == len({event.id for event in on_metrics(told)})
 
 
 def test_an_event_lies_where_its_targets_other_events_lie(told, made, put):

@@ -66,6 +66,23 @@ def test_without_span_and_answer_it_is_of_no_call(make, normaliser, a_record):
     assert ([], {"evaluation: of no call": 1}) == (out.events, out.dropped)
 
 
+def test_an_evaluator_elsewhere_speaks_of_the_target_of_the_call(make, normaliser, a_record):
+    normaliser.spans(make.spans(make.span(CHAT | {"llmopt.target": "mine"}, span=SPAN)))
+    elsewhere = {"service.name": "judges"}
+    assert "mine" == normaliser.logs(make.logs(a_record(score(1.0)), resource=elsewhere)).events[0].subject
+    named = a_record(score(1.0, **{"llmopt.target": "other"}))
+    assert "other" == normaliser.logs(make.logs(named, resource=elsewhere)).events[0].subject
+    assert (
+        "judges" == Normaliser().logs(make.logs(a_record(score(1.0)), resource=elsewhere)).events[0].subject
+    )
+
+
+def test_two_evaluators_are_two_sources(make, normaliser, a_record):
+    records = [a_record(score(1.0) | {"gen_ai.evaluation.name": name}) for name in ("Relevance", "Safety")]
+    events = normaliser.logs(make.logs(*records)).events
+    assert ["/otlp/evaluations/Relevance", "/otlp/evaluations/Safety"] == [e.source for e in events]
+
+
 def test_an_event_of_the_span_is_one_too(make, normaliser):
     event = {"name": NAME, "timeUnixNano": str(make.T0), "attributes": make.attributes(score(0.5))}
     call, feedback = normaliser.spans(make.spans(make.span(CHAT, span=SPAN, events=[event]))).events
