@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from agents.ingest.access import Access
 from agents.otlp.decoding import Signal
-from agents.otlp.intake import Intake
+from agents.otlp.intake import MAX_BYTES, Intake, too_large
 from agents.otlp.protocol import SERVICES
 from agents.otlp.refusal import Refused, unauthenticated
 
@@ -94,7 +94,11 @@ async def _body(request: Request, hold: Callable[[int], None]) -> bytes:
         raise _unsupported("content-encoding", "gzip or none", encoding)
     pieces: list[bytes] = []
     inflating = zlib.decompressobj(_GZIP_BITS) if encoding == "gzip" else None
+    arrived = 0
     async for chunk in request.stream():
+        arrived += len(chunk)
+        if arrived > MAX_BYTES:  # as empty members of gzip inflate to nothing, and never end
+            raise too_large()
         if inflating is None:
             hold(len(chunk))
             pieces.append(chunk)
