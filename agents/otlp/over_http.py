@@ -7,6 +7,7 @@ from typing import Any
 
 from grpc import StatusCode
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -32,7 +33,8 @@ def application(intake: Intake, access: Access) -> Starlette:
         routes=[
             Route(service.path, _exporting(signal, intake, access), methods=["POST"])
             for signal, service in SERVICES.items()
-        ]
+        ],
+        exception_handlers={HTTPException: _elsewhere},
     )
 
 
@@ -40,7 +42,7 @@ def _exporting(signal: Signal, intake: Intake, access: Access) -> Callable[[Requ
     service = SERVICES[signal]
 
     async def export(request: Request) -> Response:
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        kind = _kind(request)
         try:
             if not access.permits(request.headers.get("authorization", "")):
                 raise unauthenticated()
@@ -56,18 +58,33 @@ def _exporting(signal: Signal, intake: Intake, access: Access) -> Callable[[Requ
                     ) from None
                 rejected, reason = await intake.take(signal, body, json=kind == JSON)
         except Refused as refused:
-            binary = kind == PROTOBUF
-            return Response(
-                refused.as_protobuf() if binary else refused.as_json(),
-                refused.http,
-                refused.headers(),
-                PROTOBUF if binary else JSON,
-            )
+            return _refusing(refused, kind)
         except ClientDisconnect:
             return Response(status_code=CLOSED_REQUEST)
         return Response(service.answer(rejected, reason, json=kind == JSON), 200, media_type=kind)
 
     return export
+
+
+def _refusing(refused: Refused, kind: str) -> Response:
+    """The refusal in the encoding of the request; as JSON, which people read too, where that is neither."""
+    if kind == PROTOBUF:
+        return Response(refused.as_protobuf(), refused.http, refused.headers(), PROTOBUF)
+    return Response(refused.as_json(), refused.http, refused.headers(), JSON)
+
+
+async def _elsewhere(request: Request, error: Exception) -> Response:
+    """Refuse another path, or another method."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
+    paths = ", ".join(service.path for service in SERVICES.values())
+    refused = Refused(StatusCode.UNIMPLEMENTED, error.status_code, f"{error.detail}: POST to one of {paths}")
+    answer = _refusing(refused, _kind(request))
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+def _kind(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 async def _body(request: Request, hold: Callable[[int], None]) -> bytes:

@@ -14,6 +14,8 @@ from google.protobuf.json_format import MessageToDict
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as OverGrpc
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as OverHttp
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
     ExportLogsServiceRequest,
     ExportLogsServiceResponse,
@@ -26,6 +28,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExportResult
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import SpanContext
 
 from agents.ingest.access import Access
 from agents.ingest.publisher import Busy, NotAcknowledged
@@ -65,6 +71,26 @@ class Broker:
 
     def models(self):
         return [event.data.model for event in self.published]
+
+
+class Recovering(Broker):
+    """Refuses once."""
+
+    async def publish(self, topic, events):
+        try:
+            await super().publish(topic, events)
+        finally:
+            self.trouble = None
+
+
+def a_call():
+    """A span as the SDK has it."""
+    context = SpanContext(1, 1, is_remote=False)
+    about = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "a"}
+    scope = InstrumentationScope("tests")
+    return ReadableSpan(
+        "chat a", context, attributes=about, start_time=AT_NS - 1, end_time=AT_NS, instrumentation_scope=scope
+    )
 
 
 def told(**settings):
@@ -371,7 +397,10 @@ class TestHttp:
 
     @pytest.mark.parametrize(("path", "method", "code"), [("/v1/traces", "GET", 405), ("/v1/x", "POST", 404)])
     def test_other_methods_and_paths_are_refused(self, path, method, code):
-        assert code == over_http(b"", Broker(), path=path, method=method).status_code
+        answer = over_http(b"", Broker(), path=path, method=method)
+        assert code == answer.status_code
+        assert "POST to one of /v1/traces" in Status.FromString(answer.content).message
+        assert (code == 405) == (answer.headers.get("allow") == "POST")
 
     def test_without_the_token_nothing_is_taken(self):
         broker = Broker()
@@ -401,6 +430,33 @@ class TestReceivers:
             return broker.models()
 
         assert ["a", "b"] == asyncio.run(served())
+
+    @pytest.mark.parametrize("which", [0, 1])
+    @pytest.mark.parametrize("trouble", [Busy(0.2), NotAcknowledged("no answer")])
+    def test_a_real_exporter_repeats_what_was_refused_for_now(self, which, trouble, monkeypatch):
+        monkeypatch.setattr(intakes, "UNREACHABLE_RETRY_S", 0.2)
+        broker = Recovering(trouble)
+
+        async def exported():
+            receiver = receivers(told(), broker)[which]
+            address = (await receiver.start()).split()[-1]
+            exporter = (
+                OverGrpc(f"http://{address}", insecure=True), OverHttp(f"{address}/v1/traces")
+            )[which]  # fmt: skip
+            try:
+                return await asyncio.to_thread(exporter.export, [a_call()])
+            finally:
+                await asyncio.to_thread(exporter.shutdown)
+                await receiver.stop()
+
+        assert SpanExportResult.SUCCESS == asyncio.run(exported())
+        assert (["a"], None) == (broker.models(), broker.trouble)
+
+    def test_a_defect_of_ours_is_said_to_be_one_and_told_without_what_was_sent(self, caplog):
+        error, status = over_grpc(GOOD["spans"], Broker(KeyError("secret")))
+        assert (grpc.StatusCode.INTERNAL, None) == (error.code(), retry_after(status))
+        assert 500 == over_http(GOOD["spans"], Broker(KeyError("secret"))).status_code
+        assert ("KeyError" in caplog.text, "secret" in caplog.text + error.details()) == (True, False)
 
     def test_a_span_that_comes_by_both_ways_has_one_id(self):
         broker = Broker()

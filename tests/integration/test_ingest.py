@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -228,8 +229,8 @@ def test_feedback_and_alerts_arrive_where_they_are_read(world, entrance):
     given = entrance.post("api/v1/feedback", thumbs, idempotency_key="t-1")
     assert given.json() == {"accepted": 1, "id": "c-1/t-1"}
     assert entrance.post("api/v1/alerts", leak).json() == {"accepted": 1, "ignored": 0}
-    (feedback,) = world.on("metrics", "feedback")
-    (alert,) = world.on("findings", "alert")
+    (feedback,) = (event for event in world.on("metrics", "feedback") if event.subject == "chat")
+    (alert,) = (event for event in world.on("findings", "alert") if event.subject == "chat")
     assert (feedback.id, feedback.data.value) == ("c-1/t-1", "up")
     assert (alert.subject, alert.data.severity, alert.data.sentence) == ("chat", "critical", "Leak")
 
@@ -401,6 +402,31 @@ def test_every_entrance_runs_in_one_process_and_what_came_through_two_counts_onc
         assert producer.flush(30) == 0
         expect(world, before, search=4)
         assert entrance.stop() == 0, entrance.tail()
+
+
+def curls():
+    """The commands of the document, as words; the shell's escapes are a shell's, the requests are sent here."""
+    text = (ROOT / "docs/ingest.md").read_text()
+    return [
+        shlex.split(block.replace("\\\n", " ")) for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    ]
+
+
+def test_every_request_of_the_document_is_taken(world, entrance):
+    sent = curls()
+    assert len(sent) == 5
+    for curl, url, *options in sent:
+        assert curl == "curl"
+        assert url.startswith("http://127.0.0.1:8088/")
+        given = list(zip(options[::2], options[1::2], strict=True))
+        (body,) = (value for name, value in given if name == "-d")
+        headers = [tuple(value.split(": ", 1)) for name, value in given if name == "-H"]
+        assert len(headers) + 1 == len(given)
+        path = url.removeprefix("http://127.0.0.1:8088")
+        answer = httpx.post(entrance.url + path, content=body.encode(), headers=headers, timeout=30)
+        assert answer.status_code == 202, answer.text
+        assert answer.json()["accepted"] == (2 if body.startswith("[") else 1)
+    assert {e.id for e in world.on("metrics", "call") if e.subject == "summaries"} == {"c-1", "c-2", "c-3"}
 
 
 def test_types_that_only_we_write_stay_ours(world):
