@@ -132,7 +132,7 @@ def _value(point: Any, series: Series) -> float:
     kind = point.WhichOneof("value")
     found = number(getattr(point, kind)) if kind else None
     if found is None:
-        raise Refused("metric: not a finite number")
+        raise Refused("metric: not a number")
     if abs(found) > MOST:
         raise Refused("metric: a number too large")
     if found < 0 and series.temporality != "gauge":
