@@ -36,7 +36,15 @@ UNREACHABLE_RETRY_S = 5.0
 """A broker that did not answer for ten seconds is asked less often."""
 SLICE = 2_000
 """Events published at a time: encoding them takes the event loop some ten milliseconds."""
-NOT_OURS = frozenset({"not a call", "second span of a call", "no evaluation", "metric: no recorded value"})
+NOT_OURS = frozenset(
+    {
+        "not a call",
+        "second span of a call",
+        "no evaluation",
+        "evaluation: failed",
+        "metric: no recorded value",
+    }
+)
 """Why the normaliser drops what is as it should be, and only not for us: that is no partial success."""
 
 

@@ -112,34 +112,51 @@ def request_of(*names, padding=0):
     return request.SerializeToString()
 
 
-def measured(value):
-    """A point of a metric."""
-    request = ExportMetricsServiceRequest()
-    metric = request.resource_metrics.add().scope_metrics.add().metrics.add(name="queue.length", unit="1")
-    metric.gauge.data_points.add(time_unix_nano=AT_NS, as_double=value)
+def one_inside_another():
+    """Two spans of one call: a gateway's around a client's."""
+    request = ExportTraceServiceRequest.FromString(request_of("a", "a"))
+    outer, inner = request.resource_spans[0].scope_spans[0].spans
+    inner.trace_id, inner.parent_span_id = outer.trace_id, outer.span_id
     return request.SerializeToString()
 
 
-def judged(score):
-    """An evaluation as a log record."""
+def measured(value, flags=0):
+    """A point of a metric."""
+    request = ExportMetricsServiceRequest()
+    metric = request.resource_metrics.add().scope_metrics.add().metrics.add(name="queue.length", unit="1")
+    metric.gauge.data_points.add(time_unix_nano=AT_NS, as_double=value, flags=flags)
+    return request.SerializeToString()
+
+
+def judged(score, event_name="gen_ai.evaluation.result"):
+    """An evaluation as a log record; without a score it failed."""
     request = ExportLogsServiceRequest()
     record = (
         request.resource_logs.add()
         .scope_logs.add()
-        .log_records.add(
-            event_name="gen_ai.evaluation.result", time_unix_nano=AT_NS, trace_id=b"t" * 16, span_id=b"s" * 8
-        )
+        .log_records.add(event_name=event_name, time_unix_nano=AT_NS, trace_id=b"t" * 16, span_id=b"s" * 8)
     )
-    record.attributes.add(key="gen_ai.evaluation.score.value").value.double_value = score
+    if score is None:
+        record.attributes.add(key="error.type").value.string_value = "timeout"
+    else:
+        record.attributes.add(key="gen_ai.evaluation.score.value").value.double_value = score
     return request.SerializeToString()
 
 
 GOOD = {"spans": request_of("a"), "metrics": measured(2.0), "logs": judged(0.5)}
 UNUSABLE = {
     "spans": (request_of(BAD_NAME), "impossible time"),
-    "metrics": (measured(float("nan")), "metric: not a finite number"),
+    "metrics": (measured(float("nan")), "metric: not a number"),
     "logs": (judged(7.0), "evaluation: score off its scale"),
 }
+FOREIGN_TO_US = {
+    "not a call": ("spans", request_of(FOREIGN, "a"), 1),
+    "second span of a call": ("spans", one_inside_another(), 1),
+    "no evaluation": ("logs", judged(0.5, event_name="gen_ai.user.message"), 0),
+    "evaluation: failed": ("logs", judged(None), 0),
+    "metric: no recorded value": ("metrics", measured(0.0, flags=1), 0),
+}
+"""Why → signal, an export with that, and how many events there are besides."""
 GUARDED = Settings(otlp_grpc_port=0, ingest_token=ADMITTED.removeprefix("Bearer "))
 KINDS = {"spans": CallEvent, "metrics": MetricEvent, "logs": FeedbackEvent}
 COUNTED = {"spans": "rejected_spans", "metrics": "rejected_data_points", "logs": "rejected_log_records"}
@@ -221,13 +238,15 @@ class TestGrpc:
         body, why = UNUSABLE[signal]
         broker = Broker()
         partial = over_grpc(body, broker, signal=signal).partial_success
-        assert (1, f"{why} (1)") == (getattr(partial, COUNTED[signal]), partial.error_message)
+        assert (1, why) == (getattr(partial, COUNTED[signal]), partial.error_message[: len(why)])
         assert [] == broker.published
 
-    def test_spans_that_are_no_calls_are_a_full_success(self):
+    @pytest.mark.parametrize("why", sorted(intakes.NOT_OURS))
+    def test_what_is_not_for_us_is_a_full_success(self, why):
+        signal, body, events = FOREIGN_TO_US[why]
         broker = Broker()
-        assert ExportTraceServiceResponse() == over_grpc(request_of(FOREIGN, "a"), broker)
-        assert ["a"] == broker.models()
+        assert RESPONSES[signal]() == over_grpc(body, broker, signal=signal)
+        assert events == len(broker.published)
 
     def test_a_large_export_reaches_the_broker_in_slices(self):
         broker = Broker()
