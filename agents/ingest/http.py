@@ -94,7 +94,7 @@ class Api:
     async def alerts(self, request: Request) -> Response:
         """Take an alert, or a webhook of Alertmanager."""
         self._must_be_json(request)
-        async with self._body(request, self.settings.ingest_event_bytes) as body:
+        async with self._body(request, self.settings.ingest_batch_bytes) as body:
             events, ignored = alert_events(body, request.headers.get("idempotency-key"), datetime.now(UTC))
             return await self._publish("findings", events, ignored=ignored)
 
@@ -191,7 +191,7 @@ def application(settings: Settings, publisher: Publishes) -> FastAPI:
 def _answering(answer: Callable[[Any], Problem]) -> Callable[[Request, Any], Awaitable[Response]]:
     async def respond(_request: Request, error: Any) -> Response:
         problem = answer(error)
-        return Response(problem.body(), problem.status, problem.headers(), MEDIA_TYPE)
+        return Response(problem.body(), problem.status, problem.headers, MEDIA_TYPE)
 
     return respond
 
@@ -200,6 +200,10 @@ def _unpublished(error: NotAcknowledged) -> Problem:
     if not error.retryable:
         return Problem(413, str(error), field="body")
     return Problem(503, str(error), retry_after_s=BROKER_RETRY_S)
+
+
+def _allow(error: HTTPException) -> str | None:
+    return (error.headers or {}).get("Allow")
 
 
 def _unexpected(error: Exception) -> Problem:
@@ -213,7 +217,7 @@ _ANSWERS: dict[type[Exception], Callable[[Any], Problem]] = {
     Problem: lambda error: error,
     Busy: lambda error: Problem(429, str(error), retry_after_s=error.retry_after_s),
     NotAcknowledged: _unpublished,
-    HTTPException: lambda error: Problem(error.status_code, str(error.detail)),
+    HTTPException: lambda error: Problem(error.status_code, str(error.detail), allow=_allow(error)),
     ClientDisconnect: lambda _error: Problem(CLOSED_REQUEST, "the sender has gone"),
 }
 _EXPECTED = tuple(_ANSWERS)

@@ -124,7 +124,7 @@ def _event(
     try:
         return shape.decoder.decode(msgspec.json.encode(envelope), STRUCTURED), name, timed
     except Unreadable as why:
-        field = "target" if why.field == "subject" else why.field.removeprefix("data.")
+        field = {"subject": "target", "value": "body"}.get(why.field, why.field.removeprefix("data."))
         raise refused([Fault(0, field, field + why.reason.removeprefix(why.field))], 1) from None
 
 

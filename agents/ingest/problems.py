@@ -3,6 +3,7 @@
 Source: RFC 9457.
 """
 
+import math
 from http import HTTPStatus
 
 import msgspec
@@ -62,10 +63,11 @@ class Problem(Exception):
         field: str | None = None,
         faults: list[Fault] | None = None,
         retry_after_s: float | None = None,
+        allow: str | None = None,
     ) -> None:
         super().__init__(detail)
         self.status, self.detail, self.field = status, detail, field
-        self.faults, self.retry_after_s = faults, retry_after_s
+        self.faults, self.retry_after_s, self.allow = faults, retry_after_s, allow
 
     def body(self) -> bytes:
         """The problem details."""
@@ -81,13 +83,15 @@ class Problem(Exception):
             )
         )
 
+    @property
     def headers(self) -> dict[str, str]:
         """The headers that belong to it."""
-        if self.status == HTTPStatus.UNAUTHORIZED:
-            return {"WWW-Authenticate": "Bearer"}
-        if self.retry_after_s is not None:
-            return {"Retry-After": str(max(1, -int(-self.retry_after_s // 1)))}
-        return {}
+        belonging = {
+            "WWW-Authenticate": "Bearer" if self.status == HTTPStatus.UNAUTHORIZED else None,
+            "Retry-After": None if self.retry_after_s is None else str(max(1, math.ceil(self.retry_after_s))),
+            "Allow": self.allow,
+        }
+        return {name: value for name, value in belonging.items() if value is not None}
 
 
 def refused(faults: list[Fault], among: int) -> Problem:

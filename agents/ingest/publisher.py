@@ -40,7 +40,7 @@ POLL_S = 0.1
 
 
 class Busy(RuntimeError):
-    """Too much waits for the broker already; nothing of the request has to be assumed published.
+    """Too much waits for the broker already; of a request with large events a part may be published.
 
     `retry_after_s` is the time, in seconds, after which to send it again.
     """

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import uvicorn
 import uvloop
 from confluent_kafka import KafkaException
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from agents.ingest.publisher import BROKER_RETRY_S, Publisher
 from agents.publish import NotDelivered
@@ -26,6 +27,8 @@ log = logging.getLogger("llmopt.ingest")
 
 FINISH_S = 10
 """Requests under way at the end may finish for so long; one waits that long for the broker at most."""
+HEAD_BYTES = 65_536
+"""Of a request line and its headers; the parser itself would gather any number."""
 COLLECT_AFTER = 50_000, 20, 50
 """Thresholds of Python's collector: what a request makes holds no cycles, and looking for them at the usual
 700 objects takes a fifth of the time of an export."""
@@ -68,7 +71,9 @@ class HttpReceiver:
         self._server = _Server(
             uvicorn.Config(
                 application,
+                http=_Protocol,
                 log_config=None,
+                log_level="warning",
                 access_log=False,
                 server_header=False,
                 timeout_graceful_shutdown=FINISH_S,
@@ -101,6 +106,27 @@ class HttpReceiver:
     def ended(self) -> str | None:
         """Why the server ended."""
         return f"{self.name} ended" if self._serving is not None and self._serving.done() else None
+
+
+class _Protocol(HttpToolsProtocol):
+    """HTTP whose heads are bounded; bodies are bounded by whoever reads them."""
+
+    _head_bytes = 0
+    _in_head = True
+
+    def data_received(self, data: bytes) -> None:
+        self._head_bytes += len(data)
+        super().data_received(data)
+        if self._in_head and self._head_bytes > HEAD_BYTES:
+            self.send_400_response(f"request line and headers: at most {HEAD_BYTES:,} bytes")
+
+    def on_message_begin(self) -> None:
+        self._in_head, self._head_bytes = True, 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        super().on_headers_complete()
 
 
 class _Server(uvicorn.Server):

@@ -358,9 +358,10 @@ class TestFeedback:
         assert told["detail"].startswith(field)
         assert client.publisher.taken == []
 
-    def test_what_is_no_object_is_refused(self):
+    def test_what_is_no_json_object_is_refused(self):
         client = Client()
-        for content in (b"", b"[]", b"7", b'{"score": NaN}'):
+        text = b'{"target": "chat", "call_id": "\xff", "kind": "thumbs"}'
+        for content in (b"", b"[]", b"7", b'{"score": NaN}', text):
             problem(client.feedback(content), 400, "body")
         problem(client.ask("/api/v1/feedback", FEEDBACK, content_type="text/plain"), 415, "content-type")
 
@@ -470,7 +471,9 @@ class TestTrouble:
 
     def test_other_addresses_and_methods_are_refused_in_the_same_form(self):
         problem(Client().ask("/api/v2/events"), 404)
-        problem(Client().ask("/api/v1/events", method="GET"), 405)
+        answer = Client().ask("/api/v1/events", method="GET")
+        problem(answer, 405)
+        assert answer.headers["allow"] == "POST"
 
     def test_health_is_told_and_probes_do_not_burden_the_broker(self):
         client = Client()

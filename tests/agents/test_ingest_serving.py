@@ -108,3 +108,46 @@ def test_a_taken_port_names_the_setting():
         with pytest.raises(CannotListen, match=f"REST cannot listen on 127.0.0.1:{port}") as refused:
             serving.listening("REST", "127.0.0.1", port, "LLMOPT_INGEST_PORT")
     assert "LLMOPT_INGEST_PORT" in refused.value.remedy
+
+
+@pytest.mark.parametrize(
+    "head", [b"GET / HTTP/1.1\r\nhost: a\r\nx: ", b"GET /", b"GET / HTTP/1.1\r\nx: y\r\ny: "]
+)
+def test_a_head_without_end_is_cut_off(head):
+    async def whole():
+        receiver = HttpReceiver("REST", hello(), ANYWHERE, "ingest_port")
+        port = int((await receiver.start()).rpartition(":")[2])
+        reading, writing = await asyncio.open_connection("127.0.0.1", port)
+        writing.write(head)
+        answered = asyncio.ensure_future(reading.read())
+        sent = 0
+        while not answered.done() and sent < 50_000_000:
+            writing.write(b"x" * 65_536)
+            sent += 65_536
+            try:
+                await writing.drain()
+            except ConnectionError:
+                break
+        try:
+            told = await asyncio.wait_for(answered, PATIENCE_S)
+        except ConnectionError:  # closed while we were still sending
+            told = b""
+        writing.close()
+        await receiver.stop()
+        return told, sent
+
+    told, sent = asyncio.run(whole())
+    assert not told or told.startswith(b"HTTP/1.1 400 ")
+    assert sent < 10_000_000
+
+
+def test_many_requests_over_one_connection_each_have_their_own_head():
+    async def whole():
+        receiver = HttpReceiver("REST", hello(), ANYWHERE, "ingest_port")
+        url = (await receiver.start()).removeprefix("REST on ")
+        async with httpx.AsyncClient() as client:
+            found = [(await client.get(url, headers={"x": "y" * 30_000})).text for _ in range(5)]
+        await receiver.stop()
+        return found
+
+    assert asyncio.run(whole()) == ["hello"] * 5
