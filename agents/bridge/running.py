@@ -72,8 +72,8 @@ class Bridge:
             settings.sentinel_alerts_topic,
         )
         self._signals: dict[str, Signal] = dict(zip(self.topics, get_args(Signal), strict=False))
-        self._check_names()
         self._catalogue = load(settings.prefix)
+        self._check_names()
         self._normaliser = Normaliser()
         self._counts: Counter[str] = Counter()
         self._missing: set[str] = set()
@@ -120,7 +120,7 @@ class Bridge:
         }
 
     def _check_names(self) -> None:
-        ours = load(self._settings.prefix).ours()
+        ours = self._catalogue.ours()
         for name, times in Counter(self.topics).items():
             if times > 1 or name in ours:
                 raise SettingsError(
@@ -153,7 +153,8 @@ class Bridge:
             self._put_aside(message, why.reason, why.field, publisher)
             return
         except Undecodable as why:
-            self._put_aside(message, str(why), "value", publisher)
+            reason = str(why)
+            self._put_aside(message, reason, reason.partition(":")[0], publisher)
             return
         except Exception as error:  # one record that meets a mistake of ours must not hold up the others
             log.exception("a record could not be read", topic=message.topic(), offset=message.offset())

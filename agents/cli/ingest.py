@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from agents import settings as configuration
 from agents import telemetry
-from agents.bridge.running import Bridge
-from agents.cli.failure import BAD, Failure, reachable
-from agents.host import EXIT_CRASHED
-from agents.ingest import serving
+from agents.cli.failure import reachable
 from agents.ingest.access import Access
-from agents.ingest.http import application
-from agents.otlp.receivers import receivers as otlp
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from agents.ingest.publisher import Publisher
-    from agents.ingest.serving import Receiver
-    from agents.settings import Settings
 
 
 class Entrance(StrEnum):
@@ -52,27 +40,6 @@ def ingest(
     telemetry.configure(debug=bool((context.obj or {}).get("debug")))
     Access(told)  # refuses an open door before anything is asked of the broker
     ready = reachable(told)
-    try:
-        serving.run(ready, _receivers(ready, tuple(only or Entrance)), said=_say)
-    except serving.CannotListen as taken:
-        raise Failure(str(taken), taken.remedy, BAD) from None
-    except serving.Ended as why:
-        raise Failure(str(why), "start it again; its log, above, says more", EXIT_CRASHED) from None
+    from agents.cli import receivers  # noqa: PLC0415 - every other verb would take a fifth longer to start
 
-
-def _receivers(settings: Settings, wanted: tuple[Entrance, ...]) -> Callable[[Publisher], Iterator[Receiver]]:
-    bridge = Bridge(settings) if Entrance.KAFKA in wanted else None  # before a port is opened: it may refuse
-
-    def made(publisher: Publisher) -> Iterator[Receiver]:
-        if Entrance.HTTP in wanted:
-            yield serving.HttpReceiver("REST", application(settings, publisher), settings, "ingest_port")
-        if Entrance.OTLP in wanted:
-            yield from otlp(settings, publisher)
-        if bridge is not None:
-            yield serving.ThreadReceiver(f"Kafka from {', '.join(bridge.topics)}", bridge.run)
-
-    return made
-
-
-def _say(where: str) -> None:
-    print(where, flush=True)
+    receivers.run(ready, tuple(one.value for one in only or Entrance))

@@ -6,33 +6,45 @@ same is a duplicate.
 """
 
 import asyncio
+import logging
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from functools import partial
+from typing import Protocol, TypeVar
 
 from grpc import StatusCode
 
 from agents.ingest.publisher import Busy, NotAcknowledged
-from agents.otlp.decoding import Signal, Undecodable, decode
+from agents.otlp.decoding import Request, Signal, Undecodable, decode
 from agents.otlp.refusal import Refused
 from optimizer.model.event import Event
 from optimizer.otlp.normalise import Normalised, Normaliser
+
+T = TypeVar("T")
+log = logging.getLogger("llmopt.ingest.otlp")
 
 MAX_BYTES = 64 * 2**20
 """Of one export, after decompression."""
 MAX_HELD_BYTES = 4 * MAX_BYTES
 """Of all exports being worked on: memory is several times that, as messages and as events."""
-SMALL_BYTES = 2**19
-"""A larger export is decoded beside the event loop, which would stand still for more than 50 ms."""
+SMALL_BYTES, SMALL_JSON_BYTES = 2**19, 2**17
+"""A larger export is worked on beside the event loop, which would stand still for more than 50 ms."""
 RETRY_AFTER_S = 1.0
 UNREACHABLE_RETRY_S = 5.0
 """A broker that did not answer for ten seconds is asked less often."""
-
-
 SLICE = 2_000
 """Events published at a time: encoding them takes the event loop some ten milliseconds."""
-NOT_OURS = frozenset({"not a call", "second span of a call", "no evaluation", "metric: no recorded value"})
+NOT_OURS = frozenset(
+    {
+        "not a call",
+        "second span of a call",
+        "no evaluation",
+        "evaluation: failed",
+        "metric: no recorded value",
+    }
+)
 """Why the normaliser drops what is as it should be, and only not for us: that is no partial success."""
 
 
@@ -49,7 +61,8 @@ class Intake:
     def __init__(self, publisher: Publishes) -> None:
         """Publish what is taken; remember which spans were calls lately."""
         self._publisher, self._held = publisher, 0
-        self._normaliser, self._turn = Normaliser(), asyncio.Lock()
+        self._normaliser = Normaliser()
+        self._decoding, self._normalising = asyncio.Lock(), asyncio.Lock()
 
     async def take(self, signal: Signal, body: bytes, *, json: bool = False) -> tuple[int, str]:
         """How many items of an export were unusable, and why; all others are on the broker.
@@ -58,12 +71,7 @@ class Intake:
             Refused: it is no export, too much waits, or the broker did not acknowledge.
         """
         try:
-            if len(body) > SMALL_BYTES:
-                async with self._turn:  # the normaliser remembers: one thread at a time
-                    normalised = await asyncio.to_thread(self._read, signal, body, json=json)
-            else:
-                async with self._turn:
-                    normalised = self._read(signal, body, json=json)
+            normalised = await self._read(signal, body, json=json)
             for first in range(0, len(normalised.events), SLICE):
                 await self._publisher.publish("metrics", normalised.events[first : first + SLICE])
         except Undecodable as error:
@@ -78,6 +86,8 @@ class Intake:
             raise Refused(
                 StatusCode.UNAVAILABLE, 503, str(error), retry_after_s=UNREACHABLE_RETRY_S
             ) from None
+        except Exception as error:  # noqa: BLE001 - the exporter is told that it is our fault, and nothing else
+            raise _unexpected(error) from None
         return _rejected(normalised.dropped)
 
     @contextmanager
@@ -107,8 +117,16 @@ class Intake:
         finally:
             self._held -= mine
 
-    def _read(self, signal: Signal, body: bytes, *, json: bool) -> Normalised:
-        request = decode(signal, body, json=json)
+    async def _read(self, signal: Signal, body: bytes, *, json: bool) -> Normalised:
+        """What an export holds: of large ones one at a time is decoded, as JSON takes many times its size."""
+        if len(body) <= (SMALL_JSON_BYTES if json else SMALL_BYTES):
+            request = decode(signal, body, json=json)
+            async with self._normalising:
+                return self._normalise(signal, request)
+        request = await _beside(self._decoding, partial(decode, signal, body, json=json))
+        return await _beside(self._normalising, partial(self._normalise, signal, request))
+
+    def _normalise(self, signal: Signal, request: Request) -> Normalised:
         match signal:
             case "spans":
                 return self._normaliser.spans(request)
@@ -118,10 +136,30 @@ class Intake:
                 return self._normaliser.logs(request)
 
 
+async def _beside(turn: asyncio.Lock, work: Callable[[], T]) -> T:
+    """What `work` returns, done in a thread when it is its turn."""
+    await turn.acquire()
+    working = asyncio.get_running_loop().run_in_executor(None, work)
+    # By the thread's end, not by the request's: an exporter that has gone does not end it.
+    working.add_done_callback(lambda _done: turn.release())
+    return await asyncio.shield(working)
+
+
 def _rejected(dropped: Counter[str]) -> tuple[int, str]:
     """Of what was dropped, how much was unusable; why, with the most frequent reason first."""
     unusable = [(why, number) for why, number in dropped.most_common() if why not in NOT_OURS]
     return sum(number for _, number in unusable), ", ".join(f"{why} ({number})" for why, number in unusable)
+
+
+def _unexpected(error: Exception) -> Refused:
+    # Without the error's text, which may quote what was sent.
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    log.error("a defect of ours: %s at %s:%s", type(error).__name__, place.filename, place.lineno)
+    return Refused(
+        StatusCode.INTERNAL,
+        500,
+        "the export may be good; please report it with the time at which it was sent",
+    )
 
 
 def too_large() -> Refused:

@@ -7,21 +7,19 @@ from typing import Any
 
 from grpc import StatusCode
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from agents.ingest.access import Access
+from agents.ingest.http import BODY_S, CLOSED_REQUEST
 from agents.otlp.decoding import Signal
-from agents.otlp.intake import Intake
+from agents.otlp.intake import MAX_BYTES, Intake, too_large
 from agents.otlp.protocol import SERVICES
 from agents.otlp.refusal import Refused, unauthenticated
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
-BODY_S = 30.0
-"""A body that takes longer to arrive holds memory for nobody."""
-CLOSED_REQUEST = 499
-"""What nobody reads: the exporter has gone."""
 _GZIP_BITS = 16 + zlib.MAX_WBITS
 _PIECE_BYTES = 2**20
 
@@ -32,7 +30,8 @@ def application(intake: Intake, access: Access) -> Starlette:
         routes=[
             Route(service.path, _exporting(signal, intake, access), methods=["POST"])
             for signal, service in SERVICES.items()
-        ]
+        ],
+        exception_handlers={HTTPException: _elsewhere},
     )
 
 
@@ -40,7 +39,7 @@ def _exporting(signal: Signal, intake: Intake, access: Access) -> Callable[[Requ
     service = SERVICES[signal]
 
     async def export(request: Request) -> Response:
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        kind = _kind(request)
         try:
             if not access.permits(request.headers.get("authorization", "")):
                 raise unauthenticated()
@@ -56,18 +55,33 @@ def _exporting(signal: Signal, intake: Intake, access: Access) -> Callable[[Requ
                     ) from None
                 rejected, reason = await intake.take(signal, body, json=kind == JSON)
         except Refused as refused:
-            binary = kind == PROTOBUF
-            return Response(
-                refused.as_protobuf() if binary else refused.as_json(),
-                refused.http,
-                refused.headers(),
-                PROTOBUF if binary else JSON,
-            )
+            return _refusing(refused, kind)
         except ClientDisconnect:
             return Response(status_code=CLOSED_REQUEST)
         return Response(service.answer(rejected, reason, json=kind == JSON), 200, media_type=kind)
 
     return export
+
+
+def _refusing(refused: Refused, kind: str) -> Response:
+    """The refusal in the encoding of the request; as JSON, which people read too, where that is neither."""
+    if kind == PROTOBUF:
+        return Response(refused.as_protobuf(), refused.http, refused.headers(), PROTOBUF)
+    return Response(refused.as_json(), refused.http, refused.headers(), JSON)
+
+
+async def _elsewhere(request: Request, error: Exception) -> Response:
+    """Refuse another path, or another method."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
+    paths = ", ".join(service.path for service in SERVICES.values())
+    refused = Refused(StatusCode.UNIMPLEMENTED, error.status_code, f"{error.detail}: POST to one of {paths}")
+    answer = _refusing(refused, _kind(request))
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+def _kind(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 async def _body(request: Request, hold: Callable[[int], None]) -> bytes:
@@ -77,7 +91,11 @@ async def _body(request: Request, hold: Callable[[int], None]) -> bytes:
         raise _unsupported("content-encoding", "gzip or none", encoding)
     pieces: list[bytes] = []
     inflating = zlib.decompressobj(_GZIP_BITS) if encoding == "gzip" else None
+    arrived = 0
     async for chunk in request.stream():
+        arrived += len(chunk)
+        if arrived > MAX_BYTES:  # as empty members of gzip inflate to nothing, and never end
+            raise too_large()
         if inflating is None:
             hold(len(chunk))
             pieces.append(chunk)

@@ -20,7 +20,7 @@ BerriAI/litellm litellm/integrations/opentelemetry.py.
 from typing import Literal, NamedTuple
 
 Unit = Literal[
-    "text", "tokens", "usd", "s", "ms", "number", "whole", "flag", "scalar",
+    "text", "tokens", "usd", "s", "number", "whole", "scalar",
     "usage JSON", "cost JSON", "parameters JSON", "instant",
 ]  # fmt: skip
 """How a value is read. `scalar` keeps numbers and flags as they are and takes short text; an

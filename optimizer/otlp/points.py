@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from optimizer.model.call import Distribution, Metric
 from optimizer.model.event import MetricEvent
-from optimizer.otlp.reading import instant, scalar, short_hash, target_of, text, within
+from optimizer.otlp.reading import instant, number, scalar, short_hash, target_of, text, within
 
 SOURCE: Final = "/otlp/metrics"
 MOST_BOUNDS = 512
@@ -130,12 +130,14 @@ def _shown(value: Any) -> str:
 
 def _value(point: Any, series: Series) -> float:
     kind = point.WhichOneof("value")
-    found = within(getattr(point, kind), -MOST, MOST) if kind else None
+    found = number(getattr(point, kind)) if kind else None
     if found is None:
-        raise Refused("metric: not a number, or too large")
+        raise Refused("metric: not a number")
+    if abs(found) > MOST:
+        raise Refused("metric: a number too large")
     if found < 0 and series.temporality != "gauge":
         raise Refused("metric: less than nothing of what only grows")
-    return found
+    return float(found)
 
 
 def _distribution(bounds: Sequence[float], counts: Sequence[int], point: Any) -> Distribution:

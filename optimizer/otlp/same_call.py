@@ -16,6 +16,9 @@ from optimizer.otlp.spans import Span
 K = TypeVar("K")
 V = TypeVar("V")
 
+DEEPEST = 16
+"""Spans of one call within one another; also ends what goes round in a ring."""
+
 
 class Counted(NamedTuple):
     """A call that was counted."""
@@ -39,12 +42,11 @@ class SameCalls:
         self._of_answer: dict[str, Counted] = {}
         """An answer's id → its call."""
 
-    def once(self, spans: Iterable[Span]) -> tuple[list[Span], int]:
-        """The spans of one request that are calls of their own, inner before outer; how many are not."""
+    def once(self, spans: Iterable[Span]) -> list[Span]:
+        """The spans of one request that are calls of their own; an inner one before the one around it."""
         by_key = {span.key: span for span in spans}
-        if len(by_key) == 1 or not any(span.parent in by_key for span in by_key.values()):
-            kept = [span for span in by_key.values() if self._is_new(span)]
-            return kept, len(by_key) - len(kept)
+        if not any(span.parent in by_key for span in by_key.values()):  # as almost always
+            return [span for span in by_key.values() if self._is_new(span)]
         outer = {
             span.key: by_key[span.parent]
             for span in by_key.values()
@@ -59,8 +61,7 @@ class SameCalls:
             inner = inside.get(span.key, [])
             if len(inner) == 1:
                 inner[0].joined(span)
-        kept = [span for span in reversed(ordered) if self._is_new(span)]
-        return kept, len(by_key) - len(kept)
+        return [span for span in reversed(ordered) if self._is_new(span)]
 
     def found(self, *, span: bytes | None = None, answer: str | None = None) -> Counted | None:
         """The call that a span, or else an answer's id, belongs to, if that is remembered."""
@@ -105,6 +106,6 @@ def _agree(one: frozenset[str], other: frozenset[str]) -> bool:
 def _depth(span: Span, outer: dict[bytes, Span]) -> tuple[int, bytes]:
     """How many spans of the same call are around it; with the key, so that the order is one."""
     depth, at = 0, span
-    while (around := outer.get(at.key)) is not None and depth < len(outer):  # a ring ends there
+    while (around := outer.get(at.key)) is not None and depth < DEEPEST:
         depth, at = depth + 1, around
     return depth, span.key

@@ -174,17 +174,3 @@ def _error_type(span: Span) -> str | None:
         )
         told = next((kind for kind in kinds if kind), OTHER_ERROR)
     return told[:64] if told else None
-
-
-def _parameters(found: Mapping[str, Any]) -> dict[str, float | int | str | bool] | None:
-    kept = {
-        name: value
-        for name, raw in found.get("parameters", {}).items()
-        if name in PARAMETERS and (value := plain_value(raw)) is not None
-    }
-    kept |= {
-        name.removeprefix("parameters."): value
-        for name, value in found.items()
-        if name.startswith("parameters.")
-    }
-    return kept or None

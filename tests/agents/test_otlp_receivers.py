@@ -14,6 +14,8 @@ from google.protobuf.json_format import MessageToDict
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as OverGrpc
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as OverHttp
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
     ExportLogsServiceRequest,
     ExportLogsServiceResponse,
@@ -26,11 +28,16 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExportResult
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import SpanContext
 
 from agents.ingest.access import Access
 from agents.ingest.publisher import Busy, NotAcknowledged
 from agents.ingest.serving import CannotListen
 from agents.otlp import intake as intakes
+from agents.otlp import over_http as over_http_module
 from agents.otlp.decoding import decode
 from agents.otlp.intake import Intake
 from agents.otlp.over_grpc import GrpcReceiver
@@ -67,6 +74,26 @@ class Broker:
         return [event.data.model for event in self.published]
 
 
+class Recovering(Broker):
+    """Refuses once."""
+
+    async def publish(self, topic, events):
+        try:
+            await super().publish(topic, events)
+        finally:
+            self.trouble = None
+
+
+def a_call():
+    """A span as the SDK has it."""
+    context = SpanContext(1, 1, is_remote=False)
+    about = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "a"}
+    scope = InstrumentationScope("tests")
+    return ReadableSpan(
+        "chat a", context, attributes=about, start_time=AT_NS - 1, end_time=AT_NS, instrumentation_scope=scope
+    )
+
+
 def told(**settings):
     return Settings(otlp_grpc_port=0, otlp_http_port=0, **settings)
 
@@ -86,34 +113,51 @@ def request_of(*names, padding=0):
     return request.SerializeToString()
 
 
-def measured(value):
-    """A point of a metric."""
-    request = ExportMetricsServiceRequest()
-    metric = request.resource_metrics.add().scope_metrics.add().metrics.add(name="queue.length", unit="1")
-    metric.gauge.data_points.add(time_unix_nano=AT_NS, as_double=value)
+def one_inside_another():
+    """Two spans of one call: a gateway's around a client's."""
+    request = ExportTraceServiceRequest.FromString(request_of("a", "a"))
+    outer, inner = request.resource_spans[0].scope_spans[0].spans
+    inner.trace_id, inner.parent_span_id = outer.trace_id, outer.span_id
     return request.SerializeToString()
 
 
-def judged(score):
-    """An evaluation as a log record."""
+def measured(value, flags=0):
+    """A point of a metric."""
+    request = ExportMetricsServiceRequest()
+    metric = request.resource_metrics.add().scope_metrics.add().metrics.add(name="queue.length", unit="1")
+    metric.gauge.data_points.add(time_unix_nano=AT_NS, as_double=value, flags=flags)
+    return request.SerializeToString()
+
+
+def judged(score, event_name="gen_ai.evaluation.result"):
+    """An evaluation as a log record; without a score it failed."""
     request = ExportLogsServiceRequest()
     record = (
         request.resource_logs.add()
         .scope_logs.add()
-        .log_records.add(
-            event_name="gen_ai.evaluation.result", time_unix_nano=AT_NS, trace_id=b"t" * 16, span_id=b"s" * 8
-        )
+        .log_records.add(event_name=event_name, time_unix_nano=AT_NS, trace_id=b"t" * 16, span_id=b"s" * 8)
     )
-    record.attributes.add(key="gen_ai.evaluation.score.value").value.double_value = score
+    if score is None:
+        record.attributes.add(key="error.type").value.string_value = "timeout"
+    else:
+        record.attributes.add(key="gen_ai.evaluation.score.value").value.double_value = score
     return request.SerializeToString()
 
 
 GOOD = {"spans": request_of("a"), "metrics": measured(2.0), "logs": judged(0.5)}
 UNUSABLE = {
     "spans": (request_of(BAD_NAME), "impossible time"),
-    "metrics": (measured(float("nan")), "metric: not a finite number"),
+    "metrics": (measured(float("nan")), "metric: not a number"),
     "logs": (judged(7.0), "evaluation: score off its scale"),
 }
+FOREIGN_TO_US = {
+    "not a call": ("spans", request_of(FOREIGN, "a"), 1),
+    "second span of a call": ("spans", one_inside_another(), 1),
+    "no evaluation": ("logs", judged(0.5, event_name="gen_ai.user.message"), 0),
+    "evaluation: failed": ("logs", judged(None), 0),
+    "metric: no recorded value": ("metrics", measured(0.0, flags=1), 0),
+}
+"""Why → signal, an export with that, and how many events there are besides."""
 GUARDED = Settings(otlp_grpc_port=0, ingest_token=ADMITTED.removeprefix("Bearer "))
 KINDS = {"spans": CallEvent, "metrics": MetricEvent, "logs": FeedbackEvent}
 COUNTED = {"spans": "rejected_spans", "metrics": "rejected_data_points", "logs": "rejected_log_records"}
@@ -195,13 +239,15 @@ class TestGrpc:
         body, why = UNUSABLE[signal]
         broker = Broker()
         partial = over_grpc(body, broker, signal=signal).partial_success
-        assert (1, f"{why} (1)") == (getattr(partial, COUNTED[signal]), partial.error_message)
+        assert (1, why) == (getattr(partial, COUNTED[signal]), partial.error_message[: len(why)])
         assert [] == broker.published
 
-    def test_spans_that_are_no_calls_are_a_full_success(self):
+    @pytest.mark.parametrize("why", sorted(intakes.NOT_OURS))
+    def test_what_is_not_for_us_is_a_full_success(self, why):
+        signal, body, events = FOREIGN_TO_US[why]
         broker = Broker()
-        assert ExportTraceServiceResponse() == over_grpc(request_of(FOREIGN, "a"), broker)
-        assert ["a"] == broker.models()
+        assert RESPONSES[signal]() == over_grpc(body, broker, signal=signal)
+        assert events == len(broker.published)
 
     def test_a_large_export_reaches_the_broker_in_slices(self):
         broker = Broker()
@@ -369,9 +415,25 @@ class TestHttp:
         assert (413, True) == (answer.status_code, pulled < intakes.MAX_BYTES + 2**22)
         assert retry_after(Status.FromString(answer.content)) is None
 
+    def test_gzip_that_inflates_to_nothing_for_ever_ends_at_the_limit_too(self, monkeypatch):
+        monkeypatch.setattr(over_http_module, "MAX_BYTES", 2**20)
+        pulled = 0
+
+        async def members():
+            nonlocal pulled
+            while True:
+                pulled += 1
+                yield gzip.compress(b"") * 1000
+
+        assert 413 == over_http(members(), Broker(), content_encoding="gzip").status_code
+        assert pulled < 100
+
     @pytest.mark.parametrize(("path", "method", "code"), [("/v1/traces", "GET", 405), ("/v1/x", "POST", 404)])
     def test_other_methods_and_paths_are_refused(self, path, method, code):
-        assert code == over_http(b"", Broker(), path=path, method=method).status_code
+        answer = over_http(b"", Broker(), path=path, method=method)
+        assert code == answer.status_code
+        assert "POST to one of /v1/traces" in Status.FromString(answer.content).message
+        assert (code == 405) == (answer.headers.get("allow") == "POST")
 
     def test_without_the_token_nothing_is_taken(self):
         broker = Broker()
@@ -401,6 +463,33 @@ class TestReceivers:
             return broker.models()
 
         assert ["a", "b"] == asyncio.run(served())
+
+    @pytest.mark.parametrize("which", [0, 1])
+    @pytest.mark.parametrize("trouble", [Busy(0.2), NotAcknowledged("no answer")])
+    def test_a_real_exporter_repeats_what_was_refused_for_now(self, which, trouble, monkeypatch):
+        monkeypatch.setattr(intakes, "UNREACHABLE_RETRY_S", 0.2)
+        broker = Recovering(trouble)
+
+        async def exported():
+            receiver = receivers(told(), broker)[which]
+            address = (await receiver.start()).split()[-1]
+            exporter = (
+                OverGrpc(f"http://{address}", insecure=True), OverHttp(f"{address}/v1/traces")
+            )[which]  # fmt: skip
+            try:
+                return await asyncio.to_thread(exporter.export, [a_call()])
+            finally:
+                await asyncio.to_thread(exporter.shutdown)
+                await receiver.stop()
+
+        assert SpanExportResult.SUCCESS == asyncio.run(exported())
+        assert (["a"], None) == (broker.models(), broker.trouble)
+
+    def test_a_defect_of_ours_is_said_to_be_one_and_told_without_what_was_sent(self, caplog):
+        error, status = over_grpc(GOOD["spans"], Broker(KeyError("secret")))
+        assert (grpc.StatusCode.INTERNAL, None) == (error.code(), retry_after(status))
+        assert 500 == over_http(GOOD["spans"], Broker(KeyError("secret"))).status_code
+        assert ("KeyError" in caplog.text, "secret" in caplog.text + error.details()) == (True, False)
 
     def test_a_span_that_comes_by_both_ways_has_one_id(self):
         broker = Broker()

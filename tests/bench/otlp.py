@@ -23,6 +23,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from agents.cli.run import die_with_parent
 from agents.ingest.publisher import Publisher
+from agents.ingest.serving import seldom_collect
 from agents.otlp.over_http import PROTOBUF
 from agents.otlp.protocol import SERVICES
 from agents.otlp.receivers import receivers
@@ -116,6 +117,7 @@ async def receive(protocol, spans, profile):
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, preexec_fn=die_with_parent,
     )  # fmt: skip
     await sender.stdout.readline()
+    seldom_collect()
     with profile or nullcontext():
         began = time.process_time()
         sender.stdin.write(b"go\n")

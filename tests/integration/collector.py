@@ -26,10 +26,7 @@ def binary():
 
 
 def build():
-    """Build it unless it is there.
-
-    Raises SystemExit with a sentence where Go or what it has to fetch is missing.
-    """
+    """Build it unless it is there; end with a sentence where Go or what it has to fetch is missing."""
     built = binary()
     if built.exists():
         return built
@@ -48,7 +45,9 @@ def build():
         if made.returncode:
             raise SystemExit("the collector was not built; the lines above say why")
         built.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(Path(directory) / "otelcol/otelcol", built)
+        # In two steps: an interrupted copy must not look like a collector.
+        shutil.move(Path(directory) / "otelcol/otelcol", built.with_suffix(".part"))
+        built.with_suffix(".part").rename(built)
     return built
 
 

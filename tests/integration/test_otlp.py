@@ -7,8 +7,10 @@ must hold each call, its tokens and its error once.
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import time
 import uuid
 from collections import Counter
 from contextlib import ExitStack, contextmanager
@@ -16,6 +18,8 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import pytest
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from agents.cli.run import die_with_parent
 from agents.codec import Decoder
@@ -25,10 +29,14 @@ from optimizer.model.progress import Tick
 from optimizer.model.target import Model, Target
 from tests.chaos import records
 from tests.chaos.cluster import ROOT, Cluster, Worker
+from tests.integration import collector
 
 WAYS = {"by-grpc": ("grpc",), "by-http": ("http",), "by-both": ("grpc", "http")}
 """Service → how it exports. What comes both ways comes twice, as after an answer that was lost."""
+COLLECTED = {"collected-otlp_proto": "grpc", "collected-otlp_json": "http"}
+"""Service, named after the encoding of its collector → how it exports to that collector."""
 MODELS = tuple(Model(name=name) for name in ("small", "large", "broken"))
+SIGNALS = ("spans", "metrics", "logs")
 LATER = timedelta(seconds=40)
 """Every call's pane is closed by then, and no call is ahead of its clock."""
 PATIENCE_S = 180
@@ -92,6 +100,8 @@ def started(kafka, directory, services):
         directory,
         settings={"LLMOPT_PARTITIONS": "2", "LLMOPT_OTLP_GRPC_PORT": "0", "LLMOPT_OTLP_HTTP_PORT": "0"},
     )
+    for kind in SIGNALS:
+        cluster.environment[f"LLMOPT_OTLP_{kind.upper()}_TOPIC"] = cluster.topic(f"otlp_{kind}")
     cluster.create_topics()
     publisher = Publisher(cluster.settings())
     for service in services:
@@ -193,3 +203,95 @@ def test_calls_that_are_exported_directly_are_counted_once(direct, service):
 @pytest.mark.parametrize("service", WAYS)
 def test_metrics_of_the_same_calls_arrived_too(direct, service):
     assert 0 < direct.published[service, "llmopt.metric.v1"]
+
+
+def free_ports(number):
+    """Ports that nobody listens on: the collector cannot tell which it found."""
+    with ExitStack() as stack:
+        found = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(number)]
+        return [one.getsockname()[1] for one in found]
+
+
+def eventually(holds, what, limit_s=PATIENCE_S):
+    deadline = time.monotonic() + limit_s
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {limit_s} s: {what}"
+        time.sleep(0.1)  # the condition is another process's, which can only be asked
+
+
+def listens(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextmanager
+def collecting(kafka, cluster, encoding):
+    """A collector that writes in `encoding`; yields its endpoints. What it took is on Kafka after the block."""
+    grpc, http = free_ports(2)
+    environment = os.environ | {
+        "KAFKA_BOOTSTRAP": kafka, "TOPIC_PREFIX": f"{cluster.prefix}.", "OTLP_ENCODING": encoding,
+        "OTLP_GRPC_ENDPOINT": f"127.0.0.1:{grpc}", "OTLP_HTTP_ENDPOINT": f"127.0.0.1:{http}",
+    }  # fmt: skip
+    log = cluster.directory / f"{encoding}.log"
+    with running(
+        collector.binary(), f"--config={collector.CONFIGURATION}", environment=environment, log=log
+    ) as child:
+        eventually(
+            lambda: child.poll() is not None or (listens(grpc) and listens(http)), "the collector listens"
+        )
+        assert child.poll() is None, log.read_text()
+        yield {"grpc": f"127.0.0.1:{grpc}", "http": f"http://127.0.0.1:{http}"}
+    assert 0 == child.returncode, log.read_text()
+
+
+def bridged(cluster):
+    """Whether the bridge has committed up to the end of every topic of the collectors; no while nobody can say."""
+    try:
+        for name in (cluster.topic(f"otlp_{kind}") for kind in SIGNALS):
+            done = records.committed(cluster.bootstrap, f"{cluster.prefix}-ingest", name)
+            if any(done[n] < end for n, end in records.ends(cluster.bootstrap, name).items() if end):
+                return False
+    except KafkaException:  # the group has no coordinator yet
+        return False
+    return True
+
+
+@pytest.fixture(scope="module")
+def collected(kafka, model_server, tmp_path_factory):
+    """Programs that export to collectors, one for each encoding, which write to Kafka."""
+    if not collector.binary().exists():
+        pytest.skip("`make collector` builds the OpenTelemetry Collector that this test speaks to")
+    directory = tmp_path_factory.mktemp("collected")
+    cluster = started(kafka, directory, COLLECTED)
+    topics = [NewTopic(cluster.topic(f"otlp_{kind}"), 2, 1) for kind in SIGNALS]
+    admin = AdminClient({"bootstrap.servers": kafka})
+    for made in admin.create_topics(topics).values():
+        made.result()
+    with ExitStack() as stack:
+        places = {}
+        for service, way in COLLECTED.items():
+            endpoints = stack.enter_context(collecting(kafka, cluster, service.removeprefix("collected-")))
+            places[service] = [f"{way}={endpoints[way]}"]
+        truth = call_models(model_server, places, directory)
+    log = directory / "bridge.log"
+    with running(
+        sys.executable,
+        "-m",
+        "agents.cli",
+        "ingest",
+        "--only",
+        "kafka",
+        environment=cluster.environment,
+        log=log,
+    ) as ingest:
+        eventually(lambda: bridged(cluster), "the bridge has read what the collectors wrote")
+    assert 0 == ingest.returncode, log.read_text()
+    spans = [record.value for record in records.read(kafka, cluster.topic("otlp_spans"))]
+    assert {True, False} == {value.startswith(b"{") for value in spans}, "both encodings"
+    return come_of(cluster, truth)
+
+
+@pytest.mark.parametrize("service", COLLECTED)
+def test_calls_that_come_by_a_collector_and_kafka_are_counted_once(collected, service):
+    assert collected.truth[service] == collected.panes[service]
+    assert 0 < collected.published[service, "llmopt.metric.v1"]

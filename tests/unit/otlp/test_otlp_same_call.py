@@ -1,6 +1,7 @@
 """Two spans of one call are counted once: in one request, over several, in any order, and again."""
 
 import itertools
+import time
 
 import pytest
 
@@ -137,6 +138,23 @@ def test_a_span_that_claims_to_be_inside_itself_is_a_call(make, normaliser):
     request = make.spans(make.span(CHAT, span=OUTER, parent=OUTER))
     assert 1 == len(normaliser.spans(request).events)
     assert 1 == len(normaliser.spans(request).events)
+
+
+def test_a_span_that_stands_twice_in_a_request_is_one_call_and_counted_as_two_spans(make, normaliser):
+    out = normaliser.spans(make.spans(make.span(CHAT, span=OUTER), make.span(CHAT, span=OUTER)))
+    assert (1, {"second span of a call": 1}) == (len(out.events), out.dropped)
+
+
+def test_thousands_of_spans_within_one_another_take_no_longer_than_as_many_beside_one_another(make):
+    ids = [f"{n + 1:016x}" for n in range(3000)]
+    chain = make.spans(*(make.span(CHAT, span=s, parent=p) for p, s in itertools.pairwise(["", *ids])))
+    beside = make.spans(*(make.span(CHAT, span=span) for span in ids))
+    took = []
+    for request in (beside, chain):
+        began = time.process_time()
+        Normaliser().spans(request)
+        took.append(time.process_time() - began)
+    assert took[1] < 10 * took[0]
 
 
 def test_spans_in_a_ring_are_counted_and_do_not_hang(make, normaliser):

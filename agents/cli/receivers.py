@@ -1,0 +1,51 @@
+"""Assembles and runs what `llmopt ingest` runs; loaded by that verb alone, as its libraries load slowly."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agents.bridge.running import Bridge
+from agents.cli.failure import BAD, Failure
+from agents.host import EXIT_CRASHED
+from agents.ingest import serving
+from agents.ingest.http import application
+from agents.otlp.receivers import receivers as otlp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from agents.ingest.publisher import Publisher
+    from agents.ingest.serving import Receiver
+    from agents.settings import Settings
+
+
+def run(settings: Settings, wanted: tuple[str, ...]) -> None:
+    """Run the entrances of these names until told to stop; print where each listens.
+
+    Raises:
+        Failure: a port is taken, or something ended by itself.
+    """
+    try:
+        serving.run(settings, _receivers(settings, wanted), said=_say)
+    except serving.CannotListen as taken:
+        raise Failure(str(taken), taken.remedy, BAD) from None
+    except serving.Ended as why:
+        raise Failure(str(why), "start it again; its log, above, says more", EXIT_CRASHED) from None
+
+
+def _receivers(settings: Settings, wanted: tuple[str, ...]) -> Callable[[Publisher], Iterator[Receiver]]:
+    bridge = Bridge(settings) if "kafka" in wanted else None  # before a port is opened: it may refuse
+
+    def made(publisher: Publisher) -> Iterator[Receiver]:
+        if "http" in wanted:
+            yield serving.HttpReceiver("REST", application(settings, publisher), settings, "ingest_port")
+        if "otlp" in wanted:
+            yield from otlp(settings, publisher)
+        if bridge is not None:
+            yield serving.ThreadReceiver(f"Kafka from {', '.join(bridge.topics)}", bridge.run)
+
+    return made
+
+
+def _say(where: str) -> None:
+    print(where, flush=True)
