@@ -1,1 +1,1 @@
-"""What others send us, brought onto topics: over HTTP, and from the topics of a collector."""
+"""What others send us by REST, brought onto topics; and what every receiver shares."""

@@ -13,16 +13,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from agents.ingest.access import Access
+from agents.ingest.http import BODY_S, CLOSED_REQUEST
 from agents.otlp.decoding import Signal
-from agents.otlp.intake import Intake
+from agents.otlp.intake import MAX_BYTES, Intake, too_large
 from agents.otlp.protocol import SERVICES
 from agents.otlp.refusal import Refused, unauthenticated
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
-BODY_S = 30.0
-"""A body that takes longer to arrive holds memory for nobody."""
-CLOSED_REQUEST = 499
-"""What nobody reads: the exporter has gone."""
 _GZIP_BITS = 16 + zlib.MAX_WBITS
 _PIECE_BYTES = 2**20
 
@@ -94,7 +91,11 @@ async def _body(request: Request, hold: Callable[[int], None]) -> bytes:
         raise _unsupported("content-encoding", "gzip or none", encoding)
     pieces: list[bytes] = []
     inflating = zlib.decompressobj(_GZIP_BITS) if encoding == "gzip" else None
+    arrived = 0
     async for chunk in request.stream():
+        arrived += len(chunk)
+        if arrived > MAX_BYTES:  # as empty members of gzip inflate to nothing, and never end
+            raise too_large()
         if inflating is None:
             hold(len(chunk))
             pieces.append(chunk)

@@ -30,12 +30,8 @@ class Refused(Exception):
         self, code: StatusCode, http: int, reason: str, *, retry_after_s: float | None = None
     ) -> None:
         super().__init__(reason)
-        self.code, self.http, self.reason, self.retry_after_s = (
-            code,
-            http,
-            reason[:REASON_LENGTH],
-            retry_after_s,
-        )
+        self.code, self.http = code, http
+        self.reason, self.retry_after_s = reason[:REASON_LENGTH], retry_after_s
 
     def headers(self) -> dict[str, str]:
         """`Retry-After` in whole seconds, rounded up, when repeating helps."""

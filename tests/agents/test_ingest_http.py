@@ -358,9 +358,10 @@ class TestFeedback:
         assert told["detail"].startswith(field)
         assert client.publisher.taken == []
 
-    def test_what_is_no_object_is_refused(self):
+    def test_what_is_no_json_object_is_refused(self):
         client = Client()
-        for content in (b"", b"[]", b"7", b'{"score": NaN}'):
+        text = b'{"target": "chat", "call_id": "\xff", "kind": "thumbs"}'
+        for content in (b"", b"[]", b"7", b'{"score": NaN}', text):
             problem(client.feedback(content), 400, "body")
         problem(client.ask("/api/v1/feedback", FEEDBACK, content_type="text/plain"), 415, "content-type")
 

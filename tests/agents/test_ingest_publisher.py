@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime
 
 import pytest
+from confluent_kafka import KafkaError
 
 from agents.codec import Decoder, encode
 from agents.ingest import publisher as publishing
@@ -185,3 +186,41 @@ def test_close_waits_for_what_was_handed_over(settings):
         return len(read(settings)), await task
 
     assert run(settings, steps) == (2000, None)
+
+
+def test_large_records_are_bounded_by_their_bytes_and_callers_may_come_back(monkeypatch, settings):
+    monkeypatch.setattr(publishing, "MAX_WAITING_KB", 40)
+    large = [call(n, attributes={"text": "x" * 10_000}) for n in range(8)]
+
+    async def steps(publisher):
+        with pytest.raises(Busy):
+            await publisher.publish("metrics", large)
+        assert 0 < publisher.waiting < 8  # a part was handed over, and is answered for
+        async with asyncio.timeout(30):
+            while publisher.waiting:  # noqa: ASYNC110 - counted down by the polling thread
+                await asyncio.sleep(0.01)
+        await publisher.publish("metrics", large[6:])
+
+    run(settings, steps)
+    assert {"c-6", "c-7"} <= {Decoder(["call"]).decode(r.value, r.headers).id for r in read(settings)}
+
+
+def test_after_a_fatal_error_nothing_is_taken_and_the_remedy_is_told(settings):
+    async def steps(publisher):
+        publisher._note(KafkaError(KafkaError._FENCED, "another has taken over", fatal=True))
+        with pytest.raises(NotAcknowledged, match="another has taken over: restart this process"):
+            await publisher.publish("metrics", [call(1)])
+        return await publisher.trouble()
+
+    assert "restart this process" in run(settings, steps)
+
+
+def test_trouble_is_told_and_none_where_there_is_none(settings, monkeypatch):
+    monkeypatch.setattr(publishing, "ANSWER_S", 0.5)
+
+    async def steps(publisher):
+        return await publisher.trouble()
+
+    assert run(settings, steps) is None
+    assert "does not answer" in run(settings.at(bootstrap="127.0.0.1:1"), steps)
+    assert "nobodys.metrics is missing" in run(settings.model_copy(update={"prefix": "nobodys"}), steps)

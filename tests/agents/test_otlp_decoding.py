@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
@@ -12,6 +14,8 @@ from agents.otlp.decoding import REASON_LENGTH, Undecodable, decode
 RECORDED = Path(__file__).parents[3] / "shared/data/otlp_genai"
 PAIRS = sorted(p for p in RECORDED.glob("*/*_[0-9].json") if p.with_suffix(".pb").exists())
 SIGNAL = {"traces": "spans", "trace": "spans", "metrics": "metrics", "logs": "logs", "events": "logs"}
+NAMES = ("traceId", "spanId", "name", "kind", "startTimeUnixNano", "attributes", "key", "value", "stringValue",
+         "intValue", "arrayValue", "values", "status", "code", "links", "flags", "@type")  # fmt: skip
 recorded = pytest.mark.skipif(not PAIRS, reason="the recorded payloads are not on this machine")
 
 
@@ -118,6 +122,37 @@ def test_a_tree_of_values_too_deep_for_a_stack_is_refused():
         value = {"arrayValue": {"values": [value]}}
     with pytest.raises(Undecodable, match="body"):
         decode("spans", spans(attributes=[{"key": "deep", "value": value}]), json=True)
+
+
+TEXTS = st.text(st.characters(exclude_categories=()), max_size=8)  # halves of pairs too
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | TEXTS,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(TEXTS | st.sampled_from(NAMES), inner, max_size=4)
+    ),
+    max_leaves=8,
+)
+
+
+def refusal(signal, body, *, is_json):
+    """The sentence of a refusal in UTF-8, as it travels; None: it was decoded."""
+    try:
+        decode(signal, body, json=is_json)
+    except Undecodable as refused:
+        return str(refused).encode()
+    return None
+
+
+@settings(deadline=None, derandomize=True, max_examples=400)
+@given(st.dictionaries(st.sampled_from(NAMES), ANYTHING, max_size=6))
+def test_any_json_in_the_place_of_a_span_is_a_request_or_refused(members):
+    assert b"" != refusal("spans", spans(**members), is_json=True)
+
+
+@settings(deadline=None, derandomize=True, max_examples=400)
+@given(st.binary(max_size=200), st.booleans())
+def test_any_bytes_are_a_request_or_refused(body, is_json):
+    assert b"" != refusal("logs", body, is_json=is_json)
 
 
 def test_json_that_was_decoded_serialises_to_the_same_protobuf():

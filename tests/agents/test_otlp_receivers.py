@@ -37,6 +37,7 @@ from agents.ingest.access import Access
 from agents.ingest.publisher import Busy, NotAcknowledged
 from agents.ingest.serving import CannotListen
 from agents.otlp import intake as intakes
+from agents.otlp import over_http as over_http_module
 from agents.otlp.decoding import decode
 from agents.otlp.intake import Intake
 from agents.otlp.over_grpc import GrpcReceiver
@@ -413,6 +414,19 @@ class TestHttp:
         answer = over_http(bomb(), Broker(), content_encoding="gzip" if zipped else "identity")
         assert (413, True) == (answer.status_code, pulled < intakes.MAX_BYTES + 2**22)
         assert retry_after(Status.FromString(answer.content)) is None
+
+    def test_gzip_that_inflates_to_nothing_for_ever_ends_at_the_limit_too(self, monkeypatch):
+        monkeypatch.setattr(over_http_module, "MAX_BYTES", 2**20)
+        pulled = 0
+
+        async def members():
+            nonlocal pulled
+            while True:
+                pulled += 1
+                yield gzip.compress(b"") * 1000
+
+        assert 413 == over_http(members(), Broker(), content_encoding="gzip").status_code
+        assert pulled < 100
 
     @pytest.mark.parametrize(("path", "method", "code"), [("/v1/traces", "GET", 405), ("/v1/x", "POST", 404)])
     def test_other_methods_and_paths_are_refused(self, path, method, code):
