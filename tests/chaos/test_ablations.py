@@ -13,7 +13,7 @@ from agents.rows import version
 from tests.chaos import records
 from tests.chaos.outcome import differences, outcome
 from tests.chaos.recording import publish
-from tests.chaos.test_chaos import Killer, alternately, nap, never, same
+from tests.chaos.test_chaos import Killer, alternately, nap, never, same, starts
 
 pytestmark = pytest.mark.chaos
 
@@ -21,7 +21,7 @@ ATTACKS = {
     # rule: (fault, kills, wiped, seconds of a life, event seconds per second)
     "no-sequence": ("emitted:0.05", 3, alternately, (40, 40), 60),
     "no-applied": ("acked:1.0:decide", 2, never, (40, 40), 60),
-    "commit-first": ("", 5, never, (6.0, 8.0), 24),
+    "commit-first": ("", 5, never, (2.0, 4.0), 24),
     "mark-first": ("written:0.1:orient", 4, never, (40, 40), 40),
     "late-emission": ("durable:0.02", 4, never, (40, 40), 40),
     "torn": ("durable:0.02", 4, never, (40, 40), 40),
@@ -149,20 +149,17 @@ def comings_and_goings(cluster, publication, ablation):
         if not workers["a"].alive():
             workers["a"] = cluster.start("a", ablation=ablation)
 
-    def starts(worker):
-        return worker.log.read_text().count(f"{cluster.topic('metrics')}/")
-
     def folds(worker, before):
         """Await that a worker is given partitions, and let it fold some."""
-        nap(60, unless=lambda: restart_what_ended() or starts(worker) > before)
-        assert starts(worker) > before, worker.tail()
+        nap(60, unless=lambda: restart_what_ended() or starts(cluster, worker) > before)
+        assert starts(cluster, worker) > before, worker.tail()
         nap(4)
 
     folds(workers["a"], 0)
     for _ in range(2):
         second = cluster.start("b", ablation=ablation)
-        folds(second, starts(second))
-        before = starts(workers["a"])
+        folds(second, starts(cluster, second))
+        before = starts(cluster, workers["a"])
         second.stop()
         folds(workers["a"], before)
     assert published.is_alive(), "all was published before the last coming and going"

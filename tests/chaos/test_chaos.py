@@ -54,15 +54,27 @@ def alternately(kills):
     return kills % 2 == 0
 
 
+def starts(cluster, worker):
+    """How often partitions of observe were begun, in all lives of this name."""
+    return worker.log.read_text().count(f"{cluster.topic('metrics')}/")
+
+
 class Killer:
-    """Kills a worker again and again while the recording is published."""
+    """Kills a worker again and again while the recording is published.
+
+    A life is counted from where its observe begins to fold; every fourth one from its birth, so that some
+    end while they recover.
+    """
 
     def __init__(self, cluster, seed):
         self.cluster, self.dice, self.kills = cluster, random.Random(seed), 0
 
-    def until(self, done, *, wiped=never, lives_s=(5.5, 9.0), **broken):
+    def until(self, done, *, wiped=never, lives_s=(0.5, 5.0), **broken):
         worker = self.cluster.start("a", **broken)
         while not done():
+            if self.kills % 4 < 3:
+                begun = starts(self.cluster, worker)
+                nap(60, unless=lambda one=worker, n=begun: starts(self.cluster, one) > n or not one.alive())
             nap(self.dice.uniform(*lives_s), unless=lambda one=worker: done() or not one.alive())
             if done():
                 break
