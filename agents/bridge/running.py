@@ -9,10 +9,10 @@ for.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from typing import TYPE_CHECKING, Any, get_args
 
-import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from agents.bridge import sentinel
@@ -50,7 +50,7 @@ _MOVED = frozenset(
 )  # fmt: skip
 """A commit that comes too late: whoever has the partition now reads the records again."""
 
-log = structlog.get_logger(__name__)
+log = logging.getLogger("llmopt.bridge")
 
 
 class Bridge:
@@ -138,11 +138,11 @@ class Bridge:
             elif error.code() in _MISSING:
                 if message.topic() not in self._missing:
                     self._missing.add(message.topic())
-                    log.info("waiting for a topic that is not there", topic=message.topic())
+                    log.info("%s is not there: waiting for it", message.topic())
             elif error.fatal() or error.code() in _FORBIDDEN:
                 raise KafkaException(error)
             else:
-                log.warning("the broker has trouble", error=error.str())
+                log.warning("the broker has trouble: %s", error.str())
         return records
 
     def _carry(self, message: Any, publisher: Publisher) -> None:
@@ -157,7 +157,7 @@ class Bridge:
             self._put_aside(message, reason, reason.partition(":")[0], publisher)
             return
         except Exception as error:  # one record that meets a mistake of ours must not hold up the others
-            log.exception("a record could not be read", topic=message.topic(), offset=message.offset())
+            log.exception("%s could not be read, and goes to quarantine", _origin(message))
             self._put_aside(message, f"value: reading it failed: {error!r}", "value", publisher)
             return
         for event in events:
@@ -237,4 +237,4 @@ def _commit(consumer: Any, messages: Iterable[Any]) -> None:
     except KafkaException as error:
         if error.args[0].code() not in _MOVED:
             raise
-        log.info("partitions have moved before their offsets were committed", error=error.args[0].str())
+        log.info("partitions moved before their offsets were committed: %s", error.args[0].str())

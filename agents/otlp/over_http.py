@@ -13,16 +13,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from agents.ingest.access import Access
+from agents.ingest.http import BODY_S, CLOSED_REQUEST
 from agents.otlp.decoding import Signal
 from agents.otlp.intake import MAX_BYTES, Intake, too_large
 from agents.otlp.protocol import SERVICES
 from agents.otlp.refusal import Refused, unauthenticated
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
-BODY_S = 30.0
-"""A body that takes longer to arrive holds memory for nobody."""
-CLOSED_REQUEST = 499
-"""What nobody reads: the exporter has gone."""
 _GZIP_BITS = 16 + zlib.MAX_WBITS
 _PIECE_BYTES = 2**20
 

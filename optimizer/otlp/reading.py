@@ -27,6 +27,7 @@ FIRST_NS = 946_684_800_000_000_000
 """2000-01-01: an earlier instant is an unset or a broken clock."""
 LAST_NS = 4_102_444_800_000_000_000
 """2100-01-01."""
+_NO_TRACE, _NO_SPAN = bytes(16), bytes(8)
 _SCALARS = frozenset({"string_value", "int_value", "double_value", "bool_value"})
 
 
@@ -98,9 +99,9 @@ def span_key(trace_id: Any, span_id: Any) -> bytes | None:
     """Both ids as one key; None unless they are of OpenTelemetry's lengths and not all zero."""
     if not isinstance(trace_id, bytes) or not isinstance(span_id, bytes):
         return None
-    if len(trace_id) != 16 or len(span_id) != 8 or not any(trace_id) or not any(span_id):  # noqa: PLR2004
+    if len(trace_id) != len(_NO_TRACE) or len(span_id) != len(_NO_SPAN):
         return None
-    return trace_id + span_id
+    return None if trace_id == _NO_TRACE or span_id == _NO_SPAN else trace_id + span_id
 
 
 def call_id_of(key: bytes) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from optimizer.model.call import Call, Prompt
@@ -10,7 +11,7 @@ from optimizer.otlp import usage
 from optimizer.otlp.attributes import FIRST_TOKEN_EVENTS, PARAMETERS
 from optimizer.otlp.fields import assignment_of, fields_of, plain_value
 from optimizer.otlp.kinds import operation_of
-from optimizer.otlp.reading import MOST_MS, call_id_of, instant, scalar, span_key, target_of, text
+from optimizer.otlp.reading import FIRST_NS, MOST_MS, call_id_of, instant, scalar, span_key, target_of, text
 
 SOURCE: Final = "/otlp/spans"
 """Of every call, whichever way its span came: a span that comes twice is a duplicate."""
@@ -40,15 +41,15 @@ class Span:
         self.resource: Mapping[str, Any] = {}
         self.unread: list[str] = []
         """Fields that were sent and could not be read."""
-        parent = span_key(message.trace_id, message.parent_span_id)
+        around = message.parent_span_id
+        parent = span_key(message.trace_id, around) if around else None
         self.parent = parent if parent != key else None
         self.start, self.end = message.start_time_unix_nano, message.end_time_unix_nano
         self.events = message.events
         self.is_failed = message.status.code == _STATUS_ERROR or found.get("level") == "ERROR"
         self.call_id = call_id_of(key)
         """What feedback names the call by."""
-        named = (found.get("model"), found.get("response_model"))
-        self.models = frozenset(name.rpartition("/")[2] for name in named if name)
+        self.models = _models(found.get("model"), found.get("response_model"))
         """What the model is called, without a gateway's `provider/` before it."""
 
     @property
@@ -76,6 +77,11 @@ class Span:
                 mine.setdefault(name, value)
 
 
+@lru_cache(maxsize=1024)
+def _models(*named: str | None) -> frozenset[str]:
+    return frozenset(name.rpartition("/")[2] for name in named if name)
+
+
 def read(message: Any, resource: Mapping[str, Any]) -> Span | str:
     """The span if it is a call, or in a few words why it is none."""
     unread: list[str] = []
@@ -88,7 +94,7 @@ def read(message: Any, resource: Mapping[str, Any]) -> Span | str:
         return "no ids"
     start, end = message.start_time_unix_nano, message.end_time_unix_nano
     at = instant(end)
-    if at is None or instant(start) is None or not 0 <= end - start <= MOST_MS * 1_000_000:
+    if at is None or start < FIRST_NS or not 0 <= end - start <= MOST_MS * 1_000_000:
         return "impossible time"
     span = Span(message, key, found, at)
     span.operation, span.unread, span.resource = operation, unread, resource

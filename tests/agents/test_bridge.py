@@ -247,12 +247,18 @@ def test_what_cannot_be_read_goes_to_quarantine_whole_and_the_rest_goes_on(told,
     assert all(item.reason.startswith(("body: ", "value: ", "data.affected_services: ")) for item in items)
 
 
-def test_a_topic_that_comes_later_is_read_from_its_beginning(told, made, put, monkeypatch):
+def test_a_topic_that_comes_later_is_read_from_its_beginning(told, made, put, monkeypatch, caplog):
     monkeypatch.setattr("agents.bridge.running.REFRESH_MS", 200)
+    caplog.set_level("INFO", "llmopt.bridge")
     with Running(told) as running:
+        running.await_(lambda _: len(caplog.messages) >= len(NAMES))
+        assert {f"{name} is not there: waiting for it" for name in running.bridge.topics} == set(
+            caplog.messages
+        )
         made(told.otlp_spans_topic)
         put(told.otlp_spans_topic, recorded("openai_v2/traces_0.pb"))
         running.await_(lambda counts: counts["call"] == 21)
+    assert len(NAMES) == len(caplog.messages)  # said once
 
 
 def test_a_record_that_meets_a_mistake_of_ours_does_not_hold_up_the_others(told, made, put, monkeypatch):
