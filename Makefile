@@ -52,7 +52,7 @@ chaos: $(READY)  ## kill, freeze, wipe, rebalance; then take each rule of the ho
 bench: $(READY)  ## throughput, latency and memory, side by side with stock Faust; prints, asserts nothing
 	@$(BIN)/python -m tests.bench $(ARGS)
 
-collector: $(READY)  ## build the OpenTelemetry Collector that one test speaks to; needs Go, once, minutes
+collector: $(READY)  ## build the OpenTelemetry Collector that some tests speak to; needs Go, once, minutes
 	@$(BIN)/python -m tests.integration.collector
 
 accept: $(READY)  ## rewrite golden outputs and generated documents; read the difference before committing
