@@ -55,7 +55,7 @@ bench: $(READY)  ## throughput, latency and memory, side by side with Faust, Qui
 soak: $(READY)  ## half an hour at 5,000 calls/s with kills, then every sum of every pane compared
 	@$(BIN)/python -m tests.soak $(ARGS)
 
-collector: $(READY)  ## build the OpenTelemetry Collector that one test speaks to; needs Go, once, minutes
+collector: $(READY)  ## build the OpenTelemetry Collector that some tests speak to; needs Go, once, minutes
 	@$(BIN)/python -m tests.integration.collector
 
 accept: $(READY)  ## rewrite golden outputs and generated documents; read the difference before committing

@@ -8,6 +8,7 @@ after a restart, or when more than `remembers` calls lie between a span and the 
 counts twice. A span that comes again (a retried export) is judged as it was the first time.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterable
 from typing import NamedTuple, TypeVar
 
@@ -35,11 +36,11 @@ class SameCalls:
     def __init__(self, remembers: int) -> None:
         """Remember this many spans."""
         self._remembers = remembers
-        self._of_span: dict[bytes, Counted] = {}
+        self._of_span: OrderedDict[bytes, Counted] = OrderedDict()
         """A span → the call that it was counted as, or found to be."""
-        self._inside: dict[bytes, Counted] = {}
+        self._inside: OrderedDict[bytes, Counted] = OrderedDict()
         """A span → the call that was directly inside it."""
-        self._of_answer: dict[str, Counted] = {}
+        self._of_answer: OrderedDict[str, Counted] = OrderedDict()
         """An answer's id → its call."""
 
     def once(self, spans: Iterable[Span]) -> list[Span]:
@@ -87,11 +88,12 @@ class SameCalls:
             self._put(self._of_answer, answer, call)
         return call.call_id == span.call_id
 
-    def _put(self, into: dict[K, V], key: K, value: V) -> None:
-        into.pop(key, None)  # what comes again is the youngest
+    def _put(self, into: OrderedDict[K, V], key: K, value: V) -> None:
         into[key] = value
+        into.move_to_end(key)  # what comes again is the youngest
         if len(into) > self._remembers:
-            del into[next(iter(into))]
+            # Not of a plain dict: finding its first key takes longer with each one that was taken away.
+            into.popitem(last=False)
 
 
 def _is_same(inner: Span, outer: Span) -> bool:
