@@ -75,11 +75,11 @@ METRICS: dict[Name, Meaning] = {
     ),
     "llmopt_left_out_total": Meaning(
         "counter", "calls and feedback", ("stage", "reason"),
-        "What observe left out of its panes, or of its own cell: `duplicates`; `late` and `late_feedback`, behind the "
-        "watermark; `folded`, into `other`, as cells are bounded; `unattributed`, of nobody's call or target; "
-        "`instances`, too many consumers of one target.",
+        "What observe left out of its panes, or of its own cell, as panes and watermarks say it: `duplicates`; `late` "
+        "and `late_feedback`, behind the watermark; `folded`, into `other`, as cells are bounded; `unattributed`, of "
+        "nobody's call or target; `unjoined`, of a call that is not known; `instances`, too many consumers.",
         "folded: a caller invents segments or variants. late: a slow producer, or its clock. duplicates: retries. "
-        "unattributed: a caller that loses tokens, or a target nobody declared.",
+        "unattributed, unjoined: a caller that loses tokens, or a target nobody declared.",
     ),
     "llmopt_quarantined_total": Meaning(
         "counter", "records", ("stage", "cause"),

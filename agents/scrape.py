@@ -7,6 +7,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
 
 from agents.metrics import Sample
@@ -69,11 +70,14 @@ def _age_s(host: Host, part: Partition) -> float:
 
 
 def _lag(host: Host, part: Partition) -> int | None:
-    """Records that were not folded; None where the end of the log is not known yet."""
+    """Records that were not folded; None where the end of the log is not known.
+
+    Only for an assigned partition: before that, asking for the consumer would make one, on this thread.
+    """
     consumer = host.consumer
     if consumer is None:
         return None
-    with suppress(AssertionError):  # the partition was revoked meanwhile
+    with suppress(AssertionError, ConsumerNotStarted):  # revoked meanwhile; stopping
         end = consumer.highwater(TP(host.source, part.number))
         return None if end is None else max(0, end - part.folded - 1)
     return None

@@ -17,7 +17,7 @@ from agents.catalogue import load
 from agents.cli import app
 from agents.cli.failure import BAD, UNREACHABLE
 from agents.codec import STRUCTURED, encode
-from agents.doctor import check, clocks, machine
+from agents.doctor import check, clocks, machine, version
 from agents.ledger.connection import migrate
 from agents.settings import Settings
 from optimizer.model.event import TickEvent, WatermarkEvent
@@ -126,6 +126,7 @@ def test_all_is_well_where_all_is_well(told, ticking, written, database, monkeyp
     assert said["topics"] == [
         ("good", f"8 topics and 4 changelogs as the catalogue has them, {P} partitions each", "")
     ]
+    assert re.search(r": 1 broker, Kafka 4\.\d+ \(metadata.version \d+\)$", said["broker"][0][1])
     looked_at = ("broker", "permissions", "clock", "ticks", "database", "ledger")
     assert [state for name in looked_at for state, *_ in said[name]] == ["good"] * 6
     assert said["stage decide"][0][:2] == ("unknown", f"has not run under {told.prefix!r}")
@@ -210,6 +211,36 @@ class TestBroker:
         state, found, remedy = said["stage observe"][0]
         assert (state, remedy) == ("bad", "`llmopt run observe`")
         assert found == "nobody runs it, 3 records not durable yet"
+
+
+@pytest.mark.parametrize(
+    ("level", "said"), [(1, "3.3"), (25, "4.0"), (26, "4.1"), (33, "4.4"), (34, "newer than 4.4")]
+)
+def test_a_level_is_told_as_the_release_it_belongs_to(level, said):
+    assert version.release(level) == said
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"", b"\xff\xff\xff\xff", b"\x00\x00\x00\x06HTTP/1", b"\x00\x00\x00\x08" + b"\x00" * 6 + b"\xff\xff"],
+)
+def test_who_is_no_kafka_has_no_version(answer):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve():
+            link, _ = server.accept()
+            link.recv(100)
+            link.sendall(answer)
+            link.close()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            assert version.settled_level(f"127.0.0.1:{server.getsockname()[1]}", None, 5) is None
+        except ConnectionError:
+            assert answer == b"", "only who says nothing is an error of the connection"
+        finally:
+            thread.join()
 
 
 class TestClocks:

@@ -9,7 +9,8 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 from typer.testing import CliRunner
 
 from agents import topics
-from agents.catalogue import load
+from agents.app import WIRE, build
+from agents.catalogue import CHANGELOG, load
 from agents.cli import app
 from agents.cli.failure import BAD, UNREACHABLE, USAGE, Failure
 from agents.settings import Settings
@@ -68,6 +69,15 @@ def test_creating_again_creates_nothing_and_repairs_what_is_gone(told, admin):
     assert in_time(told, f"topic {gone} is missing") == [f"topic {gone} is missing"]
     assert topics.create(told) == [gone]
     assert topics.verify(told) == []
+
+
+def test_the_changelogs_are_those_that_the_stages_write(tmp_path):
+    settings = Settings(prefix="p", kafka_bootstrap=NOWHERE, state_dir=tmp_path)
+    hosts = build(tuple(WIRE), settings, "a")
+    expected = load("p").changelogs()
+    assert {host.stage.name: host.table.changelog_topic_name for host in hosts} == expected
+    made_by_a_worker = hosts[0].table.changelog_topic.config
+    assert made_by_a_worker == CHANGELOG
 
 
 def test_a_changelog_that_is_gone_is_told_and_keeps_no_worker_from_starting(told, admin):
