@@ -24,6 +24,7 @@ Langford & Li (ICML 2011) for dr; Wang, Agarwal & Dudík (ICML 2017) for switch;
 """
 
 from collections.abc import Sequence
+from copy import copy
 from math import inf, sqrt
 from typing import NamedTuple
 
@@ -31,6 +32,7 @@ import numpy as np
 import numpy.typing as npt
 
 from optimizer.errors import NotFinite, OutOfRange
+from optimizer.stats.confidence_sequence import two_sided_radius
 
 Array = npt.NDArray[np.float64]
 
@@ -75,6 +77,12 @@ class Log:
             raise NotFinite(what="reward", got=float(self.reward[~np.isfinite(self.reward)][0]))
         self.weight: Array = np.minimum(q / p, most)
 
+    def until(self, calls: int) -> "Log":
+        """The log of the first calls alone."""
+        first = copy(self)
+        first.reward, first.weight = self.reward[:calls], self.weight[:calls]
+        return first
+
 
 def _in_range(what: str, values: Array, *, above: float = -1.0) -> None:
     wrong = values[~((values > above) & (values >= 0) & (values <= 1))]
@@ -85,6 +93,18 @@ def _in_range(what: str, values: Array, *, above: float = -1.0) -> None:
 def ips(log: Log) -> Estimate:
     """By inverse propensities; clipped where the log's weights are, which biases towards 0."""
     return _mean(log.weight * log.reward)
+
+
+def ips_sequence(log: Log, *, alpha: float = 0.05) -> tuple[float, float]:
+    """Bounds of what the policy earns per call that hold at every length of the log at once.
+
+    Asymptotic, as `confidence_sequence`; infinite for few calls. Not for clipped logs.
+    """
+    found, n = ips(log), len(log.reward)
+    if not found.error < inf:
+        return -inf, inf
+    half = float(two_sided_radius(found.error**2, n, alpha=alpha))
+    return found.value - half, found.value + half
 
 
 def snips(log: Log) -> Estimate | None:

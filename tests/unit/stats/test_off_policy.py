@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from optimizer.errors import NotFinite, OutOfRange
-from optimizer.stats.off_policy import Log, direct, doubly_robust, effective_size, ips, snips, switched
+from optimizer.stats.off_policy import (
+    Log,
+    direct,
+    doubly_robust,
+    effective_size,
+    ips,
+    ips_sequence,
+    snips,
+    switched,
+)
 
 EARNS = np.array([[0.9, 0.5, 0.2], [0.3, 0.6, 0.8]])
 """By context (two) and arm (three)."""
@@ -48,6 +57,19 @@ def test_a_wrong_model_does_not_mislead_what_has_propensities(name):
     found = ESTIMATORS[name](*world(rng, 100_000, model=np.full((2, 3), 0.1)))
     assert found.value == pytest.approx(TRUTH, abs=4 * found.error)
     assert direct(world(rng, 1000, model=np.full((2, 3), 0.1))[1]["policy_value"]).value == pytest.approx(0.1)
+
+
+def test_its_sequence_covers_at_every_look():
+    # 300 logs of 2,000 calls, looked at 20 times: Monte-Carlo error 1.3 %.
+    rng, missed = np.random.default_rng(20251122), 0
+    for _ in range(300):
+        log, _ = world(rng, 2000)
+        looks = range(100, 2001, 100)
+        bounds = [ips_sequence(log.until(n)) for n in looks]
+        missed += any(not low <= TRUTH <= high for low, high in bounds)
+    assert missed / 300 <= 0.05 + 3 * 0.013
+    assert ips_sequence(log.until(5)) == (-math.inf, math.inf)
+    assert ips_sequence(log.until(1)) == (-math.inf, math.inf)
 
 
 def test_a_good_model_makes_it_calmer():
