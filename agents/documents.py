@@ -107,10 +107,10 @@ class Document:
         if isinstance(node, yaml.SequenceNode):
             return [self._value(child, (*path, i)) for i, child in enumerate(node.value)]
         try:
-            if self.exact and node.tag in _EXACTLY:  # YAML's own 010 is eight, its 1:30 ninety
-                return _EXACTLY[node.tag](node.value)
+            if self.exact and node.tag in _EXACTLY:
+                return _exactly(node)
             return yaml.SafeLoader("").construct_object(node)
-        except (ValueError, InvalidOperation, yaml.YAMLError) as error:
+        except (ValueError, yaml.YAMLError) as error:
             why = getattr(error, "problem", None) or str(error)
             self.mistakes.append(_at(node.start_mark, path, f"cannot be read: {why}"))
             return None
@@ -178,6 +178,14 @@ class Document:
             return
         if isinstance(value, float) and not isfinite(value):
             self.mistakes.append(self.mistake(path, f"must be a finite number, found {value}"))
+
+
+def _exactly(node: yaml.Node) -> Any:
+    """The number as it is written; YAML's own 010 would be eight, its 1:30 ninety."""
+    try:
+        return _EXACTLY[node.tag](node.value)
+    except (ValueError, InvalidOperation):
+        raise ValueError(f"{node.value!r} is no plain decimal number") from None
 
 
 def _at(mark: Any, path: Path, sentence: str) -> Mistake:
