@@ -31,7 +31,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
-from optimizer.errors import NotFinite
+from optimizer.stats.finite import finite
 from optimizer.stats.robust import MAD_TO_SIGMA
 
 PENALTY: Final = 4.0
@@ -56,9 +56,7 @@ def change_points(
     Raises:
         NotFinite: a value is NaN or infinite.
     """
-    series = np.asarray(values, np.float64)
-    if not np.isfinite(series).all():
-        raise NotFinite(what="value", got=float(series[~np.isfinite(series)][0]))
+    series = finite("value", values)
     if len(series) < 2 * fewest:
         return []
     alone = _spread(series, 1)

@@ -31,6 +31,7 @@ from scipy.special import ndtr, ndtri
 from optimizer.errors import NotFinite, OutOfRange
 from optimizer.stats.best import probability_best
 from optimizer.stats.confidence_sequence import Floats
+from optimizer.stats.finite import finite
 
 MOST = 64
 """Dimensions of a context."""
@@ -92,13 +93,11 @@ class LinearBelief(Struct, frozen=True, kw_only=True):
         return self.mean(context) + width * self.error(context)
 
     def _context(self, context: Sequence[float]) -> npt.NDArray[np.float64]:
-        x = np.asarray(context, np.float64)
+        x = finite("context", context)
         if x.shape != (len(self.moment),):
             raise OutOfRange(
                 what="dimensions", got=x.size, must=f"{len(self.moment)}, as all contexts before"
             )
-        if not np.isfinite(x).all():
-            raise NotFinite(what="context", got=float(x[~np.isfinite(x)][0]))
         return x
 
 

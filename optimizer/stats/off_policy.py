@@ -31,8 +31,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from optimizer.errors import NotFinite, OutOfRange
+from optimizer.errors import OutOfRange
 from optimizer.stats.confidence_sequence import two_sided_radius
+from optimizer.stats.finite import finite
 
 Array = npt.NDArray[np.float64]
 
@@ -64,7 +65,8 @@ class Log:
         most: float = inf,
     ) -> None:
         """`chance` is the other policy's for the same arm; weights beyond `most` are cut off."""
-        self.reward, p, q = (np.asarray(column, np.float64) for column in (reward, propensity, chance))
+        self.reward = finite("reward", reward)
+        p, q = np.asarray(propensity, np.float64), np.asarray(chance, np.float64)
         if not len(self.reward) or not len(self.reward) == len(p) == len(q):
             raise OutOfRange(
                 what="number of propensities",
@@ -73,8 +75,6 @@ class Log:
             )
         _in_range("propensity", p, above=0.0)
         _in_range("chance", q)
-        if not np.isfinite(self.reward).all():
-            raise NotFinite(what="reward", got=float(self.reward[~np.isfinite(self.reward)][0]))
         self.weight: Array = np.minimum(q / p, most)
 
     def until(self, calls: int) -> "Log":
