@@ -84,12 +84,14 @@ class Document:
         self.keys: dict[Path, yaml.Node] = {}
         self.mistakes: list[Mistake] = []
 
-    def read(self, expected: type[T]) -> T | None:
-        """The document as a struct, or None: then `mistakes` holds every reason."""
+    def read_as(self, kind: type[T]) -> tuple[T | None, tuple[Mistake, ...]]:
+        """The document as a struct of any kind, or every reason why it is none."""
         value = self._value(self.node, ())
         if not self.mistakes:
-            self._check(value, expected, ())
-        return None if self.mistakes else msgspec.convert(value, expected)
+            self._check(value, kind, ())
+        if self.mistakes:
+            return None, tuple(sorted(self.mistakes))
+        return msgspec.convert(value, kind), ()
 
     def mistake(self, path: Path, sentence: str) -> Mistake:
         """A mistake at the place of a path, or of what is nearest to it."""
@@ -140,6 +142,9 @@ class Document:
             for i, child in enumerate(value):
                 self._check(child, get_args(bare)[0], (*path, i))
             self._count(value, expected, path)
+        elif isinstance(value, dict) and (inner := _values_of(expected)) is not None:
+            for name, child in value.items():
+                self._check(child, inner, (*path, name))
         elif struct is not None and isinstance(value, dict):
             self._fields(value, struct, path)
         else:
@@ -242,4 +247,13 @@ def _struct_in(expected: Any) -> type[Struct] | None:
     for candidate in (bare, *(_bare(argument) for argument in get_args(bare))):
         if isinstance(candidate, type) and issubclass(candidate, Struct):
             return candidate
+    return None
+
+
+def _values_of(expected: Any) -> type[Struct] | None:
+    """The struct that the values of a mapping are, alone or as an alternative to None."""
+    bare = _bare(expected)
+    for candidate in (bare, *(_bare(argument) for argument in get_args(bare))):
+        if get_origin(candidate) is dict:
+            return _struct_in(get_args(candidate)[1])
     return None

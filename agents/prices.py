@@ -107,9 +107,9 @@ def read(text: str) -> tuple[tuple[Override, ...], tuple[Mistake, ...]]:
     if len(nodes) != 1:
         return (), (Mistake(1, 1, "", f"must be one document with a list of prices, found {len(nodes)}"),)
     document = Document(nodes[0], exact=True)
-    file = document.read(File)
+    file, mistakes = document.read_as(File)
     if file is None:
-        return (), tuple(sorted(document.mistakes))
+        return (), mistakes
     wrong = tuple(sorted(document.mistake(path, sentence) for path, sentence in _wrong(file)))
     if wrong:
         return (), wrong
