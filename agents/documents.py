@@ -71,6 +71,18 @@ def compose(text: str) -> list[yaml.Node]:
         raise Unreadable("must not nest so deeply; a declaration has four levels") from None
 
 
+def declared(text: str, kind: type[T]) -> tuple[T | None, tuple[Mistake, ...]]:
+    """What the one document of YAML text declares, or every mistake in it."""
+    try:
+        nodes = compose(text)
+    except Unreadable as unreadable:
+        return None, (unreadable.mistake,)
+    if len(nodes) != 1:
+        line = nodes[1].start_mark.line + 1 if nodes else 1
+        return None, (Mistake(line, 1, "", f"must be one document, found {len(nodes)}"),)
+    return Document(nodes[0]).read_as(kind)
+
+
 class Document:
     """One YAML document, walked beside the types that it has to have.
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 import yaml
 from msgspec import Struct
 
-from agents.documents import Document
+from agents.documents import Document, declared
 
 
 class Leaf(Struct):
@@ -39,3 +39,20 @@ def test_a_number_of_another_kind_is_a_mistake():
     assert [str(one) for one in mistakes] == [
         "1:22: leaves.a.weight: cannot be read: '0x1F' is no plain decimal number"
     ]
+
+
+class Note(Struct):
+    text: str
+
+
+def test_a_text_declares_one_thing():
+    assert declared("text: hello", Note) == (Note("hello"), ())
+    for text, expected in (
+        ("", "1:1: must be one document, found 0"),
+        ("text: a\n---\ntext: b\n", "3:1: must be one document, found 2"),
+        ("text: [", "1:8: must be YAML"),
+        ("txt: a", "1:1: txt: is not a known key; did you mean 'text'?"),
+    ):
+        nothing, mistakes = declared(text, Note)
+        assert nothing is None
+        assert any(str(one).startswith(expected) for one in mistakes), [str(one) for one in mistakes]
