@@ -71,6 +71,18 @@ def compose(text: str) -> list[yaml.Node]:
         raise Unreadable("must not nest so deeply; a declaration has four levels") from None
 
 
+def declared(text: str, kind: type[T]) -> tuple[T | None, tuple[Mistake, ...]]:
+    """What the one document of YAML text declares, or every mistake in it."""
+    try:
+        nodes = compose(text)
+    except Unreadable as unreadable:
+        return None, (unreadable.mistake,)
+    if len(nodes) != 1:
+        line = nodes[1].start_mark.line + 1 if nodes else 1
+        return None, (Mistake(line, 1, "", f"must be one document, found {len(nodes)}"),)
+    return Document(nodes[0]).read_as(kind)
+
+
 class Document:
     """One YAML document, walked beside the types that it has to have.
 
@@ -84,12 +96,14 @@ class Document:
         self.keys: dict[Path, yaml.Node] = {}
         self.mistakes: list[Mistake] = []
 
-    def read(self, expected: type[T]) -> T | None:
-        """The document as a struct, or None: then `mistakes` holds every reason."""
+    def read_as(self, kind: type[T]) -> tuple[T | None, tuple[Mistake, ...]]:
+        """The document as a struct of any kind, or every reason why it is none."""
         value = self._value(self.node, ())
         if not self.mistakes:
-            self._check(value, expected, ())
-        return None if self.mistakes else msgspec.convert(value, expected)
+            self._check(value, kind, ())
+        if self.mistakes:
+            return None, tuple(sorted(self.mistakes))
+        return msgspec.convert(value, kind), ()
 
     def mistake(self, path: Path, sentence: str) -> Mistake:
         """A mistake at the place of a path, or of what is nearest to it."""
@@ -107,10 +121,10 @@ class Document:
         if isinstance(node, yaml.SequenceNode):
             return [self._value(child, (*path, i)) for i, child in enumerate(node.value)]
         try:
-            if self.exact and node.tag in _EXACTLY:  # YAML's own 010 is eight, its 1:30 ninety
-                return _EXACTLY[node.tag](node.value)
+            if self.exact and node.tag in _EXACTLY:
+                return _exactly(node)
             return yaml.SafeLoader("").construct_object(node)
-        except (ValueError, InvalidOperation, yaml.YAMLError) as error:
+        except (ValueError, yaml.YAMLError) as error:
             why = getattr(error, "problem", None) or str(error)
             self.mistakes.append(_at(node.start_mark, path, f"cannot be read: {why}"))
             return None
@@ -140,11 +154,14 @@ class Document:
             for i, child in enumerate(value):
                 self._check(child, get_args(bare)[0], (*path, i))
             self._count(value, expected, path)
-        elif struct is not None and isinstance(value, dict):
-            self._fields(value, struct, path)
         elif isinstance(value, dict) and (inner := _values_of(expected)) is not None:
             for name, child in value.items():
                 self._check(child, inner, (*path, name))
+        elif isinstance(value, dict) and (inner := _values_of(expected)) is not None:
+            for name, child in value.items():
+                self._check(child, inner, (*path, name))
+        elif struct is not None and isinstance(value, dict):
+            self._fields(value, struct, path)
         else:
             self._convert(value, expected, path)
 
@@ -181,6 +198,14 @@ class Document:
             return
         if isinstance(value, float) and not isfinite(value):
             self.mistakes.append(self.mistake(path, f"must be a finite number, found {value}"))
+
+
+def _exactly(node: yaml.Node) -> Any:
+    """The number as it is written; YAML's own 010 would be eight, its 1:30 ninety."""
+    try:
+        return _EXACTLY[node.tag](node.value)
+    except (ValueError, InvalidOperation):
+        raise ValueError(f"{node.value!r} is no plain decimal number") from None
 
 
 def _at(mark: Any, path: Path, sentence: str) -> Mistake:

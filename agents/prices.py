@@ -150,9 +150,9 @@ def read(text: str) -> tuple[tuple[Override, ...], tuple[Mistake, ...]]:
     if len(nodes) != 1:
         return (), (Mistake(1, 1, "", f"must be one document with a list of prices, found {len(nodes)}"),)
     document = Document(nodes[0], exact=True)
-    file = document.read(File)
+    file, mistakes = document.read_as(File)
     if file is None:
-        return (), tuple(sorted(document.mistakes))
+        return (), mistakes
     wrong = tuple(sorted(document.mistake(path, sentence) for path, sentence in _wrong(file)))
     if wrong:
         return (), wrong
@@ -180,6 +180,7 @@ def _wrong(file: File) -> Iterator[tuple[Path, str]]:
             yield at, "must have a price; 0 where the model costs nothing"
         for j, beyond in enumerate(entry.beyond):
             yield from _unpayable(beyond, (*at, "beyond", j))
+            yield from _incomplete(beyond, entry, (*at, "beyond", j))
 
 
 def _charged(charges: Charges) -> dict[str, Decimal | None]:
@@ -201,6 +202,15 @@ def _unpayable(charges: Charges, at: Path) -> Iterator[tuple[Path, str]]:
         ending = "_usd_per_million_tokens"
         if prices[part + ending] is not None and prices[whole + ending] is None:
             yield (*at, part + ending), f"needs {whole + ending} beside it: a part has a whole"
+
+
+def _incomplete(beyond: Beyond, entry: Entry, at: Path) -> Iterator[tuple[Path, str]]:
+    """What a long context lacks beside the entry that it replaces; two of one length would hide each other."""
+    for name in ("input_usd_per_million_tokens", "output_usd_per_million_tokens"):
+        if getattr(entry, name) is not None and getattr(beyond, name) is None:
+            yield at, f"needs {name}, as the price that it replaces has it"
+    if [one.input_tokens for one in entry.beyond].count(beyond.input_tokens) > 1:
+        yield (*at, "input_tokens"), f"must be given once, found {beyond.input_tokens} again"
 
 
 def _override(entry: Entry) -> Override:
@@ -231,7 +241,7 @@ def _places(price: Decimal) -> int:
 
 
 def _fixed(price: Decimal) -> int:
-    """USD per million (tokens or calls) in units of 1/PER_TOKEN USD each, exactly."""
+    """USD per million (tokens or calls) in units of 1/PER_TOKEN USD each; exact up to PLACES."""
     numerator, denominator = price.as_integer_ratio()
     return numerator * (PER_TOKEN // 10**6) // denominator
 

@@ -44,9 +44,9 @@ def _documents(text: str) -> list[Document]:
 
 def _declared(document: Document) -> Parsed:
     """The target, or every reason why there is none."""
-    target = document.read(Target)
+    target, mistakes = document.read_as(Target)
     if target is None:
-        return Parsed((), tuple(sorted(document.mistakes)), ())
+        return Parsed((), mistakes, ())
     wrong = tuple(document.mistake(path, sentence) for path, sentence in semantic_mistakes(target))
     doubts = tuple(document.mistake(path, sentence) for path, sentence in doubtful(target))
     return Parsed(() if wrong else (target,), tuple(sorted(wrong)), doubts)

@@ -14,7 +14,7 @@ Source: Bayes (1763); Gelman et al., "Bayesian Data Analysis", 3rd ed., sec. 2.4
 
 import numpy as np
 from msgspec import Struct
-from scipy.special import betainc, betaincinv
+from scipy.special import betainc, betaincinv, betaln, xlog1py, xlogy
 
 from optimizer.errors import OutOfRange
 from optimizer.stats.confidence_sequence import Floats
@@ -62,6 +62,11 @@ class BetaBelief(Struct, frozen=True):
         """Of the share."""
         whole = self.a + self.b
         return self.a * self.b / (whole * whole * (whole + 1))
+
+    def density(self, share: Floats) -> Floats:
+        """The probability per unit of the share, at shares inside (0, 1); shape as given."""
+        x = np.asarray(share)
+        return np.asarray(np.exp(xlogy(self.a - 1, x) + xlog1py(self.b - 1, -x) - betaln(self.a, self.b)))
 
     def below(self, share: Floats) -> Floats:
         """The probability that the share is at most this; shape as given."""

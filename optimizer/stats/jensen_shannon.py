@@ -21,8 +21,7 @@ import numpy.typing as npt
 from scipy.special import entr
 
 from optimizer.stats.histogram import Histogram, binned
-
-BINS = 10
+from optimizer.stats.stability_index import BINS
 
 
 def divergence(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> float:

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import kolmogorov
 
-from optimizer.errors import NotFinite
+from optimizer.stats.finite import finite
 from optimizer.stats.histogram import Histogram, aligned
 
 EXACT = 1000
@@ -58,12 +58,9 @@ def of_samples(
     """
     from scipy.stats import ks_2samp  # noqa: PLC0415 half a second that only small windows are worth
 
-    one, two = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    one, two = finite("value", first), finite("value", second)
     if not len(one) or not len(two):
         return None
-    for values in (one, two):
-        if not np.isfinite(values).all():
-            raise NotFinite(what="value", got=float(values[~np.isfinite(values)][0]))
     # Exact p-values of large unequal samples overflow in scipy, with a warning.
     found = ks_2samp(one, two, method="exact" if max(len(one), len(two)) <= EXACT else "asymp")
     return Distance(float(found.statistic), float(found.pvalue))

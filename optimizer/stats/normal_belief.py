@@ -18,7 +18,7 @@ from math import sqrt
 
 import numpy as np
 from msgspec import Struct
-from scipy.special import stdtr, stdtrit
+from scipy.special import gammaln, stdtr, stdtrit
 
 from optimizer.errors import NotFinite, OutOfRange
 from optimizer.stats.confidence_sequence import Floats
@@ -71,6 +71,12 @@ class NormalBelief(Struct, frozen=True, kw_only=True):
     def scale(self) -> float:
         """The scale of the mean's Student-t, in the values' unit; not quite its standard deviation."""
         return sqrt(self.rate / (self.shape * self.weight))
+
+    def density(self, value: Floats) -> Floats:
+        """The probability per unit of the mean; shape as given."""
+        t, v = (np.asarray(value) - self.mean) / self.scale, self.freedom
+        height = gammaln((v + 1) / 2) - gammaln(v / 2) - np.log(v * np.pi) / 2
+        return np.asarray(np.exp(height - (v + 1) / 2 * np.log1p(t * t / v)) / self.scale)
 
     def below(self, value: Floats) -> Floats:
         """The probability that the mean is at most this; shape as given."""

@@ -29,7 +29,7 @@ OUT_OF_SIGHT: Final = 10**9
 """Units per arm beyond which a forecast is no forecast."""
 
 
-def _needs(effect: float, squared_spread: float) -> None:
+def _refuse_what_is_none(effect: float, squared_spread: float) -> None:
     if not isfinite(effect):
         raise OutOfRange(what="effect", got=effect, must="a finite number")
     if not 0 <= squared_spread < inf:
@@ -46,7 +46,7 @@ def units_for_one_look(
     Raises:
         OutOfRange: the effect is no number, or the spread is negative or none.
     """
-    _needs(effect, squared_spread)
+    _refuse_what_is_none(effect, squared_spread)
     if not effect:
         return None
     quantiles = float(ndtri(1 - alpha / sides)) + float(ndtri(power))
@@ -70,7 +70,7 @@ def units_for_every_look(
     Raises:
         OutOfRange: as `units_for_one_look`.
     """
-    _needs(effect, squared_spread)
+    _refuse_what_is_none(effect, squared_spread)
     if not effect:
         return None
     bound = two_sided_multiplier if sides == 2 else one_sided_multiplier

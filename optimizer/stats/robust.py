@@ -23,7 +23,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from optimizer.errors import NotFinite
+from optimizer.stats.finite import finite
 
 MAD_TO_SIGMA: Final = 1.4826022185056018
 """1 / q(3/4) of the standard normal."""
@@ -56,11 +56,9 @@ def robust(values: Sequence[float] | npt.NDArray[np.float64]) -> Robust | None:
     Raises:
         NotFinite: a value is NaN or infinite; it was to be counted apart.
     """
-    seen = np.asarray(values, np.float64)
+    seen = finite("value", values)
     if not len(seen):
         return None
-    if not np.isfinite(seen).all():
-        raise NotFinite(what="value", got=float(seen[~np.isfinite(seen)][0]))
     low, median, high = np.quantile(seen, [0.25, 0.5, 0.75])
     mad = MAD_TO_SIGMA * float(np.median(np.abs(seen - median)))
     return Robust(len(seen), float(median), mad, IQR_TO_SIGMA * float(high - low))

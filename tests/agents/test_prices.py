@@ -282,6 +282,7 @@ class TestPricesOfOnesOwn:
         assert found == [listed_price, 1000, 1000, 2000]
 
 
+LONG = "prices:\n  - {model: m, input_usd_per_million_tokens: 1,\n     beyond: "
 CALLS = "prices:\n  - {model: m, usd_per_million_calls: "
 
 
@@ -299,13 +300,16 @@ class TestMistakes:
             (CALLS + "-1}", "must be from 0 to 1000000, found -1"),
             (CALLS + "1000000.1}", "must be from 0 to 1000000, found 1000000.1"),
             (CALLS + "nan}", "must be from 0 to 1000000, found NaN"),
-            (CALLS + ".inf}", "cannot be read"),
-            (CALLS + "1:30}", "2:39: prices[0].usd_per_million_calls: cannot be"),
+            (CALLS + ".inf}", "'.inf' is no plain decimal number"),
+            (CALLS + "1:30}", "2:39: prices[0].usd_per_million_calls: cannot be read: '1:30'"),
             (CALLS + "1e-99999999}", "at most 18 decimal places, found 99999999"),
             (CALLS + "1e+99999999}", "must be from 0 to 1000000"),
             (CALLS + "cheap}", "usd_per_million_calls: must be"),
             (CALLS + "1, since: soon}", "since: must be"),
             ("prices:\n  - {model: m, cached_input_usd_per_million_tokens: 1}", "needs input_usd_"),
+            (LONG + "[{input_tokens: 5}]}", "3:15: prices[0].beyond[0]: needs input_usd_per_million_tokens, as"),
+            (LONG + "[{input_tokens: 5}, {input_tokens: 5}]}", "beyond[1].input_tokens: must be given once"),
+            (LONG + "[{input_tokens: 0}]}", "input_tokens: must be a whole number of at least 1, found 0"),
             (
                 "prices:\n  - {model: m, usd_per_million_calls: 1}\n  - {model: M, usd_per_million_calls: 2}",
                 "3:5: prices[1]: is the same model, provider and day as prices[0]; keep one of them",
