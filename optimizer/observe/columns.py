@@ -10,6 +10,7 @@ otherwise over the halves of the largest factor:
 Integers add up to the same in any order and grouping, so it does not matter when calls are added.
 """
 
+from collections.abc import Sequence
 from math import prod
 from operator import add
 from typing import Any, NamedTuple
@@ -83,62 +84,72 @@ class Pending:
     """Calls that are sorted into groups, and not added to their cells yet."""
 
     def __init__(self) -> None:
-        self.events: list[CallEvent] = []
-        self.numbers: list[int] = []
+        self._events: list[CallEvent] = []
+        self._places: list[Group] = []
         """The group of each event."""
-        self.groups: list[Group] = []
+        self._groups: list[Group] = []
+        """Those with calls in the matrices, by number."""
         self._matrices: list[Floats] = []
         self._numbers: list[int] = []
+        """The group of each column."""
         self._failed: list[bool] = []
+        self._told: set[int] = set()
+        """Fields that some call told, or that a list of prices may."""
 
     def __len__(self) -> int:
-        return len(self.events) + len(self._numbers)
+        return len(self._events) + len(self._numbers)
 
-    def enter(self, group: Group) -> int:
-        """The number of a group that has had no calls since the last time all were added."""
-        group.number = len(self.groups)
-        self.groups.append(group)
-        return group.number
+    def put(self, events: Sequence[CallEvent], groups: Sequence[Group]) -> None:
+        """Take calls in, each with its group."""
+        self._events += events
+        self._places += groups
 
-    def gather(self, prices: PriceList) -> None:
-        """Take down what the events say, and let them go."""
-        events = self.events
-        if not events:
+    def gather(self, prices: PriceList, least: int = 1) -> None:
+        """Take down what the calls say and let them go, if so many are waiting at least."""
+        if len(self._events) < least:
             return
-        matrix = _matrix(events)
+        events, groups = self._events, self._places
+        self._events, self._places = [], []
+        matrix, told = _matrix(events)
+        self._told.update(told)
         if prices is not NO_PRICES:
             for i in np.flatnonzero(np.isnan(matrix[COST])).tolist():
                 cost = prices.cost_nano_usd(events[i].data, cost_at(events[i]))
                 if cost is not None:  # whole nano-dollars below 2**53: a float holds them exactly
                     matrix[COST, i], matrix[LISTED, i] = cost, 1
-                    self.groups[self.numbers[i]].partial.prices = prices.version
+                    groups[i].partial.prices = prices.version
+        for group, event in dict(zip(groups, events, strict=True)).items():
+            group.last_offset = event.offset
+            if group.number < 0:
+                group.number = len(self._groups)
+                self._groups.append(group)
         self._matrices.append(matrix)
+        self._numbers += [group.number for group in groups]
         self._failed += [event.data.error_type is not None for event in events]
-        self._numbers += self.numbers
-        for event, number in zip(events, self.numbers, strict=True):
-            self.groups[number].last_offset = event.offset
-        self.events, self.numbers = [], []
 
     def add(self, panes: dict[int, OpenPane], prices: PriceList) -> None:
         """Add all calls to the cells of their groups."""
         self.gather(prices)
-        groups, numbers = self.groups, np.array(self._numbers, np.uint16)
+        groups, numbers = self._groups, np.array(self._numbers, np.uint16)
         if not groups:
             return
         order = np.argsort(numbers, kind="stable")
         failed = np.array(self._failed, np.bool_)[order]
         lengths = np.bincount(numbers, minlength=len(groups))
-        summed = Summed(groups, lengths, np.concatenate(self._matrices, axis=1)[:, order])
+        told = sorted(self._told)
+        rows = np.concatenate([matrix[told] for matrix in self._matrices], axis=1)[:, order]
+        summed = Summed(groups, lengths, rows, told)
         summed.add()
         summed.add_histograms(panes, numbers[order], ~failed)
         for group in groups:
             group.partial.last_offset = max(group.partial.last_offset, group.last_offset)
             group.number = -1
-        self.groups, self._matrices, self._numbers, self._failed = [], [], [], []
+        self._groups, self._matrices, self._numbers, self._failed = [], [], [], []
+        self._told = set()
 
 
-def _matrix(events: list[CallEvent]) -> Floats:
-    """What calls say, in the units that are summed, not rounded yet; NaN where they do not."""
+def _matrix(events: list[CallEvent]) -> tuple[Floats, list[int]]:
+    """What calls say, in the units that are summed, not rounded yet, NaN where they do not; and what some say."""
     calls = [event.data for event in events]
     tokens = [None if call.assignment is None else call.assignment.propensity for call in calls]
     rows: tuple[list[Any], ...] = (
@@ -156,25 +167,37 @@ def _matrix(events: list[CallEvent]) -> Floats:
         [call.covariate for call in calls],
     )
     matrix = np.full((len(FIELDS), len(calls)), np.nan)
-    for row, values in zip(matrix, rows, strict=True):
+    told = [COST, LISTED]
+    for field, (row, values) in enumerate(zip(matrix, rows, strict=True)):
         if (unknown := values.count(None)) == len(calls):
             continue
-        row[:] = np.array(values, np.float64) if unknown else np.fromiter(values, np.float64, len(calls))
+        told.append(field)
+        if unknown:
+            row[:] = np.array(values, np.float64)
+        else:  # whole numbers become floats faster in an array than one by one
+            kind = np.int64 if INPUT <= field <= REASONING else np.float64
+            row[:] = np.fromiter(values, kind, len(calls))
     np.divide(1.0, np.maximum(matrix[WEIGHT], LEAST_PROPENSITY), out=matrix[WEIGHT])
     matrix *= SCALES
-    return matrix
+    return matrix, told
 
 
 class Summed:
-    """A matrix whose columns are sorted by group, and its sums."""
+    """Rows of fields whose columns are sorted by group, and their sums; rows that are not there tell nothing."""
 
-    def __init__(self, groups: list[Group], lengths: Whole, matrix: Floats) -> None:
+    def __init__(self, groups: list[Group], lengths: Whole, rows: Floats, fields: list[int]) -> None:
         self.groups = groups
         self.lengths = lengths
         self.starts = np.cumsum(lengths) - lengths
-        self.known: Mask = ~np.isnan(matrix)
-        self.whole: Whole = np.rint(np.where(self.known, matrix, 0.0)).astype(np.int64)
-        self.sizes: list[int] = np.abs(self.whole).max(axis=1).tolist()
+        shape = len(FIELDS), rows.shape[1]
+        self.known: Mask = np.zeros(shape, np.bool_)
+        self.whole: Whole = np.zeros(shape, np.int64)
+        self.sizes = [0] * len(FIELDS)
+        known = ~np.isnan(rows)
+        np.rint(np.where(known, rows, 0.0), out=rows)
+        for field, row, told in zip(fields, rows, known, strict=True):
+            self.known[field], self.whole[field] = told, row
+            self.sizes[field] = int(np.abs(row).max())
 
     def _column(self, field: int) -> Column:
         return Column(self.whole[field], self.sizes[field])

@@ -73,10 +73,8 @@ class Folding(Intake):
             if i < len(events):
                 self._other(events[i], times[i])
             begin = i + 1
-        pending = self.memory.pending
-        if len(pending.events) >= CHUNK // 2:
-            pending.gather(self.prices)
-        if len(pending) >= MOST_GATHERED:
+        self.memory.pending.gather(self.prices, least=CHUNK // 2)
+        if len(self.memory.pending) >= MOST_GATHERED:
             self._add_pending()
         self.state.folded = events[-1].offset
         oldest = self.memory.oldest()
@@ -104,7 +102,7 @@ class Folding(Intake):
         for event, at in zip(events, milliseconds(events), strict=True):
             if type(event) is CallEvent:
                 declared = self.state.targets.get(event.subject)
-                joins.remember((event,), (origin_of(event, declared, at - at % pane_ms),))
+                joins.remember([event], [origin_of(event, declared, at - at % pane_ms)])
             elif type(event) is FeedbackEvent and feedback.unfit(event.data) is None:
                 joins.is_repeated(event)
 
@@ -113,61 +111,64 @@ class Folding(Intake):
     def _calls(self, events: Sequence[CallEvent], times: Sequence[int]) -> None:
         """Count calls, which follow one another in the log.
 
-        The loop is run for every call. What calls have in common is looked up in place; only what is
-        out of the ordinary goes through the method below.
+        Mostly each is spelled like some call before it and goes where that went; the others are looked at
+        one by one, before any is added, as they decide which cells there are.
         """
-        panes, repeated, targets = self.memory.panes, self._repeated, self.state.targets
-        pending, groups = self.memory.pending, dict[GroupKey, Group]()
-        add_event, add_number = pending.events.append, pending.numbers.append
-        is_usual = not repeated and self._oldest <= min(times) and max(times) <= self._newest
-        origins: list[Origin] = []
-        add_origin = origins.append
-        start = None
-        for event, at, begin in zip(events, times, starts_of(times, self.settings.pane_ms), strict=True):
-            if begin != start:
-                start, pane = begin, panes.get(begin)  # none that is closed is held
-                groups = {} if pane is None else pane.groups
-            call = event.data
-            if (token := call.assignment) is None:
-                segment = OTHER
-                if call.attributes and (declared := targets.get(event.subject)) is not None:
-                    segment = declared.segment_by(call.attributes)
-                group = groups.get((event.subject, 0, ANONYMOUS, "incumbent", segment))
-            else:
-                group = groups.get((event.subject, token.generation, token.variant, token.arm, token.segment))
-            if group is None or not (is_usual or self._is_usual(event, at)):
-                add_origin(self._call(event, at))
-                start = None
-                continue
-            if (number := group.number) < 0:
-                number = pending.enter(group)
-            add_event(event)
-            add_number(number)
-            add_origin(group.origin)
-            if call.error_type is not None:
-                group.cell.add_error(call.error_type)
+        groups, repeated = self.memory.groups, self._repeated
+        keys = [
+            (start, event.subject, token.generation, token.variant, token.arm, token.segment)
+            if (token := event.data.assignment) is not None
+            else self._unassigned(event, start)
+            for event, start in zip(events, starts_of(times, self.settings.pane_ms), strict=True)
+        ]
+        found = list(map(groups.get, keys))
+        if repeated or None in found or not self._oldest <= min(times) <= max(times) <= self._newest:
+            origins = []
+            for i, (event, at, key) in enumerate(zip(events, times, keys, strict=True)):
+                group = groups.get(key)
+                if group is None or event.offset in repeated or not self._oldest <= at <= self._newest:
+                    group, origin = self._call(event, at)
+                    origins.append(origin)
+                else:
+                    origins.append(group.origin)
+                found[i] = group
+        else:
+            origins = [group.origin for group in found if group is not None]
         self.memory.joins.remember(events, origins)
+        if None in found:
+            events = [event for event, group in zip(events, found, strict=True) if group is not None]
+        counted = [group for group in found if group is not None]
+        self.memory.pending.put(events, counted)
+        for event, group in zip(events, counted, strict=True):
+            if (error_type := event.data.error_type) is not None:
+                group.cell.add_error(error_type)
 
-    def _is_usual(self, event: CallEvent, at: int) -> bool:
-        """Whether a call is no duplicate and in time."""
-        return self._oldest <= at <= self._newest and event.offset not in self._repeated
+    def _unassigned(self, event: CallEvent, start: int) -> GroupKey:
+        """How a call is spelled that carries no assignment."""
+        segment, attributes = OTHER, event.data.attributes
+        if attributes and (declared := self.state.targets.get(event.subject)) is not None:
+            segment = declared.segment_by(attributes)
+        return start, event.subject, 0, ANONYMOUS, "incumbent", segment
 
-    def _call(self, event: CallEvent, at: int) -> Origin:
-        """Count one call of which nothing is taken for granted; where it was counted."""
+    def _call(self, event: CallEvent, at: int) -> tuple[Group | None, Origin]:
+        """The group of a call of which nothing is taken for granted, and where it was counted.
+
+        None: it is counted in no cell, and that is seen to.
+        """
         declared, call, offset = self.state.targets.get(event.subject), event.data, event.offset
         start = at - at % self.settings.pane_ms
         origin = origin_of(event, declared, start)
         if not self._is_news(event, at):
-            return origin
+            return None, origin
         target = UNDECLARED if declared is None else event.subject
         if (partial := self._partial(event, at, target)) is None:
-            return origin
+            return None, origin
         if at < self._closed_at:
             cost = cost_of(event, self.prices)
             if cost is not None and call.cost_usd is None:
                 partial.prices = self.prices.version
             partial.add_late(event, cost)
-            return origin
+            return None, origin
         key = UNATTRIBUTED if declared is None else key_of(declared, call.assignment, call.attributes)
         cell, taken = cell_of(partial.cells, key)
         group = self.memory.panes[start].group(partial, cell, origin)
@@ -175,18 +176,12 @@ class Folding(Intake):
             self._count("folded", offset)
         else:
             self._keep(group, event, is_stranger=declared is None)
-        pending = self.memory.pending
-        pending.numbers.append(pending.enter(group))
-        pending.events.append(event)
-        if call.error_type is not None:
-            cell.add_error(call.error_type)
-        return origin
+        return group, origin
 
     def _keep(self, group: Group, event: CallEvent, *, is_stranger: bool) -> None:
         """Let calls that are spelled like this one find its group, where they all belong there."""
         token, origin = event.data.assignment, group.origin
-        pane = self.memory.panes[origin.start_at]
-        segment = origin.segment
+        pane, segment = self.memory.panes[origin.start_at], origin.segment
         if is_stranger:
             if pane.strangers >= STRANGERS:
                 return
@@ -194,7 +189,8 @@ class Folding(Intake):
             segment = OTHER if token is None else token.segment
         elif token is not None and token.segment != segment:
             return  # it said a segment that is not declared: the next one's attributes may say another
-        pane.groups[event.subject, origin.generation, origin.variant, origin.arm, segment] = group
+        key = origin.start_at, event.subject, origin.generation, origin.variant, origin.arm, segment
+        self.memory.groups[key] = group
 
     # -- other records --------------------------------------------------------------------------
 
@@ -327,8 +323,9 @@ class Folding(Intake):
         memory.changes.append(Change(event.offset, name, before))
         self.state.targets = kept
         self.state.changed += 1
+        memory.groups = {}
         for pane in memory.panes.values():
-            pane.groups, pane.strangers = {}, 0
+            pane.strangers = 0
 
     # -- time -----------------------------------------------------------------------------------
 
@@ -350,6 +347,7 @@ class Folding(Intake):
     def _put_aside(self, tick_at: int, boundary: int) -> None:
         """Treat what came before the first tick, and would be rejected after it, as late."""
         self._add_pending()
+        self.memory.groups = {}
         panes, settings = self.memory.panes, self.settings
         oldest, newest = tick_at - settings.behind_ms - settings.pane_ms, tick_at + settings.ahead_ms
         for start in [start for start in panes if not oldest < start <= newest]:
@@ -375,6 +373,7 @@ class Folding(Intake):
             passed = Watermark(state.partition, settings.partition_count, boundary, counts)
             self.emitted.append(Emit(passed, boundary))
             state.emitted_at = boundary
+        memory.groups = {key: group for key, group in memory.groups.items() if key[0] >= boundary}
         memory.counts, memory.counted = {}, None
         memory.prune()
         state.changed = 0

@@ -11,7 +11,7 @@ once that sorts calls in another way, feedback to the call is counted in segment
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from optimizer.model.call import Arm, Call
@@ -53,14 +53,29 @@ def origin_of(event: CallEvent, declared: Declared | None, start_at: int) -> Ori
 class _Block:
     """The calls and the feedback of so many offsets."""
 
-    __slots__ = ("calls", "number", "said")
+    __slots__ = ("_unsorted", "calls", "number", "said")
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.calls: dict[tuple[str, str], Origin] = {}
         """Subject and call id → origin."""
+        self._unsorted: list[tuple[list[str], list[str], list[Origin]]] = []
         self.said: set[tuple[str, str, str, str]] = set()
         """Source, subject, call id and kind."""
+
+    def __len__(self) -> int:
+        return len(self.calls) + len(self.said) + sum(len(ids) for _, ids, _ in self._unsorted)
+
+    def add(self, subjects: list[str], ids: list[str], origins: list[Origin]) -> None:
+        """Note calls; they are sorted when somebody asks, as tokens make asking rare."""
+        self._unsorted.append((subjects, ids, origins))
+
+    def find(self, subject: str, call_id: str) -> Origin | None:
+        """Where the last call of that id was counted."""
+        for subjects, ids, origins in self._unsorted:
+            self.calls.update(zip(zip(subjects, ids, strict=True), origins, strict=True))
+        self._unsorted = []
+        return self.calls.get((subject, call_id))
 
 
 class Joins:
@@ -72,18 +87,19 @@ class Joins:
         self._blocks: deque[_Block] = deque()
 
     def __len__(self) -> int:
-        return sum(len(block.calls) + len(block.said) for block in self._blocks)
+        return sum(map(len, self._blocks))
 
-    def remember(self, events: Sequence[CallEvent], origins: Iterable[Origin]) -> None:
+    def remember(self, events: Sequence[CallEvent], origins: list[Origin]) -> None:
         """Note where these calls, in order of offset, were counted."""
         if not events or not self._count:
             return
-        named = [(event.subject, event.data.call_id) for event in events]
-        if events[0].offset // self._size == events[-1].offset // self._size:
-            self._block(events[0].offset).calls.update(zip(named, origins, strict=True))
+        subjects, ids = [event.subject for event in events], [event.data.call_id for event in events]
+        first, last = events[0].offset // self._size, events[-1].offset // self._size
+        if first == last:
+            self._block(events[0].offset).add(subjects, ids, origins)
             return
-        for event, name, origin in zip(events, named, origins, strict=True):
-            self._block(event.offset).calls[name] = origin
+        for i, event in enumerate(events):
+            self._block(event.offset).add(subjects[i : i + 1], ids[i : i + 1], origins[i : i + 1])
 
     def is_repeated(self, event: FeedbackEvent) -> bool:
         """Whether its sender has said the same kind of thing of the same call before; notes that it has now."""
@@ -100,9 +116,8 @@ class Joins:
         if not self._count:
             return None
         self._block(event.offset)
-        name = event.subject, event.data.call_id
         for block in reversed(self._blocks):
-            if (origin := block.calls.get(name)) is not None:
+            if (origin := block.find(event.subject, event.data.call_id)) is not None:
                 if at - origin.start_at > JOINED_MS:
                     return None
                 same = declared is not None and origin.since == declared.since

@@ -22,8 +22,8 @@ COSTED, COST = BASE.index("costed"), BASE.index("cost_nano_usd")
 TOKENS = BASE.index("input_tokens")
 
 
-GroupKey = tuple[str, int, str, str, str]
-"""Subject, generation, variant, arm and segment, as a call spells them."""
+GroupKey = tuple[int, str, int, str, str, str]
+"""Start of the pane; subject, generation, variant, arm and segment, as a call spells them."""
 
 
 class Anchor(NamedTuple):
@@ -145,14 +145,12 @@ class Group:
 class OpenPane:
     """All targets' parts of one pane."""
 
-    __slots__ = ("anchor", "cells", "groups", "partials", "strangers", "tallies")
+    __slots__ = ("anchor", "cells", "partials", "strangers", "tallies")
 
     def __init__(self, anchor: Anchor) -> None:
         self.anchor = anchor
         """Of the first record that was counted here."""
         self.partials: dict[str, Partial] = {}
-        self.groups: dict[GroupKey, Group] = {}
-        """Subject and cell, as calls spell them → where such calls go: what need not be found out again."""
         self.strangers = 0
         """Groups of undeclared targets, of which anybody can make more."""
         self.cells: list[Sums] = []

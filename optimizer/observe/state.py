@@ -14,7 +14,7 @@ from optimizer.observe.columns import Pending
 from optimizer.observe.declared import Declared
 from optimizer.observe.duplicates import Duplicates
 from optimizer.observe.joins import Joins
-from optimizer.observe.openpanes import Anchor, OpenPane
+from optimizer.observe.openpanes import Anchor, Group, GroupKey, OpenPane
 from optimizer.observe.series import Point, Series
 
 Known = TypeVar("Known")
@@ -50,6 +50,8 @@ class Memory:
         self.anchored = -1
         """The newest offset at which reading may begin again."""
         self.series_bytes = sum(one.size for one in series.values())
+        self.groups: dict[GroupKey, Group] = {}
+        """How calls are spelled → where such calls go: what need not be found out again."""
         self.pending = Pending()
 
     def oldest(self) -> Anchor | None:
