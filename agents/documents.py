@@ -157,9 +157,6 @@ class Document:
         elif isinstance(value, dict) and (inner := _values_of(expected)) is not None:
             for name, child in value.items():
                 self._check(child, inner, (*path, name))
-        elif isinstance(value, dict) and (inner := _values_of(expected)) is not None:
-            for name, child in value.items():
-                self._check(child, inner, (*path, name))
         elif struct is not None and isinstance(value, dict):
             self._fields(value, struct, path)
         else:

@@ -116,7 +116,7 @@ def _given(settings: Settings) -> tuple[str, bytes] | None:
     if settings.prices_file is None:
         return None
     try:
-        return str(settings.prices_file), settings.prices_file.read_bytes()
+        return str(settings.prices_file), settings.prices_file.expanduser().read_bytes()
     except OSError as error:
         said = f"prices_file names {settings.prices_file}, which cannot be read: {error.strerror}"
         raise SettingsError(said, "correct the setting") from None

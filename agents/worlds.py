@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from agents.demo.outcomes import family
-from agents.documents import Document, Unreadable, compose
+from agents.documents import declared
 from optimizer.decide.declaration import mistakes as semantic_mistakes
 from optimizer.replay.simulate import Life, live
 from optimizer.replay.world import Declared, Drawn, Recorded, World
@@ -52,7 +52,9 @@ def read(path: Path) -> tuple[World, Outcomes]:
         NotAWorld: the file, or the file of outcomes beside it, is wrong; every mistake with line and column.
         OSError: a file cannot be read.
     """
-    world = _declared(path)
+    world, mistakes = declared(path.read_text(encoding="utf-8"), World)
+    if world is None:
+        raise NotAWorld("\n".join(f"{path}:{mistake}" for mistake in mistakes))
     found = [
         f"target.{'.'.join(map(str, one.path))}: {one.sentence}" for one in semantic_mistakes(world.target)
     ]
@@ -89,20 +91,6 @@ def lives(
         futures = {pool.submit(_live, Seed(world, outcomes, seed)): seed for seed in seeds}
         for future in as_completed(futures):
             yield futures[future], future.result()
-
-
-def _declared(path: Path) -> World:
-    try:
-        nodes = compose(path.read_text(encoding="utf-8"))
-    except Unreadable as unreadable:
-        raise NotAWorld(f"{path}:{unreadable.mistake}") from None
-    if len(nodes) != 1:
-        raise NotAWorld(f"{path}: must be one document, found {len(nodes)}")
-    document = Document(nodes[0])
-    world = document.read(World)
-    if world is None:
-        raise NotAWorld("\n".join(f"{path}:{mistake}" for mistake in sorted(document.mistakes)))
-    return world
 
 
 def _live(one: Seed) -> Life:
