@@ -34,38 +34,42 @@ BASE = (
 )  # fmt: skip
 """The sums of a cell that every call adds to, in the order in which they are held."""
 HISTOGRAMS = ("latency_us", "first_token_us", "output_lengths")
+NO_HISTOGRAM: Histogram = {}
+"""Shared, and never added to: a pane gives its cells their histograms when it is closed."""
 SCORED = BASE.index("scored")
 
 
 class Sums:
     """A cell that is being filled: what `Cell` holds, as rows of numbers that are added at once."""
 
-    __slots__ = (
-        "base", "covariates", "errors", "feedback", "histograms", "joint", "number", "weighted",
-    )  # fmt: skip
+    __slots__ = ("base", "covariates", "errors", "feedback", "joint", "number", "weighted", *HISTOGRAMS)
 
     def __init__(self) -> None:
+        # As little as can be: where targets are many, there is a cell for every few calls.
         self.base = [0] * len(BASE)
         self.joint: list[int] | None = None
         self.weighted: list[int] | None = None
         self.covariates: list[int] | None = None
-        self.errors: dict[str, int] = {}
-        self.feedback: dict[str, int] = {}
+        self.errors: dict[str, int] | None = None
+        self.feedback: dict[str, int] | None = None
         self.number = -1
         """Among the cells of its pane."""
-        self.histograms: list[Histogram] = [{} for _ in HISTOGRAMS]
+        self.latency_us = self.first_token_us = self.output_lengths = NO_HISTOGRAM
 
     def cell(self, key: Key) -> Cell:
         """What is published under `key`: everything in one order, so that equal contents are equal bytes."""
         generation, variant, arm, segment = key
-        named: dict[str, Any] = dict(zip(BASE + HISTOGRAMS, (*self.base, *self.histograms), strict=True))
+        named: dict[str, Any] = dict(zip(BASE, self.base, strict=True))
         return Cell(
             generation=generation,
             variant=variant,
             arm=arm,
             segment=segment,
-            errors=dict(sorted(self.errors.items())),
-            feedback=dict(sorted(self.feedback.items())),
+            errors=dict(sorted(self.errors.items())) if self.errors else {},
+            feedback=dict(sorted(self.feedback.items())) if self.feedback else {},
+            latency_us=self.latency_us,
+            first_token_us=self.first_token_us,
+            output_lengths=self.output_lengths,
             joint=None if self.joint is None else Joint(*self.joint),
             weighted=None if self.weighted is None else Weighted(*self.weighted),
             covariates=None if self.covariates is None else Covariates(*self.covariates),
@@ -74,7 +78,8 @@ class Sums:
 
     def add_error(self, error_type: str) -> None:
         """Count a call that failed: under `other` when the classes are too many."""
-        errors = self.errors
+        if (errors := self.errors) is None:
+            errors = self.errors = {}
         named = error_type in errors or len(errors) < ERROR_CLASSES
         name = error_type if named else OTHER
         errors[name] = errors.get(name, 0) + 1
@@ -82,6 +87,8 @@ class Sums:
     def add_feedback(self, kind: str, score: float) -> None:
         """Count what was said of an answer, which is worth `score`, from 0 to 1."""
         quality = round(score * MILLIONTHS)
+        if self.feedback is None:
+            self.feedback = {}
         self.feedback[kind] = self.feedback.get(kind, 0) + 1
         self.base[SCORED] += 1
         self.base[SCORED + 1] += quality

@@ -174,6 +174,6 @@ class OpenPane:
 
     def close(self) -> None:
         """Give the cells their histograms."""
-        for kept, tally in enumerate(self.tallies):
+        for name, tally in zip(HISTOGRAMS, self.tallies, strict=True):
             for number, histogram in tally.histograms():
-                self.cells[number].histograms[kept] = histogram
+                setattr(self.cells[number], name, histogram)

@@ -37,7 +37,7 @@ class Orient(Durable[Orientation]):
     name = "orient"
     state_type = Orientation
 
-    def __init__(self, pane_ms: int = 10_000, bytes_max: int = 450_000) -> None:
+    def __init__(self, pane_ms: int = 10_000, bytes_max: int = 480_000) -> None:
         """`pane_ms` divides a minute; a row, encoded, stays under `bytes_max`."""
         assert pane_ms > 0, "a pane has a length"  # noqa: S101 - a programming error
         assert MINUTE_MS % pane_ms == 0, "panes fill a minute"  # noqa: S101 - a programming error

@@ -21,7 +21,7 @@ TRIALS = 20
 """Of all segments together: one for each of 17, and three to spare."""
 INSTANCES = 64
 """Whose word on the generation they use is remembered."""
-STEADY_BYTES = 350_000
+STEADY_BYTES = 380_000
 """What a row takes at most without the panes that wait."""
 
 OTHER = "other"
