@@ -76,7 +76,8 @@ METRICS: dict[Name, Meaning] = {
     "llmopt_left_out_total": Meaning(
         "counter", "calls and feedback", ("stage", "reason"),
         "What observe left out of its panes, or of its own cell, as panes and watermarks say it: `duplicates`; `late` "
-        "and `late_feedback`, behind the watermark; `folded`, into `other`, as cells are bounded; `unattributed`, of "
+        "and `late_feedback`, behind the watermark; `spans`, of a target "
+        "counted by its exporter's metrics; `folded`, into `other`, as cells are bounded; `unattributed`, of "
         "nobody's call or target; `unjoined`, of a call that is not known; `instances`, too many consumers.",
         "folded: a caller invents segments or variants. late: a slow producer, or its clock. duplicates: retries. "
         "unattributed, unjoined: a caller that loses tokens, or a target nobody declared.",

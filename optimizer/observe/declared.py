@@ -1,5 +1,8 @@
 """What observe has to know of a declared target: how its calls are told apart, what feedback is worth."""
 
+from typing import Literal
+
+import msgspec
 from msgspec import Struct
 
 from optimizer.model.target import Scores, Target
@@ -8,6 +11,8 @@ OTHER = "other"
 """The segment, variant or class of whatever is not listed."""
 UNDECLARED = "undeclared"
 """The target under which calls to targets that nobody declared are folded; nobody may declare it."""
+SPANS = "/otlp/spans"
+"""The CloudEvents source of calls that were read from OpenTelemetry's spans begins so."""
 USUAL = Scores()
 """What feedback is worth where a declaration does not say."""
 
@@ -21,6 +26,12 @@ class Declared(Struct, frozen=True, omit_defaults=True):
     scores: Scores = USUAL
     since: int = -1
     """The offset from which on calls are told apart in this way."""
+    signal: Literal["spans", "metrics"] = "spans"
+    """What an exporter's calls are counted by."""
+
+    def is_told_twice(self, source: str) -> bool:
+        """Whether a call from there is a span of what the target counts by its exporter's metrics."""
+        return self.signal == "metrics" and source.startswith(SPANS)
 
     def segment_by(self, attributes: dict[str, str] | None) -> str:
         """The segment that a call's attributes speak of; `other` if none that is declared."""
@@ -38,4 +49,9 @@ def declared_by(target: Target, offset: int, before: Declared | None) -> Declare
     is_as_before = before is not None and (before.attribute, before.values) == (attribute, values)
     since = before.since if before is not None and is_as_before else offset
     scores = USUAL if target.scores == USUAL else target.scores  # one object, which need not be written
-    return Declared(target.revision, attribute, values, scores, since)
+    return Declared(target.revision, attribute, values, scores, since, target.signal)
+
+
+def size_of(name: str, declared: Declared) -> int:
+    """What a declaration adds to a row, bytes of JSON."""
+    return len(msgspec.json.encode({name: declared})) - 1

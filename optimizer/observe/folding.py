@@ -11,8 +11,6 @@ They are added to their cells later, many at once (`columns`); until then a cell
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import msgspec
-
 from optimizer.model.event import (
     AppliedEvent,
     CallEvent,
@@ -26,7 +24,7 @@ from optimizer.model.progress import Watermark
 from optimizer.observe import feedback, measures, series
 from optimizer.observe.cells import ANONYMOUS, UNATTRIBUTED, Key, cell_of, key_of
 from optimizer.observe.columns import MOST_GATHERED, cost_of
-from optimizer.observe.declared import OTHER, UNDECLARED, USUAL, Declared, declared_by
+from optimizer.observe.declared import OTHER, UNDECLARED, USUAL, Declared, declared_by, size_of
 from optimizer.observe.intake import Intake, milliseconds, starts_of
 from optimizer.observe.joins import Origin, origin_of
 from optimizer.observe.measures import Amount
@@ -160,6 +158,9 @@ class Folding(Intake):
         origin = origin_of(event, declared, start)
         if not self._is_news(event, at):
             return None, origin
+        if declared is not None and declared.is_told_twice(event.source):
+            self._count("spans", offset)
+            return None, origin
         target = UNDECLARED if declared is None else event.subject
         if (partial := self._partial(event, at, target)) is None:
             return None, origin
@@ -175,14 +176,16 @@ class Folding(Intake):
         if taken != key:
             self._count("folded", offset)
         else:
-            self._keep(group, event, is_stranger=declared is None)
+            self._keep(group, event, declared)
         return group, origin
 
-    def _keep(self, group: Group, event: CallEvent, *, is_stranger: bool) -> None:
+    def _keep(self, group: Group, event: CallEvent, declared: Declared | None) -> None:
         """Let calls that are spelled like this one find its group, where they all belong there."""
         token, origin = event.data.assignment, group.origin
+        if declared is not None and declared.signal != "spans":
+            return  # where they come from matters too
         pane, segment = self.memory.panes[origin.start_at], origin.segment
-        if is_stranger:
+        if declared is None:
             if pane.strangers >= STRANGERS:
                 return
             pane.strangers += 1
@@ -311,17 +314,18 @@ class Folding(Intake):
             must = f"must not change more than {CHANGES} times between two closings of panes"
             self._reject(event, f"declarations {must}; send {name!r} again in a minute")
             return
-        kept = {key: value for key, value in targets.items() if key != name}
-        if after is not None:
-            kept[name] = after
-            if (size := len(msgspec.json.encode(kept))) > TARGET_BYTES:
-                must = f"must stay under {TARGET_BYTES} bytes, found {size} with {name!r}"
-                self._reject(
-                    event, f"all declarations of a partition {must}; withdraw targets or use fewer segments"
-                )
-                return
+        size = memory.target_bytes - (0 if before is None else size_of(name, before))
+        if after is not None and (size := size + size_of(name, after)) > TARGET_BYTES:
+            must = f"must stay under {TARGET_BYTES} bytes, found {size} with {name!r}"
+            self._reject(
+                event, f"all declarations of a partition {must}; withdraw targets or use fewer segments"
+            )
+            return
         memory.changes.append(Change(event.offset, name, before))
-        self.state.targets = kept
+        memory.target_bytes = size
+        targets.pop(name, None)
+        if after is not None:
+            targets[name] = after
         self.state.changed += 1
         memory.groups = {}
         for pane in memory.panes.values():

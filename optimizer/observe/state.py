@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 from msgspec import Struct
 
 from optimizer.observe.columns import Pending
-from optimizer.observe.declared import Declared
+from optimizer.observe.declared import Declared, size_of
 from optimizer.observe.duplicates import Duplicates
 from optimizer.observe.joins import Joins
 from optimizer.observe.openpanes import Anchor, Group, GroupKey, OpenPane
@@ -35,7 +35,7 @@ class Memory:
     the tick, before it the fold opens a fixed number only; inside, targets, cells and classes are bounded.
     """
 
-    def __init__(self, records: int, series: dict[str, Series]) -> None:
+    def __init__(self, records: int, series: dict[str, Series], targets: dict[str, Declared]) -> None:
         self.panes: dict[int, OpenPane] = {}
         self.counts: dict[str, int] = {}
         """What was left out since the last watermark, or not counted where it belongs, by reason."""
@@ -50,6 +50,7 @@ class Memory:
         self.anchored = -1
         """The newest offset at which reading may begin again."""
         self.series_bytes = sum(one.size for one in series.values())
+        self.target_bytes = sum(size_of(name, declared) for name, declared in targets.items())
         self.groups: dict[GroupKey, Group] = {}
         """How calls are spelled → where such calls go: what need not be found out again."""
         self.pending = Pending()
@@ -108,7 +109,7 @@ class Observed(Struct, kw_only=True, omit_defaults=True):
         """The memory, made if need be."""
         if self.memory is None:
             self.series = dict(sorted(self.series.items(), key=lambda named: named[1].seen))
-            self.memory = Memory(records, self.series)
+            self.memory = Memory(records, self.series, self.targets)
         return self.memory
 
     def anchor(self, offset: int) -> Anchor:

@@ -5,7 +5,7 @@ from collections import Counter
 from statistics import quantiles
 from typing import NamedTuple
 
-from agents.quarantine import ID
+from agents.quarantine.record import ID
 from tests.chaos import records
 from tests.soak.books import LATE, LATENESS_MS, SUMS, Place
 

@@ -1,6 +1,8 @@
 """What a partition knows of targets: the newest declaration of each, within a bound."""
 
+import msgspec
 import pytest
+from msgspec.structs import replace
 
 from optimizer.model.event import FindingEvent
 from optimizer.model.finding import Finding
@@ -88,3 +90,23 @@ def test_what_belongs_on_another_topic_is_rejected(log):
     event = log.write(FindingEvent, "search", finding, 1)
     assert [event.offset] == [rejected.offset for rejected in log.rejected]
     assert "`type` must be one of call, feedback, metric, configuration.applied" in log.rejected[0].reason
+
+
+def test_the_bytes_of_all_declarations_are_known_without_writing_them(log):
+    for number in range(20):
+        log.declare(f"t{number}", ("a", "b"), revision=1)
+    log.declare("t3", ("a", "longer"), revision=2)
+    log.declare("t4", revision=2, withdrawn=True)
+    targets = log.state.targets
+    assert "t4" not in targets
+    assert log.state.memory.target_bytes + 1 == len(msgspec.json.encode(targets))
+
+
+def test_a_target_counted_by_its_exporters_metrics_leaves_its_spans_out(log):
+    log.declare(values=(), revision=2, signal="metrics")
+    for source in ("/otlp/spans", "/gateway", "/otlp/spans/2"):
+        log.again(replace(log.call(1), source=source))
+    log.tick(15)
+    (pane,) = log.panes()
+    assert sum(cell.calls for cell in pane.cells) == 4, "three of nobody's source, and the gateway's"
+    assert log.counts()["spans"] == 2
