@@ -39,6 +39,9 @@ CHANGES = 1_000
 """Declarations that may change between two closings: they are kept while a pane is open that began before."""
 CHUNK = 1024
 """Records that are folded together: while they are, they stay in the processor's cache."""
+LIVE, LIVE_GATHERED = CHUNK // 2, 4096
+"""Where no more records than these come at a time nothing waits behind them: then calls are added sooner, so that
+the next tick finds less to do."""
 NAMED = {CallEvent, FeedbackEvent, MetricEvent}
 """What duplicates are told apart of."""
 STRANGERS = 1024
@@ -52,6 +55,8 @@ class Folding(Intake):
         """Fold all of them; those the state contains already only refill what is remembered of the last ones."""
         for begin in range(0, len(events), CHUNK):
             self._run(events[begin : begin + CHUNK])
+        if len(events) <= LIVE and len(self.memory.pending) >= LIVE_GATHERED:
+            self._add_pending()
 
     def _run(self, events: Sequence[Any]) -> None:
         others = [i for i, event in enumerate(events) if type(event) is not CallEvent]

@@ -36,6 +36,8 @@ class Shape(NamedTuple):
     middle: bytes
     tail: bytes
     target: bytes
+    partition: int
+    """That of its target, as callers are advised."""
     cell: bytes
     """Target and variant: what the peers' windows are kept by; observe does not look at keys."""
 
@@ -67,11 +69,13 @@ def shapes(dice, targets=TARGETS):
     cut = []
     time = msgspec.json.encode(EPOCH)
     for i in range(max(SHAPES, targets)):
-        event = call(i, name_of(dice.randrange(targets)), dice)
+        number = dice.randrange(targets)
+        event = call(i, name_of(number), dice)
         head, rest = encode(event).split(b'"@"', 1)
         middle, last = rest.split(time, 1)
         subject, variant = event.subject.encode(), event.data.assignment.variant.encode()
-        cut.append(Shape(head + b'"', b'"' + middle + b'"', b'"' + last, subject, subject + b"/" + variant))
+        parts = head + b'"', b'"' + middle + b'"', b'"' + last
+        cut.append(Shape(*parts, subject, number % PARTITIONS, subject + b"/" + variant))
     return cut
 
 
@@ -133,7 +137,7 @@ def backlog(bootstrap, topic, events, targets=TARGETS):
         at = EPOCH + timedelta(microseconds=i * 1_000_000 // RATE - dice.randrange(OUT_OF_ORDER_US))
         shape = cut[i % len(cut)]
         value = stamped(shape, i, at)
-        put(value, dice.randrange(PARTITIONS), shape.cell)
+        put(value, shape.partition, shape.cell)
         size += len(value)
         if i % RATE == RATE - 1:
             everywhere(tick(EPOCH + timedelta(seconds=(i + 1) // RATE)))
