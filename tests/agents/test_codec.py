@@ -416,7 +416,11 @@ WRONG_RECORDS = {
 
 
 class TestBadInput:
-    @pytest.mark.parametrize(("path", "value", "reason"), WRONG_MEMBERS, ids=lambda part: str(part)[:40])
+    @pytest.mark.parametrize(
+        ("path", "value", "reason"),
+        WRONG_MEMBERS,
+        ids=lambda part: "left out" if part is HERE else str(part)[:40],
+    )
     def test_a_wrong_member_is_refused_by_name(self, path, value, reason):
         refused = refusal(changed(path, value), STRUCTURED)
         assert refused.reason == reason
