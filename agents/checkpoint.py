@@ -96,6 +96,7 @@ class Checkpoints:
             rows = [(key_of(part.number, name), self._encoded(part, name)) for name in part.dirty]
             sends, part.sends = part.sends, []
             part.saved, part.dirty, part.dirty_bytes, part.full = part.folded, set(), 0, asyncio.Event()
+        part.unacknowledged_since = began_s
         self.at("snapshot")
         await asyncio.gather(*sends)
         self.at("emitted")
@@ -111,6 +112,7 @@ class Checkpoints:
         acks = self.table.write([(key_of(part.number, MARK), self.encode(mark))])
         self.at("marked")
         await asyncio.gather(*acks)
+        part.unacknowledged_since = None
         if part.alive:
             part.mark = mark
         self.at("durable")

@@ -12,14 +12,19 @@ import threading
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from aiokafka.errors import KafkaError
 from faust.types import TP
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from agents.delivery import BatchConsumer
     from agents.host import Host
+    from agents.partition import Partition
 
 LOOK_S = 0.25
+ANSWER_S = 5.0
+"""A broker that needs longer to say where a partition ends is taken to be away."""
 
 
 class StoodStill(RuntimeError):
@@ -75,12 +80,14 @@ class Seen(NamedTuple):
 
 
 class Progress:
-    """Watches that input is folded."""
+    """Watches that input is folded, and that what was folded becomes durable."""
 
     def __init__(self, host: Host, stall_s: float) -> None:
-        """Call the host's `fatal` when a partition with input stands still for `stall_s` seconds."""
+        """Call the host's `fatal` when a partition stands still for `stall_s` seconds."""
         self.host, self.stall_s = host, stall_s
         self._seen: dict[int, Seen] = {}
+        self._answers_since: dict[int, float] = {}
+        """Partition whose checkpoint waits → since when the broker has answered without a break (s, monotonic)."""
 
     async def watch(self) -> None:
         """Look once a second, for ever."""
@@ -94,6 +101,7 @@ class Progress:
         if part is None or consumer is None:
             return
         tp = TP(self.host.source, number)
+        await self._look_at_checkpoint(part, consumer, tp)
         end = consumer.readable_end(tp) or 0
         seen = self._seen.get(number)
         idle = end <= part.folded + 1
@@ -104,3 +112,28 @@ class Progress:
             return
         message = f"folded up to {part.folded} of {end - 1} for {self.stall_s:.0f} s"
         self.host.fatal(NoProgress(message), f"{tp.topic}/{tp.partition}")
+
+    async def _look_at_checkpoint(self, part: Partition, consumer: BatchConsumer, tp: TP) -> None:
+        """End the process where acknowledgements do not come although the broker answers.
+
+        The producer has been seen to wait for ever for what was under way when the broker went. A broker
+        that is away is no reason to end: it is waited for.
+        """
+        now, since = time.monotonic(), part.unacknowledged_since
+        if since is None or now - since < self.stall_s or not await _answers(consumer, tp):
+            self._answers_since.pop(tp.partition, None)
+            return
+        if now - self._answers_since.setdefault(tp.partition, now) >= self.stall_s:
+            message = (
+                f"a checkpoint waits for acknowledgements for {now - since:.0f} s while the broker answers"
+            )
+            self.host.fatal(NoProgress(message), f"{tp.topic}/{tp.partition}")
+
+
+async def _answers(consumer: BatchConsumer, tp: TP) -> bool:
+    """Whether the broker says where a partition ends."""
+    try:
+        await asyncio.wait_for(consumer.highwaters(tp), ANSWER_S)
+    except (KafkaError, TimeoutError):
+        return False
+    return True

@@ -57,6 +57,8 @@ class Partition:
     crashes: list[Crash] = field(default_factory=list)
     """Where the stage raised, in this life and those before; the newest last."""
     checkpoint: asyncio.Task[None] | None = None
+    unacknowledged_since: float | None = None
+    """When the checkpoint under way began to wait for the broker (s, monotonic); None while none does."""
     full: asyncio.Event = field(default_factory=asyncio.Event)
     between: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while a batch is folded: a snapshot inside one would tear rows from their emissions."""

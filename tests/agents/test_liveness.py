@@ -7,6 +7,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
 
 from agents.host import EXIT_CRASHED
 from agents.liveness import Heartbeat, NoProgress, Progress, StoodStill
@@ -71,15 +72,20 @@ class TestHeartbeat:
 class Fetching:
     """A consumer as Progress sees it: a log that can be read up to `end`."""
 
-    def __init__(self, end):
-        self.end, self.flow_active = end, True
+    def __init__(self, end, *, answers=True):
+        self.end, self.flow_active, self.answers = end, True, answers
+
+    async def highwaters(self, tp):
+        if not self.answers:
+            raise KafkaConnectionError("nobody there")
+        return {tp: self.end}
 
     def readable_end(self, _tp):
         return self.end
 
 
-def looked(part, consumer, times=2, before=lambda: None):
-    """Let Progress look a few times at one partition, with no patience at all; what it called fatal."""
+def looked(part, consumer, times=2, before=lambda: None, patience_s=0.0):
+    """Let Progress look a few times at one partition; what it called fatal."""
     fatal = []
     host = SimpleNamespace(
         assigned={0: part},
@@ -87,7 +93,7 @@ def looked(part, consumer, times=2, before=lambda: None):
         source="p.in",
         fatal=lambda exc, where: fatal.append((where, exc)),
     )
-    progress = Progress(host, stall_s=0.0)
+    progress = Progress(host, stall_s=patience_s)
 
     async def look():
         for _ in range(times):
@@ -126,6 +132,23 @@ class TestProgress:
 
     def test_an_end_that_is_not_known_yet_is_no_stall(self):
         assert looked(Partition(0, folded=-1, waiting=0), Fetching(end=None), times=5) == []
+
+    def test_a_checkpoint_that_nobody_acknowledges_is_fatal_although_all_is_folded(self):
+        part = Partition(0, folded=9, unacknowledged_since=time.monotonic() - 60)
+        (where, exc), *_ = looked(part, Fetching(end=10))
+        assert (where, type(exc)) == ("p.in/0", NoProgress)
+        assert "a checkpoint waits for acknowledgements for 60 s while the broker answers" in str(exc)
+
+    def test_a_checkpoint_waits_for_a_broker_that_is_away(self):
+        part = Partition(0, folded=9, unacknowledged_since=time.monotonic() - 60)
+        assert looked(part, Fetching(end=10, answers=False), times=5) == []
+
+    def test_a_broker_that_comes_back_is_given_its_time(self):
+        part, consumer = Partition(0, folded=9, unacknowledged_since=0.0), Fetching(end=10, answers=False)
+        fatal = looked(
+            part, consumer, times=4, patience_s=1000.0, before=lambda: setattr(consumer, "answers", True)
+        )
+        assert fatal == []
 
     def test_a_partition_that_just_went_is_not_looked_at(self):
         assert looked(None, Fetching(end=10)) == []
