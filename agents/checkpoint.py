@@ -62,12 +62,11 @@ class Checkpoints:
 
         Every place is counted by itself: of two records on which it raises, both are found.
         """
-        count = 1 + max(
-            (crash.count for crash in part.crashes if crash == Crash(first, last, crash.count)), default=0
-        )
+        here = [crash for crash in part.crashes if (crash.first, crash.last) == (first, last)]
+        count = 1 + max((crash.count for crash in here), default=0)
         if count == 1 and any(crash.holds(first, last) for crash in part.crashes):
             count = 2  # it was among those on which the stage raised when it was given all at once
-        others = [crash for crash in part.crashes if (crash.first, crash.last) != (first, last)]
+        others = [crash for crash in part.crashes if crash not in here]
         part.crashes = [*others, Crash(first, last, count)][-CRASHES_NOTED:]
         acks = self.table.write([(key_of(part.number, CRASH), self.encode(part.crashes))])
         with suppress(TimeoutError):  # then it happens once more before it is known

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,14 +35,6 @@ MOST_USD, MOST_MS = 100_000, 86_400_000
 
 class NotAWorld(ValueError):
     """A file is no world; the sentence says where and why."""
-
-
-class Seed(NamedTuple):
-    """One life to be lived."""
-
-    world: World
-    outcomes: Outcomes
-    seed: int
 
 
 def read(path: Path) -> tuple[World, Outcomes]:
@@ -84,17 +76,17 @@ def lives(
     """A life for each seed, as they end; the same lives whatever the number of processes."""
     if processes <= 1 or len(seeds) == 1:
         for seed in seeds:
-            yield seed, _live(Seed(world, outcomes, seed))
+            yield seed, _live(world, outcomes, seed)
         return
     # Not forked: a process with threads must not be, and numpy has some.
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        futures = {pool.submit(_live, Seed(world, outcomes, seed)): seed for seed in seeds}
+        futures = {pool.submit(_live, world, outcomes, seed): seed for seed in seeds}
         for future in as_completed(futures):
             yield futures[future], future.result()
 
 
-def _live(one: Seed) -> Life:
-    return live(one.world, one.outcomes, np.random.default_rng(one.seed))
+def _live(world: World, outcomes: Outcomes, seed: int) -> Life:
+    return live(world, outcomes, np.random.default_rng(seed))
 
 
 def _table(path: Path) -> tuple[dict[str, Drawn], Any]:

@@ -4,12 +4,15 @@ Units are in the names. Unknown is None and never zero: a call without `cost_usd
 cost, not a free one. Prompt and answer text never enter an event.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
 Arm = Literal["incumbent", "candidate", "control", "holdback", "shadow", "explore"]
 """The part a call plays in an experiment; a plain string, as it is hashed for every event."""
+
+SPANS: Final = "/otlp/spans"
+"""The CloudEvents source of every call read from a span, whichever way the span came: twice is a duplicate."""
 
 Name = Annotated[str, Meta(min_length=1, max_length=128)]
 Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]

@@ -5,14 +5,13 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from optimizer.model.call import SPANS
 from optimizer.model.target import Scores, Target
 
 OTHER = "other"
 """The segment, variant or class of whatever is not listed."""
 UNDECLARED = "undeclared"
 """The target under which calls to targets that nobody declared are folded; nobody may declare it."""
-SPANS = "/otlp/spans"
-"""The CloudEvents source of calls that were read from OpenTelemetry's spans begins so."""
 USUAL = Scores()
 """What feedback is worth where a declaration does not say."""
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any
 
-from optimizer.model.call import Call, Prompt
+from optimizer.model.call import SPANS, Call, Prompt
 from optimizer.model.event import CallEvent
 from optimizer.otlp import usage
 from optimizer.otlp.attributes import FIRST_TOKEN_EVENTS, PARAMETERS
@@ -13,8 +13,6 @@ from optimizer.otlp.fields import assignment_of, fields_of, plain_value
 from optimizer.otlp.kinds import operation_of
 from optimizer.otlp.reading import FIRST_NS, MOST_MS, call_id_of, instant, scalar, span_key, target_of, text
 
-SOURCE: Final = "/otlp/spans"
-"""Of every call, whichever way its span came: a span that comes twice is a duplicate."""
 UNKNOWN_MODEL = "unknown"
 """A call's model has to be named; this one has no price, so its cost is unknown too."""
 OTHER_ERROR = "_OTHER"
@@ -132,7 +130,7 @@ def event(span: Span) -> CallEvent:
         attributes=attributes,
     )
     return CallEvent(
-        specversion="1.0", id=span.event_id, source=SOURCE, time=span.at, subject=span.target, data=call
+        specversion="1.0", id=span.event_id, source=SPANS, time=span.at, subject=span.target, data=call
     )
 
 

@@ -30,13 +30,13 @@ def running(module, *arguments, told, log):
 
 
 @contextmanager
-def started(command, *, told, log):
-    """A program, its standard error in the file `log`; it has ended when the block has."""
+def started(command, *, told, log, patience_s=10, **options):
+    """A program, its standard error in the file `log`; it has ended when the block has, asked or killed."""
     with log.open("ab") as errors:
         child = subprocess.Popen(
             [*map(str, command)],
             cwd=ROOT, env=told, stdout=subprocess.PIPE, stderr=errors, text=True,
-            start_new_session=True, preexec_fn=die_with_parent,  # noqa: PLW1509 - one system call, no lock
+            start_new_session=True, preexec_fn=die_with_parent, **options,  # noqa: PLW1509 - one system call, no lock
         )  # fmt: skip
     try:
         yield child
@@ -44,7 +44,7 @@ def started(command, *, told, log):
         if child.poll() is None:
             child.send_signal(signal.SIGTERM)
             try:
-                child.wait(10)
+                child.wait(patience_s)
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()

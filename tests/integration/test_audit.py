@@ -6,9 +6,9 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 
 import psycopg
 import pytest
@@ -30,9 +30,11 @@ from optimizer.model.event import BY_DATA
 from optimizer.model.finding import Finding
 from optimizer.model.progress import Watermark
 from optimizer.model.rollout import RolloutStatus
+from tests.agents import toys
 
 AT = 1_790_000_000_000
 PATIENCE_S = 60
+await_ = partial(toys.await_, patience_s=PATIENCE_S)
 TABLES = {
     "findings": "findings", "decisions": "optimization_decisions", "rollouts": "rollouts",
     "configurations": "configurations",
@@ -123,13 +125,6 @@ class World:
             stop.set()
             thread.join(PATIENCE_S)
             assert not thread.is_alive()
-
-
-def await_(condition, told=lambda: ""):
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, told()
-        time.sleep(0.05)
 
 
 def world_of(prefix, bootstrap, dsn):

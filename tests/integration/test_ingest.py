@@ -14,6 +14,7 @@ import threading
 import time
 import uuid
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import grpc
@@ -29,21 +30,15 @@ from agents.codec import Decoder
 from agents.otlp.decoding import decode
 from optimizer.model.event import PaneEvent, name_of
 from optimizer.model.target import Model, Target
+from tests.agents import toys
 from tests.chaos import records
 from tests.chaos.cluster import ROOT, Cluster
 
 SINGLE, BATCH, JSON = "application/cloudevents+json", "application/cloudevents-batch+json", "application/json"
 PATIENCE_S = 60
+await_ = partial(toys.await_, patience_s=PATIENCE_S)
 TOKEN = "a-long-random-text"  # noqa: S105 - of a test
 TARGETS = ("chat", "search")
-
-
-def await_(condition, told=lambda: ""):
-    deadline = time.monotonic() + PATIENCE_S
-    while not (found := condition()):
-        assert time.monotonic() < deadline, told()
-        time.sleep(0.05)
-    return found
 
 
 def free_port():

@@ -7,10 +7,10 @@ Whatever it decided must be what the four stages decide in memory, and the ledge
 import json
 import subprocess
 import sys
-import time
 import uuid
 from collections import Counter
 from contextlib import suppress
+from functools import partial
 from typing import NamedTuple
 
 import psycopg
@@ -24,6 +24,7 @@ from agents.codec import Decoder
 from agents.ledger.connection import migrate
 from optimizer.model.decision import Decision
 from optimizer.model.event import BY_NAME, name_of
+from tests.agents import toys
 from tests.chaos import recording as recordings
 from tests.chaos import records
 from tests.chaos.cluster import ROOT, Cluster
@@ -31,6 +32,7 @@ from tests.chaos.cluster import ROOT, Cluster
 MINUTES, RATE = 12, 60
 """Long enough for a candidate that is rolled back and one that is promoted."""
 PATIENCE_S = 180
+await_ = partial(toys.await_, patience_s=PATIENCE_S)
 LEDGER = {
     "findings": ("findings", ("finding",)),
     "decisions": ("optimization_decisions", ("decision",)),
@@ -72,13 +74,6 @@ class Run(NamedTuple):
             [sys.executable, "-m", "agents.cli", *arguments],
             cwd=ROOT, env=self.cluster.environment, capture_output=True, text=True, check=False, timeout=120,
         )  # fmt: skip
-
-
-def await_(condition, told=lambda: ""):
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, told()
-        time.sleep(0.05)
 
 
 def events_on(cluster, topic):

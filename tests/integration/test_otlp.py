@@ -6,7 +6,6 @@ must hold each call, its tokens and its error once.
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -21,14 +20,14 @@ import pytest
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from agents.cli.run import die_with_parent
 from agents.codec import Decoder
 from agents.publish import Publisher, declare
 from optimizer.model.event import PaneEvent, TickEvent
 from optimizer.model.progress import Tick
 from optimizer.model.target import Model, Target
+from tests.bench import children
 from tests.chaos import records
-from tests.chaos.cluster import ROOT, Cluster, Worker
+from tests.chaos.cluster import Cluster, Worker
 from tests.integration import collector
 
 WAYS = {"by-grpc": ("grpc",), "by-http": ("http",), "by-both": ("grpc", "http")}
@@ -53,25 +52,9 @@ class Run(NamedTuple):
     """(service, type) → how many events are on `metrics`."""
 
 
-@contextmanager
 def running(*command, environment=None, log, **options):
-    """A child of ours in a session of its own; asked to end with the block, and then it has ended well."""
-    with log.open("ab") as errors:
-        child = subprocess.Popen(
-            [*map(str, command)], cwd=ROOT, env=environment or os.environ, stdout=subprocess.PIPE, stderr=errors,
-            text=True, start_new_session=True, preexec_fn=die_with_parent, **options,  # noqa: PLW1509 - one system call
-        )  # fmt: skip
-    try:
-        yield child
-    finally:
-        if child.poll() is None:
-            child.send_signal(signal.SIGTERM)
-        try:
-            child.wait(20)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
-        child.stdout.close()
+    """A child of ours, which is given longer than others to end: it may have requests under way."""
+    return children.started(command, told=environment or os.environ, log=log, patience_s=20, **options)
 
 
 def first_line(child, log, beginning=""):

@@ -1,6 +1,5 @@
 """A target is declared and withdrawn: callers are told by a last configuration and a tombstone."""
 
-import time
 import uuid
 from datetime import UTC, datetime, timedelta
 
@@ -11,6 +10,7 @@ from llm_auto_optimizer_client import Follower
 from agents.codec import STRUCTURED, Decoder, encode
 from optimizer.model.event import TargetEvent
 from optimizer.model.target import Model, Target
+from tests.agents.toys import await_
 from tests.chaos import records
 from tests.chaos.cluster import Cluster
 
@@ -26,15 +26,6 @@ def declared(revision, *, withdrawn=False):
         specversion="1.0", id=f"t{revision}", source="/people", time=EPOCH + timedelta(seconds=revision),
         subject="chat", data=target,
     )  # fmt: skip
-
-
-def await_(condition, evidence):
-    """What `condition` answers, once it is true."""
-    deadline = time.monotonic() + 120
-    while not (answer := condition()):
-        assert time.monotonic() < deadline, evidence()
-        time.sleep(0.1)  # the condition is the broker's, which can only be asked
-    return answer
 
 
 @pytest.fixture
