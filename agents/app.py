@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import gc
 import logging
 import os
 import threading
@@ -23,6 +22,7 @@ from faust.worker import Worker
 
 from agents import act, audit, clock, decide, metrics, observe, orient, scrape
 from agents.catalogue import load
+from agents.garbage import collect_seldom
 from agents.host import EXIT_CRASHED, Host
 from agents.liveness import Heartbeat, Progress
 from agents.rows import RowTable
@@ -41,9 +41,6 @@ STAGES = (*WIRE, "audit")
 
 STOP_S = 10.0
 """An orderly stop takes one or two seconds; supervisors grow impatient after thirty."""
-COLLECT_AFTER = 50_000, 20, 50
-"""Thresholds of Python's collector: what a batch makes holds no cycles, and looking for them at the usual
-700 objects takes a sixth of the time of folding."""
 
 
 class _QuietWorker(Worker):
@@ -225,8 +222,7 @@ def _attend(host: Host, settings: Settings, *, with_clock: bool) -> None:
 
 async def _collect_seldom(_app: Any) -> None:
     """Faust calls it once, when the app's tables are recovered."""
-    gc.freeze()  # what is loaded by now stays: no collection need look at it again
-    gc.set_threshold(*COLLECT_AFTER)
+    collect_seldom()
 
 
 @contextmanager

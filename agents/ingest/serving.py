@@ -5,7 +5,6 @@ is closed, so that nothing that was taken is left unanswered.
 """
 
 import asyncio
-import gc
 import logging
 import signal
 import socket
@@ -19,6 +18,7 @@ import uvloop
 from confluent_kafka import KafkaException
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from agents.garbage import collect_seldom
 from agents.ingest.publisher import BROKER_RETRY_S, Publisher
 from agents.publish import NotDelivered
 from agents.settings import Settings
@@ -29,9 +29,6 @@ FINISH_S = 10
 """Requests under way at the end may finish for so long; one waits that long for the broker at most."""
 HEAD_BYTES = 65_536
 """Of a request line and its headers; the parser itself would gather any number."""
-COLLECT_AFTER = 50_000, 20, 50
-"""Thresholds of Python's collector: what a request makes holds no cycles, and looking for them at the usual
-700 objects takes a fifth of the time of an export."""
 WATCH_S = 0.5
 """How often it is asked whether everything still runs."""
 
@@ -217,7 +214,7 @@ async def _run(
             where = await receiver.start()
             started.append(receiver)
             said(where)
-        seldom_collect()
+        collect_seldom()
         while not told.is_set():
             if why := _ended(publisher, started):
                 raise Ended(why)
@@ -230,12 +227,6 @@ async def _run(
             if isinstance(result, BaseException):
                 log.error("a receiver did not stop in order: %s", result)
         await publisher.close()
-
-
-def seldom_collect() -> None:
-    """Let Python's collector look at what is loaded by now never again, and at the rest seldom."""
-    gc.freeze()
-    gc.set_threshold(*COLLECT_AFTER)
 
 
 def _ended(publisher: Publisher, started: Sequence[Receiver]) -> str | None:

@@ -22,8 +22,8 @@ import uvloop
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from agents.cli.run import die_with_parent
+from agents.garbage import collect_seldom
 from agents.ingest.publisher import Publisher
-from agents.ingest.serving import seldom_collect
 from agents.otlp.over_http import PROTOBUF
 from agents.otlp.protocol import SERVICES
 from agents.otlp.receivers import receivers
@@ -117,7 +117,7 @@ async def receive(protocol, spans, profile):
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, preexec_fn=die_with_parent,
     )  # fmt: skip
     await sender.stdout.readline()
-    seldom_collect()
+    collect_seldom()
     with profile or nullcontext():
         began = time.process_time()
         sender.stdin.write(b"go\n")
