@@ -24,7 +24,6 @@ from optimizer.model.event import TickEvent, WatermarkEvent
 from optimizer.model.progress import Tick, Watermark
 
 P = 2
-TEN_S = 10.0
 NOWHERE = "127.0.0.1:9"
 
 
@@ -49,9 +48,7 @@ def doctor():
     """Asks the doctor; the exit code, and what it says by name: a list of (state, found, remedy)."""
 
     def ask():
-        began = time.monotonic()
         result = CliRunner().invoke(app, ["doctor", "--output", "json"])
-        assert time.monotonic() - began < TEN_S
         said = {}
         for one in json.loads(result.stdout)["checks"]:
             said.setdefault(one["name"], []).append((one["state"], one["found"], one["remedy"]))

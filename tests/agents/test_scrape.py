@@ -3,8 +3,8 @@
 import asyncio
 import math
 import socket
-import time
 import urllib.request
+from types import SimpleNamespace
 
 import pytest
 from prometheus_client import generate_latest
@@ -22,6 +22,8 @@ from optimizer.model.pane import Late, Pane
 from optimizer.model.progress import Watermark
 from optimizer.stage import Emit
 from tests.agents.toys import P, Toy
+
+NOW_MS = 1_800_000_000_000
 
 
 @pytest.fixture
@@ -57,18 +59,23 @@ def test_time_that_has_not_begun_is_infinitely_old_and_not_new(host):
     assert shown(scrape.of_host(host))["llmopt_event_time_age_seconds", ("0", "toy")] == math.inf
 
 
+@pytest.fixture
+def stopped_clock(monkeypatch):
+    """The clock by which a worker tells how old event time is stands at `NOW_MS`."""
+    monkeypatch.setattr(scrape, "time", SimpleNamespace(time=lambda: NOW_MS / 1000, monotonic=lambda: 0.0))
+
+
+@pytest.mark.usefixtures("stopped_clock")
 def test_event_time_is_as_old_as_the_watermark_that_all_sources_have_passed(host):
-    now = round(time.time() * 1000)
-    host.assigned[1] = Partition(1, watermarks={0: now - 5_000, 1: now - 120_000}, of=2)
-    age = shown(scrape.of_host(host))["llmopt_event_time_age_seconds", ("1", "toy")]
-    assert 120 <= age < 130
+    host.assigned[1] = Partition(1, watermarks={0: NOW_MS - 5_000, 1: NOW_MS - 120_000}, of=2)
+    assert shown(scrape.of_host(host))["llmopt_event_time_age_seconds", ("1", "toy")] == 120
 
 
+@pytest.mark.usefixtures("stopped_clock")
 def test_the_event_time_of_a_stage_that_reads_ticks_is_that_of_its_row(host, monkeypatch):
     monkeypatch.setattr(Toy, "reached_at", lambda _self, state: state)
-    host.assigned[0] = Partition(0, rows={"0": Row(0, 0, {}, round(time.time() * 1000) - 7_000)})
-    age = shown(scrape.of_host(host))["llmopt_event_time_age_seconds", ("0", "toy")]
-    assert 7 <= age < 17
+    host.assigned[0] = Partition(0, rows={"0": Row(0, 0, {}, NOW_MS - 7_000)})
+    assert shown(scrape.of_host(host))["llmopt_event_time_age_seconds", ("0", "toy")] == 7
 
 
 def test_what_panes_and_watermarks_leave_out_is_added_up_by_reason(host, monkeypatch):
