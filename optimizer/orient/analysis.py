@@ -1,0 +1,82 @@
+"""What an analyzer is: a watcher of what a segment's users meet, window by window.
+
+An analyzer folds closed windows of one length and says of each what it saw: how surprising it is and
+what a person should understand. It neither remembers what it has raised nor counts its alarms: whether a
+finding opens, goes on or closes is decided by `optimizer.orient.alarms`, for all analyzers alike.
+
+    update: (state, window) → sayings
+
+Laws (tests/laws/test_analyzers.py checks them for every file in `optimizer.orient.analyzers`):
+
+    determinism  equal windows, equal sayings
+    encoding     decode(encode(state)) = state, and updating goes on from it the same way
+    bounded      the state stays under `bytes_max` whatever the windows hold
+    silence      a window without calls raises nothing
+"""
+
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
+
+from optimizer.model.finding import Metric
+from optimizer.orient.merge import Sums
+
+Severity = Literal["info", "warning", "critical"]
+WHOLE = "*"
+"""The segment of what is said of all calls of a target together."""
+
+
+class Watched(NamedTuple):
+    """A closed window as an analyzer meets it; half-open, ms since the epoch."""
+
+    start_at: int
+    end_at: int
+    segment: str
+    """A declared segment, `other`, or WHOLE."""
+    sums: Sums
+    """Of the calls that are not on trial; empty where there were none."""
+    generation: int = 0
+    """The newest among them."""
+
+
+class Saying(NamedTuple):
+    """What an analyzer sees in one window of one subject; said at every window it can judge."""
+
+    subject: str
+    """What it is about, stable over time: `latency.p95`, `cost.burn`; opens and closes as one."""
+    metric: Metric
+    surprise: float
+    """How far beyond what is usual, in multiples of the bound at which it would be raised: over 1 raises.
+    Self-tuning multiplies that bound; 0 is nothing remarkable."""
+    severity: Severity
+    """Should it be raised."""
+    estimate: float | None
+    low: float | None
+    high: float | None
+    """What was expected, or the interval of the estimate: the sentence says which; in `unit`."""
+    unit: str
+    n: int
+    sentence: str
+    otherwise: str = ""
+    """What would have changed the verdict: the bound, or how many more calls."""
+    is_learning: bool = False
+    """Too young to judge; never raised, and the sentence says until when."""
+
+
+class Analyzer(Protocol):
+    """One file of `optimizer.orient.analyzers`, one class; its instances hold no state."""
+
+    name: ClassVar[str]
+    lengths_ms: ClassVar[tuple[int, ...]]
+    """Of the windows it wants: among those of `optimizer.orient.windows.LENGTHS_MS`."""
+    per_segment: ClassVar[bool]
+    """Whether it watches each segment; all watch WHOLE."""
+    bytes_max: ClassVar[int]
+    """What its state of one segment takes at most, encoded."""
+    state_type: ClassVar[type[Any]]
+
+    def initial(self) -> Any:
+        """The state before the first window."""
+        ...
+
+    def update(self, state: Any, window: Watched) -> list[Saying]:
+        """What the window shows; the state is changed in place."""
+        ...
