@@ -4,6 +4,7 @@ from typing import Literal
 
 from msgspec import Struct, field
 
+from optimizer.decide.memory import Memory
 from optimizer.model.finding import Finding
 from optimizer.model.target import Target
 
@@ -63,6 +64,49 @@ class Held(Struct, frozen=True, kw_only=True, omit_defaults=True):
     until_at: int
 
 
+class Earned(Struct, kw_only=True, omit_defaults=True):
+    """What the units of one arm earned: sums of worth, long and recent; see `decide.earning`."""
+
+    units: float = 0.0
+    total: float = 0.0
+    recent_units: float = 0.0
+    recent_total: float = 0.0
+    noise: float = 0.0
+    """The variance of one unit's worth."""
+    fresh: float = 0.0
+    """Units since the arm was first served, or since the world was last seen to change."""
+    counted: int = 0
+    """Units that its comparisons have told so far; comparisons tell running sums."""
+    counted_total: float = 0.0
+
+
+class Experiment(Struct, kw_only=True, omit_defaults=True):
+    """Several candidates at once beside the incumbent."""
+
+    rollout: str
+    decision: str
+    """The decision that proposed it: the one a person approves."""
+    strategy: str
+    weights: dict[str, int]
+    """Variant → basis points, the incumbent's among them; together 10,000."""
+    started_at: int
+    awaits: bool = False
+    """Whether a person has yet to say yes."""
+    step_at: int = 0
+    """When the weights were decided last."""
+    generation: int = 0
+    earned: dict[str, Earned] = field(default_factory=dict)
+    """Candidate → what it earned."""
+
+
+class Policy(Struct, kw_only=True, omit_defaults=True):
+    """What the decisions of a target have led to: the sums of one linear regression (`reinforcement`)."""
+
+    precision: tuple[tuple[float, ...], ...]
+    moment: tuple[float, ...]
+    decisions: int = 0
+
+
 class Segment(Struct, kw_only=True, omit_defaults=True):
     """One segment: disjoint traffic, hence its own rollout."""
 
@@ -80,6 +124,15 @@ class Segment(Struct, kw_only=True, omit_defaults=True):
     advised: str = ""
     """The variant advised last, so that advice is given once."""
     reported: list[str] = []
+    memory: Memory = field(default_factory=Memory)
+    experiment: Experiment | None = None
+    alarms: dict[str, Finding] = field(default_factory=dict)
+    """What analyzers have raised and not taken back, by what it is about."""
+    considered_at: int = 0
+    """When proposals were last considered; 0: something has happened since, so that they are at once."""
+    considered_slowly_at: int = 0
+    turned_at: int = 0
+    """When a parameter was last changed for good."""
 
 
 class Deciding(Struct, kw_only=True, omit_defaults=True):
@@ -97,3 +150,4 @@ class Deciding(Struct, kw_only=True, omit_defaults=True):
     segments: dict[str, Segment] = field(default_factory=dict)
     commands: list[str] = field(default_factory=list)
     """Ids of the last commands, as a producer may send one twice."""
+    policy: Policy | None = None

@@ -20,18 +20,16 @@ Source: Li, Chu, Langford & Schapire, WWW 2010 (LinUCB, disjoint); Agrawal & Goy
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import isfinite
 
 import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
-from scipy.special import ndtr, ndtri
 
 from optimizer.errors import NotFinite, OutOfRange
 from optimizer.stats.best import probability_best
-from optimizer.stats.confidence_sequence import Floats
 from optimizer.stats.finite import finite
+from optimizer.stats.normal import Normal
 
 MOST = 64
 """Dimensions of a context."""
@@ -101,25 +99,9 @@ class LinearBelief(Struct, frozen=True, kw_only=True):
         return x
 
 
-@dataclass(frozen=True, slots=True)
-class _Normal:
-    mean: float
-    error: float
-
-    def density(self, value: Floats, /) -> Floats:
-        z = (np.asarray(value) - self.mean) / self.error
-        return np.asarray(np.exp(-z * z / 2) / (self.error * np.sqrt(2 * np.pi)))
-
-    def below(self, value: Floats, /) -> Floats:
-        return np.asarray(ndtr((np.asarray(value) - self.mean) / self.error))
-
-    def quantile(self, probability: Floats, /) -> Floats:
-        return np.asarray(self.mean + self.error * ndtri(probability))
-
-
 def chances(arms: Sequence[LinearBelief], context: Sequence[float]) -> list[float]:
     """For each arm the probability that it gives most in a context; together 1 (LinTS)."""
-    return probability_best([_Normal(arm.mean(context), arm.error(context)) for arm in arms])
+    return probability_best([Normal(arm.mean(context), arm.error(context)) for arm in arms])
 
 
 def _rows(matrix: npt.NDArray[np.float64]) -> tuple[tuple[float, ...], ...]:

@@ -1,0 +1,175 @@
+"""Several candidates at once in a segment: how an experiment begins, moves, and ends.
+
+    start     with weights: the candidates beside the incumbent, whose share is also their control
+    reweigh   other weights: the strategy's, or without an arm that is proven harmful
+    conclude  back to the incumbent, as nothing more is to be found out
+    rollback  back to the incumbent, as no arm is left that does no harm, or somebody wants it
+
+Harm is acted upon at every watermark, like that of a single candidate; new weights wait for the main cycle,
+and until the calls follow the last ones.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from msgspec import structs
+
+from optimizer.decide import cycles, earning, moves
+from optimizer.decide.autonomy import frozen, may_move
+from optimizer.decide.gate import harm
+from optimizer.decide.record import Ruling, record
+from optimizer.decide.state import MAX_BANS, MS, Ban, Deciding, Earned, Experiment, Segment
+from optimizer.decide.strategy import Proposal
+from optimizer.decide.worth import weights, worth
+from optimizer.model.decision import Alternative, Decision, DecisionKind
+from optimizer.model.finding import Finding
+
+
+def begin(
+    state: Deciding, name: str, proposal: Proposal, ruling: Ruling, rejected: tuple[Alternative, ...]
+) -> Decision:
+    """Start, or ask for a yes, or advise: as the mode says."""
+    declared, segment = state.declaration, state.segments[name]
+    assert declared is not None, "only a declared target is moved"  # noqa: S101 - a programming error
+    acts = declared.autonomy == "auto" and not proposal.asks
+    generation = moves.next_generation(state) if acts else 0
+    decision = record(
+        state, name, "start", ruling, act=acts, generation=generation, incumbent=segment.incumbent,
+        weights=proposal.weights, step=1, rejected=rejected,
+    )  # fmt: skip
+    if declared.autonomy == "advise":
+        segment.advised = key(proposal)
+        return decision
+    rollout = f"r-{decision.decision_id}"
+    segment.experiment = Experiment(
+        rollout=rollout, decision=decision.decision_id, strategy=proposal.strategy,
+        weights=dict(proposal.weights), started_at=ruling.at, step_at=ruling.at, generation=generation,
+        awaits=not acts,
+    )  # fmt: skip
+    moves.began(segment, generation)
+    return structs.replace(decision, rollout=rollout)
+
+
+def key(proposal: Proposal) -> str:
+    """What is advised, so that it is advised once."""
+    return proposal.variant or ",".join(sorted(proposal.weights))
+
+
+def approved(state: Deciding, name: str, ruling: Ruling) -> Decision:
+    """Start what was waiting for a yes."""
+    segment, running = _of(state, name)
+    running.awaits, running.started_at, running.step_at = False, ruling.at, ruling.at
+    running.generation = moves.next_generation(state)
+    moves.began(segment, running.generation)
+    return _record(state, name, "start", ruling)
+
+
+def reweigh(
+    state: Deciding, name: str, share: Mapping[str, int], ruling: Ruling,
+    rejected: tuple[Alternative, ...] = (),
+) -> Decision:  # fmt: skip
+    """Other weights."""
+    segment, running = _of(state, name)
+    running.weights, running.step_at = dict(share), ruling.at
+    running.earned = {variant: one for variant, one in running.earned.items() if variant in share}
+    running.generation = segment.since_generation = moves.next_generation(state)
+    return structs.replace(_record(state, name, "reweigh", ruling), rejected=rejected)
+
+
+def end(state: Deciding, name: str, kind: DecisionKind, ruling: Ruling) -> Decision:
+    """Back to the incumbent; without a generation if nobody was served by an arm yet."""
+    declared, (segment, running) = state.declaration, _of(state, name)
+    assert declared is not None, "only a declared target is moved"  # noqa: S101 - a programming error
+    running.weights = {segment.incumbent: 10_000}
+    running.generation = 0 if running.awaits else moves.next_generation(state)
+    if running.awaits:
+        kind = "rollback"
+    decision = _record(state, name, kind, ruling)
+    segment.since_generation = running.generation or segment.since_generation
+    segment.experiment = None
+    moves.ended(declared, segment, ruling.at)
+    if kind == "conclude":
+        segment.rest_until_at = ruling.at  # what was found out is acted upon with the next window
+    return decision
+
+
+def judge(state: Deciding, name: str, due: Sequence[Finding]) -> Decision | None:
+    """At most one decision about the arms at `state.now_at`: harm first, then what the strategy wants."""
+    declared, (segment, running) = state.declaration, _of(state, name)
+    if declared is None:
+        return None
+    if running.awaits:
+        if state.now_at < running.step_at + declared.plan.step_max_s * MS:
+            return None
+        return end(state, name, "rollback", Ruling(state.now_at, "approval", "nobody said yes or no in time"))
+    if (decision := _without_harmful(state, name, due)) is not None:
+        return decision
+    _hear(segment, running, due, weights(declared))
+    earning.renew(running.earned)
+    return None
+
+
+def may_be_reweighed(state: Deciding, name: str) -> bool:
+    """Whether the strategy may be asked: allowed, due, and the calls follow the last weights."""
+    declared, (segment, running) = state.declaration, _of(state, name)
+    return (
+        declared is not None
+        and not running.awaits
+        and may_move(state, name)
+        and not frozen(state, name)
+        and segment.coverage_generation >= running.generation
+        and cycles.is_due(segment, declared, state.now_at)
+    )
+
+
+def _without_harmful(state: Deciding, name: str, due: Sequence[Finding]) -> Decision | None:
+    """The experiment without the arms that are proven harmful, each banned; None where none is."""
+    declared, (segment, running) = state.declaration, _of(state, name)
+    assert declared is not None, "only a declared target is judged"  # noqa: S101 - a programming error
+    harmful = {}
+    for variant in sorted(running.weights):
+        found = harm([one for one in due if one.variant == variant and one.role == "guardrail"])
+        if found is not None and variant != segment.incumbent:
+            harmful[variant] = found
+    if not harmful:
+        return None
+    for variant, found in harmful.items():
+        ban(segment, variant, state.now_at + declared.plan.ban_s * MS, found.why)
+    first = next(iter(harmful.values()))
+    findings = tuple(one for found in harmful.values() for one in found.findings)
+    ruling = Ruling(state.now_at, first.cause, "; ".join(f.why for f in harmful.values()), findings)
+    stay = {variant: share for variant, share in running.weights.items() if variant not in harmful}
+    if len(stay) < 2:  # noqa: PLR2004 - the incumbent alone
+        return end(state, name, "rollback", ruling)
+    stay[segment.incumbent] += sum(running.weights[variant] for variant in harmful)
+    return reweigh(state, name, stay, ruling)
+
+
+def ban(segment: Segment, variant: str, until_at: int, why: str) -> None:
+    """Not tried again in this segment until then (ms)."""
+    others = {known: one for known, one in segment.bans.items() if known != variant}
+    others[variant] = Ban(until_at, why[: moves.MAX_WHY])
+    segment.bans = dict(list(others.items())[-MAX_BANS:])
+
+
+def _hear(
+    segment: Segment, running: Experiment, due: Sequence[Finding], weighed: Mapping[str, float]
+) -> None:
+    told = {one.variant for one in due if one.kind == "comparison" and one.metric in weighed}
+    for variant in sorted(one for one in told if one is not None and one in running.weights):
+        known = worth(segment.memory, variant, segment.incumbent, weighed)  # type: ignore[arg-type]
+        if known is not None:
+            earning.hear(running.earned.setdefault(variant, Earned()), known)
+
+
+def _record(state: Deciding, name: str, kind: DecisionKind, ruling: Ruling) -> Decision:
+    segment, running = _of(state, name)
+    return record(
+        state, name, kind, ruling, generation=running.generation, rollout=running.rollout,
+        incumbent=segment.incumbent, weights=running.weights if running.generation else {},
+    )  # fmt: skip
+
+
+def _of(state: Deciding, name: str) -> tuple[Segment, Experiment]:
+    segment = state.segments[name]
+    assert segment.experiment is not None, "only a running experiment is moved"  # noqa: S101 - a programming error
+    return segment, segment.experiment

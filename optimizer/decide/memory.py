@@ -1,0 +1,119 @@
+"""What decide remembers of the variants it has seen: the last word of each comparison, per segment.
+
+An effect is told against the control of its time. Once another variant serves the segment, an old effect
+is read through the new incumbent's own effect against that same control:
+
+    relative    1 + e' = (1 + e) / (1 + e_incumbent)        absolute    e' = e - e_incumbent
+
+with the far ends of both intervals, so that nothing is believed more than it was measured.
+"""
+
+from typing import Literal
+
+from msgspec import Struct, field
+
+from optimizer.model.finding import Finding, Metric
+
+MOST_VARIANTS = 12
+"""Per segment; the one heard of longest ago makes room. More than twice as many as are tried at once."""
+SENSE: dict[Metric, int] = {"quality": 1, "cost": -1, "latency": -1, "errors": -1}
+"""Whether more is better (1) or worse (-1)."""
+
+Lies = Literal["inside", "outside", "unknown"]
+
+
+class Effect(Struct, frozen=True, array_like=True):
+    """What the last comparison said of one metric of a variant, in the unit in which it is guarded."""
+
+    estimate: float
+    low: float
+    high: float
+    level: float
+    """Confidence of the interval, at every look."""
+    n: int
+    """Units of the variant."""
+    at: int
+    """The end of the window, ms since the epoch."""
+    is_relative: bool
+
+
+class Known(Struct, kw_only=True, omit_defaults=True):
+    """What is known of one variant in one segment."""
+
+    control: str
+    """The variant that all its effects are told against."""
+    effects: dict[Metric, Effect] = field(default_factory=dict)
+
+    @property
+    def heard_at(self) -> int:
+        """When something was last heard, ms since the epoch."""
+        return max((effect.at for effect in self.effects.values()), default=0)
+
+
+class Memory(Struct, kw_only=True, omit_defaults=True):
+    """What is known of the variants of one segment; bounded by MOST_VARIANTS."""
+
+    known: dict[str, Known] = field(default_factory=dict)
+
+    def remember(self, finding: Finding) -> None:
+        """Take in what a comparison says, if it has numbers; the newest word counts."""
+        variant, control = finding.variant, finding.control
+        numbers = (finding.estimate, finding.low, finding.high, finding.level)
+        estimate, low, high, level = numbers
+        if finding.kind != "comparison" or variant is None or control is None or finding.metric not in SENSE:
+            return
+        if estimate is None or low is None or high is None or level is None:
+            return
+        known = self.known.get(variant)
+        if known is None or known.control != control:
+            known = self.known[variant] = Known(control=control)
+        known.effects[finding.metric] = Effect(
+            estimate, low, high, level, finding.n, finding.window_end_at, finding.unit == "relative"
+        )
+        while len(self.known) > MOST_VARIANTS:
+            del self.known[min(self.known, key=lambda one: (self.known[one].heard_at, one))]
+
+    def forget(self, before_at: int) -> list[str]:
+        """Drop what was last heard of before `before_at` (ms); the variants that were dropped."""
+        aged = sorted(variant for variant, known in self.known.items() if known.heard_at < before_at)
+        for variant in aged:
+            del self.known[variant]
+        return aged
+
+    def effect(self, variant: str, metric: Metric, incumbent: str) -> Effect | None:
+        """The effect of serving `variant` instead of `incumbent`; None where nothing tells it."""
+        known = self.known.get(variant)
+        if known is None or metric not in known.effects or variant == incumbent:
+            return None
+        told = known.effects[metric]
+        if known.control == incumbent:
+            return told
+        base = self.known.get(incumbent)
+        if base is None or base.control != known.control or metric not in base.effects:
+            return None
+        return _through(told, base.effects[metric])
+
+    def lies(self, variant: str, metric: Metric, *, incumbent: str, margin: float) -> Lies:
+        """Whether a variant is proven inside a guardrail of this metric, or proven outside."""
+        effect = self.effect(variant, metric, incumbent)
+        if effect is None:
+            return "unknown"
+        better = sorted((SENSE[metric] * effect.low, SENSE[metric] * effect.high))
+        if better[0] >= -margin:
+            return "inside"
+        return "outside" if better[1] < -margin else "unknown"
+
+
+def _through(told: Effect, base: Effect) -> Effect | None:
+    """An effect against the old control, told against a variant that has one of its own; None if undefined."""
+    if not told.is_relative:
+        ends = (told.estimate - base.estimate, told.low - base.high, told.high - base.low)
+    elif min(1 + base.low, 1 + told.low) <= 0:
+        return None
+    else:
+        ends = (
+            (1 + told.estimate) / (1 + base.estimate) - 1,
+            (1 + told.low) / (1 + base.high) - 1,
+            (1 + told.high) / (1 + base.low) - 1,
+        )
+    return Effect(*ends, min(told.level, base.level), min(told.n, base.n), told.at, told.is_relative)

@@ -1,0 +1,95 @@
+"""Shares that earn while they learn: each arm as likely as it is the best one, but never nothing.
+
+    share = FLOOR + (1 - arms * FLOOR) * P(best)        once every arm has had its nursery of 100 units
+    share = 1 / arms                                     before
+
+P(best) is computed by quadrature from what the arms have earned against the control; a change in what they
+earn makes all of them learnt anew (`optimizer.decide.earning`). It never ends: whoever wants a proven winner
+declares `ab_test`.
+
+Source: Thompson (1933); Scott (2010), as in `optimizer.stats.best` and `thompson`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from optimizer.decide.earning import law
+from optimizer.decide.mixing import arms, mixed, named
+from optimizer.decide.state import Earned, Experiment
+from optimizer.decide.strategy import Candidates, Proposal, Situation
+from optimizer.decide.worth import INCUMBENT
+from optimizer.model.target import Target
+from optimizer.stats.best import probability_best
+from optimizer.stats.normal import Normal
+from optimizer.stats.thompson import FEWEST, weights
+
+FLOOR = 0.005
+"""Of the traffic, for every arm: 100 units in 20,000, which costs a thousandth of what there is to earn."""
+LEAST_MOVE_BPS = 100
+"""A change of shares by less than a hundredth is not worth a new generation."""
+
+
+class Bandit:
+    """For segments in which what is served now counts as much as what is found out."""
+
+    name: ClassVar[str] = "bandit"
+
+    def propose(
+        self, situation: Situation, declared: Target, candidates: Candidates
+    ) -> tuple[Proposal, ...]:
+        """New shares; nothing while they would hardly move."""
+        running = situation.experiment
+        if running is None:
+            return begun(self.name, situation, declared, candidates)
+        laws = {variant: law(one) for variant, one in running.earned.items()}
+        return reweighed(self.name, situation, declared, laws)
+
+
+def begun(
+    name: str, situation: Situation, declared: Target, candidates: Candidates
+) -> tuple[Proposal, ...]:
+    """The nursery: the most promising candidates at equal shares."""
+    variants = [one.variant_id for one in arms(situation, declared, candidates)]
+    if not variants:
+        return ()
+    share = mixed(situation, declared, dict.fromkeys(variants, 1 / (len(variants) + 1)))
+    why = f"{named(declared, variants)} beside the incumbent, {FEWEST} units each before shares move"
+    return (Proposal(strategy=name, action="start", weights=share, why=why),)
+
+
+def reweighed(
+    name: str, situation: Situation, declared: Target, laws: Mapping[str, Normal | None]
+) -> tuple[Proposal, ...]:
+    """The shares that follow from what is believed of each candidate."""
+    running = situation.experiment
+    assert running is not None, "only a running experiment is reweighed"  # noqa: S101 - a programming error
+    tried = [variant for variant in running.weights if variant != situation.incumbent]
+    told = {variant: laws.get(variant) for variant in tried}
+    known = {variant: one for variant, one in told.items() if one is not None}
+    if len(known) < len(tried):
+        return ()
+    fresh = [int(earned_of(running, variant).fresh) for variant in tried]
+    found = shares([INCUMBENT.law, *known.values()], [FEWEST, *fresh])
+    wanted = mixed(situation, declared, dict(zip(tried, found[1:], strict=True)))
+    if max(abs(wanted[v] - running.weights[v]) for v in wanted) < LEAST_MOVE_BPS:
+        return ()
+    best = max(zip(tried, found[1:], strict=True), key=lambda one: one[1])
+    why = (
+        f"{named(declared, [best[0]])} is best with probability {best[1]:.0%}, "
+        f"worth {known[best[0]].mean:+.1%} ± {known[best[0]].error:.1%}"
+    )
+    return (Proposal(strategy=name, action="reweigh", weights=wanted, why=why),)
+
+
+def shares(laws: Sequence[Normal], fresh: Sequence[int], *, floor: float = FLOOR) -> list[float]:
+    """The share of each arm, together 1: `laws` are what is believed of their means, `fresh` their units."""
+    if min(fresh) < FEWEST:
+        return [1 / len(laws)] * len(laws)
+    return weights(probability_best(laws), fresh, floor=floor)
+
+
+def earned_of(running: Experiment, variant: str) -> Earned:
+    """What an arm has earned; nothing yet where it was never heard of."""
+    return running.earned.get(variant) or Earned()
+
+

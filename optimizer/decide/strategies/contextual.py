@@ -1,0 +1,46 @@
+"""A bandit in every segment that listens to the others: what an arm earns here is drawn to what it earns overall.
+
+How far, the data say (`optimizer.stats.shrinkage`): where segments differ by no more than chance they learn
+as one; where they truly differ each keeps its own best arm.
+
+Source: Li, Chu, Langford & Schapire (2010) for the setting; empirical Bayes for the sharing.
+"""
+
+from typing import ClassVar
+
+from optimizer.decide.earning import law
+from optimizer.decide.strategies.bandit import begun, reweighed
+from optimizer.decide.strategy import Candidates, Proposal, Situation
+from optimizer.model.target import Target
+from optimizer.stats.normal import Normal
+from optimizer.stats.shrinkage import shrunk
+
+
+class Contextual:
+    """For targets whose segments may each want another variant, and are too small to find out alone."""
+
+    name: ClassVar[str] = "contextual"
+
+    def propose(
+        self, situation: Situation, declared: Target, candidates: Candidates
+    ) -> tuple[Proposal, ...]:
+        """New shares of this segment; nothing while they would hardly move."""
+        running = situation.experiment
+        if running is None:
+            return begun(self.name, situation, declared, candidates)
+        laws: dict[str, Normal | None] = {}
+        for variant, own in running.earned.items():
+            elsewhere = [
+                law(other.earned[variant])
+                for _, other in sorted(situation.others.items())
+                if variant in other.earned and other.weights.keys() >= {situation.incumbent, variant}
+            ]
+            laws[variant] = drawn(law(own), elsewhere)
+        return reweighed(self.name, situation, declared, laws)
+
+
+def drawn(own: Normal | None, elsewhere: list[Normal | None]) -> Normal | None:
+    """What is believed of an arm here after hearing of it elsewhere; None where nobody has met it."""
+    if own is None and all(one is None for one in elsewhere):
+        return None
+    return shrunk([own, *elsewhere])[0]

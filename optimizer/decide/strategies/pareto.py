@@ -1,0 +1,149 @@
+"""The variants worth having, and of these the best by objective, as far as the guardrails allow.
+
+Each candidate is a box: the interval of its worth, of its quality and of its latency, as measured beside a
+control; where nothing was measured, its list price for a point and no bounds for the rest. Whatever another
+box surely beats in everything is left out, as is whatever is proven outside a guardrail, or proven to be
+worth no more than the incumbent. The rest is ordered by expected worth.
+
+Without any measurement that is: the cheapest list price that is not banned (`optimizer.decide.choose`).
+"""
+
+from math import inf
+from typing import ClassVar, NamedTuple
+
+from optimizer.decide.choose import choose
+from optimizer.decide.levers import Candidate
+from optimizer.decide.memory import Memory
+from optimizer.decide.mixing import promised
+from optimizer.decide.sentences import instant
+from optimizer.decide.strategy import Candidates, Proposal, Situation
+from optimizer.decide.worth import guardrails, weights, worth
+from optimizer.model.decision import Alternative
+from optimizer.model.finding import Metric
+from optimizer.model.target import Target
+from optimizer.model.variant import label
+from optimizer.stats.pareto import Better, Box, front
+
+ALPHA = 0.05
+"""Of a bound of worth at any look; a wrong one costs a try, not a promotion: that is proven anew."""
+SIDES: tuple[Better, ...] = ("higher", "higher", "lower")
+
+
+class Believed(NamedTuple):
+    """A candidate with what is believed of it."""
+
+    candidate: Candidate
+    mean: float
+    """Expected worth, relative to the incumbent."""
+    box: Box
+    """Worth, quality, latency; relative."""
+    was_measured: bool
+
+
+class Pareto:
+    """The default: cheap, sure of its ground, and in no need of more than one candidate at a time."""
+
+    name: ClassVar[str] = "pareto"
+
+    def propose(
+        self, situation: Situation, declared: Target, candidates: Candidates
+    ) -> tuple[Proposal, ...]:
+        """At most one start; or that nothing is left to try, with every reason."""
+        if not any(one.variant_id in situation.memory.known for one in candidates):
+            return _by_price(situation, declared)
+        believed, rejected = _believed(situation, declared, candidates)
+        if not any(one.was_measured for one in believed):
+            return _by_price(situation, declared)
+        kept = {believed[i].candidate.variant_id for i in front([one.box for one in believed], SIDES)}
+        for one in believed:
+            if one.candidate.variant_id not in kept:
+                rejected.append(_against(one.candidate, declared, "is surely beaten in everything by another"))
+        ranked = sorted((one for one in believed if one.candidate.variant_id in kept), key=_rank)
+        best = ranked[0]
+        name = label(best.candidate.variant, declared)
+        for one in ranked[1:]:
+            why = f"promises less than {name}: {one.mean:+.1%} against {best.mean:+.1%}"
+            rejected.append(_against(one.candidate, declared, why))
+        ground = "as measured here before" if best.was_measured else "by its list price"
+        return (
+            Proposal(
+                strategy=self.name,
+                action="start",
+                variant=best.candidate.variant_id,
+                lever=best.candidate.lever,
+                low=best.box[0][0],
+                why=f"{name} promises most of what is not surely beaten, {best.mean:+.1%} {ground}",
+                rejected=tuple(rejected),
+            ),
+        )
+
+
+def _by_price(situation: Situation, declared: Target) -> tuple[Proposal, ...]:
+    choice = choose(declared, situation.incumbent, situation.bans, situation.now_at)
+    return (
+        Proposal(
+            strategy=Pareto.name,
+            action="nothing" if choice.variant is None else "start",
+            variant=choice.variant,
+            lever=choice.candidate.lever if choice.candidate else "model",
+            why="",
+            rejected=choice.rejected,
+        ),
+    )
+
+
+def _believed(
+    situation: Situation, declared: Target, candidates: Candidates
+) -> tuple[list[Believed], list[Alternative]]:
+    """What may be tried, with what is believed of it, and the rest with the reasons against it."""
+    fallback = choose(declared, situation.incumbent, situation.bans, situation.now_at)
+    by_price = {one.variant: one.why for one in fallback.rejected if one.why.startswith("is not cheaper")}
+    believed, rejected = [], []
+    for candidate in candidates:
+        one = _measured(situation, declared, candidate) or _listed(situation, declared, candidate)
+        ban = situation.bans.get(candidate.variant_id)
+        why = ""
+        if ban is not None and situation.is_banned(candidate.variant_id):
+            why = f"is banned until {instant(ban.until_at)}: {ban.why}"
+        elif guardrails(situation.memory, candidate.variant_id, situation.incumbent, declared) == "outside":
+            why = "is proven outside a guardrail"
+        elif one.was_measured and one.box[0][1] <= 0:
+            why = f"is proven to be worth no more than the incumbent: at most {one.box[0][1]:+.1%}"
+        elif not one.was_measured:
+            why = by_price.get(candidate.variant_id, "")
+        if why:
+            rejected.append(_against(candidate, declared, why))
+        else:
+            believed.append(one)
+    return believed, rejected
+
+
+def _measured(situation: Situation, declared: Target, candidate: Candidate) -> Believed | None:
+    told = worth(situation.memory, candidate.variant_id, situation.incumbent, weights(declared))
+    if told is None:
+        return None
+    box = (
+        told.bounds(ALPHA),
+        _interval(situation.memory, candidate.variant_id, "quality", situation.incumbent),
+        _interval(situation.memory, candidate.variant_id, "latency", situation.incumbent),
+    )
+    return Believed(candidate, told.mean, box, was_measured=True)
+
+
+def _listed(situation: Situation, declared: Target, candidate: Candidate) -> Believed:
+    """By list price and declared priors alone."""
+    mean = promised(declared, situation.incumbent, candidate)
+    return Believed(candidate, mean, ((mean, mean), (-inf, inf), (-inf, inf)), was_measured=False)
+
+
+def _interval(memory: Memory, variant: str, metric: Metric, incumbent: str) -> tuple[float, float]:
+    effect = memory.effect(variant, metric, incumbent)
+    return (-inf, inf) if effect is None else (effect.low, effect.high)
+
+
+def _rank(one: Believed) -> tuple[float, float, str]:
+    return -one.mean, one.candidate.price, one.candidate.variant_id
+
+
+def _against(candidate: Candidate, declared: Target, why: str) -> Alternative:
+    return Alternative(variant=candidate.variant_id, model=label(candidate.variant, declared), why=why)

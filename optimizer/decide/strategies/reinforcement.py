@@ -1,0 +1,107 @@
+"""Learns from realised decisions which lever is worth turning when; proposes, and never acts alone.
+
+    context  x = (one of the states) ⊕ (one of the levers) ⊕ (worth promised by list price and priors)
+    value    linear in x, ridge regression over what decisions have led to   (`optimizer.stats.linear_belief`)
+    realised promoted: the measured worth · rolled back: minus the harm that was proven, at most 1
+
+The states are what the analyzers complain of, if anything; the levers those of the declaration. Proposed is the
+candidate whose value may be hoped to be greatest (LinUCB), while that hope is above nothing. A person says
+yes, whatever the autonomy: a policy learnt from a handful of decisions is an opinion.
+
+Source: Li, Chu, Langford & Schapire (2010).
+"""
+
+from typing import ClassVar
+
+from optimizer.decide.levers import Candidate
+from optimizer.decide.mixing import promised
+from optimizer.decide.state import Policy
+from optimizer.decide.strategy import Candidates, Proposal, Situation
+from optimizer.model.decision import Alternative, Decision
+from optimizer.model.target import Target
+from optimizer.model.variant import label
+from optimizer.stats.linear_belief import LinearBelief
+
+STATES = ("calm", "latency", "cost", "quality", "errors")
+LEVERS = ("model", "parameters", "prompt", "other")
+DIMENSIONS = len(STATES) + len(LEVERS) + 1
+NOISE = 0.2
+"""The standard deviation of what one decision realises, relative: between a tenth and a half in practice."""
+WIDTH = 1.0
+"""Errors above the mean that are hoped for."""
+
+
+class Reinforcement:
+    """For targets with many levers and a person who looks at what is proposed."""
+
+    name: ClassVar[str] = "reinforcement"
+
+    def propose(
+        self, situation: Situation, declared: Target, candidates: Candidates
+    ) -> tuple[Proposal, ...]:
+        """At most one start, which waits for a yes."""
+        belief = belief_of(situation.policy)
+        free = situation.free(candidates)
+        if not free:
+            return ()
+        told = [(belief.optimist(x, width=WIDTH), belief.mean(x), belief.error(x), one)
+                for one in free
+                for x in [context(situation, declared, one)]]  # fmt: skip
+        told.sort(key=lambda entry: (-entry[0], entry[3].price, entry[3].variant_id))
+        hope, mean, error, best = told[0]
+        if hope <= 0:
+            return ()
+        decided = situation.policy.decisions if situation.policy else 0
+        why = (
+            f"{label(best.variant, declared)} is worth {mean:+.1%} ± {error:.1%} by {decided} decisions of this "
+            f"target, when the segment is {state_of(situation)}"
+        )
+        rejected = tuple(
+            Alternative(
+                variant=one.variant_id, model=label(one.variant, declared),
+                why=f"is worth {expected:+.1%} ± {spread:.1%}, which is less to hope for",
+            )
+            for _, expected, spread, one in told[1:]
+        )  # fmt: skip
+        return (
+            Proposal(
+                strategy=self.name, action="start", variant=best.variant_id, lever=best.lever,
+                low=mean - 2 * error, asks=True, why=why, rejected=rejected,
+            ),
+        )  # fmt: skip
+
+
+def context(situation: Situation, declared: Target, candidate: Candidate) -> list[float]:
+    """What a value depends on: DIMENSIONS numbers."""
+    hope = max(-1.0, min(1.0, promised(declared, situation.incumbent, candidate)))
+    lever = candidate.lever if candidate.lever in LEVERS else "other"
+    state = state_of(situation)
+    return [*(float(one == state) for one in STATES), *(float(one == lever) for one in LEVERS), hope]
+
+
+def state_of(situation: Situation) -> str:
+    """What is complained of most severely; `calm` where nothing is."""
+    severe = [one for one in situation.alarms if one.metric in STATES and one.severity in ("warning", "critical")]
+    severe.sort(key=lambda one: (one.severity != "critical", STATES.index(one.metric)))
+    return severe[0].metric if severe else "calm"
+
+
+def belief_of(policy: Policy | None) -> LinearBelief:
+    """The regression behind a policy; before the first decision it promises what the list price does."""
+    if policy is None:
+        fresh = LinearBelief.fresh(DIMENSIONS, noise=NOISE)
+        return fresh.after([0.0] * (DIMENSIONS - 1) + [1.0], 1.0)
+    return LinearBelief(precision=policy.precision, moment=policy.moment, noise=NOISE)
+
+
+def learnt(policy: Policy | None, x: list[float], realised: float) -> Policy:
+    """The policy with one realised decision more."""
+    belief = belief_of(policy).after(x, max(-1.0, min(1.0, realised)))
+    decided = policy.decisions if policy else 0
+    return Policy(precision=belief.precision, moment=belief.moment, decisions=decided + 1)
+
+
+def harm_of(decision: Decision) -> float:
+    """What a rollback has shown: the largest proven harm, relative; 0 where nothing was proven."""
+    failed = [abs(one.estimate) for one in decision.estimates if one.verdict == "fail" and one.estimate]
+    return min(1.0, max(failed, default=0.0))

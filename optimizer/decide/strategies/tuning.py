@@ -1,0 +1,173 @@
+"""One parameter at a time, within declared bounds, by the kind of task.
+
+    untried   towards what the kind of task usually wants, one declared step
+    tried     worth as a quadratic in the parameter, by weighted least squares through what was measured and the
+              present value (worth 0); of the candidates the one with the greatest worth, if that is above 0
+
+Each value is a variant that proves itself in an experiment: nothing is multiplied by 0.8 for ever. After a
+change for good the segment's parameters rest until less than CHANGES_A_DAY of its levers change in a day.
+
+Source: Box & Wilson, "On the experimental attainment of optimum conditions", JRSS B 13(1), 1951.
+"""
+
+from collections.abc import Sequence
+from types import MappingProxyType
+from typing import ClassVar
+
+import numpy as np
+
+from optimizer.decide.levers import LEVERS, Candidate
+from optimizer.decide.state import MS
+from optimizer.decide.strategy import Candidates, Proposal, Situation
+from optimizer.decide.worth import Worth, weights, worth
+from optimizer.model.decision import Alternative
+from optimizer.model.target import Target
+from optimizer.model.variant import Variant, label, variants_of
+
+DAY_S = 86_400
+CHANGES_A_DAY = 0.05
+"""Share of the levers, as the specification wants a configuration to be stable."""
+
+USUAL = MappingProxyType(
+    {
+        "classification": MappingProxyType({"temperature": 0.1, "top_p": 0.9, "max_tokens": 50}),
+        "generation": MappingProxyType(
+            {"temperature": 0.8, "top_p": 0.95, "max_tokens": 500, "presence_penalty": 0.6}
+        ),
+        "extraction": MappingProxyType({"temperature": 0.0, "top_p": 0.9, "max_tokens": 200}),
+    }
+)
+"""Kind of task → where its parameters usually are best (the specification's table)."""
+WORDS = MappingProxyType(
+    {
+        "classification": ("classif", "triage", "label", "route", "sentiment", "intent", "moderat"),
+        "extraction": ("extract", "parse", "entit", "fields", "convert"),
+        "generation": ("generat", "creativ", "writ", "story", "draft", "market", "brainstorm", "chat"),
+    }
+)
+"""Kind of task → parts of the segment's name that tell it."""
+
+
+class Tuning:
+    """For targets whose model is settled and whose parameters are not."""
+
+    name: ClassVar[str] = "tuning"
+
+    def propose(
+        self, situation: Situation, declared: Target, candidates: Candidates
+    ) -> tuple[Proposal, ...]:
+        """At most one start per parameter; nothing between slow cycles and in the rest after a change."""
+        if not situation.is_slow or situation.now_at < rests_until(situation.turned_at, declared):
+            return ()
+        serving = variants_of(declared).get(situation.incumbent)
+        if serving is None:
+            return ()
+        by_parameter: dict[str, list[Candidate]] = {}
+        for one in situation.free(candidates):
+            if one.lever == "parameters" and (name := turned(serving, one.variant)):
+                by_parameter.setdefault(name, []).append(one)
+        found = [
+            self._of_one(situation, declared, name, near) for name, near in sorted(by_parameter.items())
+        ]
+        return tuple(proposal for proposal in found if proposal is not None)
+
+    def _of_one(
+        self, situation: Situation, declared: Target, name: str, near: Sequence[Candidate]
+    ) -> Proposal | None:
+        """The next value of one parameter; None where the fit promises nothing, or all is proven worse."""
+        variants = variants_of(declared)
+        present = _number(variants[situation.incumbent], name)
+        measured = _measured(situation, declared, name)
+        values = {one.variant_id: _number(one.variant, name) for one in near}
+        untried = [one for one in near if one.variant_id not in measured]
+        fitted = fit(present, [(_number(variants[v], name), told) for v, told in measured.items()])
+        kind = kind_of(situation.segment)
+        if fitted is not None:
+            best = max(near, key=lambda one: (_at(fitted, values[one.variant_id]), one.variant_id))
+            promised = _at(fitted, values[best.variant_id])
+            why = f"{best.sentence}: the fit through {len(measured)} values promises {promised:+.1%}"
+            if promised <= 0 or (known := measured.get(best.variant_id)) and known.bounds(0.05)[1] <= 0:
+                return None
+        elif untried:
+            usual = USUAL.get(kind, {}).get(name)
+            best = min(untried, key=lambda one: (_apart(values[one.variant_id], usual), one.variant_id))
+            towards = f", towards {usual:g} as is usual in {kind}" if usual is not None else ""
+            promised, why = 0.0, f"{best.sentence}: not measured yet{towards}"
+        else:
+            return None
+        rejected = tuple(
+            Alternative(variant=one.variant_id, model=label(one.variant, declared), why="promises no more")
+            for one in near
+            if one is not best
+        )
+        return Proposal(
+            strategy=self.name, action="start", variant=best.variant_id, lever=name, low=promised, why=why,
+            rejected=rejected,
+        )  # fmt: skip
+
+
+def rests_until(turned_at: int, declared: Target) -> int:
+    """Until when the parameters of a segment rest after a change for good, ms since the epoch."""
+    if not turned_at:
+        return 0
+    levers = len(declared.levers.parameters) + sum(one.name != "parameters" for one in LEVERS)
+    return turned_at + round(DAY_S / CHANGES_A_DAY / levers) * MS
+
+
+def kind_of(segment: str) -> str:
+    """What a segment's name says of its task; empty where it says nothing."""
+    name = segment.lower()
+    return next((kind for kind, words in WORDS.items() if any(word in name for word in words)), "")
+
+
+def turned(one: Variant, other: Variant) -> str:
+    """The one parameter in which two variants differ; empty where it is not exactly one."""
+    names = {*one.parameters, *other.parameters}
+    differ = [name for name in names if one.parameters.get(name) != other.parameters.get(name)]
+    return differ[0] if len(differ) == 1 else ""
+
+
+def fit(present: float | None, measured: Sequence[tuple[float | None, Worth]]) -> tuple[float, ...] | None:
+    """Coefficients of worth around the present value, highest power first; None under two values.
+
+    Through two values beside the present one it is a parabola, through more of them the best one. It goes
+    through the present value, whose worth is 0 by definition: the last coefficient is implied.
+    """
+    points = [(value - present, told) for value, told in measured if value is not None and present is not None]
+    if present is None or len({x for x, _ in points if x}) < 2:
+        return None
+    x = np.array([one for one, _ in points])
+    weighed = np.array([1 / max(told.error, 1e-6) for _, told in points])
+    y = np.array([told.mean for _, told in points])
+    solved, *_ = np.linalg.lstsq(np.stack([x * x, x], axis=1) * weighed[:, None], y * weighed, rcond=None)
+    return float(solved[0]), float(solved[1]), present
+
+
+def _at(fitted: tuple[float, ...], value: float | None) -> float:
+    square, slope, present = fitted
+    return 0.0 if value is None else square * (value - present) ** 2 + slope * (value - present)
+
+
+def _measured(situation: Situation, declared: Target, name: str) -> dict[str, Worth]:
+    """Variants that differ from the incumbent in this parameter alone → their worth, as far as it is known."""
+    variants = variants_of(declared)
+    serving, weighed = variants[situation.incumbent], weights(declared)
+    found = {}
+    for variant, one in variants.items():
+        same = (one.model, one.prompt, one.caching, one.cascade) == (
+            serving.model, serving.prompt, serving.caching, serving.cascade,
+        )  # fmt: skip
+        if same and turned(serving, one) == name:
+            told = worth(situation.memory, variant, situation.incumbent, weighed)
+            if told is not None:
+                found[variant] = told
+    return found
+
+
+def _number(variant: Variant, name: str) -> float | None:
+    value = variant.parameters.get(name)
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _apart(value: float | None, usual: float | None) -> float:
+    return 0.0 if value is None or usual is None else abs(value - usual)
