@@ -11,19 +11,12 @@ from collections.abc import Mapping
 
 from optimizer.model.call import Arm
 from optimizer.model.configuration import ArmOfConfiguration
-from optimizer.model.target import Target
-from optimizer.model.variant import Variant, variant_of
+from optimizer.model.variant import Variant
 
 WHOLE_BPS = 10_000
 
 Variants = Mapping[str, Variant]
 """Variant id → its content."""
-
-
-def variants_of(target: Target) -> dict[str, Variant]:
-    """Every declared variant by its id."""
-    variants = map(variant_of, target.models)
-    return {variant.variant_id: variant for variant in variants}
 
 
 def control_bps(weight_bps: int) -> int:
@@ -69,4 +62,9 @@ def _arm(variants: Variants, arm: Arm, variant_id: str, weight_bps: int) -> ArmO
         model=variant.model,
         provider=variant.provider,
         parameters=variant.parameters,
+        prompt=variant.prompt,
+        caching=variant.caching,
+        batching=variant.batching,
+        rate_limit=variant.rate_limit,
+        cascade=variant.cascade,
     )

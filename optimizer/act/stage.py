@@ -8,13 +8,14 @@ room for a concurrent control. The offending event goes to quarantine with its r
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
-from optimizer.act.layout import WHOLE_BPS, variants_of
+from optimizer.act.layout import WHOLE_BPS
 from optimizer.act.machine import ENDS, OODA, Event, Phase, advance
 from optimizer.act.state import Acting, Rolling, Served
 from optimizer.errors import IllegalTransition, OptimizerError
 from optimizer.model.decision import Decision, DecisionKind
 from optimizer.model.event import DecisionEvent
 from optimizer.model.rollout import RolloutCommand, RolloutStatus
+from optimizer.model.variant import variants_of
 from optimizer.stage import Durable, Emit, Rejected, Step
 
 

@@ -2,11 +2,12 @@
 
 from msgspec import Struct, field
 
-from optimizer.act.layout import WHOLE_BPS, Variants, held_back, on_trial, quiet, variants_of
+from optimizer.act.layout import WHOLE_BPS, Variants, held_back, on_trial, quiet
 from optimizer.act.machine import SERVING, Phase
 from optimizer.model.configuration import ArmOfConfiguration, Configuration
 from optimizer.model.decision import Decision
 from optimizer.model.target import Target
+from optimizer.model.variant import variants_of
 
 SALT_VERSION = "1"
 """Changing it would deal every unit of every target anew: once, and never by accident."""

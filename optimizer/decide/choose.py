@@ -1,52 +1,81 @@
-"""Which model a segment tries next: the cheapest that is not banned there.
+"""Which variant a segment tries next: the cheapest that is not banned there.
 
 Cheapest first is `pareto` in small: a cheaper candidate that keeps the guardrails dominates every dearer
-one, and whatever fails is banned, so that each model of the list is tried at most once per ban.
+one, and whatever fails is banned, so that each variant is tried at most once per ban. A turn of a lever that
+leaves the list price as it is may save tokens or calls, which no list knows: it is tried after what is cheaper
+by the list, and has to prove it.
 """
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from optimizer.decide.declaration import models_by_variant, price
+from optimizer.decide.declaration import models_by_variant
+from optimizer.decide.levers import Candidate, candidates, price_of
+from optimizer.decide.objective import rank
 from optimizer.decide.sentences import instant
 from optimizer.decide.state import Ban
 from optimizer.model.decision import Alternative
 from optimizer.model.target import Model, Target
+from optimizer.model.variant import label, variants_of
 
 
 class Choice(NamedTuple):
-    """The next candidate of a segment, if there is one, and every other model with the reason against it."""
+    """The next candidate of a segment, if there is one, and every other with the reason against it."""
 
     variant: str | None
     model: Model | None
     rejected: tuple[Alternative, ...]
-
-
-def exploration_order(target: Target) -> tuple[tuple[str, Model], ...]:
-    """(variant id, model), cheapest list price first; equal prices in the order of their names."""
-    return tuple(sorted(models_by_variant(target).items(), key=lambda item: (price(item[1]), item[1].name)))
+    candidate: Candidate | None = None
 
 
 def choose(target: Target, incumbent: str, bans: Mapping[str, Ban], now_at: int) -> Choice:
-    """The cheapest declared model below the incumbent's list price that is not banned at `now_at`."""
-    order = exploration_order(target)
-    limit = next((price(model) for variant, model in order if variant == incumbent), 0.0)
-    chosen: str | None = None
-    chosen_model: Model | None = None
+    """The first by objective among what costs no more by list and is not banned at `now_at`."""
+    variants = variants_of(target)
+    if incumbent not in variants:
+        return Choice(None, None, ())
+    serving = variants[incumbent]
+    limit = price_of(target, serving)
+    itself = Candidate(incumbent, serving, "model", "", limit)
+    chosen: Candidate | None = None
     rejected = []
-    for variant, model in order:
-        why = ""
-        ban = bans.get(variant)
-        if variant == incumbent:
-            why = f"is the incumbent, at {price(model):g} USD per million tokens in and out"
-        elif price(model) >= limit:
-            why = f"is not cheaper: {price(model):g} against {limit:g} USD per million tokens"
+    tried = sorted((itself, *candidates(target, incumbent)), key=lambda one: rank(target, serving, one))
+    for candidate in tried:
+        ban = bans.get(candidate.variant_id)
+        if candidate is itself:
+            why = f"is the incumbent, at {limit:g} USD per million tokens in and out"
+        elif candidate.price > limit or (candidate.price == limit and candidate.lever == "model"):
+            why = f"is not cheaper: {candidate.price:g} against {limit:g} USD per million tokens"
         elif ban is not None and ban.until_at > now_at:
             why = f"is banned until {instant(ban.until_at)}: {ban.why}"
-        elif chosen_model is not None:
-            why = f"is dearer than {chosen_model.name}, which is tried first"
-        if why:
-            rejected.append(Alternative(variant=variant, model=model.name, why=why))
+        elif chosen is not None:
+            word = "is dearer than" if candidate.price > chosen.price else "comes after"
+            why = f"{word} {label(chosen.variant, target)}, which is tried first"
         else:
-            chosen, chosen_model = variant, model
-    return Choice(chosen, chosen_model, tuple(rejected))
+            chosen = candidate
+            continue
+        name = label(candidate.variant, target)
+        rejected.append(Alternative(variant=candidate.variant_id, model=name, why=why))
+    if chosen is None:
+        return Choice(None, None, tuple(rejected))
+    model = models_by_variant(target)[chosen.variant_id]
+    return Choice(chosen.variant_id, model, tuple(rejected), chosen)
+
+
+def reason(target: Target, incumbent: str, choice: Choice) -> str:
+    """Why the chosen one is tried, in words."""
+    chosen = choice.candidate
+    assert chosen is not None, "only a choice has a reason"  # noqa: S101 - a programming error
+    serving = variants_of(target)[incumbent]
+    name, other, limit = label(chosen.variant, target), label(serving, target), price_of(target, serving)
+    if chosen.price == limit:
+        return f"{chosen.sentence}: {name} is next to try beside {other}, as nothing cheaper by list is left"
+    what = "the cheapest model" if target.objective == "cost" else "the best model by objective"
+    return f"{name} is {what} not banned here, {chosen.price:g} against {limit:g} USD per million tokens of {other}"
+
+
+def is_cheaper_by_list(target: Target, variant: str, other: str) -> bool:
+    """Whether the list says so; where it does not, only a trial tells which of two variants costs less."""
+    variants = variants_of(target)
+    if variant not in variants or other not in variants:
+        return True
+    return price_of(target, variants[variant]) < price_of(target, variants[other])

@@ -2,8 +2,9 @@
 
 from typing import NamedTuple
 
+from optimizer.decide.bounds import wrong_levers
 from optimizer.model.target import Model, Target
-from optimizer.model.variant import variant_of
+from optimizer.model.variant import variant_of, variants_of
 
 WHOLE_BPS = 10_000
 LEAST_CONTROL_BPS = 100
@@ -22,6 +23,7 @@ class Mistake(NamedTuple):
 def mistakes(target: Target) -> tuple[Mistake, ...]:
     """Everything that is wrong with a well-typed declaration; empty if it can be followed."""
     found = [*_of_models(target), *_of_segments(target), *_of_plan(target)]
+    found += [Mistake(path, sentence) for path, sentence in wrong_levers(target)]
     rails = target.guardrails
     if (rails.quality_drop_relative, rails.latency_p95_rise_relative, rails.error_rate_rise) == (None,) * 3:
         found.append(Mistake(("guardrails",), "at least one guardrail must be set, all are null"))
@@ -78,11 +80,9 @@ def _of_plan(target: Target) -> list[Mistake]:
 
 
 def models_by_variant(target: Target) -> dict[str, Model]:
-    """Variant id → the declared model; equal content under two names keeps the first."""
-    by_variant: dict[str, Model] = {}
-    for model in target.models:
-        by_variant.setdefault(variant_of(model).variant_id, model)
-    return by_variant
+    """Id of every declared variant → the declared model that it is a form of."""
+    models = {model.name: model for model in target.models}
+    return {name: models[variant.model] for name, variant in variants_of(target).items()}
 
 
 def declared_incumbent(target: Target) -> str:

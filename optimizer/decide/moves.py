@@ -5,8 +5,8 @@ The generation counter lives here: whatever changes the configuration takes the 
 
 from msgspec import structs
 
-from optimizer.decide.choose import Choice, choose
-from optimizer.decide.declaration import WHOLE_BPS, models_by_variant, price, weights_bps
+from optimizer.decide.choose import Choice, choose, is_cheaper_by_list, reason
+from optimizer.decide.declaration import WHOLE_BPS, models_by_variant, weights_bps
 from optimizer.decide.record import Ruling, record
 from optimizer.decide.sentences import share, span
 from optimizer.decide.state import MAX_BANS, MAX_REPORTED, MS, Ban, Deciding, Held, Live, Segment
@@ -26,12 +26,8 @@ def propose(state: Deciding, name: str, choice: Choice, ruling: Ruling) -> Decis
     acts = declared.autonomy == "auto"
     first = weights_bps(declared)[0]
     models = models_by_variant(declared)
-    present = models[segment.incumbent]
     ending = f"; the holdback of {models[segment.held.variant].name} ends with it" if segment.held else ""
-    why = (
-        f"{model.name} is the cheapest model not banned here, {price(model):g} against {price(present):g} "
-        f"USD per million tokens of {present.name}; {ruling.why}{ending}"
-    )
+    why = f"{reason(declared, segment.incumbent, choice)}; {ruling.why}{ending}"
     generation = next_generation(state) if acts else 0
     decision = record(
         state, name, "start", ruling._replace(why=why),
@@ -102,6 +98,8 @@ def promote(state: Deciding, name: str, ruling: Ruling) -> Decision:
     if kept:
         until_at = ruling.at + declared.holdback.for_s * MS
         segment.held = Held(rollout=live.rollout, variant=former, share_bps=kept, until_at=until_at)
+    if not is_cheaper_by_list(declared, live.variant, former):
+        _ban(declared, segment, former, ruling._replace(why=f"gave way to {live.variant}: {ruling.why}"))
     _ended(declared, segment, ruling.at)
     return decision
 

@@ -3,17 +3,26 @@
 from msgspec import Struct, field
 
 from optimizer.model.call import Arm
+from optimizer.model.lever import Batching, Caching, PromptVersion, RateLimit
+from optimizer.model.variant import Cascade, Parameters
+
+# As in `Variant`: a lever that is not set leaves no trace, defaults made by a function are always written.
 
 
-class ArmOfConfiguration(Struct, frozen=True, kw_only=True):
-    """One arm of a segment: what to call, and for which share of the units."""
+class ArmOfConfiguration(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One arm of a segment: what to call, and for which share of the units; None: as the caller does it."""
 
     arm: Arm
     variant: str
     weight_bps: int
     model: str
-    provider: str = ""
-    parameters: dict[str, float | int | str | bool] = field(default_factory=dict)
+    provider: str = field(default_factory=lambda: "")
+    parameters: Parameters = field(default_factory=lambda: {})  # noqa: PIE807 - see above
+    prompt: PromptVersion | None = None
+    caching: Caching | None = None
+    batching: Batching | None = None
+    rate_limit: RateLimit | None = None
+    cascade: Cascade | None = None
 
 
 class Configuration(Struct, frozen=True, kw_only=True):

@@ -5,6 +5,9 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from optimizer.model.call import Name, Score
+from optimizer.model.lever import Levers
+from optimizer.model.objective import Objective
+from optimizer.model.prior import Prior
 
 Autonomy = Literal["observe", "advise", "approve", "auto"]
 Share = Annotated[int, Meta(ge=0, le=10_000)]
@@ -25,6 +28,7 @@ class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     parameters: Annotated[dict[str, float | int | str | bool], Meta(max_length=32)] = field(
         default_factory=dict
     )
+    prior: Prior | None = None
 
 
 class Segments(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -109,7 +113,8 @@ class Target(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     incumbent: Name
     """The model that serves a segment until something better is proven."""
     models: Annotated[tuple[Model, ...], Meta(min_length=1, max_length=64)]
-    objective: Literal["cost"] = "cost"
+    objective: Objective = "cost"
+    levers: Levers = Levers()
     segments: Segments | None = None
     guardrails: Guardrails = Guardrails()
     trips: Trips = Trips()

@@ -9,7 +9,7 @@ from msgspec import Struct, field
 
 from optimizer.model.finding import Metric
 from optimizer.model.target import Errors, Guardrails, Target, Trips
-from optimizer.model.variant import variant_of
+from optimizer.model.variant import label, variants_of
 from optimizer.orient.merge import Spans, Sums
 from optimizer.orient.waiting import Held
 from optimizer.orient.windows import LENGTHS_MS, Window
@@ -39,7 +39,7 @@ class Declared(Struct, kw_only=True):
     trips: Trips
     errors: Errors
     models: dict[str, str]
-    """Variant → the declared model it stands for."""
+    """Variant → what it is called: the model, and what is turned on it."""
 
     @staticmethod
     def of(target: Target) -> "Declared":
@@ -49,7 +49,7 @@ class Declared(Struct, kw_only=True):
             guardrails=target.guardrails,
             trips=target.trips,
             errors=target.errors,
-            models={variant_of(model).variant_id: model.name for model in target.models},
+            models={one: label(variant, target) for one, variant in variants_of(target).items()},
         )
 
     def name_of(self, variant: str) -> str:

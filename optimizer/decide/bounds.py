@@ -1,0 +1,76 @@
+"""What declared levers must be, beyond their types, so that something can be turned within bounds."""
+
+from collections.abc import Iterator
+
+from optimizer.model.lever import MOST_VARIANTS, Parameter
+from optimizer.model.objective import Weights
+from optimizer.model.target import Target
+from optimizer.model.variant import count_of
+
+Wrong = tuple[tuple[str | int, ...], str]
+"""Path and sentence."""
+
+
+def wrong_levers(target: Target) -> Iterator[Wrong]:
+    """Everything about the levers and the objective that cannot be followed."""
+    found = [*_parameters(target), *_lists(target), *_cascades(target)]
+    yield from found
+    if not found and (count := count_of(target)) > MOST_VARIANTS:
+        yield (
+            ("levers",) if len(target.models) <= MOST_VARIANTS else ("models",),
+            (
+                f"must make at most {MOST_VARIANTS} variants of all models together, found {count}; "
+                "take larger steps, or fewer settings or models"
+            ),
+        )
+    weights = target.objective
+    if isinstance(weights, Weights) and not (weights.cost or weights.quality or weights.latency):
+        yield ("objective",), "must weigh something above 0, all weights are 0"
+
+
+def _parameters(target: Target) -> Iterator[Wrong]:
+    for name, parameter in target.levers.parameters.items():
+        path = ("levers", "parameters", name)
+        if parameter.values:
+            if (parameter.least, parameter.most, parameter.step) != (None, None, None):
+                yield path, "must list values or give least, most and step, found both"
+            if len(set(map(repr, parameter.values))) < len(parameter.values):
+                yield (*path, "values"), "must differ from one another"
+        else:
+            yield from ((path + at, why) for at, why in _range(parameter))
+
+
+def _range(parameter: Parameter) -> Iterator[Wrong]:
+    least, most, step = parameter.least, parameter.most, parameter.step
+    if least is None or most is None or step is None:
+        yield (), "must list values, or give all of least, most and step"
+    elif step <= 0:
+        yield ("step",), f"must be above 0, found {step:g}"
+    elif most <= least:
+        yield ("most",), f"must be above least, {least:g}, found {most:g}"
+    elif len(values := parameter.grid()) > MOST_VARIANTS:
+        yield ("step",), f"must make at most {MOST_VARIANTS} values, found more with {step:g}"
+    elif len(set(values)) < len(values) or len(values) < 2:  # noqa: PLR2004 - one value is no choice
+        yield ("step",), f"must lead from {least:g} to other values up to {most:g}, found {step:g}"
+
+
+def _lists(target: Target) -> Iterator[Wrong]:
+    levers = target.levers
+    for name in ("prompt", "caching", "batching", "rate_limit", "cascade"):
+        settings = getattr(levers, name)
+        for i, setting in enumerate(settings):
+            if setting in settings[:i]:
+                yield ("levers", name, i), "must differ from the settings before it"
+    for i, limit in enumerate(levers.rate_limit):
+        if limit.calls_per_s is None and limit.tokens_per_minute is None:
+            yield ("levers", "rate_limit", i), "must limit calls_per_s or tokens_per_minute"
+
+
+def _cascades(target: Target) -> Iterator[Wrong]:
+    names = [model.name for model in target.models]
+    for i, cascade in enumerate(target.levers.cascade):
+        if cascade.first not in names:
+            yield (
+                ("levers", "cascade", i, "first"),
+                f"must be one of the models ({', '.join(names)}), found {cascade.first!r}",
+            )

@@ -1,0 +1,79 @@
+"""What every lever can do, and the kind that most of them are: one field of the variant, one list of settings.
+
+For each lever, variant v and declaration d:
+
+    settings(v, d)           what v may be turned to, the present setting left out; within what d declares
+    apply(v, s, d)           v with the lever at s and nothing else changed
+    setting_of(v)            where the lever is: apply(v, setting_of(v), d) == v
+    neighbours(lever, v, d)  the variants one turn away, in a fixed order
+"""
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple, Protocol
+
+from msgspec.structs import replace
+
+from optimizer.model.target import Target
+from optimizer.model.variant import Variant
+
+LeverName = Literal["model", "parameters", "prompt", "caching", "batching", "rate_limit", "cascade"]
+
+
+class Lever(Protocol):
+    """One dimension of a variant that may be turned."""
+
+    @property
+    def name(self) -> LeverName:
+        """As it is declared under `levers`."""
+        ...
+
+    def settings(self, variant: Variant, declared: Target) -> tuple[Any, ...]:
+        """What the variant may be turned to, in a fixed order, without where it is."""
+        ...
+
+    def setting_of(self, variant: Variant) -> Any:
+        """Where the lever is."""
+        ...
+
+    def apply(self, variant: Variant, setting: Any, declared: Target) -> Variant:
+        """The variant with this lever at a setting."""
+        ...
+
+    def describe(self, before: Variant, after: Variant) -> str:
+        """What changes, in words that follow the name of the target."""
+        ...
+
+
+def neighbours(lever: Lever, variant: Variant, declared: Target) -> tuple[Variant, ...]:
+    """The variants that are one turn of a lever away."""
+    return tuple(lever.apply(variant, setting, declared) for setting in lever.settings(variant, declared))
+
+
+class OneField(NamedTuple):
+    """A lever whose settings are listed, and kept in the field of the variant that has its name."""
+
+    name: LeverName
+    listed: Callable[[Variant, Target], tuple[Any, ...]]
+    """The settings that are declared for a variant, beside None: as the caller does it."""
+
+    def settings(self, variant: Variant, declared: Target) -> tuple[Any, ...]:
+        """What is listed and, once it is turned, back to what the caller does."""
+        listed = self.listed(variant, declared)
+        present = self.setting_of(variant)
+        return tuple(one for one in (*listed, None) if one != present) if listed else ()
+
+    def setting_of(self, variant: Variant) -> Any:
+        """The content of the field."""
+        return getattr(variant, self.name)
+
+    def apply(self, variant: Variant, setting: Any, declared: Target) -> Variant:  # noqa: ARG002 - the protocol
+        """The variant with the field replaced."""
+        return replace(variant, **{self.name: setting})
+
+    def describe(self, before: Variant, after: Variant) -> str:
+        """As in `exact caching for 3600 s instead of none declared`."""
+        words = [
+            f"no {self.name.replace('_', ' ')} of ours" if setting is None else str(setting)
+            for setting in (self.setting_of(after), self.setting_of(before))
+        ]
+        return " instead of ".join(words)
