@@ -26,6 +26,7 @@ SAYS = {
     "resume": "Let a paused rollout go on.",
     "promote": "Promote a candidate now.",
     "rollback": "Take a candidate back now.",
+    "optimize": "Consider what might be tried with the next closed window, whatever the cycles.",
 }
 Target = Annotated[str, typer.Argument(help="The target's name.")]
 Reason = Annotated[str, typer.Option(help="Why; it goes into the ledger.")]

@@ -34,8 +34,7 @@ def consider(state: Deciding, name: str) -> Outcome:
     """What the declared strategy would do in a segment now, arbitrated."""
     declared, segment = state.declaration, state.segments[name]
     assert declared is not None, "only a declared target is considered"  # noqa: S101 - a programming error
-    if cycles.is_slow_due(segment, declared, state.now_at):
-        cycles.age(segment, declared, state.now_at)
+    cycles.age(segment, declared, state.now_at)
     strategy = STRATEGIES[declared.strategy]
     found = strategy.propose(situation(state, name), declared, candidates(declared, segment.incumbent))
     return arbitrate(found, declared)

@@ -26,6 +26,12 @@ class Choice(NamedTuple):
     model: Model | None
     rejected: tuple[Alternative, ...]
     candidate: Candidate | None = None
+    why: str = ""
+    """In words, where it is not the order of the list prices."""
+    acts: bool = False
+    """Whether something is done although no single candidate is chosen."""
+    asks: bool = False
+    """Whether a person is to say yes, whatever the declared autonomy."""
 
 
 def choose(target: Target, incumbent: str, bans: Mapping[str, Ban], now_at: int) -> Choice:

@@ -6,7 +6,7 @@ followed and what would do.
 
 from collections.abc import Callable, Iterator
 
-from optimizer.decide import moves
+from optimizer.decide import cycles, experiment, moves
 from optimizer.decide.autonomy import frozen
 from optimizer.decide.record import Ruling, record
 from optimizer.decide.state import MAX_COMMANDS, Deciding, Segment
@@ -40,9 +40,10 @@ def alarm(state: Deciding, alert: Alert, at: int, token: str) -> list[Decision]:
         return []
     ruling = Ruling(at, "alert", f"critical alert: {alert.sentence}", token=token)
     return [
-        moves.roll_back(state, name, ruling)
+        _take_off(state, name, ruling)
         for name, segment in _scope(state, alert.segment)
-        if segment.live is not None and segment.live.phase != "awaiting"
+        if (segment.live is not None and segment.live.phase != "awaiting")
+        or (segment.experiment is not None and not segment.experiment.awaits)
     ]
 
 
@@ -52,7 +53,7 @@ def ruled(state: Deciding, verdict: PolicyVerdict, at: int, token: str) -> list[
         return []
     ruling = Ruling(at, "approval", f"denied by {verdict.by}: {verdict.reason}", by=verdict.by, token=token)
     waiting = _waiting(state, None, verdict.decision)
-    answers = [moves.roll_back(state, name, ruling) for name in waiting]
+    answers = [_take_off(state, name, ruling) for name in waiting]
     return answers or [refuse(state, WHOLE_TARGET, ruling, _NOTHING["reject"])]
 
 
@@ -94,13 +95,15 @@ def _approve(state: Deciding, command: Command, ruling: Ruling) -> Iterator[Deci
     for name in _waiting(state, command.segment, command.decision):
         if by := frozen(state, name):
             yield refuse(state, name, ruling, f"it is frozen ({by}); unfreeze it first")
+        elif state.segments[name].experiment is not None:
+            yield experiment.approved(state, name, ruling)
         else:
             yield moves.approved(state, name, ruling)
 
 
 def _reject(state: Deciding, command: Command, ruling: Ruling) -> Iterator[Decision]:
     for name in _waiting(state, command.segment, command.decision):
-        yield moves.roll_back(state, name, ruling._replace(cause="approval"))
+        yield _take_off(state, name, ruling._replace(cause="approval"))
 
 
 def _waiting(state: Deciding, where: str | None, meant: str | None) -> list[str]:
@@ -109,6 +112,11 @@ def _waiting(state: Deciding, where: str | None, meant: str | None) -> list[str]
         name: segment.live.decision
         for name, segment in _scope(state, where)
         if segment.live is not None and segment.live.phase == "awaiting"
+    }
+    waiting |= {
+        name: segment.experiment.decision
+        for name, segment in _scope(state, where)
+        if segment.experiment is not None and segment.experiment.awaits
     }
     if meant is None and len(waiting) > 1:
         return []
@@ -139,10 +147,28 @@ def _promote(state: Deciding, command: Command, ruling: Ruling) -> Iterator[Deci
 
 def _roll_back(state: Deciding, command: Command, ruling: Ruling) -> Iterator[Decision]:
     for name, segment in _scope(state, command.segment):
-        if segment.live is not None:
-            yield moves.roll_back(state, name, ruling)
+        if segment.live is not None or segment.experiment is not None:
+            yield _take_off(state, name, ruling)
         elif segment.held is not None and command.segment is not None:
             yield moves.take_back(state, name, ruling)
+
+
+def _optimize(state: Deciding, command: Command, ruling: Ruling) -> Iterator[Decision]:
+    free = [one for _, one in _scope(state, command.segment) if one.live is None]
+    for segment in free:
+        cycles.at_once(segment, slowly=True)
+    if free:
+        why = f"{ruling.why}: considered with the next closed window"
+        yield record(
+            state, command.segment or WHOLE_TARGET, "hold", ruling._replace(why=why), act=False
+        )  # fmt: skip
+
+
+def _take_off(state: Deciding, name: str, ruling: Ruling) -> Decision:
+    """Back to the incumbent, from one candidate or from several."""
+    if state.segments[name].experiment is not None:
+        return experiment.end(state, name, "rollback", ruling)
+    return moves.roll_back(state, name, ruling)
 
 
 _HANDLERS: dict[str, Callable[[Deciding, Command, Ruling], Iterator[Decision]]] = {
@@ -152,6 +178,7 @@ _HANDLERS: dict[str, Callable[[Deciding, Command, Ruling], Iterator[Decision]]] 
     "resume": _resume,
     "promote": _promote,
     "rollback": _roll_back,
+    "optimize": _optimize,
 }
 
 _NOTHING = {
@@ -160,6 +187,7 @@ _NOTHING = {
     "pause": "no rollout is moving",
     "resume": "no rollout is paused",
     "promote": "no candidate is being served",
+    "optimize": "a rollout is under way in every segment that is meant; it ends first",
     "rollback": "no rollout is live; to take back a promotion, name its segment while the holdback lasts, "
     "later by declaring another incumbent",
 }

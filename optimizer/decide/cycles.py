@@ -26,8 +26,12 @@ def is_slow_due(segment: Segment, declared: Target, now_at: int) -> bool:
 
 
 def age(segment: Segment, declared: Target, now_at: int) -> None:
-    """Forget what was measured so long ago that it may be otherwise now."""
-    segment.memory.forget(now_at - declared.plan.ban_s * MS)
+    """Forget what a ban that is over rested on and, in the slow cycle, what was measured as long ago."""
+    for variant, ban in segment.bans.items():
+        if ban.until_at <= now_at:
+            segment.memory.known.pop(variant, None)
+    if is_slow_due(segment, declared, now_at):
+        segment.memory.forget(now_at - declared.plan.ban_s * MS)
 
 
 def passed(segment: Segment, declared: Target, now_at: int) -> None:

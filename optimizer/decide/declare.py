@@ -13,10 +13,10 @@
 
 from collections.abc import Iterator
 
-from optimizer.decide import moves
+from optimizer.decide import experiment, moves
 from optimizer.decide.declaration import declared_incumbent, models_by_variant
 from optimizer.decide.record import Ruling, record
-from optimizer.decide.state import Deciding, Segment
+from optimizer.decide.state import Deciding, Experiment, Segment
 from optimizer.model.decision import WHOLE_TARGET, Decision
 from optimizer.model.target import Target
 
@@ -31,7 +31,10 @@ def declare(state: Deciding, declared: Target, at: int, token: str) -> Iterator[
     if before:
         for name, reason in _ended(state, before, declared, reset).items():
             ended = ruling._replace(why=f"{ruling.why}: {reason}")
-            yield moves.roll_back(state, name, ended, ban=False)
+            if state.segments[name].experiment is not None:
+                yield experiment.end(state, name, "rollback", ended)
+            else:
+                yield moves.roll_back(state, name, ended, bans=False)
         for name in _released(state, declared, reset):
             released = ruling._replace(why=f"{ruling.why}: the holdback is over")
             yield moves.release(state, name, released)
@@ -76,7 +79,12 @@ def _ended(state: Deciding, before: Target, declared: Target, reset: frozenset[s
     variants = models_by_variant(declared)
     reasons = {}
     for name, segment in sorted(state.segments.items()):
-        live = segment.live
+        live, running = segment.live, segment.experiment
+        if running is not None:
+            anew = name in reset or name not in declared.segment_names()
+            why = _disturbed(running, before, declared, anew=anew)
+            if why:
+                reasons[name] = why
         if live is None:
             continue
         if name in reset or name not in declared.segment_names():
@@ -86,6 +94,17 @@ def _ended(state: Deciding, before: Target, declared: Target, reset: frozenset[s
         elif live.phase == "awaiting" and declared.autonomy != before.autonomy:
             reasons[name] = f"autonomy is now {declared.autonomy}, nobody is asked any more"
     return reasons
+
+
+def _disturbed(running: Experiment, before: Target, declared: Target, *, anew: bool) -> str:
+    """Why an experiment cannot go on; empty if it can."""
+    if anew or not running.weights.keys() <= models_by_variant(declared).keys():
+        return "one of the arms, or what they are compared with, is no longer declared as it was"
+    if declared.strategy != running.strategy:
+        return f"strategy is now {declared.strategy}"
+    if running.awaits and declared.autonomy != before.autonomy:
+        return f"autonomy is now {declared.autonomy}, nobody is asked any more"
+    return ""
 
 
 def _released(state: Deciding, declared: Target, reset: frozenset[str]) -> list[str]:
@@ -102,4 +121,5 @@ def _kept(segment: "Segment | None", declared: Target) -> Segment:
     variants = models_by_variant(declared)
     segment.bans = {variant: ban for variant, ban in segment.bans.items() if variant in variants}
     segment.reported, segment.advised = [], ""
+    segment.considered_at = 0
     return segment

@@ -17,15 +17,15 @@ from optimizer.decide import cycles, earning, moves
 from optimizer.decide.autonomy import frozen, may_move
 from optimizer.decide.gate import harm
 from optimizer.decide.record import Ruling, record
-from optimizer.decide.state import MAX_BANS, MS, Ban, Deciding, Earned, Experiment, Segment
+from optimizer.decide.state import MS, Deciding, Earned, Experiment, Segment
 from optimizer.decide.strategy import Proposal
 from optimizer.decide.worth import weights, worth
 from optimizer.model.decision import Alternative, Decision, DecisionKind
-from optimizer.model.finding import Finding
+from optimizer.model.finding import Finding, Metric
 
 
 def begin(
-    state: Deciding, name: str, proposal: Proposal, ruling: Ruling, rejected: tuple[Alternative, ...]
+    state: Deciding, name: str, proposal: Proposal, ruling: Ruling, *, rejected: tuple[Alternative, ...]
 ) -> Decision:
     """Start, or ask for a yes, or advise: as the mode says."""
     declared, segment = state.declaration, state.segments[name]
@@ -86,7 +86,7 @@ def end(state: Deciding, name: str, kind: DecisionKind, ruling: Ruling) -> Decis
     decision = _record(state, name, kind, ruling)
     segment.since_generation = running.generation or segment.since_generation
     segment.experiment = None
-    moves.ended(declared, segment, ruling.at)
+    moves.end(declared, segment, ruling.at)
     if kind == "conclude":
         segment.rest_until_at = ruling.at  # what was found out is acted upon with the next window
     return decision
@@ -133,7 +133,7 @@ def _without_harmful(state: Deciding, name: str, due: Sequence[Finding]) -> Deci
     if not harmful:
         return None
     for variant, found in harmful.items():
-        ban(segment, variant, state.now_at + declared.plan.ban_s * MS, found.why)
+        moves.ban(declared, segment, variant, Ruling(state.now_at, found.cause, found.why))
     first = next(iter(harmful.values()))
     findings = tuple(one for found in harmful.values() for one in found.findings)
     ruling = Ruling(state.now_at, first.cause, "; ".join(f.why for f in harmful.values()), findings)
@@ -144,19 +144,12 @@ def _without_harmful(state: Deciding, name: str, due: Sequence[Finding]) -> Deci
     return reweigh(state, name, stay, ruling)
 
 
-def ban(segment: Segment, variant: str, until_at: int, why: str) -> None:
-    """Not tried again in this segment until then (ms)."""
-    others = {known: one for known, one in segment.bans.items() if known != variant}
-    others[variant] = Ban(until_at, why[: moves.MAX_WHY])
-    segment.bans = dict(list(others.items())[-MAX_BANS:])
-
-
 def _hear(
-    segment: Segment, running: Experiment, due: Sequence[Finding], weighed: Mapping[str, float]
+    segment: Segment, running: Experiment, due: Sequence[Finding], weighed: Mapping[Metric, float]
 ) -> None:
     told = {one.variant for one in due if one.kind == "comparison" and one.metric in weighed}
     for variant in sorted(one for one in told if one is not None and one in running.weights):
-        known = worth(segment.memory, variant, segment.incumbent, weighed)  # type: ignore[arg-type]
+        known = worth(segment.memory, variant, segment.incumbent, weighed)
         if known is not None:
             earning.hear(running.earned.setdefault(variant, Earned()), known)
 

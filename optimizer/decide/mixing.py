@@ -57,9 +57,7 @@ def least_bps(declared: Target) -> int:
     return max(declared.holdback.share_bps, LEAST_CONTROL_BPS)
 
 
-def mixed(
-    situation: Situation, declared: Target, shares: Mapping[str, float]
-) -> dict[str, int]:
+def mixed(situation: Situation, declared: Target, shares: Mapping[str, float]) -> dict[str, int]:
     """Basis points from the shares of the candidates, each at least one, the incumbent's the rest; 10,000."""
     room = WHOLE_BPS - least_bps(declared)
     weighed = {

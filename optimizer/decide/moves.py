@@ -23,11 +23,11 @@ def propose(state: Deciding, name: str, choice: Choice, ruling: Ruling) -> Decis
     variant, model = choice.variant, choice.model
     assert variant is not None, "propose needs a candidate"  # noqa: S101 - a programming error
     assert model is not None, "a chosen variant has a model"  # noqa: S101 - a programming error
-    acts = declared.autonomy == "auto"
+    acts = declared.autonomy == "auto" and not choice.asks
     first = weights_bps(declared)[0]
     models = models_by_variant(declared)
     ending = f"; the holdback of {models[segment.held.variant].name} ends with it" if segment.held else ""
-    why = f"{reason(declared, segment.incumbent, choice)}; {ruling.why}{ending}"
+    why = f"{choice.why or reason(declared, segment.incumbent, choice)}; {ruling.why}{ending}"
     generation = next_generation(state) if acts else 0
     decision = record(
         state, name, "start", ruling._replace(why=why),
@@ -43,7 +43,7 @@ def propose(state: Deciding, name: str, choice: Choice, ruling: Ruling) -> Decis
         phase="step" if acts else "awaiting", started_at=ruling.at, step_at=ruling.at, weight_bps=first,
         generation=generation,
     )  # fmt: skip
-    _began(segment, generation)
+    began(segment, generation)
     return structs.replace(decision, rollout=rollout)
 
 
@@ -54,11 +54,12 @@ def approved(state: Deciding, name: str, ruling: Ruling) -> Decision:
     live.phase, live.step_at, live.started_at = "step", ruling.at, ruling.at
     live.clock_is_set = False
     live.generation = next_generation(state)
-    _began(segment, live.generation)
+    began(segment, live.generation)
     return _record_live(state, name, "start", ruling, generation=live.generation)
 
 
-def _began(segment: Segment, generation: int) -> None:
+def began(segment: Segment, generation: int) -> None:
+    """Something is on trial from now on, or waits to be."""
     segment.reported, segment.advised = [], ""
     if generation:
         segment.since_generation = generation
@@ -99,12 +100,12 @@ def promote(state: Deciding, name: str, ruling: Ruling) -> Decision:
         until_at = ruling.at + declared.holdback.for_s * MS
         segment.held = Held(rollout=live.rollout, variant=former, share_bps=kept, until_at=until_at)
     if not is_cheaper_by_list(declared, live.variant, former):
-        _ban(declared, segment, former, ruling._replace(why=f"gave way to {live.variant}: {ruling.why}"))
-    _ended(declared, segment, ruling.at)
+        ban(declared, segment, former, ruling._replace(why=f"gave way to {live.variant}: {ruling.why}"))
+    end(declared, segment, ruling.at)
     return decision
 
 
-def roll_back(state: Deciding, name: str, ruling: Ruling, *, ban: bool = True) -> Decision:
+def roll_back(state: Deciding, name: str, ruling: Ruling, *, bans: bool = True) -> Decision:
     """Back to the incumbent at once; without a generation if nobody was served by the candidate yet."""
     declared, segment = _of(state, name)
     live = _live(segment)
@@ -112,9 +113,9 @@ def roll_back(state: Deciding, name: str, ruling: Ruling, *, ban: bool = True) -
     generation = 0 if live.phase == "awaiting" else next_generation(state)
     decision = _record_live(state, name, "rollback", ruling, generation=generation)
     segment.since_generation = generation or segment.since_generation
-    if ban:
-        _ban(declared, segment, live.variant, ruling)
-    _ended(declared, segment, ruling.at)
+    if bans:
+        ban(declared, segment, live.variant, ruling)
+    end(declared, segment, ruling.at)
     return decision
 
 
@@ -132,8 +133,8 @@ def take_back(state: Deciding, name: str, ruling: Ruling) -> Decision:
         model=model.name if model else None,
     )  # fmt: skip
     segment.held = None
-    _ban(declared, segment, promoted, ruling)
-    _ended(declared, segment, ruling.at)
+    ban(declared, segment, promoted, ruling)
+    end(declared, segment, ruling.at)
     return decision
 
 
@@ -195,12 +196,15 @@ def _record_live(
     )  # fmt: skip
 
 
-def _ended(declared: Target, segment: Segment, at: int) -> None:
+def end(declared: Target, segment: Segment, at: int) -> None:
+    """Nothing is on trial any more; the segment rests."""
     segment.live, segment.waiting, segment.reported = None, {}, []
+    segment.considered_at = 0
     segment.rest_until_at = at + declared.plan.cooldown_s * MS
 
 
-def _ban(declared: Target, segment: Segment, variant: str, ruling: Ruling) -> None:
+def ban(declared: Target, segment: Segment, variant: str, ruling: Ruling) -> None:
+    """The variant is not tried again here for `plan.ban_s`."""
     alive = {v: ban for v, ban in segment.bans.items() if ban.until_at > ruling.at and v != variant}
     alive[variant] = Ban(ruling.at + declared.plan.ban_s * MS, ruling.why[:MAX_WHY])
     segment.bans = dict(list(alive.items())[-MAX_BANS:])

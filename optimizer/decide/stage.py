@@ -8,13 +8,14 @@ same events before it, every decision is the same to the byte.
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from optimizer.decide import moves
+from optimizer.decide import cycles, experience, experiment, moves
 from optimizer.decide.autonomy import frozen, may_move, speaks
-from optimizer.decide.choose import Choice, choose
+from optimizer.decide.choose import Choice
 from optimizer.decide.commands import alarm, obey, ruled
 from optimizer.decide.declaration import mistakes
 from optimizer.decide.declare import declare
 from optimizer.decide.gate import Judgement, harm, judge, units
+from optimizer.decide.look import follow, look, look_again
 from optimizer.decide.record import Ruling
 from optimizer.decide.sentences import listed, span
 from optimizer.decide.state import MS, Deciding, Live, Segment
@@ -96,11 +97,17 @@ def unfit(state: Deciding, declared: Target) -> str:
 
 def keep(state: Deciding, finding: Finding) -> None:
     """Remember a finding until it is judged, unless it speaks of nothing that is there."""
+    if finding.kind == "analysis":
+        experience.raised(state, finding)
+        return
     segment = state.segments.get(finding.segment)
     if segment is None or not _concerns(segment, finding):
         return
-    # One slot per kind and metric bounds what waits. Proven harm is never overwritten by better news.
+    # One slot per kind and metric, and arm of an experiment, bounds what waits. Proven harm is never
+    # overwritten by better news.
     slot = f"{finding.kind}/{finding.metric}"
+    if segment.experiment is not None:
+        slot += f"/{finding.variant}"
     known = segment.waiting.get(slot)
     if known is not None:
         if known.verdict == "fail" and finding.verdict != "fail" and finding.kind in ("trip", "comparison"):
@@ -119,6 +126,9 @@ def _concerns(segment: Segment, finding: Finding) -> bool:
     live = segment.live
     if finding.kind == "coverage":
         return True
+    if (running := segment.experiment) is not None:
+        tried = finding.variant in running.weights and not running.awaits
+        return tried and finding.kind in ("comparison", "trip") and finding.window_end_at > running.started_at
     if live is None or live.phase == "awaiting":
         return finding.kind == "level" and live is None
     if finding.kind not in ("comparison", "trip") or finding.variant != live.variant:
@@ -134,6 +144,8 @@ def _deadlines(state: Deciding) -> Iterator[int]:
         yield from (finding.window_end_at for finding in segment.waiting.values())
         if declared is not None and segment.live is not None and segment.live.phase == "awaiting":
             yield segment.live.step_at + declared.plan.step_max_s * MS
+        if declared is not None and (running := segment.experiment) is not None and running.awaits:
+            yield running.step_at + declared.plan.step_max_s * MS
         if segment.live is not None and not segment.live.clock_is_set:
             yield segment.live.step_at
         yield from (since_at for _, since_at, _ in _overdue(state, segment.live))
@@ -155,6 +167,10 @@ def judge_segment(state: Deciding, name: str) -> Decision | None:
             segment.coverage_generation = max(segment.coverage_generation, finding.generation)
     if segment.held is not None and segment.held.until_at <= now_at and may_move(state, name):
         return moves.release(state, name, Ruling(now_at, "passed", "the time of the holdback is over"))
+    for finding in due:
+        segment.memory.remember(finding)
+    if segment.experiment is not None:
+        return experiment.judge(state, name, due) or look_again(state, name, due)
     if segment.live is None:
         return _look_for_better(state, name, [finding for finding in due if finding.kind == "level"])
     if segment.live.phase == "awaiting":
@@ -167,7 +183,7 @@ def _expire(state: Deciding, name: str) -> Decision | None:
     if live is None or declared is None or state.now_at < live.step_at + declared.plan.step_max_s * MS:
         return None
     why = f"nobody said yes or no within {span(declared.plan.step_max_s)}"
-    return moves.roll_back(state, name, Ruling(state.now_at, "approval", why), ban=False)
+    return moves.roll_back(state, name, Ruling(state.now_at, "approval", why), bans=False)
 
 
 def _look_for_better(state: Deciding, name: str, levels: list[Finding]) -> Decision | None:
@@ -175,13 +191,21 @@ def _look_for_better(state: Deciding, name: str, levels: list[Finding]) -> Decis
     segment, declared, now_at = state.segments[name], state.declaration, state.now_at
     if declared is None or not levels or not speaks(state) or now_at < segment.rest_until_at:
         return None
-    choice = choose(declared, segment.incumbent, segment.bans, now_at)
-    if (obstacle := _obstacle(state, name, choice, tuple(levels))) is not None:
-        return moves.hold(state, name, obstacle, choice.rejected)
-    if declared.autonomy == "advise" and segment.advised == choice.variant:
+    if not cycles.is_due(segment, declared, now_at):
         return None
+    looked = look(state, name)
+    choice = looked.choice
+    if looked.proposal is not None and looked.proposal.action == "rollback":
+        return follow(state, name, looked, Ruling(now_at, "choice", "", tuple(levels)))
+    if (obstacle := _obstacle(state, name, choice, tuple(levels))) is not None:
+        if obstacle.cause == "choice":
+            cycles.passed(segment, declared, now_at)
+        return moves.hold(state, name, obstacle, choice.rejected)
+    if declared.autonomy == "advise" and segment.advised == looked.advice:
+        return None
+    cycles.passed(segment, declared, now_at)
     ruling = Ruling(now_at, "choice", listed(levels), tuple(levels))
-    return moves.propose(state, name, choice, ruling)
+    return follow(state, name, looked, ruling)
 
 
 def _obstacle(state: Deciding, name: str, choice: Choice, levels: tuple[Finding, ...]) -> Ruling | None:
@@ -192,10 +216,11 @@ def _obstacle(state: Deciding, name: str, choice: Choice, levels: tuple[Finding,
         cause, why = "frozen", f"frozen by {by}"
     elif not any(level.n > 0 for level in levels):
         cause, why = "no_data", f"unknown: {listed(levels)}"
-    elif choice.variant is None:
+    elif choice.variant is None and not choice.acts:
         cause, why = (
             "choice",
-            "nothing is left to try: "
+            choice.why
+            or "nothing is left to try: "
             + "; ".join(f"{rejected.model} {rejected.why}" for rejected in choice.rejected),
         )
     elif may_move(state, name) and segment.coverage_generation < segment.since_generation:
@@ -228,6 +253,7 @@ def _gate(state: Deciding, name: str, due: list[Finding]) -> Decision | None:
     for cause, since_at, why in _overdue(state, segment.live):
         told = None if since_at > now_at else _tell(state, name, Ruling(now_at, cause, why))
         decision = decision or told
+    experience.realised(state, name, decision)
     return decision
 
 

@@ -131,6 +131,8 @@ class Segment(Struct, kw_only=True, omit_defaults=True):
     considered_at: int = 0
     """When proposals were last considered; 0: something has happened since, so that they are at once."""
     considered_slowly_at: int = 0
+    tried: list[float] = []
+    """The context in which what is on trial was proposed, where that is learnt from (`reinforcement`)."""
     turned_at: int = 0
     """When a parameter was last changed for good."""
 

@@ -56,6 +56,8 @@ class Proposal(Struct, frozen=True, kw_only=True):
     """Whether a person is to say yes, whatever the declared autonomy."""
     forgets: bool = False
     """Whether what is known of the variants is no longer to be believed."""
+    drops: tuple[str, ...] = ()
+    """Only on `conclude`: arms that are not to be tried again before their ban is over."""
     rejected: tuple[Alternative, ...] = ()
     """Other candidates with the reason against each."""
 
@@ -97,8 +99,6 @@ class Strategy(Protocol):
 
     name: ClassVar[str]
 
-    def propose(
-        self, situation: Situation, declared: Target, candidates: Candidates
-    ) -> tuple[Proposal, ...]:
+    def propose(self, situation: Situation, declared: Target, candidates: Candidates) -> tuple[Proposal, ...]:
         """What might be done; empty where the strategy has nothing to say."""
         ...

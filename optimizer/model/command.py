@@ -6,7 +6,9 @@ from msgspec import Meta, Struct
 
 from optimizer.model.call import Name
 
-CommandKind = Literal["freeze", "unfreeze", "approve", "reject", "pause", "resume", "promote", "rollback"]
+CommandKind = Literal[
+    "freeze", "unfreeze", "approve", "reject", "pause", "resume", "promote", "rollback", "optimize"
+]
 
 
 class Command(Struct, frozen=True, kw_only=True):

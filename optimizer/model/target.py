@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from optimizer.model.call import Name, Score
+from optimizer.model.cycles import Cycles
 from optimizer.model.lever import Levers
 from optimizer.model.objective import Objective
 from optimizer.model.prior import Prior
@@ -122,6 +123,11 @@ class Target(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     holdback: Holdback = Holdback()
     errors: Errors = Errors()
     scores: Scores = Scores()
+    strategy: Literal[
+        "pareto", "thresholds", "ab_test", "bandit", "contextual", "reinforcement", "tuning"
+    ] = "pareto"
+    """How candidates are chosen: docs/strategies.md says which is the right one when."""
+    cycles: Cycles = Cycles()
     signal: Literal["spans", "metrics"] = "spans"
     """Which of an exporter's signals is counted, as many send the same calls as both."""
     withdrawn: bool = False

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from optimizer.decide.mixing import arms, mixed, named
+from optimizer.decide.sentences import span
 from optimizer.decide.state import MS, Experiment
 from optimizer.decide.strategy import Candidates, Proposal, Situation
 from optimizer.decide.worth import INCUMBENT, Worth, guardrails, weights, worth
@@ -29,9 +30,7 @@ class AbTest:
 
     name: ClassVar[str] = "ab_test"
 
-    def propose(
-        self, situation: Situation, declared: Target, candidates: Candidates
-    ) -> tuple[Proposal, ...]:
+    def propose(self, situation: Situation, declared: Target, candidates: Candidates) -> tuple[Proposal, ...]:
         """Start the winner, or take out losers, or end, or begin; nothing while it is undecided."""
         running = situation.experiment
         tried = [v for v in running.weights if v != situation.incumbent] if running else []
@@ -41,12 +40,11 @@ class AbTest:
         if self._winner(situation, declared, known):
             return (Proposal(strategy=self.name, action="conclude", why="one arm is proven best"),)
         if situation.now_at >= running.started_at + MOST_S * MS:
-            return (Proposal(strategy=self.name, action="conclude", why="no arm was proven best in time"),)
+            why = f"no arm was proven best within {span(MOST_S)}"
+            return (Proposal(strategy=self.name, action="conclude", why=why, drops=tuple(tried)),)
         return self._without_losers(situation, declared, running, known)
 
-    def _begin(
-        self, situation: Situation, declared: Target, candidates: Candidates
-    ) -> tuple[Proposal, ...]:
+    def _begin(self, situation: Situation, declared: Target, candidates: Candidates) -> tuple[Proposal, ...]:
         chosen = arms(situation, declared, candidates)
         if not chosen:
             return ()
@@ -96,7 +94,7 @@ class AbTest:
             return ()
         why = f"{named(declared, lost)} is proven worth less than {named(declared, [best])}"
         if not stay:
-            return (Proposal(strategy=self.name, action="conclude", why=why),)
+            return (Proposal(strategy=self.name, action="conclude", why=why, drops=tuple(lost)),)
         freed = sum(running.weights[v] for v in lost)
         share = {v: bps for v, bps in running.weights.items() if v not in lost}
         share[situation.incumbent] += freed

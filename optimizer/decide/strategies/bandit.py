@@ -34,9 +34,7 @@ class Bandit:
 
     name: ClassVar[str] = "bandit"
 
-    def propose(
-        self, situation: Situation, declared: Target, candidates: Candidates
-    ) -> tuple[Proposal, ...]:
+    def propose(self, situation: Situation, declared: Target, candidates: Candidates) -> tuple[Proposal, ...]:
         """New shares; nothing while they would hardly move."""
         running = situation.experiment
         if running is None:
@@ -45,9 +43,7 @@ class Bandit:
         return reweighed(self.name, situation, declared, laws)
 
 
-def begun(
-    name: str, situation: Situation, declared: Target, candidates: Candidates
-) -> tuple[Proposal, ...]:
+def begun(name: str, situation: Situation, declared: Target, candidates: Candidates) -> tuple[Proposal, ...]:
     """The nursery: the most promising candidates at equal shares."""
     variants = [one.variant_id for one in arms(situation, declared, candidates)]
     if not variants:
@@ -91,5 +87,3 @@ def shares(laws: Sequence[Normal], fresh: Sequence[int], *, floor: float = FLOOR
 def earned_of(running: Experiment, variant: str) -> Earned:
     """What an arm has earned; nothing yet where it was never heard of."""
     return running.earned.get(variant) or Earned()
-
-

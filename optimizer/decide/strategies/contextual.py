@@ -21,9 +21,7 @@ class Contextual:
 
     name: ClassVar[str] = "contextual"
 
-    def propose(
-        self, situation: Situation, declared: Target, candidates: Candidates
-    ) -> tuple[Proposal, ...]:
+    def propose(self, situation: Situation, declared: Target, candidates: Candidates) -> tuple[Proposal, ...]:
         """New shares of this segment; nothing while they would hardly move."""
         running = situation.experiment
         if running is None:

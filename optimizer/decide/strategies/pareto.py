@@ -45,9 +45,7 @@ class Pareto:
 
     name: ClassVar[str] = "pareto"
 
-    def propose(
-        self, situation: Situation, declared: Target, candidates: Candidates
-    ) -> tuple[Proposal, ...]:
+    def propose(self, situation: Situation, declared: Target, candidates: Candidates) -> tuple[Proposal, ...]:
         """At most one start; or that nothing is left to try, with every reason."""
         if not any(one.variant_id in situation.memory.known for one in candidates):
             return _by_price(situation, declared)
@@ -57,7 +55,9 @@ class Pareto:
         kept = {believed[i].candidate.variant_id for i in front([one.box for one in believed], SIDES)}
         for one in believed:
             if one.candidate.variant_id not in kept:
-                rejected.append(_against(one.candidate, declared, "is surely beaten in everything by another"))
+                rejected.append(
+                    _against(one.candidate, declared, "is surely beaten in everything by another")
+                )
         ranked = sorted((one for one in believed if one.candidate.variant_id in kept), key=_rank)
         best = ranked[0]
         name = label(best.candidate.variant, declared)

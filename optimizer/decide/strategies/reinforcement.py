@@ -36,9 +36,7 @@ class Reinforcement:
 
     name: ClassVar[str] = "reinforcement"
 
-    def propose(
-        self, situation: Situation, declared: Target, candidates: Candidates
-    ) -> tuple[Proposal, ...]:
+    def propose(self, situation: Situation, declared: Target, candidates: Candidates) -> tuple[Proposal, ...]:
         """At most one start, which waits for a yes."""
         belief = belief_of(situation.policy)
         free = situation.free(candidates)
@@ -81,7 +79,9 @@ def context(situation: Situation, declared: Target, candidate: Candidate) -> lis
 
 def state_of(situation: Situation) -> str:
     """What is complained of most severely; `calm` where nothing is."""
-    severe = [one for one in situation.alarms if one.metric in STATES and one.severity in ("warning", "critical")]
+    severe = [
+        one for one in situation.alarms if one.metric in STATES and one.severity in ("warning", "critical")
+    ]
     severe.sort(key=lambda one: (one.severity != "critical", STATES.index(one.metric)))
     return severe[0].metric if severe else "calm"
 

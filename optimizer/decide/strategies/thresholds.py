@@ -38,9 +38,7 @@ class Thresholds:
 
     name: ClassVar[str] = "thresholds"
 
-    def propose(
-        self, situation: Situation, declared: Target, candidates: Candidates
-    ) -> tuple[Proposal, ...]:
+    def propose(self, situation: Situation, declared: Target, candidates: Candidates) -> tuple[Proposal, ...]:
         """What the most severe alarm calls for, then what the others do."""
         alarms = sorted(situation.alarms, key=_order)
         found = [self._answer(situation, declared, candidates, alarm) for alarm in alarms]
@@ -124,7 +122,9 @@ def _shorter(situation: Situation, declared: Target, candidates: Candidates) -> 
     serving = variants_of(declared).get(situation.incumbent)
     present = _limit(serving)
     found = [(_limit(one.variant), one) for one in candidates if one.lever == "parameters"]
-    lower = [(limit, one) for limit, one in found if limit is not None and (present is None or limit < present)]
+    lower = [
+        (limit, one) for limit, one in found if limit is not None and (present is None or limit < present)
+    ]
     return [one for _, one in sorted(lower, key=lambda entry: (-entry[0], entry[1].variant_id))]
 
 

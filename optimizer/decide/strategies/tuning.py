@@ -10,7 +10,7 @@ change for good the segment's parameters rest until less than CHANGES_A_DAY of i
 Source: Box & Wilson, "On the experimental attainment of optimum conditions", JRSS B 13(1), 1951.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import ClassVar
 
@@ -28,7 +28,10 @@ DAY_S = 86_400
 CHANGES_A_DAY = 0.05
 """Share of the levers, as the specification wants a configuration to be stable."""
 
-USUAL = MappingProxyType(
+FEWEST_VALUES = 2
+"""Beside the present one: a parabola has three points."""
+
+USUAL: Mapping[str, Mapping[str, float]] = MappingProxyType(
     {
         "classification": MappingProxyType({"temperature": 0.1, "top_p": 0.9, "max_tokens": 50}),
         "generation": MappingProxyType(
@@ -53,9 +56,7 @@ class Tuning:
 
     name: ClassVar[str] = "tuning"
 
-    def propose(
-        self, situation: Situation, declared: Target, candidates: Candidates
-    ) -> tuple[Proposal, ...]:
+    def propose(self, situation: Situation, declared: Target, candidates: Candidates) -> tuple[Proposal, ...]:
         """At most one start per parameter; nothing between slow cycles and in the rest after a change."""
         if not situation.is_slow or situation.now_at < rests_until(situation.turned_at, declared):
             return ()
@@ -66,9 +67,7 @@ class Tuning:
         for one in situation.free(candidates):
             if one.lever == "parameters" and (name := turned(serving, one.variant)):
                 by_parameter.setdefault(name, []).append(one)
-        found = [
-            self._of_one(situation, declared, name, near) for name, near in sorted(by_parameter.items())
-        ]
+        found = [self._of_one(situation, declared, name, near) for name, near in sorted(by_parameter.items())]
         return tuple(proposal for proposal in found if proposal is not None)
 
     def _of_one(
@@ -86,10 +85,11 @@ class Tuning:
             best = max(near, key=lambda one: (_at(fitted, values[one.variant_id]), one.variant_id))
             promised = _at(fitted, values[best.variant_id])
             why = f"{best.sentence}: the fit through {len(measured)} values promises {promised:+.1%}"
-            if promised <= 0 or (known := measured.get(best.variant_id)) and known.bounds(0.05)[1] <= 0:
+            known = measured.get(best.variant_id)
+            if promised <= 0 or (known is not None and known.bounds(0.05)[1] <= 0):
                 return None
         elif untried:
-            usual = USUAL.get(kind, {}).get(name)
+            usual = USUAL[kind].get(name) if kind else None
             best = min(untried, key=lambda one: (_apart(values[one.variant_id], usual), one.variant_id))
             towards = f", towards {usual:g} as is usual in {kind}" if usual is not None else ""
             promised, why = 0.0, f"{best.sentence}: not measured yet{towards}"
@@ -133,8 +133,10 @@ def fit(present: float | None, measured: Sequence[tuple[float | None, Worth]]) -
     Through two values beside the present one it is a parabola, through more of them the best one. It goes
     through the present value, whose worth is 0 by definition: the last coefficient is implied.
     """
-    points = [(value - present, told) for value, told in measured if value is not None and present is not None]
-    if present is None or len({x for x, _ in points if x}) < 2:
+    points = [
+        (value - present, told) for value, told in measured if value is not None and present is not None
+    ]
+    if present is None or len({x for x, _ in points if x}) < FEWEST_VALUES:
         return None
     x = np.array([one for one, _ in points])
     weighed = np.array([1 / max(told.error, 1e-6) for _, told in points])

@@ -152,6 +152,8 @@ class TestClimb:
         assert desk.arms() == {("incumbent", "small"): 9800, ("holdback", "large"): 200}
         desk.passes(1)
         desk.state.segments["other"].bans.clear()
+        desk.state.segments["other"].memory.known.clear()
+        desk.command("optimize")
         (start,) = minutes(desk, 1)
         assert "the holdback of large ends with it" in start.why
         expected = {("candidate", "tiny"): 500, ("incumbent", "small"): 9000, ("control", "small"): 500}
