@@ -4,6 +4,8 @@ A scenario is a text. `#` tells the story, words move the world, lines behind `|
 checked. `make accept` writes them anew.
 
     model NAME price=… quality=… latency_ms=… errors=…      a model, or how it behaves from now on
+    lever NAME least=… most=… step=…                         a parameter that may be turned, in later declarations
+    effect NAME VALUE price=… quality=…                      what a parameter at a value does to every model
     declare KEY=VALUE …                                      the target `chat`, with all models known so far
     traffic N                                                calls per second
     callers follow | callers stay                            whether new configurations are picked up
@@ -26,6 +28,7 @@ from optimizer.loop import Loop, time_of
 from optimizer.model.call import Assignment, Call, Quality
 from optimizer.model.command import Alert, Command
 from optimizer.model.event import AlertEvent, CallEvent, CommandEvent, TargetEvent, TickEvent
+from optimizer.model.lever import Levers, Parameter
 from optimizer.model.progress import Tick
 from optimizer.model.target import Errors, Guardrails, Holdback, Model, Plan, Segments, Target, Trips
 from optimizer.observe.stage import Observe
@@ -47,6 +50,7 @@ class World:
         self.loop = Loop([Observe(partitions), Orient(), Decide(), Act()], partitions)
         self.now_at = BEGIN_AT
         self.models, self.declared, self.revision = {}, None, 0
+        self.parameters, self.effects = {}, {}
         self.followed, self.following, self.per_s, self.calls = None, True, 20.0, 0
         self.said, self.asked, self.ids = [], None, count()
 
@@ -66,6 +70,17 @@ class World:
         )
         known |= {key: float(value) for key, value in (one.split("=") for one in settings)}
 
+    def do_lever(self, rest):
+        name, *settings = rest.split()
+        given = {key: _value(value) for key, value in (one.split("=") for one in settings)}
+        self.parameters[name] = Parameter(**given)
+
+    def do_effect(self, rest):
+        name, value, *settings = rest.split()
+        self.effects[name, _value(value)] = {
+            key: float(number) for key, number in (one.split("=") for one in settings)
+        }
+
     def do_declare(self, rest):
         given = {key: _value(value) for key, value in (one.split("=", 1) for one in rest.split())}
         self.revision += 1
@@ -77,6 +92,8 @@ class World:
             given["segments"] = Segments(attribute="task", values=tuple(str(given["segments"]).split(",")))
         names = str(given.pop("models", ",".join(self.models))).split(",")
         models = tuple(Model(name=n, input_usd_per_million_tokens=self.models[n]["price"]) for n in names)
+        if self.parameters:
+            given["levers"] = Levers(parameters=dict(self.parameters))
         self.declared = Target(target="chat", revision=self.revision, models=models, **parts, **given)
         self._feed(TargetEvent, self.declared)
 
@@ -106,7 +123,10 @@ class World:
 
     def do_show(self, _rest):
         for segment, arms in sorted(self._newest().segments.items()):
-            shares = ", ".join(f"{arm.arm} {arm.model} {arm.weight_bps / 100:g} %" for arm in arms)
+            shares = ", ".join(
+                " ".join([arm.arm, arm.model, *_turned(arm.parameters), f"{arm.weight_bps / 100:g} %"])
+                for arm in arms
+            )
             self.said.append(f"{segment}: {shares}")
 
     # -- how the world answers ---------------------------------------------------------------------
@@ -127,14 +147,17 @@ class World:
         values = self.declared.segment_names() if self.declared else ("other",)
         segment, unit = dice.choice(values), f"user-{dice.randrange(10**9)}"
         model, assignment = self.declared.incumbent if self.declared else "large", None
+        effect = {}
         if self.followed is not None:
             met = arm_of(self.followed, segment, unit)
             model = met.arm.model
+            for turn in met.arm.parameters.items():
+                effect |= self.effects.get(turn, {})
             assignment = Assignment(
                 generation=self.followed.generation, variant=met.arm.variant, arm=met.arm.arm,
                 segment=met.segment, propensity=met.propensity,
             )  # fmt: skip
-        nature = self.models[model]
+        nature = self.models[model] | effect
         fails = dice.random() < nature["errors"]
         weak = nature.get(f"quality_{segment}", nature["quality"])
         data = Call(
@@ -176,6 +199,10 @@ class World:
         words += [] if decision.act else ["(not applied)"]
         text = f"{' '.join(words)}: {decision.why}"
         self.said.append(text if len(text) <= WIDTH else text[: WIDTH - 2] + " …")
+
+
+def _turned(parameters):
+    return [f"({name} {value})" for name, value in parameters.items()]
 
 
 def _value(text):
