@@ -65,7 +65,7 @@ def approved(state: Deciding, name: str, ruling: Ruling) -> Decision:
 
 def reweigh(
     state: Deciding, name: str, share: Mapping[str, int], ruling: Ruling,
-    rejected: tuple[Alternative, ...] = (),
+    *, rejected: tuple[Alternative, ...] = (),
 ) -> Decision:  # fmt: skip
     """Other weights."""
     segment, running = _of(state, name)
