@@ -18,6 +18,8 @@ from optimizer.act import assign
 from optimizer.model.configuration import ArmOfConfiguration
 from optimizer.model.configuration import Configuration as Published
 from optimizer.model.event import AppliedEvent, CallEvent, ConfigurationEvent, FeedbackEvent
+from optimizer.model.lever import Batching, Caching, PromptVersion, RateLimit
+from optimizer.model.variant import Cascade
 
 STRUCTURED = [("content-type", b"application/cloudevents+json")]
 NOBODY = "127.0.0.1:9"
@@ -92,6 +94,29 @@ class TestAssignment:
 
     def test_a_unit_that_is_not_unicode_is_assigned_as_well(self):
         assert 0 <= bucket("s", "other", "\ud800") < 10_000
+
+
+class TestLevers:
+    def test_whatever_the_optimizer_turns_reaches_the_caller(self):
+        turned = ArmOfConfiguration(
+            arm="incumbent", variant="v", weight_bps=10_000, model="m",
+            prompt=PromptVersion(name="reply", version="2", hash="0123abcd"), caching=Caching(mode="semantic"),
+            batching=Batching(max_size=8), rate_limit=RateLimit(calls_per_s=5.0),
+            cascade=Cascade(model="small", escalate_below=0.7),
+        )  # fmt: skip
+        held = msgspec.structs.replace(published(1), segments={"other": (turned,)})
+        known = read(encode(event(held)), STRUCTURED)
+        with Follower("chat", NOBODY, default="large") as follower:
+            follower._use(known)
+            assigned = follower.assign("user-1")
+        for lever in ("prompt", "caching", "batching", "rate_limit", "cascade"):
+            assert msgspec.to_builtins(getattr(assigned, lever)) == msgspec.to_builtins(
+                getattr(turned, lever)
+            )
+
+    def test_what_is_not_turned_is_none(self):
+        arm = Router(read(encode(event(published(1))), STRUCTURED)).arm_for("u", "billing")
+        assert (arm.prompt, arm.caching, arm.batching, arm.rate_limit, arm.cascade) == (None,) * 5
 
 
 class TestToken:

@@ -13,7 +13,7 @@ from hashlib import sha256
 import msgspec
 from msgspec import Struct, field
 
-from llm_auto_optimizer_client.configuration import Arm, Configuration, Parameter
+from llm_auto_optimizer_client.configuration import Arm, Configuration, Parameter, Turned
 
 BUCKETS = 10_000
 OTHER = "other"
@@ -26,7 +26,7 @@ def bucket(salt: str, segment: str, unit: str) -> int:
     return int.from_bytes(digest[:8], "big") * BUCKETS >> 64
 
 
-class Assigned(Struct, frozen=True, kw_only=True):
+class Assigned(Turned, frozen=True, kw_only=True):
     """What serves one call."""
 
     target: str

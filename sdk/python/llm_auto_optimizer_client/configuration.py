@@ -15,7 +15,58 @@ Parameter = float | int | str | bool
 Headers = Sequence[tuple[str, bytes | str | None]] | None
 
 
-class Arm(Struct, frozen=True, kw_only=True):
+class Prompt(Struct, frozen=True, kw_only=True):
+    """A version of a prompt whose text the caller keeps."""
+
+    name: str
+    version: str
+    hash: str
+    """Of the text, in hex: whether the caller's copy is the one that is meant."""
+
+
+class Caching(Struct, frozen=True, kw_only=True):
+    """Whether answers are given again: `off`, `exact` or `semantic`."""
+
+    mode: str
+    ttl_s: int
+    threshold: float
+    """Of a semantic cache: how similar a question must be to one that was answered, from 0 to 1."""
+
+
+class Batching(Struct, frozen=True, kw_only=True):
+    """How many calls are sent together, and how many milliseconds the first of them waits."""
+
+    max_size: int
+    wait_ms: int
+
+
+class RateLimit(Struct, frozen=True, kw_only=True):
+    """What one caller may ask for; None: no limit."""
+
+    calls_per_s: float | None = None
+    tokens_per_minute: int | None = None
+
+
+class Cascade(Struct, frozen=True, kw_only=True):
+    """A model that answers first; below a confidence, from 0 to 1, the arm's own model is asked."""
+
+    model: str
+    escalate_below: float
+    provider: str = ""
+    parameters: dict[str, Parameter] = field(default_factory=dict)
+
+
+class Turned(Struct, frozen=True, kw_only=True):
+    """What the optimizer may turn beside model and parameters; None: as the caller does it."""
+
+    prompt: Prompt | None = None
+    caching: Caching | None = None
+    batching: Batching | None = None
+    rate_limit: RateLimit | None = None
+    cascade: Cascade | None = None
+
+
+class Arm(Turned, frozen=True, kw_only=True):
     """One arm of a segment: what to call, and for which share of the units."""
 
     arm: str

@@ -115,6 +115,11 @@ class Follower:
             generation=held.generation,
             propensity=arm.weight_bps / 10_000,
             unit=hashed(self.target, unit),
+            prompt=arm.prompt,
+            caching=arm.caching,
+            batching=arm.batching,
+            rate_limit=arm.rate_limit,
+            cascade=arm.cascade,
         )
 
     def report(
