@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 from optimizer.decide import moves
 from optimizer.decide.autonomy import frozen
+from optimizer.decide.generations import go_back, obstacle
 from optimizer.decide.record import Ruling, record
 from optimizer.decide.state import MAX_COMMANDS, Deciding, Segment
 from optimizer.model.command import Alert, Command, PolicyVerdict
@@ -21,7 +22,8 @@ def obey(state: Deciding, command: Command, at: int, token: str) -> list[Decisio
     """
     if not _is_news(state, token):
         return []
-    why = f"{command.command} by {command.by}: {command.reason}"
+    wish = " ".join(map(str, filter(None, (command.command, command.generation))))
+    why = f"{wish} by {command.by}: {command.reason}"
     ruling = Ruling(at, "command", why, by=command.by, token=token)
     if state.declaration is None:
         return [refuse(state, WHOLE_TARGET, ruling, "the target is not declared; declare it first")]
@@ -145,6 +147,23 @@ def _roll_back(state: Deciding, command: Command, ruling: Ruling) -> Iterator[De
             yield moves.take_back(state, name, ruling)
 
 
+def _abort(state: Deciding, command: Command, ruling: Ruling) -> Iterator[Decision]:
+    for name, segment in _scope(state, command.segment):
+        if segment.live is not None:
+            yield moves.roll_back(state, name, ruling, bans=False)
+
+
+def _return(state: Deciding, command: Command, ruling: Ruling) -> Iterator[Decision]:
+    wanted = command.generation
+    if command.segment is not None:
+        because = "a generation is the whole target's: leave out the segment, or `rollback` it"
+        yield refuse(state, command.segment, ruling, because)
+    elif because := obstacle(state, wanted):
+        yield refuse(state, WHOLE_TARGET, ruling, because)
+    elif wanted is not None:
+        yield go_back(state, wanted, ruling)
+
+
 _HANDLERS: dict[str, Callable[[Deciding, Command, Ruling], Iterator[Decision]]] = {
     "approve": _approve,
     "reject": _reject,
@@ -152,6 +171,8 @@ _HANDLERS: dict[str, Callable[[Deciding, Command, Ruling], Iterator[Decision]]] 
     "resume": _resume,
     "promote": _promote,
     "rollback": _roll_back,
+    "abort": _abort,
+    "return": _return,
 }
 
 _NOTHING = {
@@ -160,6 +181,7 @@ _NOTHING = {
     "pause": "no rollout is moving",
     "resume": "no rollout is paused",
     "promote": "no candidate is being served",
+    "abort": "no rollout is live",
     "rollback": "no rollout is live; to take back a promotion, name its segment while the holdback lasts, "
     "later by declaring another incumbent",
 }

@@ -31,7 +31,7 @@ def declare(state: Deciding, declared: Target, at: int, token: str) -> Iterator[
     if before:
         for name, reason in _ended(state, before, declared, reset).items():
             ended = ruling._replace(why=f"{ruling.why}: {reason}")
-            yield moves.roll_back(state, name, ended, ban=False)
+            yield moves.roll_back(state, name, ended, bans=False)
         for name in _released(state, declared, reset):
             released = ruling._replace(why=f"{ruling.why}: the holdback is over")
             yield moves.release(state, name, released)

@@ -102,11 +102,11 @@ def promote(state: Deciding, name: str, ruling: Ruling) -> Decision:
     if kept:
         until_at = ruling.at + declared.holdback.for_s * MS
         segment.held = Held(rollout=live.rollout, variant=former, share_bps=kept, until_at=until_at)
-    _ended(declared, segment, ruling.at)
+    end(declared, segment, ruling.at)
     return decision
 
 
-def roll_back(state: Deciding, name: str, ruling: Ruling, *, ban: bool = True) -> Decision:
+def roll_back(state: Deciding, name: str, ruling: Ruling, *, bans: bool = True) -> Decision:
     """Back to the incumbent at once; without a generation if nobody was served by the candidate yet."""
     declared, segment = _of(state, name)
     live = _live(segment)
@@ -114,9 +114,9 @@ def roll_back(state: Deciding, name: str, ruling: Ruling, *, ban: bool = True) -
     generation = 0 if live.phase == "awaiting" else next_generation(state)
     decision = _record_live(state, name, "rollback", ruling, generation=generation)
     segment.since_generation = generation or segment.since_generation
-    if ban:
-        _ban(declared, segment, live.variant, ruling)
-    _ended(declared, segment, ruling.at)
+    if bans:
+        ban(declared, segment, live.variant, ruling)
+    end(declared, segment, ruling.at)
     return decision
 
 
@@ -134,8 +134,8 @@ def take_back(state: Deciding, name: str, ruling: Ruling) -> Decision:
         model=model.name if model else None,
     )  # fmt: skip
     segment.held = None
-    _ban(declared, segment, promoted, ruling)
-    _ended(declared, segment, ruling.at)
+    ban(declared, segment, promoted, ruling)
+    end(declared, segment, ruling.at)
     return decision
 
 
@@ -197,12 +197,14 @@ def _record_live(
     )  # fmt: skip
 
 
-def _ended(declared: Target, segment: Segment, at: int) -> None:
+def end(declared: Target, segment: Segment, at: int) -> None:
+    """Nothing is on trial any more; the segment rests."""
     segment.live, segment.waiting, segment.reported = None, {}, []
     segment.rest_until_at = at + declared.plan.cooldown_s * MS
 
 
-def _ban(declared: Target, segment: Segment, variant: str, ruling: Ruling) -> None:
+def ban(declared: Target, segment: Segment, variant: str, ruling: Ruling) -> None:
+    """The variant is not tried again here for `plan.ban_s`."""
     alive = {v: ban for v, ban in segment.bans.items() if ban.until_at > ruling.at and v != variant}
     alive[variant] = Ban(ruling.at + declared.plan.ban_s * MS, ruling.why[:MAX_WHY])
     segment.bans = dict(list(alive.items())[-MAX_BANS:])

@@ -8,10 +8,12 @@ from optimizer.model.finding import Evidence, Metric, Verdict
 from optimizer.model.target import Autonomy, Target
 
 DecisionKind = Literal[
-    "start", "advance", "hold", "pause", "resume", "promote", "rollback", "release", "refuse", "declare"
-]
+    "start", "advance", "hold", "pause", "resume", "promote", "rollback", "release", "refuse", "declare",
+    "reweigh", "conclude", "return",
+]  # fmt: skip
 """`release` ends a holdback; `refuse` answers a command that cannot be followed; `declare` puts the first
-configuration of a target in force."""
+configuration of a target in force; `reweigh` moves the shares of several arms; `conclude` ends what was only
+meant to find something out; `return` brings back what an earlier generation was served by."""
 
 Cause = Literal[
     "", "alert", "approval", "choice", "command", "declaration", "error", "frozen", "goal", "guardrail",
@@ -87,4 +89,10 @@ class Decision(Struct, frozen=True, kw_only=True, omit_defaults=True):
     declaration: Target | None = None
     """Only on `declare`: what is declared from now on, withdrawn or not."""
     serves: dict[str, str] = {}
-    """Only on `declare`: segment → the variant that is its incumbent."""
+    """Only on `declare` and `return`: segment → the variant that is its incumbent."""
+    weights: dict[str, int] = {}
+    """Several arms: variant → its share after this decision, the incumbent's too; they add up to 10,000."""
+    mirror_bps: int = 0
+    """The share of the units whose calls are mirrored to the candidate, which serves nobody."""
+    returns_to: int = 0
+    """Only on `return`: the generation whose incumbents serve again."""
