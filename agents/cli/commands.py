@@ -27,6 +27,8 @@ SAYS = {
     "promote": "Promote a candidate now.",
     "rollback": "Take a candidate back now.",
     "optimize": "Consider what might be tried with the next closed window, whatever the cycles.",
+    "abort": "End a rollout or an experiment now, without a ban: it may be tried again.",
+    "return": "Let what served in one of the last five generations serve again; end what is on trial.",
 }
 Target = Annotated[str, typer.Argument(help="The target's name.")]
 Reason = Annotated[str, typer.Option(help="Why; it goes into the ledger.")]
@@ -55,6 +57,18 @@ def _verb(kind: CommandKind):  # type: ignore[no-untyped-def]  # noqa: ANN202 - 
             _say(target, Command(command=kind, by=by or publish.person(), reason=reason, decision=decision))
 
         return answer
+    if kind == "return":
+
+        def go_back(
+            target: Target,
+            generation: Annotated[int, typer.Argument(help="The generation, as `status` showed it.", min=1)],
+            reason: Reason,
+            by: By = None,
+        ) -> None:
+            person = by or publish.person()
+            _say(target, Command(command=kind, by=person, reason=reason, generation=generation))
+
+        return go_back
 
     def tell(target: Target, reason: Reason, segment: Segment = None, by: By = None) -> None:
         _say(target, Command(command=kind, by=by or publish.person(), reason=reason, segment=segment))

@@ -3,8 +3,9 @@
     bucket = ⌊ first 8 bytes of SHA-256(salt ‖ 0x1f ‖ segment ‖ 0x1f ‖ unit), big-endian × 10,000 / 2⁶⁴ ⌋
 
 The arms of a segment lie side by side on the buckets 0 … 9,999 in the order in which the
-configuration lists them. `schemas/assignment/vectors.json` holds the vectors that every
-implementation must reproduce.
+configuration lists them; an arm that has grown may be listed more than once, a `shadow` has no
+buckets at all. `schemas/assignment/vectors.json` holds the vectors that every implementation
+must reproduce.
 """
 
 from hashlib import sha256
@@ -22,7 +23,7 @@ class Assigned(NamedTuple):
 
     arm: ArmOfConfiguration
     propensity: float
-    """The probability with which a unit meets this arm: its weight / 10,000."""
+    """The probability with which a unit meets this arm: all its weight / 10,000."""
     segment: str
     """The segment that was assigned for: `other` when the one asked for is not listed."""
 
@@ -47,4 +48,5 @@ def arm_of(configuration: Configuration, segment: str, unit: str) -> Assigned:
         end += arm.weight_bps
         if position < end:
             break
-    return Assigned(arm, arm.weight_bps / BUCKETS, name)
+    weight = sum(one.weight_bps for one in arms if (one.arm, one.variant) == (arm.arm, arm.variant))
+    return Assigned(arm, weight / BUCKETS, name)

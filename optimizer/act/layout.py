@@ -7,13 +7,12 @@ The candidate grows from the low end and its concurrent control, of equal size, 
 so that a growing step moves nobody between the two. Beyond one half the control gives way.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from optimizer.act.mix import WHOLE_BPS, Slice
 from optimizer.model.call import Arm
 from optimizer.model.configuration import ArmOfConfiguration
 from optimizer.model.variant import Variant
-
-WHOLE_BPS = 10_000
 
 Variants = Mapping[str, Variant]
 """Variant id → its content."""
@@ -41,6 +40,24 @@ def on_trial(
         _arm(variants, "control", incumbent, control),
     )
     return tuple(arm for arm in arms if arm.weight_bps)
+
+
+def shadowed(
+    variants: Variants, incumbent: str, candidate: str, mirror_bps: int
+) -> tuple[ArmOfConfiguration, ...]:
+    """A candidate that serves nobody: the calls of its control are mirrored to it."""
+    rest = WHOLE_BPS - mirror_bps
+    arms = (_arm(variants, "incumbent", incumbent, rest),) if rest else ()
+    return (
+        _arm(variants, "shadow", candidate, 0),
+        *arms,
+        _arm(variants, "control", incumbent, mirror_bps),
+    )
+
+
+def mixed(variants: Variants, slices: Sequence[Slice]) -> tuple[ArmOfConfiguration, ...]:
+    """Several arms, as they were dealt."""
+    return tuple(_arm(variants, arm, variant, buckets) for arm, variant, buckets in slices)
 
 
 def held_back(

@@ -29,6 +29,7 @@ class Phase(StrEnum):
     ROLLED_BACK = "rolled_back"
     ABORTED = "aborted"
     EXPIRED = "expired"
+    CONCLUDED = "concluded"
 
 
 class Event(StrEnum):
@@ -46,10 +47,12 @@ class Event(StrEnum):
     PAUSED = "paused"
     RESUMED = "resumed"
     BAKE_RESUMED = "bake_resumed"
+    SHADOW_RESUMED = "shadow_resumed"
     FAILED = "failed"
     RESTORED = "restored"
     ABORTED = "aborted"
     EXPIRED = "expired"
+    CONCLUDED = "concluded"
 
 
 _SERVING_ENDS = {Event.FAILED: Phase.ROLLING_BACK, Event.PROMOTED: Phase.PROMOTED}
@@ -69,21 +72,34 @@ TRANSITIONS: Mapping[Phase, Mapping[Event, Phase]] = MappingProxyType(
             Event.APPROVED: Phase.VALIDATING,
             **_UNSERVED_ENDS,
         },
-        Phase.SHADOW: {Event.STARTED: Phase.STEP, **_UNSERVED_ENDS},
+        Phase.SHADOW: {
+            Event.STARTED: Phase.STEP,
+            Event.PAUSED: Phase.PAUSED,
+            Event.CONCLUDED: Phase.CONCLUDED,
+            **_UNSERVED_ENDS,
+        },
         Phase.STEP: {
             Event.STEP_PASSED: Phase.STEP,
             Event.LAST_STEP_PASSED: Phase.BAKING,
             Event.PAUSED: Phase.PAUSED,
+            Event.CONCLUDED: Phase.CONCLUDED,
             **_SERVING_ENDS,
         },
         Phase.BAKING: {Event.PAUSED: Phase.PAUSED, **_SERVING_ENDS},
-        Phase.PAUSED: {Event.RESUMED: Phase.STEP, Event.BAKE_RESUMED: Phase.BAKING, **_SERVING_ENDS},
+        Phase.PAUSED: {
+            Event.RESUMED: Phase.STEP,
+            Event.BAKE_RESUMED: Phase.BAKING,
+            Event.SHADOW_RESUMED: Phase.SHADOW,
+            Event.CONCLUDED: Phase.CONCLUDED,
+            **_SERVING_ENDS,
+        },
         # While the old variant is held back, a promotion can still be taken back.
         Phase.PROMOTED: {Event.FAILED: Phase.ROLLING_BACK},
         Phase.ROLLING_BACK: {Event.RESTORED: Phase.ROLLED_BACK},
         Phase.ROLLED_BACK: {},
         Phase.ABORTED: {},
         Phase.EXPIRED: {},
+        Phase.CONCLUDED: {},
     }
 )
 
@@ -107,6 +123,7 @@ OODA: Mapping[Phase, str] = MappingProxyType(
         Phase.ROLLED_BACK: "IDLE",
         Phase.ABORTED: "IDLE",
         Phase.EXPIRED: "IDLE",
+        Phase.CONCLUDED: "COMPLETE",
     }
 )
 """The specification's states; its OBSERVING and ANALYZING belong to the other stages."""

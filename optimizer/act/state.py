@@ -2,8 +2,9 @@
 
 from msgspec import Struct, field
 
-from optimizer.act.layout import WHOLE_BPS, Variants, held_back, on_trial, quiet
+from optimizer.act.layout import Variants, held_back, mixed, on_trial, quiet, shadowed
 from optimizer.act.machine import SERVING, Phase
+from optimizer.act.mix import WHOLE_BPS, Slice
 from optimizer.model.configuration import ArmOfConfiguration, Configuration
 from optimizer.model.decision import Decision
 from optimizer.model.target import Target
@@ -27,6 +28,18 @@ class Rolling(Struct, kw_only=True, omit_defaults=True):
     step: int = 0
     weight_bps: int = 0
     generation: int = 0
+    mirror_bps: int = 0
+    """The share whose calls are mirrored while the candidate is in shadow."""
+    slices: tuple[Slice, ...] = ()
+    """How the arms were dealt, where there are several."""
+
+    def arms(self, variants: Variants, incumbent: str) -> tuple[ArmOfConfiguration, ...]:
+        """The arms of a rollout that is under way."""
+        if self.slices:
+            return mixed(variants, self.slices)
+        if self.weight_bps:
+            return on_trial(variants, incumbent, self.variant, self.weight_bps)
+        return shadowed(variants, incumbent, self.variant, self.mirror_bps)
 
 
 class Served(Struct, kw_only=True, omit_defaults=True):
@@ -41,8 +54,8 @@ class Served(Struct, kw_only=True, omit_defaults=True):
     def arms(self, variants: Variants) -> tuple[ArmOfConfiguration, ...]:
         """The arms as they are laid out over the buckets; weights add up to 10,000."""
         rolling = self.rolling
-        if rolling is not None and rolling.phase in SERVING:
-            return on_trial(variants, self.incumbent, rolling.variant, rolling.weight_bps)
+        if rolling is not None and (rolling.phase in SERVING or rolling.phase is Phase.SHADOW):
+            return rolling.arms(variants, self.incumbent)
         if self.promoted is not None:
             share_bps = WHOLE_BPS - self.promoted.weight_bps
             return held_back(variants, self.incumbent, self.promoted.incumbent, share_bps)

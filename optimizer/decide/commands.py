@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 from optimizer.decide import cycles, experiment, moves
 from optimizer.decide.autonomy import frozen
+from optimizer.decide.generations import go_back, obstacle
 from optimizer.decide.record import Ruling, record
 from optimizer.decide.state import MAX_COMMANDS, Deciding, Segment
 from optimizer.model.command import Alert, Command, PolicyVerdict
@@ -21,7 +22,8 @@ def obey(state: Deciding, command: Command, at: int, token: str) -> list[Decisio
     """
     if not _is_news(state, token):
         return []
-    why = f"{command.command} by {command.by}: {command.reason}"
+    wish = " ".join(map(str, filter(None, (command.command, command.generation))))
+    why = f"{wish} by {command.by}: {command.reason}"
     ruling = Ruling(at, "command", why, by=command.by, token=token)
     if state.declaration is None:
         return [refuse(state, WHOLE_TARGET, ruling, "the target is not declared; declare it first")]
@@ -153,6 +155,25 @@ def _roll_back(state: Deciding, command: Command, ruling: Ruling) -> Iterator[De
             yield moves.take_back(state, name, ruling)
 
 
+def _abort(state: Deciding, command: Command, ruling: Ruling) -> Iterator[Decision]:
+    for name, segment in _scope(state, command.segment):
+        if segment.experiment is not None:
+            yield experiment.end(state, name, "conclude", ruling)
+        elif segment.live is not None:
+            yield moves.roll_back(state, name, ruling, bans=False)
+
+
+def _return(state: Deciding, command: Command, ruling: Ruling) -> Iterator[Decision]:
+    wanted = command.generation
+    if command.segment is not None:
+        because = "a generation is the whole target's: leave out the segment, or `rollback` it"
+        yield refuse(state, command.segment, ruling, because)
+    elif because := obstacle(state, wanted):
+        yield refuse(state, WHOLE_TARGET, ruling, because)
+    elif wanted is not None:
+        yield go_back(state, wanted, ruling)
+
+
 def _optimize(state: Deciding, command: Command, ruling: Ruling) -> Iterator[Decision]:
     free = [one for _, one in _scope(state, command.segment) if one.live is None]
     for segment in free:
@@ -179,6 +200,8 @@ _HANDLERS: dict[str, Callable[[Deciding, Command, Ruling], Iterator[Decision]]] 
     "promote": _promote,
     "rollback": _roll_back,
     "optimize": _optimize,
+    "abort": _abort,
+    "return": _return,
 }
 
 _NOTHING = {
@@ -188,6 +211,7 @@ _NOTHING = {
     "resume": "no rollout is paused",
     "promote": "no candidate is being served",
     "optimize": "a rollout is under way in every segment that is meant; it ends first",
+    "abort": "no rollout is live",
     "rollback": "no rollout is live; to take back a promotion, name its segment while the holdback lasts, "
     "later by declaring another incumbent",
 }

@@ -85,7 +85,6 @@ def end(state: Deciding, name: str, kind: DecisionKind, ruling: Ruling) -> Decis
         kind = "rollback"
     decision = _record(state, name, kind, ruling)
     segment.since_generation = running.generation or segment.since_generation
-    segment.experiment = None
     moves.end(declared, segment, ruling.at)
     if kind == "conclude":
         segment.rest_until_at = ruling.at  # what was found out is acted upon with the next window

@@ -198,7 +198,7 @@ def _record_live(
 
 def end(declared: Target, segment: Segment, at: int) -> None:
     """Nothing is on trial any more; the segment rests."""
-    segment.live, segment.waiting, segment.reported = None, {}, []
+    segment.live, segment.experiment, segment.waiting, segment.reported = None, None, {}, []
     segment.considered_at = 0
     segment.rest_until_at = at + declared.plan.cooldown_s * MS
 

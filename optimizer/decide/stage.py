@@ -5,7 +5,7 @@ critical alerts and declarations are followed as they come. Nothing is drawn, no
 same events before it, every decision is the same to the byte.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from optimizer.decide import cycles, experience, experiment, moves
@@ -15,6 +15,7 @@ from optimizer.decide.commands import alarm, obey, ruled
 from optimizer.decide.declaration import mistakes
 from optimizer.decide.declare import declare
 from optimizer.decide.gate import Judgement, harm, judge, units
+from optimizer.decide.generations import remember
 from optimizer.decide.look import follow, look, look_again
 from optimizer.decide.record import Ruling
 from optimizer.decide.sentences import listed, span
@@ -45,7 +46,7 @@ class Decide(Durable[Deciding]):
         rejected: list[Rejected] = []
         for event in events:
             at = state.now_at or round(event.time.timestamp() * MS)
-            decisions: Iterable[Decision] = ()
+            decisions: Sequence[Decision] = ()
             if isinstance(event, FindingEvent):
                 keep(state, event.data)
             elif isinstance(event, CommandEvent):
@@ -58,7 +59,8 @@ class Decide(Durable[Deciding]):
                 if reason := unfit(state, event.data):
                     rejected.append(Rejected(event.offset, reason))
                 elif event.data != state.declaration:
-                    decisions = declare(state, event.data, at, event.id)
+                    decisions = list(declare(state, event.data, at, event.id))
+            remember(state, decisions)
             emitted += [Emit(decision, at, state.target) for decision in decisions]
         return Step(state, emitted, rejected)
 
@@ -76,6 +78,7 @@ class Decide(Durable[Deciding]):
             for name in sorted(state.segments)
             if (decision := judge_segment(state, name)) is not None
         ]
+        remember(state, decisions)
         return Step(state, [Emit(decision, decision.decided_at, state.target) for decision in decisions])
 
 

@@ -43,6 +43,8 @@ class Live(Struct, kw_only=True, omit_defaults=True):
     paused_in: Literal["step", "baking"] = "step"
     step: int = 1
     weight_bps: int = 0
+    weights: dict[str, int] = {}
+    """Several arms: candidate → its share; `variant` is then empty."""
     generation: int = 0
     converged_at: int | None = None
     units: int = 0
@@ -150,6 +152,8 @@ class Deciding(Struct, kw_only=True, omit_defaults=True):
     frozen: dict[str, str] = field(default_factory=dict)
     """Segment, or `*` for all → who froze it and why."""
     segments: dict[str, Segment] = field(default_factory=dict)
+    past: dict[int, dict[str, str]] = {}
+    """The last generations → segment → the variant that was its incumbent then."""
     commands: list[str] = field(default_factory=list)
     """Ids of the last commands, as a producer may send one twice."""
     policy: Policy | None = None

@@ -7,8 +7,19 @@ from msgspec import Meta, Struct
 from optimizer.model.call import Name
 
 CommandKind = Literal[
-    "freeze", "unfreeze", "approve", "reject", "pause", "resume", "promote", "rollback", "optimize"
+    "freeze",
+    "unfreeze",
+    "approve",
+    "reject",
+    "pause",
+    "resume",
+    "promote",
+    "rollback",
+    "abort",
+    "return",
+    "optimize",
 ]
+"""`rollback` bans what it takes back, `abort` does not; `return` goes back to an earlier generation."""
 
 
 class Command(Struct, frozen=True, kw_only=True):
@@ -21,6 +32,8 @@ class Command(Struct, frozen=True, kw_only=True):
     """None: every segment."""
     decision: Name | None = None
     """The decision that is approved or rejected."""
+    generation: Annotated[int, Meta(ge=1, le=2**53)] | None = None
+    """The generation that `return` goes back to: one of the last five."""
 
 
 class Alert(Struct, frozen=True, kw_only=True):

@@ -19,6 +19,9 @@ UsdPerMillion = Annotated[float, Meta(ge=0, le=1_000_000)]
 Units = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 
 
+Strategy = Literal["canary", "blue_green", "shadow", "immediate"]
+
+
 class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A model that a segment may be served by, with the price its vendor lists."""
 
@@ -59,6 +62,14 @@ class Trips(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a candidate climbs."""
 
+    strategy: Strategy = "canary"
+    """canary: step by step; blue_green: half and half, then all at once; shadow: mirrored calls only;
+    immediate: all at once."""
+    shadow_s: Seconds = 0
+    """For so long a candidate's calls are mirrored ones before any user meets it; 0: users meet it at once."""
+    mirror_bps: Annotated[int, Meta(ge=1, le=5000)] = 1000
+    """The share of the units whose calls are mirrored in shadow."""
+
     steps_bps: Annotated[tuple[Annotated[int, Meta(ge=1, le=10_000)], ...], Meta(min_length=1)] = (
         500, 2500, 5000, 10_000,
     )  # fmt: skip
@@ -87,6 +98,25 @@ class Errors(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     wrong_promotion: Annotated[float, Meta(gt=0, lt=0.5)] = 0.05
     wrong_rollback: Annotated[float, Meta(gt=0, lt=0.5)] = 0.02
+
+
+class Experiment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Several models tried beside each other and one control, all arms of equal size; the winner is rolled out."""
+
+    models: Annotated[tuple[Name, ...], Meta(min_length=2, max_length=8)]
+    arm_bps: Annotated[int, Meta(ge=1, le=3333)] = 500
+    """The share of each arm."""
+    min_s: Seconds = 300
+    min_units: Units = 100
+    """Calls of an arm before it can win."""
+    max_s: Seconds = 86_400
+    """After this long the best of what has passed wins, or nothing does."""
+
+
+class Failover(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where users are sent at once when what serves them fails by itself (`trips.error_rate`)."""
+
+    to: Name
 
 
 class Scores(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -128,6 +158,8 @@ class Target(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = "pareto"
     """How candidates are chosen: docs/strategies.md says which is the right one when."""
     cycles: Cycles = Cycles()
+    experiment: Experiment | None = None
+    failover: Failover | None = None
     signal: Literal["spans", "metrics"] = "spans"
     """Which of an exporter's signals is counted, as many send the same calls as both."""
     withdrawn: bool = False

@@ -5,8 +5,8 @@ outside (fail); the goal asks the same of cost with a margin of nothing: proven 
 dearer. The bounds hold at all looks at once, so a look after every pane costs nothing.
 
 The declared risks of a wrong promotion and of a wrong rollback are shared out evenly among the
-guardrails (Bonferroni). The reported interval is the narrower of a 95 % one and the one whose
-either side holds at the risk of a wrong pass.
+guardrails, and among the candidates that are tried beside each other (Bonferroni). The reported
+interval is the narrower of a 95 % one and the one whose either side holds at the risk of a wrong pass.
 """
 
 from collections.abc import Callable
@@ -37,9 +37,10 @@ def questions(declared: Declared) -> list[Question]:
     return [*asked, ("cost", "goal", Margin(0.0, "lower"))]
 
 
-def risks_of(declared: Declared, role: Role) -> Risks:
-    """The chances of a wrong verdict that one question may spend."""
+def risks_of(declared: Declared, role: Role, beside: int = 1) -> Risks:
+    """The chances of a wrong verdict that one question may spend, of `beside` candidates tried together."""
     shares = max(1, len(questions(declared)) - 1) if role == "guardrail" else 1
+    shares *= beside
     wrong_pass = declared.errors.wrong_promotion / shares
     wrong_fail = declared.errors.wrong_rollback / shares
     return Risks(wrong_pass=wrong_pass, wrong_fail=wrong_fail, interval=min(INTERVAL, 2 * wrong_pass))
@@ -67,7 +68,7 @@ def findings(
     for metric, role, margin in questions(declared):
         if harm_only and role != "guardrail":
             continue
-        risks = risks_of(declared, role)
+        risks = risks_of(declared, role, trial.beside)
         found = compared(metric, trial.candidate, trial.control, margin=margin, risks=risks)
         if harm_only and found.verdict != "fail":
             continue

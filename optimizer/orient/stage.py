@@ -165,7 +165,7 @@ def _tripped(state: Orientation, name: str, parts: list[Part], pane: Span) -> li
     for variant, trial in sorted(state.segments[name].trials.items()):
         sums = Sums()
         for part in parts:
-            if part.arm == "candidate" and part.variant == variant:
+            if part.arm in trials.TRIED and part.variant == variant:
                 sums.add(part.sums)
         if sums.calls:
             trips.remember(trial, sums, declared=state.declared, pane=pane)

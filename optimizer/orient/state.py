@@ -16,7 +16,7 @@ from optimizer.orient.windows import LENGTHS_MS, Window
 
 SILENCE_MS = 15 * 60_000
 """After this long without a call, a segment or a candidate is forgotten."""
-TRIALS_PER_SEGMENT = 4
+TRIALS_PER_SEGMENT = 8
 TRIALS = 20
 """Of all segments together: one for each of 17, and three to spare."""
 INSTANCES = 64
@@ -69,6 +69,8 @@ class Trial(Struct, kw_only=True, omit_defaults=True):
     """First and last generation among the candidate's calls."""
     candidate: Sums = field(default_factory=Sums)
     control: Sums = field(default_factory=Sums)
+    beside: int = 1
+    """The most candidates that were ever called in one pane and generation, this one among them."""
     newest_control: tuple[int, str] = (-1, "")
     """Newest generation and variant among the control's calls."""
     spans: Spans = {}

@@ -22,6 +22,9 @@ from optimizer.orient.state import (
 )
 from optimizer.orient.waiting import Part
 
+TRIED = ("candidate", "shadow")
+"""The arms whose calls are a candidate's; in shadow they are mirrored ones that no user meets."""
+
 Found = tuple[str, Trial]
 """A segment's name and one of its trials."""
 
@@ -42,20 +45,22 @@ def count(state: Orientation, name: str, parts: Iterable[Part], pane: Span) -> N
     parts = list(parts)
     called: dict[str, list[int]] = {}
     for part in parts:
-        if part.arm == "candidate" and part.sums.calls and part.variant not in NO_VARIANTS:
+        if part.arm in TRIED and part.sums.calls and part.variant not in NO_VARIANTS:
             called.setdefault(part.variant, []).append(part.generation)
     for variant, generations in sorted(called.items()):
         trial = segment.trials.get(variant)
         if trial is None or pane.start_at - trial.seen_at >= SILENCE_MS:
             trial = _begin(state, segment, variant, pane)
         trial.seen_at = pane.end_at
+        beside = sum(not set(generations).isdisjoint(others) for others in called.values())
+        trial.beside = max(trial.beside, beside)
         trial.generations = (
             min(trial.generations[0], *generations),
             max(trial.generations[1], *generations),
         )
     for part in parts:
         for trial in _owners(segment, part):
-            (trial.candidate if part.arm == "candidate" else trial.control).add(part.sums)
+            (trial.candidate if part.arm in TRIED else trial.control).add(part.sums)
             if part.arm == "control":
                 trial.newest_control = max(trial.newest_control, (part.generation, part.variant))
             widen(trial.spans, pane.spans)
@@ -88,7 +93,7 @@ def _make_room(state: Orientation, segment: Segment) -> None:
 
 def _owners(segment: Segment, part: Part) -> list[Trial]:
     """The trials that a part of a pane counts for."""
-    if part.arm == "candidate":
+    if part.arm in TRIED:
         trial = segment.trials.get(part.variant)
         return [trial] if trial else []
     if part.arm != "control":

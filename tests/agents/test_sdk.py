@@ -79,7 +79,8 @@ class TestAssignment:
             )
             found = router.arm_for(vector["unit"], vector["segment"])
             assert (found.arm, found.variant) == (vector["arm"], vector["variant"])
-            assert found.weight_bps / 10_000 == vector["propensity"]
+            served = router.segment_of(vector["segment"])
+            assert router.propensity(served, found) == vector["propensity"]
 
     def test_every_unit_meets_the_arm_that_the_optimizer_expects(self, vectors):
         for content in vectors["configurations"].values():

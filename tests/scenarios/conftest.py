@@ -27,6 +27,7 @@ from optimizer.decide.stage import Decide
 from optimizer.loop import Loop, time_of
 from optimizer.model.call import Assignment, Call, Quality
 from optimizer.model.command import Alert, Command
+from optimizer.model.cycles import Cycles
 from optimizer.model.event import AlertEvent, CallEvent, CommandEvent, TargetEvent, TickEvent
 from optimizer.model.lever import Levers, Parameter
 from optimizer.model.progress import Tick
@@ -37,7 +38,9 @@ from optimizer.orient.stage import Orient
 BEGIN_AT = 1_772_323_200_000
 TICK_MS = 5_000
 PARTITIONS = 2
-PARTS = {"plan": Plan, "guardrails": Guardrails, "trips": Trips, "holdback": Holdback, "errors": Errors}
+PARTS = {
+    "plan": Plan, "guardrails": Guardrails, "trips": Trips, "holdback": Holdback, "errors": Errors, "cycles": Cycles,
+}  # fmt: skip
 WIDTH = 100
 
 
@@ -88,6 +91,8 @@ class World:
             part: struct(**{key: given.pop(key) for key in struct.__struct_fields__ if key in given})
             for part, struct in PARTS.items()
         }
+        if "chooses" in given:  # `strategy` is the plan's
+            given["strategy"] = given.pop("chooses")
         if "segments" in given:
             given["segments"] = Segments(attribute="task", values=tuple(str(given["segments"]).split(",")))
         names = str(given.pop("models", ",".join(self.models))).split(",")

@@ -3,8 +3,9 @@
     bucket = first 8 bytes of SHA-256(salt ␟ segment ␟ unit), big-endian, scaled to 0 … 9,999
 
 ␟ is the byte 0x1f. The arms of a segment lie side by side over the buckets in the order in which
-the configuration lists them. The bucket depends on nothing else: a unit keeps its variant while
-a candidate grows, and two callers agree without speaking to each other.
+the configuration lists them; an arm that has grown may be listed more than once. The bucket
+depends on nothing else: a unit keeps its variant while a candidate grows, and two callers agree
+without speaking to each other.
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -43,6 +44,9 @@ class Assigned(Turned, frozen=True, kw_only=True):
     """The probability with which this unit met this arm."""
     unit: str = ""
     """A hash of the unit."""
+    mirror: "Assigned | None" = None
+    """A candidate in shadow: make this call a second time with it, after the user was answered, and report it
+    under this assignment. Nobody is shown its answer, and none of the tools it asks for is executed."""
 
     @property
     def token(self) -> str:
@@ -105,6 +109,18 @@ class Router:
     def arm_of(self, segment: str, place: int) -> Arm | None:
         """Whose part of the segment a bucket lies in; None where the configuration has nobody."""
         return next((arm for edge, arm in self._edges.get(segment, ()) if place < edge), None)
+
+    def propensity(self, segment: str, arm: Arm) -> float:
+        """The probability of meeting an arm, wherever in the segment it is listed."""
+        arms = self.configuration.segments[segment]
+        weight = sum(one.weight_bps for one in arms if (one.arm, one.variant) == (arm.arm, arm.variant))
+        return weight / BUCKETS
+
+    def mirrored_to(self, segment: str, arm: Arm) -> Arm | None:
+        """The candidate in shadow to which a control's calls are mirrored; None for all other calls."""
+        if arm.arm != "control":
+            return None
+        return next((one for one in self.configuration.segments[segment] if one.arm == "shadow"), None)
 
     def arm_for(self, unit: str, segment: str | None = None) -> Arm | None:
         """The arm that serves a unit; None where the configuration has nobody."""

@@ -14,7 +14,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message,
 
 from llm_auto_optimizer_client import events
 from llm_auto_optimizer_client.assignment import Assigned, Router, bucket, hashed, read_token
-from llm_auto_optimizer_client.configuration import Configuration, read
+from llm_auto_optimizer_client.configuration import Arm, Configuration, read
 from llm_auto_optimizer_client.sending import Counts, Sender, Stats, log
 
 RETRY_S = 0.5
@@ -103,24 +103,31 @@ class Follower:
         arm = router.arm_of(served, bucket(held.salt, served, unit))
         if arm is None:
             return Assigned(target=self.target, model=self.default, call_id=call_id, segment=served)
-        return Assigned(
-            target=self.target,
-            model=arm.model,
-            call_id=call_id,
-            provider=arm.provider,
-            parameters=arm.parameters,
-            variant=arm.variant,
-            arm=arm.arm,
-            segment=served,
-            generation=held.generation,
-            propensity=arm.weight_bps / 10_000,
-            unit=hashed(self.target, unit),
-            prompt=arm.prompt,
-            caching=arm.caching,
-            batching=arm.batching,
-            rate_limit=arm.rate_limit,
-            cascade=arm.cascade,
-        )
+        propensity, name = router.propensity(served, arm), hashed(self.target, unit)
+
+        def assigned(arm: Arm, call_id: str, mirror: Assigned | None = None) -> Assigned:
+            return Assigned(
+                target=self.target,
+                model=arm.model,
+                call_id=call_id,
+                provider=arm.provider,
+                parameters=arm.parameters,
+                variant=arm.variant,
+                arm=arm.arm,
+                segment=served,
+                generation=held.generation,
+                propensity=propensity,
+                unit=name,
+                prompt=arm.prompt,
+                caching=arm.caching,
+                batching=arm.batching,
+                rate_limit=arm.rate_limit,
+                cascade=arm.cascade,
+                mirror=mirror,
+            )
+
+        shadow = router.mirrored_to(served, arm)
+        return assigned(arm, call_id, assigned(shadow, f"{call_id}-shadow") if shadow else None)
 
     def report(
         self,

@@ -50,11 +50,17 @@ def test_exactly_the_limit_does_not_trip(world, hand):
     assert trips(w.reach(10)) == []
 
 
-@pytest.mark.parametrize("arm", ["incumbent", "control", "holdback", "shadow"])
+@pytest.mark.parametrize("arm", ["incumbent", "control", "holdback", "explore"])
 def test_only_a_candidate_trips(world, hand, arm):
     w = world(hand.target())
     w.tell(hand.pane(0, hand.cell(50, arm=arm, errors={"timeout": 50})))
     assert trips(w.reach(60)) == []
+
+
+def test_a_candidate_in_shadow_trips_like_any_other(world, hand):
+    w = world(hand.target())
+    w.tell(hand.pane(0, hand.cell(50, arm="shadow", errors={"timeout": 50})))
+    assert [found.metric for found in trips(w.reach(60))] == ["errors"]
 
 
 def test_a_slow_candidate_trips_in_the_third_pane_running(world, hand):

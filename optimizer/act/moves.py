@@ -1,0 +1,297 @@
+"""What a decision moves in one segment, and what is published because of it.
+
+Each function follows one kind of decision: it changes the segment and yields the configuration, the command
+to actuators and the news of the rollout. Whoever calls has checked the generation.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+from optimizer.act.machine import ENDS, OODA, SERVING, Event, Phase, advance
+from optimizer.act.mix import WHOLE_BPS, Slice, dealt, wanted, wrong
+from optimizer.act.state import Acting, Rolling, Served
+from optimizer.errors import OptimizerError
+from optimizer.model.decision import Decision, DecisionKind
+from optimizer.model.rollout import RolloutCommand, RolloutStatus
+from optimizer.model.variant import variants_of
+
+
+class Unfit(OptimizerError):
+    """A decision that cannot be followed in the present state."""
+
+
+def _start(state: Acting, served: Served, decision: Decision) -> Iterator[Any]:
+    rolling = served.rolling
+    if rolling is not None and rolling.rollout == decision.rollout:
+        phase = advance(rolling.phase, Event.APPROVED)
+    elif rolling is not None and rolling.phase not in ENDS:
+        raise Unfit(f"a segment has one rollout at a time, {rolling.rollout} is under way")
+    else:
+        phase = advance(Phase.PLANNED, Event.DECIDED)
+    fresh = Rolling(
+        rollout=decision.rollout or "",
+        variant=decision.variant or "",
+        model=decision.model or "",
+        incumbent=served.incumbent,
+        phase=phase,
+        since_at=decision.decided_at,
+        mirror_bps=decision.mirror_bps,
+    )
+    if reason := _unfit(state, served, decision):
+        fresh.phase = advance(phase, Event.REFUSED)
+        yield _status(fresh, decision, why=f"refused: {reason}")
+        return
+    before, served.rolling = _slices(state, served), fresh
+    if not decision.act:
+        fresh.phase = advance(phase, Event.APPROVAL_NEEDED)
+        yield _status(fresh, decision)
+        return
+    fresh.phase = advance(phase, Event.SHADOWED if decision.mirror_bps else Event.STARTED)
+    if decision.weights:
+        fresh.slices = dealt(before, wanted(decision.weights, served.incumbent))
+    served.promoted = None  # the share of its holdback becomes the control
+    yield from _serve(state, served, decision)
+
+
+def _unfit(state: Acting, served: Served, decision: Decision) -> str:
+    """Why this candidate cannot be tried; empty if it can."""
+    declared = state.declaration
+    if decision.act and not decision.generation:
+        return "a start must bring a new generation into force"
+    if decision.weights:
+        return _unfit_weights(state, served, decision)
+    if declared is None or decision.variant not in variants_of(declared):
+        return f"variant must be declared, found {decision.variant!r}"
+    if decision.variant == served.incumbent:
+        return "variant must differ from the incumbent, there would be nothing to learn"
+    return _unfit_shares(decision)
+
+
+def _unfit_shares(decision: Decision) -> str:
+    """Why one candidate cannot be tried at this share."""
+    if decision.mirror_bps:
+        both = "a candidate in shadow serves nobody: weight_bps must be 0, mirror_bps 1 … 10000"
+        fits = decision.weight_bps == 0 and 0 < decision.mirror_bps <= WHOLE_BPS
+        return "" if fits else f"{both}, found {decision.weight_bps} and {decision.mirror_bps}"
+    if not 0 < decision.weight_bps < WHOLE_BPS:
+        return f"weight_bps must leave room for a control: 1 … 9999, found {decision.weight_bps}"
+    return ""
+
+
+def _unfit_weights(state: Acting, served: Served, decision: Decision) -> str:
+    """Why these arms cannot serve together; empty if they can."""
+    assert state.declaration is not None, "only a declared segment is followed"  # noqa: S101 - an invariant
+    if unknown := set(decision.weights) - set(variants_of(state.declaration)):
+        return f"weights must name declared variants, found {sorted(unknown)}"
+    return wrong(decision.weights, served.incumbent)
+
+
+def _slices(state: Acting, served: Served) -> tuple[Slice, ...]:
+    """What the segment's buckets are served by now."""
+    assert state.declaration is not None, "only a declared segment is followed"  # noqa: S101 - an invariant
+    arms = served.arms(variants_of(state.declaration))
+    return tuple((arm.arm, arm.variant, arm.weight_bps) for arm in arms)
+
+
+def _reweigh(state: Acting, served: Served, decision: Decision) -> Iterator[Any]:
+    rolling = _of(served, decision)
+    _need_generation(decision)
+    if not rolling.slices:
+        raise Unfit(f"only several arms are reweighed, {rolling.rollout} has one candidate")
+    if reason := _unfit_weights(state, served, decision):
+        raise Unfit(reason)
+    if rolling.phase is not Phase.PAUSED:  # an arm is taken out in a pause too
+        rolling.phase = advance(rolling.phase, Event.STEP_PASSED)
+    rolling.since_at = decision.decided_at
+    rolling.slices = dealt(rolling.slices, wanted(decision.weights, served.incumbent))
+    yield from _serve(state, served, decision)
+
+
+def _conclude(state: Acting, served: Served, decision: Decision) -> Iterator[Any]:
+    rolling = _of(served, decision)
+    _need_generation(decision)
+    rolling.phase = advance(rolling.phase, Event.CONCLUDED)
+    rolling.since_at, rolling.weight_bps = decision.decided_at, 0
+    served.rolling = None
+    yield from _publish(state, rolling, decision, "set_weights")
+    yield _status(rolling, decision)
+
+
+def left(served: Served, decision: Decision, segment: str) -> Iterator[Any]:
+    """The end of whatever a segment had on trial or held back, because of a decision about all segments."""
+    for rolling in (served.rolling, served.promoted):
+        if rolling is None:
+            continue
+        if served.promoted is rolling and decision.serves[segment] == rolling.variant:
+            rolling.weight_bps = WHOLE_BPS  # what is returned to is what was promoted
+            yield _status(rolling, decision, segment=segment)
+            continue
+        rolling.weight_bps = 0
+        served_users = rolling.phase in SERVING or rolling.phase is Phase.PROMOTED
+        for event in (Event.FAILED, Event.RESTORED) if served_users else (Event.ABORTED,):
+            rolling.phase, rolling.since_at = advance(rolling.phase, event), decision.decided_at
+            yield _status(rolling, decision, segment=segment)
+
+
+def _advance(state: Acting, served: Served, decision: Decision) -> Iterator[Any]:
+    rolling = _of(served, decision)
+    if not decision.generation:
+        yield from _move(rolling, Event.LAST_STEP_PASSED, decision)
+        return
+    if not rolling.weight_bps <= decision.weight_bps < WHOLE_BPS:
+        raise Unfit(
+            f"weight_bps must be {rolling.weight_bps} … 9999, found {decision.weight_bps}; "
+            "a candidate only grows, and always beside a control"
+        )
+    event = Event.STARTED if rolling.phase is Phase.SHADOW else Event.STEP_PASSED
+    rolling.phase = advance(rolling.phase, event)
+    rolling.since_at, rolling.mirror_bps = decision.decided_at, 0
+    yield from _serve(state, served, decision)
+
+
+def _serve(state: Acting, served: Served, decision: Decision) -> Iterator[Any]:
+    rolling = _of(served, decision)
+    rolling.step, rolling.weight_bps = decision.step, decision.weight_bps
+    yield from _publish(state, rolling, decision, "set_weights")
+    yield _status(rolling, decision)
+
+
+def _hold(state: Acting, served: Served, decision: Decision) -> Iterator[Any]:  # noqa: ARG001 - one shape
+    yield _status(_of(served, decision), decision)
+
+
+def _pause(state: Acting, served: Served, decision: Decision) -> Iterator[Any]:  # noqa: ARG001 - one shape
+    rolling = _of(served, decision)
+    before = rolling.phase
+    yield from _move(rolling, Event.PAUSED, decision)
+    rolling.paused_in = before
+
+
+def _resume(state: Acting, served: Served, decision: Decision) -> Iterator[Any]:  # noqa: ARG001 - one shape
+    rolling = _of(served, decision)
+    yield from _move(rolling, _RESUMED.get(rolling.paused_in, Event.RESUMED), decision)
+
+
+_RESUMED = {Phase.BAKING: Event.BAKE_RESUMED, Phase.SHADOW: Event.SHADOW_RESUMED}
+
+
+def _promote(state: Acting, served: Served, decision: Decision) -> Iterator[Any]:
+    rolling = _of(served, decision)
+    _need_generation(decision)
+    rolling.phase = advance(rolling.phase, Event.PROMOTED)
+    rolling.since_at, rolling.weight_bps = decision.decided_at, decision.weight_bps
+    served.incumbent = rolling.variant
+    served.promoted = rolling if rolling.weight_bps < WHOLE_BPS else None
+    served.rolling = None
+    yield from _publish(state, rolling, decision, "promote")
+    yield _status(rolling, decision)
+
+
+def _roll_back(state: Acting, served: Served, decision: Decision) -> Iterator[Any]:
+    rolling = _of(served, decision)
+    if not decision.generation:
+        expired = decision.cause == "approval" and decision.by == "decide"
+        yield from _move(rolling, Event.EXPIRED if expired else Event.ABORTED, decision)
+        served.rolling = None
+        return
+    if rolling.phase is Phase.SHADOW:  # nobody was served by it, but its calls were mirrored
+        rolling.phase, rolling.since_at = advance(rolling.phase, Event.ABORTED), decision.decided_at
+        served.rolling = None
+        yield from _publish(state, rolling, decision, "rollback")
+        yield _status(rolling, decision)
+        return
+    yield from _move(rolling, Event.FAILED, decision)
+    served.incumbent = rolling.incumbent
+    rolling.weight_bps = 0
+    if served.promoted is rolling:
+        served.promoted = None
+    else:
+        served.rolling = None
+    yield from _publish(state, rolling, decision, "rollback")
+    yield from _move(rolling, Event.RESTORED, decision)
+
+
+def _release(state: Acting, served: Served, decision: Decision) -> Iterator[Any]:
+    rolling = _of(served, decision)
+    _need_generation(decision)
+    if served.promoted is not rolling:
+        raise Unfit(f"only a promotion's holdback is released, {rolling.rollout} is in phase {rolling.phase}")
+    rolling.weight_bps = WHOLE_BPS
+    served.promoted = None
+    yield from _publish(state, rolling, decision, "set_weights")
+    yield _status(rolling, decision)
+
+
+# -- what they have in common ----------------------------------------------------------------------
+
+
+def _of(served: Served, decision: Decision) -> Rolling:
+    known = [rolling for rolling in (served.rolling, served.promoted) if rolling is not None]
+    for rolling in known:
+        if rolling.rollout == decision.rollout:
+            return rolling
+    own = " or ".join(rolling.rollout for rolling in known) or "none is under way"
+    raise Unfit(f"rollout must be the segment's own ({own}), found {decision.rollout}")
+
+
+def _need_generation(decision: Decision) -> None:
+    if not decision.generation:
+        raise Unfit(f"{decision.kind} must bring a new generation into force, found 0")
+
+
+def _move(rolling: Rolling, event: Event, decision: Decision) -> Iterator[Any]:
+    rolling.phase = advance(rolling.phase, event)
+    rolling.since_at = decision.decided_at
+    yield _status(rolling, decision)
+
+
+def _publish(
+    state: Acting,
+    rolling: Rolling,
+    decision: Decision,
+    command: Literal["set_weights", "promote", "rollback"],
+) -> Iterator[Any]:
+    state.generation = rolling.generation = decision.generation
+    configuration = state.configuration(decision)
+    yield configuration
+    weights: dict[str, int] = {}
+    for arm in configuration.segments[decision.segment]:
+        weights[arm.variant] = weights.get(arm.variant, 0) + arm.weight_bps
+    yield RolloutCommand(
+        command=command,
+        rollout=rolling.rollout,
+        segment=decision.segment,
+        generation=decision.generation,
+        weights_bps=weights,
+    )
+
+
+def _status(rolling: Rolling, decision: Decision, *, why: str = "", segment: str = "") -> RolloutStatus:
+    return RolloutStatus(
+        rollout=rolling.rollout,
+        segment=segment or decision.segment,
+        variant=rolling.variant,
+        model=rolling.model,
+        phase=rolling.phase,
+        ooda_state=OODA[rolling.phase],
+        decision=decision.decision_id,
+        why=why or decision.why,
+        since_at=rolling.since_at,
+        generation=rolling.generation,
+        step=rolling.step,
+        weight_bps=rolling.weight_bps,
+    )
+
+
+HANDLERS: dict[DecisionKind, Callable[[Acting, Served, Decision], Iterator[Any]]] = {
+    "start": _start,
+    "advance": _advance,
+    "hold": _hold,
+    "pause": _pause,
+    "resume": _resume,
+    "promote": _promote,
+    "rollback": _roll_back,
+    "release": _release,
+    "reweigh": _reweigh,
+    "conclude": _conclude,
+}
