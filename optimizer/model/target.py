@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from optimizer.model.alarms import Alarms
 from optimizer.model.call import Name, Score
 from optimizer.model.cycles import Cycles
 from optimizer.model.lever import Levers
@@ -160,6 +161,7 @@ class Target(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     cycles: Cycles = Cycles()
     experiment: Experiment | None = None
     failover: Failover | None = None
+    alarms: Alarms = Alarms()
     signal: Literal["spans", "metrics"] = "spans"
     """Which of an exporter's signals is counted, as many send the same calls as both."""
     withdrawn: bool = False
