@@ -6,6 +6,7 @@ from optimizer.act.stage import Act
 from optimizer.decide.stage import Decide
 from optimizer.loop import Loop, time_of
 from optimizer.model.command import Alert, Command, PolicyVerdict
+from optimizer.model.cycles import Cycles
 from optimizer.model.event import (
     AlertEvent,
     CommandEvent,
@@ -25,7 +26,8 @@ BEGIN_AT = 1_772_323_200_000
 NAMES = ("summaries", "search", "nobody")
 SEGMENTS = ("short", "long", "code")
 VERDICTS = ("pass", "fail", "inconclusive", "error", "no_data")
-COMMANDS = ("freeze", "unfreeze", "approve", "reject", "pause", "resume", "promote", "rollback")
+COMMANDS = ("freeze", "unfreeze", "approve", "reject", "pause", "resume", "promote", "rollback", "optimize")
+STRATEGIES = ("bandit", "contextual", "ab_test", "thresholds", "reinforcement", "tuning")
 METRICS = ("quality", "latency", "errors", "cost")
 
 
@@ -74,6 +76,8 @@ class Author:
             ),
             holdback=Holdback(share_bps=random.choice((0, 200)), for_s=300),
             withdrawn=random.random() < 0.15,
+            strategy=random.choice((*STRATEGIES, "pareto", "pareto")),
+            cycles=Cycles(main_s=random.choice((0, 120)), slow_s=600),
         )  # fmt: skip
         self.write(TargetEvent, name, self.declared[name])
 
@@ -140,6 +144,16 @@ class Author:
             state = self.loop.state_of("decide", name)
             for segment, known in list(state.segments.items()):
                 self.find(name, "coverage", "coverage", segment=segment, generation=state.generation)
+                if random.random() < 0.1:
+                    status, severity = (
+                        random.choice(("opened", "closed")),
+                        random.choice(("warning", "critical")),
+                    )
+                    told = {"segment": segment, "alarm_id": segment, "status": status, "severity": severity}
+                    self.find(name, "analysis", random.choice(METRICS), **told)
+                if known.experiment is not None:
+                    self.compare_arms(name, segment, known)
+                    continue
                 for metric in METRICS:
                     verdict = random.choices(VERDICTS, (40, 1, 3, 1, 1))[0]
                     if known.live is None:
@@ -154,6 +168,18 @@ class Author:
                     }
                     self.find(name, "comparison", metric, **more)
         self.write(WatermarkEvent, None, Watermark(partition=0, of=1, passed_at=self.at))
+
+    def compare_arms(self, name, segment, known):
+        """What orient says of an experiment: each arm against the incumbent."""
+        for variant in list(known.experiment.weights):
+            for metric in METRICS if variant != known.incumbent else ():
+                estimate = self.random.uniform(-0.5, 0.2)
+                self.find(
+                    name, "comparison", metric, segment=segment, variant=variant, control=known.incumbent,
+                    role="goal" if metric == "cost" else "guardrail", unit="relative",
+                    verdict=self.random.choices(VERDICTS, (40, 1, 3, 1, 1))[0],
+                    estimate=estimate, low=estimate - 0.1, high=estimate + 0.1, level=0.95,
+                )  # fmt: skip
 
 
 def history(seed, length=450):
