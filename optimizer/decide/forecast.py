@@ -19,6 +19,8 @@ from optimizer.model.traffic import Traffic
 from optimizer.stats.power import seconds_to, units_for_every_look
 
 POWER = 0.8
+LEAST = "least units"
+"""What a step waits for where no guardrail asks for more: `plan.step_min_units`."""
 QUALITY, QUALITY_SPREAD = 0.8, 0.2
 """Mean and standard deviation of scores: graded answers; right or wrong ones scatter twice as much."""
 ERROR_RATE = 0.01
@@ -66,7 +68,7 @@ def forecast(target: Target, traffic: Traffic) -> tuple[Forecast, ...]:
             # Past one half the control is the smaller arm; the step itself asks for the candidate's units only.
             arm = smaller if lacking else weight
             seconds = seconds_to(units, per_s * arm / WHOLE_BPS)
-            why = slowest if lacking is None or lacking > least else "step_min_units"
+            why = slowest if lacking is None or lacking > least else LEAST
             lasts = None if seconds is None else max(seconds, float(target.plan.step_min_s))
             found.append(Forecast(segment, step, weight, units, lasts, target.plan.step_max_s, why))
             reached = None if reached is None or units is None else reached + units
@@ -95,7 +97,7 @@ def _needed(target: Target, traffic: Traffic) -> tuple[int | None, str]:
     if rails.error_rate_rise is not None:
         asked.append(("errors", rails.error_rate_rise, 2 * ERROR_RATE * (1 - ERROR_RATE), 1.0))
     alpha = target.errors.wrong_promotion / max(1, len(asked))
-    most, slowest = 0, "step_min_units"
+    most, slowest = 0, LEAST
     for metric, effect, spread2, counted in asked:
         units = units_for_every_look(effect, spread2, alpha=alpha, power=POWER, sides=1)
         if units is None or not counted:
