@@ -15,6 +15,7 @@ from optimizer.model.event import (
     WatermarkEvent,
 )  # fmt: skip
 from optimizer.model.finding import Evidence, Finding
+from optimizer.model.lever import Levers, Parameter
 from optimizer.model.progress import Watermark
 from optimizer.model.target import Holdback, Model, Plan, Segments, Target
 from optimizer.model.variant import variant_of
@@ -26,6 +27,7 @@ NAMES = ("summaries", "search", "nobody")
 SEGMENTS = ("short", "long", "code")
 VERDICTS = ("pass", "fail", "inconclusive", "error", "no_data")
 COMMANDS = ("freeze", "unfreeze", "approve", "reject", "pause", "resume", "promote", "rollback")
+TURNED = Levers(parameters={"max_tokens": Parameter(least=200, most=800, step=200)})
 METRICS = ("quality", "latency", "errors", "cost")
 
 
@@ -73,6 +75,7 @@ class Author:
                 on_inconclusive=random.choice(("pause", "roll_back")),
             ),
             holdback=Holdback(share_bps=random.choice((0, 200)), for_s=300),
+            levers=random.choice((Levers(), TURNED)),
             withdrawn=random.random() < 0.15,
         )  # fmt: skip
         self.write(TargetEvent, name, self.declared[name])
