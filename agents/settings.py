@@ -105,6 +105,11 @@ class Settings(Entrances):
         "YAML file with prices of your own, before the listed ones",
         "none: list prices of the installed genai-prices",
     )
+    models_file: Path | None = setting(
+        None,
+        "YAML file with models of your own, for declarations that name them without prices",
+        "none: what the price list knows",
+    )
     checkpoint_orient_s: float = setting(
         5.0, "interval of orient's checkpoints, seconds", "fat rows, cheap refold", gt=0
     )

@@ -1,20 +1,28 @@
 """Reads target declarations from YAML and says line and column of every mistake.
 
 `agents.documents` knows what YAML and the types forbid, `optimizer.decide.declaration` what a well-typed
-declaration can still have wrong.
+declaration can still have wrong, `agents.models` what a model costs that is only named.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from msgspec.structs import replace
+
 from agents.documents import Document, Mistake, Path, Unreadable, compose
+from agents.envelope import opened
+from optimizer.decide.choose import choose
+from optimizer.decide.declaration import declared_incumbent, price
 from optimizer.decide.declaration import mistakes as semantic_mistakes
-from optimizer.decide.declaration import models_by_variant, price
-from optimizer.model.target import Target
+from optimizer.model.target import Model, Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from agents.models import Registry
+
+PRICES = ("input_usd_per_million_tokens", "output_usd_per_million_tokens")
 
 
 class Parsed(NamedTuple):
@@ -26,30 +34,64 @@ class Parsed(NamedTuple):
     """What can be followed, but hardly is what was meant."""
 
 
-def read(text: str) -> Parsed:
-    """The targets that YAML text declares, one per document, with every mistake found in it."""
+def read(text: str, registry: Registry | None = None) -> Parsed:
+    """The targets that YAML text declares, one per document, with every mistake found in it.
+
+    With a registry, a model without a price gets the registry's, and one that is not there is a mistake.
+    """
     try:
         documents = _documents(text)
     except Unreadable as unreadable:
         return Parsed((), (unreadable.mistake,), ())
-    return _together([_declared(document) for document in documents], documents)
+    return _together([_declared(document, registry) for document in documents], documents)
 
 
 def _documents(text: str) -> list[Document]:
     nodes = compose(text)
     if not nodes:
         raise Unreadable("must declare a target, found nothing")
-    return [Document(node) for node in nodes]
+    return [Document(opened(node)) for node in nodes]
 
 
-def _declared(document: Document) -> Parsed:
+def _declared(document: Document, registry: Registry | None) -> Parsed:
     """The target, or every reason why there is none."""
     target, mistakes = document.read_as(Target)
     if target is None:
         return Parsed((), mistakes, ())
-    wrong = tuple(document.mistake(path, sentence) for path, sentence in semantic_mistakes(target))
+    unknown: list[tuple[Path, str]] = []
+    if registry is not None:
+        target, unknown = _looked_up(target, document, registry)
+    wrong = tuple(
+        document.mistake(path, sentence) for path, sentence in (*semantic_mistakes(target), *unknown)
+    )
+    if wrong:
+        return Parsed((), tuple(sorted(wrong)), ())
     doubts = tuple(document.mistake(path, sentence) for path, sentence in doubtful(target))
-    return Parsed(() if wrong else (target,), tuple(sorted(wrong)), doubts)
+    return Parsed((target,), (), doubts)
+
+
+def _looked_up(
+    target: Target, document: Document, registry: Registry
+) -> tuple[Target, list[tuple[Path, str]]]:
+    """The target with what the registry knows of its models, and those that it does not know."""
+    models: list[Model] = []
+    unknown: list[tuple[Path, str]] = []
+    for i, model in enumerate(target.models):
+        at: Path = ("models", i)
+        if any((*at, name) in document.keys for name in PRICES):
+            models.append(model)
+            continue
+        known = registry.find(model.name, model.provider)
+        if known is None:
+            near = registry.nearest(model.name)
+            hint = f"did you mean {near!r}?" if near else "name one that `llmopt models` lists,"
+            why = f"is not in the registry of models; {hint} or give its prices here, 0 where it is free"
+            unknown.append(((*at, "name"), f"{model.name!r} {why}"))
+            continue
+        entry = known.entry
+        found = {name: getattr(entry, name) for name in PRICES if getattr(entry, name) is not None}
+        models.append(replace(model, **found, prior=model.prior or entry.prior))
+    return (target if unknown else replace(target, models=tuple(models))), unknown
 
 
 def _together(parsed: list[Parsed], documents: list[Document]) -> Parsed:
@@ -65,18 +107,43 @@ def _together(parsed: list[Parsed], documents: list[Document]) -> Parsed:
 
 def doubtful(target: Target) -> Iterator[tuple[Path, str]]:
     """What a declaration can hardly mean: (path, sentence)."""
-    prices = {model.name: price(model) for model in models_by_variant(target).values()}
-    mine = prices.get(target.incumbent, 0.0)
-    if not any(other < mine for other in prices.values()):
+    if choose(target, declared_incumbent(target), {}, 0).variant is None:
+        mine = next(price(model) for model in target.models if model.name == target.incumbent)
         yield (
             ("models",),
-            f"none is cheaper than the incumbent ({mine:g} USD per million tokens): nothing will be tried",
+            (
+                f"none is cheaper than the incumbent ({mine:g} USD per million tokens), and no lever may be "
+                "turned: nothing will be tried"
+            ),
         )
     for i, model in enumerate(target.models):
         if price(model) == 0:
-            yield ("models", i), f"{model.name} has no list price, and so counts as free"
+            why = f"{model.name} has no list price, and so counts as free: it is tried before all that cost"
+            yield ("models", i), why
     if target.trips.error_rate is None and target.guardrails.error_rate_rise is None:
         yield (
             ("trips",),
             "neither a trip nor a guardrail watches errors: a candidate that only fails is not noticed",
+        )
+    yield from _doubtful_traffic(target)
+
+
+def _doubtful_traffic(target: Target) -> Iterator[tuple[Path, str]]:
+    first, kept = target.plan.steps_bps[0], target.holdback.share_bps
+    if kept > first:
+        yield (
+            ("holdback", "share_bps"),
+            (
+                f"{kept} is more than the first step, {first}: after a promotion more units keep the old variant "
+                "than ever tried the new one at first"
+            ),
+        )
+    scored = target.traffic is None or target.traffic.scored_share > 0
+    if target.guardrails.quality_drop_relative is not None and not scored:
+        yield (
+            ("traffic", "scored_share"),
+            (
+                "no answer gets a quality score, but quality is guarded: every step will wait for data; "
+                "set guardrails.quality_drop_relative to null, or send scores"
+            ),
         )

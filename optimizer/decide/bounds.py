@@ -7,6 +7,8 @@ from optimizer.model.objective import Weights
 from optimizer.model.target import Target
 from optimizer.model.variant import count_of
 
+ROUNDING = 1e-9
+"""Shares that people write as decimals may add up to a hair more than 1."""
 Wrong = tuple[tuple[str | int, ...], str]
 """Path and sentence."""
 
@@ -74,3 +76,15 @@ def _cascades(target: Target) -> Iterator[Wrong]:
                 ("levers", "cascade", i, "first"),
                 f"must be one of the models ({', '.join(names)}), found {cascade.first!r}",
             )
+
+
+def wrong_traffic(target: Target) -> Iterator[Wrong]:
+    """Shares of segments that there are not, or that add up to more than all calls."""
+    if target.traffic is None:
+        return
+    shares, path = target.traffic.segments, ("traffic", "segments")
+    for name in shares:
+        if name not in target.segment_names():
+            yield (*path, name), f"must be a segment ({', '.join(target.segment_names())}), found {name!r}"
+    if (total := sum(shares.values())) > 1 + ROUNDING:
+        yield path, f"must add up to at most 1, found {total:g}"

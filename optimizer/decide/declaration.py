@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from optimizer.decide.bounds import wrong_levers
+from optimizer.decide.bounds import wrong_levers, wrong_traffic
 from optimizer.model.target import Model, Target
 from optimizer.model.variant import variant_of, variants_of
 
@@ -23,7 +23,7 @@ class Mistake(NamedTuple):
 def mistakes(target: Target) -> tuple[Mistake, ...]:
     """Everything that is wrong with a well-typed declaration; empty if it can be followed."""
     found = [*_of_models(target), *_of_segments(target), *_of_plan(target)]
-    found += [Mistake(path, sentence) for path, sentence in wrong_levers(target)]
+    found += [Mistake(path, sentence) for path, sentence in (*wrong_levers(target), *wrong_traffic(target))]
     rails = target.guardrails
     if (rails.quality_drop_relative, rails.latency_p95_rise_relative, rails.error_rate_rise) == (None,) * 3:
         found.append(Mistake(("guardrails",), "at least one guardrail must be set, all are null"))

@@ -10,6 +10,7 @@ from optimizer.model.cycles import Cycles
 from optimizer.model.lever import Levers
 from optimizer.model.objective import Objective
 from optimizer.model.prior import Prior
+from optimizer.model.traffic import Traffic
 
 Autonomy = Literal["observe", "advise", "approve", "auto"]
 Share = Annotated[int, Meta(ge=0, le=10_000)]
@@ -17,6 +18,7 @@ Share = Annotated[int, Meta(ge=0, le=10_000)]
 Seconds = Annotated[int, Meta(ge=0, le=31_536_000)]
 Fraction = Annotated[float, Meta(ge=0, le=10)]
 UsdPerMillion = Annotated[float, Meta(ge=0, le=1_000_000)]
+Label = Annotated[str, Meta(max_length=128)]
 Units = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 
 
@@ -164,6 +166,9 @@ class Target(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     alarms: Alarms = Alarms()
     signal: Literal["spans", "metrics"] = "spans"
     """Which of an exporter's signals is counted, as many send the same calls as both."""
+    labels: Annotated[dict[Name, Label], Meta(max_length=32)] = {}
+    """Whatever people sort their targets by; it decides nothing."""
+    traffic: Traffic | None = None
     withdrawn: bool = False
 
     def segment_names(self) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from optimizer.model.event import (
     WatermarkEvent,
 )  # fmt: skip
 from optimizer.model.finding import Evidence, Finding
+from optimizer.model.lever import Levers, Parameter
 from optimizer.model.progress import Watermark
 from optimizer.model.target import Holdback, Model, Plan, Segments, Target
 from optimizer.model.variant import variant_of
@@ -28,6 +29,7 @@ SEGMENTS = ("short", "long", "code")
 VERDICTS = ("pass", "fail", "inconclusive", "error", "no_data")
 COMMANDS = ("freeze", "unfreeze", "approve", "reject", "pause", "resume", "promote", "rollback", "optimize")
 STRATEGIES = ("bandit", "contextual", "ab_test", "thresholds", "reinforcement", "tuning")
+TURNED = Levers(parameters={"max_tokens": Parameter(least=200, most=800, step=200)})
 METRICS = ("quality", "latency", "errors", "cost")
 
 
@@ -75,6 +77,7 @@ class Author:
                 on_inconclusive=random.choice(("pause", "roll_back")),
             ),
             holdback=Holdback(share_bps=random.choice((0, 200)), for_s=300),
+            levers=random.choice((Levers(), TURNED)),
             withdrawn=random.random() < 0.15,
             strategy=random.choice((*STRATEGIES, "pareto", "pareto")),
             cycles=Cycles(main_s=random.choice((0, 120)), slow_s=600),

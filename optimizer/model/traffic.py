@@ -1,0 +1,17 @@
+"""How much traffic a target is expected to have, as far as that is declared."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from optimizer.model.call import Name, Score
+
+
+class Traffic(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What forecasts rest on before anything is observed; it decides nothing."""
+
+    calls_per_hour: Annotated[float, Meta(gt=0, le=1_000_000_000)]
+    segments: Annotated[dict[Name, Score], Meta(max_length=17)] = {}
+    """Segment → its share of the calls; what is not named shares the rest evenly."""
+    scored_share: Score = 1.0
+    """Of the calls whose answers get a quality score."""

@@ -1,0 +1,72 @@
+"""Levers that are declared, turned, redeclared and taken away, in decide and act together."""
+
+from optimizer.model.lever import Caching, Levers, Parameter
+from optimizer.model.target import Model
+from optimizer.model.variant import variant_of
+
+ONE = (Model(name="large", input_usd_per_million_tokens=10.0),)
+TOKENS = Levers(parameters={"max_tokens": Parameter(values=(400, 800))})
+
+
+def kinds(decisions):
+    return [decision.kind for decision in decisions]
+
+
+def parameters(desk):
+    return {arm.arm: arm.parameters for arm in desk.configuration.segments["other"]}
+
+
+def promoted(desk, **changes):
+    (started,) = desk.started(models=ONE, levers=TOKENS, **changes)
+    decisions = [started]
+    while decisions[-1].kind != "promote":
+        decisions += desk.minute()
+    return decisions
+
+
+def test_a_parameter_is_tried_beside_a_control_without_it(desk):
+    (started,) = desk.started(models=ONE, levers=TOKENS)
+    assert (started.kind, started.model) == ("start", "large")
+    assert started.why.startswith("max_tokens 400 instead of the default: large with max_tokens 400 is next")
+    assert parameters(desk) == {"candidate": {"max_tokens": 400}, "incumbent": {}, "control": {}}
+
+
+def test_what_gave_way_at_the_same_list_price_is_not_tried_again(desk):
+    promotion = promoted(desk)[-1]
+    assert parameters(desk) == {"incumbent": {"max_tokens": 400}, "holdback": {}}
+    ((banned, ban),) = desk.state.segments["other"].bans.items()
+    assert banned == variant_of(*ONE).variant_id
+    assert ban.why.startswith(f"gave way to {promotion.variant}")
+
+
+def test_the_next_turn_starts_from_what_was_promoted(desk):
+    promoted(desk)
+    decisions = [decision for _ in range(3) for decision in desk.minute()]
+    (started,) = (decision for decision in decisions if decision.kind == "start")
+    assert started.why.startswith("max_tokens 800 instead of 400")
+
+
+def test_a_lever_added_in_mid_rollout_interrupts_nothing(desk):
+    desk.started(models=ONE, levers=TOKENS)
+    more = Levers(parameters=TOKENS.parameters, caching=(Caching(mode="exact"),))
+    assert kinds(desk.declare(models=ONE, levers=more, revision=2)) == ["declare"]
+    assert desk.live is not None
+
+
+def test_a_lever_taken_away_in_mid_rollout_is_rolled_back(desk):
+    desk.started(models=ONE, levers=TOKENS)
+    assert kinds(desk.declare(models=ONE, revision=2)) == ["rollback", "declare"]
+    assert parameters(desk) == {"incumbent": {}}
+
+
+def test_a_promoted_setting_that_is_no_longer_declared_gives_way_to_the_declared_incumbent(desk):
+    promoted(desk)
+    assert kinds(desk.declare(models=ONE, revision=2)) == ["release", "declare"]
+    assert parameters(desk) == {"incumbent": {}}
+
+
+def test_bounds_that_are_no_bounds_are_refused_with_their_path(desk):
+    wrong = Levers(parameters={"max_tokens": Parameter(least=9, most=3, step=1)})
+    assert desk.declare(models=ONE, levers=wrong) == []
+    (refused,) = desk.loop.quarantined
+    assert refused.rejected.reason == "data.levers.parameters.max_tokens.most must be above least, 9, found 3"
