@@ -6,7 +6,7 @@ followed and what would do.
 
 from collections.abc import Callable, Iterator
 
-from optimizer.decide import cycles, experiment, moves
+from optimizer.decide import arms, cycles, moves
 from optimizer.decide.autonomy import frozen
 from optimizer.decide.generations import go_back, obstacle
 from optimizer.decide.record import Ruling, record
@@ -98,7 +98,7 @@ def _approve(state: Deciding, command: Command, ruling: Ruling) -> Iterator[Deci
         if by := frozen(state, name):
             yield refuse(state, name, ruling, f"it is frozen ({by}); unfreeze it first")
         elif state.segments[name].experiment is not None:
-            yield experiment.approved(state, name, ruling)
+            yield arms.approved(state, name, ruling)
         else:
             yield moves.approved(state, name, ruling)
 
@@ -158,7 +158,7 @@ def _roll_back(state: Deciding, command: Command, ruling: Ruling) -> Iterator[De
 def _abort(state: Deciding, command: Command, ruling: Ruling) -> Iterator[Decision]:
     for name, segment in _scope(state, command.segment):
         if segment.experiment is not None:
-            yield experiment.end(state, name, "conclude", ruling)
+            yield arms.end(state, name, "conclude", ruling)
         elif segment.live is not None:
             yield moves.roll_back(state, name, ruling, bans=False)
 
@@ -188,7 +188,7 @@ def _optimize(state: Deciding, command: Command, ruling: Ruling) -> Iterator[Dec
 def _take_off(state: Deciding, name: str, ruling: Ruling) -> Decision:
     """Back to the incumbent, from one candidate or from several."""
     if state.segments[name].experiment is not None:
-        return experiment.end(state, name, "rollback", ruling)
+        return arms.end(state, name, "rollback", ruling)
     return moves.roll_back(state, name, ruling)
 
 

@@ -13,7 +13,7 @@
 
 from collections.abc import Iterator
 
-from optimizer.decide import experiment, moves
+from optimizer.decide import arms, moves
 from optimizer.decide.declaration import declared_incumbent, models_by_variant
 from optimizer.decide.record import Ruling, record
 from optimizer.decide.state import Deciding, Experiment, Segment
@@ -32,7 +32,7 @@ def declare(state: Deciding, declared: Target, at: int, token: str) -> Iterator[
         for name, reason in _ended(state, before, declared, reset).items():
             ended = ruling._replace(why=f"{ruling.why}: {reason}")
             if state.segments[name].experiment is not None:
-                yield experiment.end(state, name, "rollback", ended)
+                yield arms.end(state, name, "rollback", ended)
             else:
                 yield moves.roll_back(state, name, ended, bans=False)
         for name in _released(state, declared, reset):

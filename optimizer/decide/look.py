@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from optimizer.decide import cycles, experience, experiment, moves
+from optimizer.decide import arms, cycles, experience, moves
 from optimizer.decide.arbitrate import consider
 from optimizer.decide.choose import Choice
 from optimizer.decide.declaration import models_by_variant
@@ -24,7 +24,7 @@ class Looked(NamedTuple):
     @property
     def advice(self) -> str:
         """What is advised, so that it is advised once."""
-        return experiment.key(self.proposal) if self.proposal else ""
+        return arms.key(self.proposal) if self.proposal else ""
 
 
 def look(state: Deciding, name: str) -> Looked:
@@ -59,7 +59,7 @@ def follow(state: Deciding, name: str, looked: Looked, ruling: Ruling) -> Decisi
     experience.tries(state, name, looked.choice)
     if proposal.weights:
         why = f"{proposal.why}; {ruling.why}"
-        return experiment.begin(
+        return arms.begin(
             state, name, proposal, ruling._replace(why=why), rejected=looked.choice.rejected
         )
     return moves.propose(state, name, looked.choice, ruling)
@@ -69,7 +69,7 @@ def look_again(state: Deciding, name: str, due: Sequence[Finding]) -> Decision |
     """What the strategy wants of a running experiment, when the main cycle has come round."""
     declared, segment = state.declaration, state.segments[name]
     compared = tuple(one for one in due if one.kind == "comparison")
-    if declared is None or not compared or not experiment.may_be_reweighed(state, name):
+    if declared is None or not compared or not arms.may_be_reweighed(state, name):
         return None
     chosen, rejected = consider(state, name)
     cycles.passed(segment, declared, state.now_at)
@@ -77,9 +77,9 @@ def look_again(state: Deciding, name: str, due: Sequence[Finding]) -> Decision |
         return None
     ruling = Ruling(state.now_at, "choice", chosen.why, compared)
     if chosen.action == "reweigh":
-        return experiment.reweigh(state, name, chosen.weights, ruling, rejected=rejected)
+        return arms.reweigh(state, name, chosen.weights, ruling, rejected=rejected)
     if chosen.action != "conclude":
         return None
     for variant in chosen.drops:
         moves.ban(declared, segment, variant, ruling)
-    return experiment.end(state, name, "conclude", ruling)
+    return arms.end(state, name, "conclude", ruling)

@@ -8,7 +8,7 @@ same events before it, every decision is the same to the byte.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from optimizer.decide import cycles, experience, experiment, moves
+from optimizer.decide import arms, cycles, experience, moves
 from optimizer.decide.autonomy import frozen, may_move, speaks
 from optimizer.decide.choose import Choice
 from optimizer.decide.commands import alarm, obey, ruled
@@ -173,7 +173,7 @@ def judge_segment(state: Deciding, name: str) -> Decision | None:
     for finding in due:
         segment.memory.remember(finding)
     if segment.experiment is not None:
-        return experiment.judge(state, name, due) or look_again(state, name, due)
+        return arms.judge(state, name, due) or look_again(state, name, due)
     if segment.live is None:
         return _look_for_better(state, name, [finding for finding in due if finding.kind == "level"])
     if segment.live.phase == "awaiting":
