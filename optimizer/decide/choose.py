@@ -20,6 +20,8 @@ class Choice(NamedTuple):
     variant: str | None
     model: Model | None
     rejected: tuple[Alternative, ...]
+    because: str = ""
+    """Why it is tried, where it is not for its price."""
 
 
 def exploration_order(target: Target) -> tuple[tuple[str, Model], ...]:
