@@ -16,7 +16,6 @@ from optimizer.model.configuration import Configuration
 from optimizer.model.decision import Decision, DecisionKind
 from optimizer.model.rollout import RolloutCommand, RolloutStatus
 
-
 Order = Literal["set_weights", "promote", "rollback"]
 
 
