@@ -113,9 +113,10 @@ class Author:
         waiting = [
             e.data.decision_id for e in self.loop.topics["decisions"][0][-9:] if e.subject == name and e.data
         ]
+        kind = random.choice(COMMANDS)
+        segment = random.choice((None, None, "other", *SEGMENTS))
         wish = Command(
-            command=random.choice(COMMANDS), by="ann", reason="because",
-            segment=random.choice((None, None, "other", *SEGMENTS)),
+            command=kind, by="ann", reason="because", segment=None if kind == "return" else segment,
             decision=random.choice((None, *waiting)),
             generation=random.choice((None, random.randrange(1, 200), *self._generations(name))),
         )  # fmt: skip
