@@ -126,11 +126,11 @@ def advance(state: Deciding, name: str, ruling: Ruling) -> Decision:
 
 
 def reweigh(state: Deciding, name: str, weights: dict[str, int], ruling: Ruling) -> Decision:
-    """Other shares for several arms (candidate → basis points); the incumbent serves the rest, its control too."""
+    """Other shares for several arms (variant → basis points); the incumbent and its control have the rest."""
     segment = state.segments[name]
     live = _live(segment)
-    live.weights, live.weight_bps = dict(weights), sum(weights.values())
-    live.model = names_of(state, tuple(weights))
+    live.weights = {variant: weight for variant, weight in weights.items() if variant != segment.incumbent}
+    live.weight_bps, live.model = sum(live.weights.values()), names_of(state, tuple(live.weights))
     live.step_at, live.reported, live.converged_at = ruling.at, [], None
     live.generation = segment.since_generation = next_generation(state)
     return _record_live(state, name, "reweigh", ruling, generation=live.generation)
