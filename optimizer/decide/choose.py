@@ -20,8 +20,8 @@ class Choice(NamedTuple):
     variant: str | None
     model: Model | None
     rejected: tuple[Alternative, ...]
-    because: str = ""
-    """Why it is tried, where it is not for its price."""
+    why: str = ""
+    """In words, where it is not the order of the list prices."""
 
 
 def exploration_order(target: Target) -> tuple[tuple[str, Model], ...]:

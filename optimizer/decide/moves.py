@@ -44,7 +44,7 @@ def propose(state: Deciding, name: str, choice: Choice, ruling: Ruling) -> Decis
     models = models_by_variant(declared)
     present = models[segment.incumbent]
     ending = f"; the holdback of {models[segment.held.variant].name} ends with it" if segment.held else ""
-    because = choice.because or (
+    because = choice.why or (
         f"{model.name} is the cheapest model not banned here, {price(model):g} against {price(present):g} "
         f"USD per million tokens of {present.name}"
     )
@@ -80,7 +80,7 @@ def begin(state: Deciding, name: str, opening: Opening, ruling: Ruling) -> Decis
     live.decision, live.rollout = decision.decision_id, f"r-{decision.decision_id}"
     if acts:
         live.phase = _first_phase(live)
-    _began(segment, live.generation)
+    began(segment, live.generation)
     return structs.replace(decision, rollout=live.rollout)
 
 
@@ -95,11 +95,12 @@ def approved(state: Deciding, name: str, ruling: Ruling) -> Decision:
     live.phase, live.step_at, live.started_at = _first_phase(live), ruling.at, ruling.at
     live.clock_is_set = False
     live.generation = next_generation(state)
-    _began(segment, live.generation)
+    began(segment, live.generation)
     return _record_live(state, name, "start", ruling, generation=live.generation)
 
 
-def _began(segment: Segment, generation: int) -> None:
+def began(segment: Segment, generation: int) -> None:
+    """Something is on trial from now on, or waits to be."""
     segment.reported, segment.advised, segment.winner = [], "", ""
     if generation:
         segment.since_generation = generation

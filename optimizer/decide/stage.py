@@ -8,7 +8,7 @@ same events before it, every decision is the same to the byte.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from optimizer.decide import experiment, failover, moves
+from optimizer.decide import failover, fixed_arms, moves
 from optimizer.decide.autonomy import frozen, may_move, speaks
 from optimizer.decide.choose import Choice, choose
 from optimizer.decide.commands import alarm, obey, ruled
@@ -185,7 +185,7 @@ def _look_for_better(state: Deciding, name: str, levels: list[Finding]) -> Decis
     if storm is not None or now_at < segment.rest_until_at:
         return storm
     choice = _choose(state, name)
-    arms = experiment.arms_of(state, name)
+    arms = fixed_arms.arms_of(state, name)
     if arms and choice.variant is None:
         choice = choice._replace(variant=arms[0])
     if (obstacle := _obstacle(state, name, choice, tuple(levels))) is not None:
@@ -193,7 +193,7 @@ def _look_for_better(state: Deciding, name: str, levels: list[Finding]) -> Decis
     if declared.autonomy == "advise" and segment.advised == (moves.names_of(state, arms) or choice.variant):
         return None
     ruling = Ruling(now_at, "choice", listed(levels), tuple(levels))
-    return experiment.start(state, name, arms, ruling) if arms else moves.propose(state, name, choice, ruling)
+    return fixed_arms.start(state, name, arms, ruling) if arms else moves.propose(state, name, choice, ruling)
 
 
 def _choose(state: Deciding, name: str) -> Choice:
@@ -205,7 +205,7 @@ def _choose(state: Deciding, name: str) -> Choice:
     if model is None or segment.winner == segment.incumbent or _is_banned(segment, segment.winner, now_at):
         return choice
     others = tuple(other for other in choice.rejected if other.variant != segment.winner)
-    return Choice(segment.winner, model, others, because=f"{model.name} has won the experiment here")
+    return Choice(segment.winner, model, others, why=f"{model.name} has won the experiment here")
 
 
 def _is_banned(segment: Segment, variant: str, now_at: int) -> bool:
@@ -251,7 +251,7 @@ def _gate(state: Deciding, name: str, due: list[Finding]) -> Decision | None:
         live.units_before = live.units_before if live.units >= live.units_before else 0
     decision: Decision | None = None
     if live.weights:
-        decision = experiment.judge(state, name, due)
+        decision = fixed_arms.judge(state, name, due)
     elif (harmful := harm(due)) is not None:
         decision = moves.roll_back(state, name, _ruling(harmful, now_at))
     elif compared and live.phase != "paused":
