@@ -11,9 +11,12 @@ from optimizer.act.machine import ENDS, OODA, SERVING, Event, Phase, advance
 from optimizer.act.mix import WHOLE_BPS, Slice, dealt, wanted, wrong
 from optimizer.act.state import Acting, Rolling, Served
 from optimizer.errors import OptimizerError
+from optimizer.model.configuration import Configuration
 from optimizer.model.decision import Decision, DecisionKind
 from optimizer.model.rollout import RolloutCommand, RolloutStatus
 from optimizer.model.variant import variants_of
+
+Order = Literal["set_weights", "promote", "rollback"]
 
 
 class Unfit(OptimizerError):
@@ -245,24 +248,23 @@ def _move(rolling: Rolling, event: Event, decision: Decision) -> Iterator[Any]:
     yield _status(rolling, decision)
 
 
-def _publish(
-    state: Acting,
-    rolling: Rolling,
-    decision: Decision,
-    command: Literal["set_weights", "promote", "rollback"],
-) -> Iterator[Any]:
+def _publish(state: Acting, rolling: Rolling, decision: Decision, command: Order) -> Iterator[Any]:
     state.generation = rolling.generation = decision.generation
     configuration = state.configuration(decision)
     yield configuration
+    yield command_of(configuration, decision, (rolling.rollout, decision.segment), command)
+
+
+def command_of(
+    configuration: Configuration, decision: Decision, whose: tuple[str, str], command: Order
+) -> RolloutCommand:
+    """What actuators are told of one segment: the same as followers; `whose` is a rollout and its segment."""
+    rollout, segment = whose
     weights: dict[str, int] = {}
-    for arm in configuration.segments[decision.segment]:
+    for arm in configuration.segments[segment]:
         weights[arm.variant] = weights.get(arm.variant, 0) + arm.weight_bps
-    yield RolloutCommand(
-        command=command,
-        rollout=rolling.rollout,
-        segment=decision.segment,
-        generation=decision.generation,
-        weights_bps=weights,
+    return RolloutCommand(
+        command=command, rollout=rollout, segment=segment, generation=decision.generation, weights_bps=weights
     )
 
 

@@ -8,7 +8,7 @@ room for a concurrent control. The offending event goes to quarantine with its r
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from optimizer.act.moves import HANDLERS, Unfit, left
+from optimizer.act.moves import HANDLERS, Unfit, command_of, left
 from optimizer.act.state import Acting, Served
 from optimizer.errors import IllegalTransition
 from optimizer.model.decision import Decision
@@ -114,10 +114,16 @@ def _return(state: Acting, decision: Decision) -> Iterator[Any]:
         raise Unfit(f"serves must name declared variants, found {sorted(unknown)}")
     if not decision.generation:
         raise Unfit("return must bring a new generation into force, found 0")
+    variants = variants_of(declared)
     before, state.generation = state.segments, decision.generation
     state.segments = {name: Served(incumbent=incumbent) for name, incumbent in decision.serves.items()}
-    yield state.configuration(decision)
+    configuration = state.configuration(decision)
+    yield configuration
     for name, served in before.items():
+        if served.arms(variants) != configuration.segments[name]:
+            rolling = served.rolling or served.promoted
+            rollout = rolling.rollout if rolling else f"r-{decision.decision_id}"
+            yield command_of(configuration, decision, (rollout, name), "rollback")
         yield from left(served, decision, name)
 
 

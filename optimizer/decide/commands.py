@@ -127,7 +127,7 @@ def _waiting(state: Deciding, where: str | None, meant: str | None) -> list[str]
 
 def _pause(state: Deciding, command: Command, ruling: Ruling) -> Iterator[Decision]:
     for name, segment in _scope(state, command.segment):
-        if segment.live is not None and segment.live.phase in ("step", "baking"):
+        if segment.live is not None and segment.live.phase in ("shadow", "step", "baking"):
             yield moves.pause(state, name, ruling)
 
 
@@ -143,6 +143,11 @@ def _promote(state: Deciding, command: Command, ruling: Ruling) -> Iterator[Deci
             continue
         if by := frozen(state, name):
             yield refuse(state, name, ruling, f"it is frozen ({by}); unfreeze it first")
+        elif segment.live.weights:
+            yield refuse(state, name, ruling, "an experiment has several arms; its winner is rolled out")
+        elif not segment.live.weight_bps:
+            because = "it is in shadow, nobody is served by it yet; wait for its first step, or declare it"
+            yield refuse(state, name, ruling, because)
         else:
             yield moves.promote(state, name, ruling)
 

@@ -10,6 +10,7 @@ WHOLE_BPS = 10_000
 LEAST_CONTROL_BPS = 100
 """At 100 % a candidate still has a concurrent control, even where no holdback is wanted."""
 MOST_HOLDBACK_BPS = 5000
+HALF_BPS = 5000
 
 
 class Mistake(NamedTuple):
@@ -22,7 +23,7 @@ class Mistake(NamedTuple):
 
 def mistakes(target: Target) -> tuple[Mistake, ...]:
     """Everything that is wrong with a well-typed declaration; empty if it can be followed."""
-    found = [*_of_models(target), *_of_segments(target), *_of_plan(target)]
+    found = [*_of_models(target), *_of_segments(target), *_of_plan(target), *_of_arms(target)]
     found += [Mistake(path, sentence) for path, sentence in (*wrong_levers(target), *wrong_traffic(target))]
     rails = target.guardrails
     if (rails.quality_drop_relative, rails.latency_p95_rise_relative, rails.error_rate_rise) == (None,) * 3:
@@ -79,6 +80,24 @@ def _of_plan(target: Target) -> list[Mistake]:
     return found
 
 
+def _of_arms(target: Target) -> list[Mistake]:
+    names, found = [model.name for model in target.models], []
+    tried = target.experiment.models if target.experiment else ()
+    for i, name in enumerate(tried):
+        if name not in names or name in tried[:i] or name == target.incumbent:
+            sentence = f"must be another declared model than the incumbent, listed once, found {name!r}"
+            found.append(Mistake(("experiment", "models", i), sentence))
+    if target.failover is None:
+        return found
+    if target.failover.to not in names or target.failover.to == target.incumbent:
+        sentence = f"must be another declared model than the incumbent, found {target.failover.to!r}"
+        found.append(Mistake(("failover", "to"), sentence))
+    if target.trips.error_rate is None or target.guardrails.error_rate_rise is None:
+        sentence = "needs trips.error_rate, which starts it, and guardrails.error_rate_rise, which judges it"
+        found.append(Mistake(("failover",), sentence))
+    return found
+
+
 def models_by_variant(target: Target) -> dict[str, Model]:
     """Id of every declared variant → the declared model that it is a form of."""
     models = {model.name: model for model in target.models}
@@ -95,8 +114,25 @@ def price(model: Model) -> float:
     return model.input_usd_per_million_tokens + model.output_usd_per_million_tokens
 
 
+def most_bps(target: Target) -> int:
+    """The greatest share of a candidate: as near to all as its control allows."""
+    return WHOLE_BPS - max(target.holdback.share_bps, LEAST_CONTROL_BPS)
+
+
 def weights_bps(target: Target) -> tuple[int, ...]:
-    """The candidate's shares, step by step, the last one as near to all as its control allows."""
-    most = WHOLE_BPS - max(target.holdback.share_bps, LEAST_CONTROL_BPS)
-    steps = [step for step in target.plan.steps_bps if step < most]
-    return (*steps, most)
+    """The candidate's shares, step by step; none where no user ever meets it."""
+    plan, most = target.plan, most_bps(target)
+    match plan.strategy:
+        case "shadow":
+            return ()
+        case "immediate":
+            return (most,)
+        case "blue_green":
+            return (most,) if plan.shadow_s else (HALF_BPS, most)
+        case "canary":
+            return (*(step for step in plan.steps_bps if step < most), most)
+
+
+def is_shadowed(target: Target) -> bool:
+    """Whether a candidate is tried on mirrored calls first."""
+    return target.plan.strategy == "shadow" or target.plan.shadow_s > 0

@@ -89,8 +89,12 @@ def _ended(state: Deciding, before: Target, declared: Target, reset: frozenset[s
             continue
         if name in reset or name not in declared.segment_names():
             reasons[name] = "what the candidate is compared with is no longer served"
-        elif live.variant not in variants:
+        elif any(variant not in variants for variant in live.weights or (live.variant,)):
             reasons[name] = f"{live.model} is no longer declared as it was"
+        elif live.weights and declared.experiment != before.experiment:
+            reasons[name] = "its experiment is no longer declared as it was"
+        elif live.weight_bps and live.phase != "awaiting" and declared.plan.strategy == "shadow":
+            reasons[name] = "the plan now lets no user meet a candidate"
         elif live.phase == "awaiting" and declared.autonomy != before.autonomy:
             reasons[name] = f"autonomy is now {declared.autonomy}, nobody is asked any more"
     return reasons

@@ -51,6 +51,13 @@ def units(findings: Sequence[Finding]) -> int:
     return max((finding.n for finding in findings if finding.kind == "comparison"), default=0)
 
 
+def relevant(live: Live, findings: Sequence[Finding]) -> list[Finding]:
+    """What a rollout is judged by: a fail-over by errors alone, as what it is compared with fails."""
+    if not live.failover:
+        return list(findings)
+    return [f for f in findings if f.kind != "comparison" or f.metric == "errors"]
+
+
 def harm(findings: Sequence[Finding]) -> Judgement | None:
     """The reason to go back, if there is one: trips first, then guardrails, then the goal."""
     order: tuple[tuple[Cause, tuple[Finding, ...]], ...] = (
@@ -72,11 +79,15 @@ def judge(target: Target, live: Live, findings: Sequence[Finding], now_at: int) 
     newest = max((f.window_end_at for f in findings if f.kind == "comparison"), default=0)
     present = tuple(f for f in findings if f.kind == "comparison" and f.window_end_at == newest)
     verdicts: dict[Metric, Verdict] = {f.metric: f.verdict for f in present}
-    needed = guarded(target)
-    goal = verdicts.get("cost", "no_data")
+    needed: tuple[Metric, ...] = ("errors",) if live.failover else guarded(target)
+    goal: Verdict = "pass" if live.failover else verdicts.get("cost", "no_data")
     overall = worst([*(verdicts.get(metric, "no_data") for metric in needed), goal])
     if overall in ("error", "no_data"):
-        missing = [m for m in (*needed, "cost") if verdicts.get(m, "no_data") in ("error", "no_data")]
+        missing = [
+            m
+            for m in (*needed, *(() if live.failover else ("cost",)))
+            if verdicts.get(m, "no_data") in ("error", "no_data")
+        ]
         cause: Cause = "error" if overall == "error" else "no_data"
         return Judgement("hold", cause, f"unknown: {', '.join(missing)} ({listed(present)})", present)
     return _of_known(target, live, Known(present, needed, goal, now_at))
@@ -100,6 +111,8 @@ def _of_known(target: Target, live: Live, known: Known) -> Judgement:
         return Judgement("wait", "not_converged", "the step is not yet seen in the calls", known.findings)
     age_s = (known.now_at - began_at) / MS
     least_s = plan.bake_s if baking else plan.step_min_s
+    if live.phase == "shadow":
+        least_s = max(plan.shadow_s, plan.step_min_s)
     fresh = units(known.findings) - live.units_before
     open_metrics = [f for f in known.findings if f.metric in known.needed and f.verdict != "pass"]
     if baking and known.goal != "pass":
@@ -108,7 +121,7 @@ def _of_known(target: Target, live: Live, known: Known) -> Judgement:
         return Judgement(
             "on", "passed", f"passed after {span(age_s)}: {listed(known.findings)}", known.findings
         )
-    if age_s >= plan.step_max_s + (plan.bake_s if baking else 0):
+    if age_s >= plan.step_max_s + (least_s if live.phase != "step" else 0):
         lacking = listed(open_metrics) if open_metrics else f"{fresh} of {plan.step_min_units} units"
         return Judgement(
             "undecided", "inconclusive", f"undecided after {span(age_s)}: {lacking}", known.findings

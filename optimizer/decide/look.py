@@ -59,9 +59,7 @@ def follow(state: Deciding, name: str, looked: Looked, ruling: Ruling) -> Decisi
     experience.tries(state, name, looked.choice)
     if proposal.weights:
         why = f"{proposal.why}; {ruling.why}"
-        return arms.begin(
-            state, name, proposal, ruling._replace(why=why), rejected=looked.choice.rejected
-        )
+        return arms.begin(state, name, proposal, ruling._replace(why=why), rejected=looked.choice.rejected)
     return moves.propose(state, name, looked.choice, ruling)
 
 

@@ -3,18 +3,38 @@
 The generation counter lives here: whatever changes the configuration takes the next one.
 """
 
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
+
 from msgspec import structs
 
 from optimizer.decide.choose import Choice, choose, is_cheaper_by_list, reason
-from optimizer.decide.declaration import WHOLE_BPS, models_by_variant, weights_bps
+from optimizer.decide.declaration import WHOLE_BPS, is_shadowed, models_by_variant, weights_bps
 from optimizer.decide.record import Ruling, record
 from optimizer.decide.sentences import share, span
-from optimizer.decide.state import MAX_BANS, MAX_REPORTED, MS, Ban, Deciding, Held, Live, Segment
+from optimizer.decide.state import MAX_BANS, MAX_REPORTED, MS, Ban, Deciding, Held, Live, LivePhase, Segment
 from optimizer.model.decision import Alternative, Decision, DecisionKind
 from optimizer.model.target import Target
 
 MAX_WHY = 160
 """A ban remembers this much of its reason."""
+
+
+class Opening(NamedTuple):
+    """How a rollout or an experiment begins."""
+
+    variant: str
+    """Empty for several arms."""
+    model: str
+    weight_bps: int
+    mirror_bps: int = 0
+    weights: Mapping[str, int] = MappingProxyType({})
+    """Several arms: candidate → share."""
+    failover: bool = False
+    asks: bool = False
+    """Whether a person is to say yes, whatever the declared autonomy."""
+    rejected: tuple[Alternative, ...] = ()
 
 
 def propose(state: Deciding, name: str, choice: Choice, ruling: Ruling) -> Decision:
@@ -23,35 +43,55 @@ def propose(state: Deciding, name: str, choice: Choice, ruling: Ruling) -> Decis
     variant, model = choice.variant, choice.model
     assert variant is not None, "propose needs a candidate"  # noqa: S101 - a programming error
     assert model is not None, "a chosen variant has a model"  # noqa: S101 - a programming error
-    acts = declared.autonomy == "auto" and not choice.asks
-    first = weights_bps(declared)[0]
     models = models_by_variant(declared)
     ending = f"; the holdback of {models[segment.held.variant].name} ends with it" if segment.held else ""
     why = f"{choice.why or reason(declared, segment.incumbent, choice)}; {ruling.why}{ending}"
-    generation = next_generation(state) if acts else 0
-    decision = record(
-        state, name, "start", ruling._replace(why=why),
-        act=acts, generation=generation, variant=variant, model=model.name, incumbent=segment.incumbent,
-        step=1, weight_bps=first, rejected=choice.rejected,
+    ruling = ruling._replace(why=why)
+    first, mirror = (0, declared.plan.mirror_bps) if is_shadowed(declared) else (weights_bps(declared)[0], 0)
+    opening = Opening(variant, model.name, first, mirror, rejected=choice.rejected, asks=choice.asks)
+    return begin(state, name, opening, ruling)
+
+
+def names_of(state: Deciding, arms: Sequence[str]) -> str:
+    """The models of these variants, as an experiment is called; empty for none."""
+    models = models_by_variant(state.declaration) if state.declaration else {}
+    return " | ".join(models[arm].name for arm in arms)
+
+
+def begin(state: Deciding, name: str, opening: Opening, ruling: Ruling) -> Decision:
+    """Start, or ask for a yes, or advise: as the mode says."""
+    declared, segment = _of(state, name)
+    acts = declared.autonomy == "auto" and not opening.asks
+    live = Live(
+        rollout="", decision="", variant=opening.variant, model=opening.model,
+        phase="awaiting", started_at=ruling.at, step_at=ruling.at, weight_bps=opening.weight_bps,
+        generation=next_generation(state) if acts else 0, step=0 if opening.mirror_bps else 1,
+        mirror_bps=opening.mirror_bps, weights=dict(opening.weights), failover=opening.failover,
+    )  # fmt: skip
+    before, segment.live = segment.live, live
+    decision = structs.replace(
+        _record_live(state, name, "start", ruling, generation=live.generation),
+        act=acts, rollout=None, rejected=opening.rejected,
     )  # fmt: skip
     if declared.autonomy == "advise":
-        segment.advised = variant
+        segment.live, segment.advised = before, opening.variant or opening.model
         return decision
-    rollout = f"r-{decision.decision_id}"
-    segment.live = Live(
-        rollout=rollout, decision=decision.decision_id, variant=variant, model=model.name,
-        phase="step" if acts else "awaiting", started_at=ruling.at, step_at=ruling.at, weight_bps=first,
-        generation=generation,
-    )  # fmt: skip
-    began(segment, generation)
-    return structs.replace(decision, rollout=rollout)
+    live.decision, live.rollout = decision.decision_id, f"r-{decision.decision_id}"
+    if acts:
+        live.phase = _first_phase(live)
+    began(segment, live.generation)
+    return structs.replace(decision, rollout=live.rollout)
+
+
+def _first_phase(live: Live) -> LivePhase:
+    return "shadow" if live.mirror_bps else "step"
 
 
 def approved(state: Deciding, name: str, ruling: Ruling) -> Decision:
     """Start what was waiting for a yes."""
     _, segment = _of(state, name)
     live = _live(segment)
-    live.phase, live.step_at, live.started_at = "step", ruling.at, ruling.at
+    live.phase, live.step_at, live.started_at = _first_phase(live), ruling.at, ruling.at
     live.clock_is_set = False
     live.generation = next_generation(state)
     began(segment, live.generation)
@@ -60,7 +100,7 @@ def approved(state: Deciding, name: str, ruling: Ruling) -> Decision:
 
 def began(segment: Segment, generation: int) -> None:
     """Something is on trial from now on, or waits to be."""
-    segment.reported, segment.advised = [], ""
+    segment.reported, segment.advised, segment.winner = [], "", ""
     if generation:
         segment.since_generation = generation
         segment.held = None  # its share becomes the new rollout's control
@@ -77,10 +117,38 @@ def advance(state: Deciding, name: str, ruling: Ruling) -> Decision:
         live.phase, live.converged_at = "baking", ruling.at
         why = f"bakes at {share(live.weight_bps)} for {span(declared.plan.bake_s)}; {ruling.why}"
         return _record_live(state, name, "advance", ruling._replace(why=why))
-    why = f"from {share(live.weight_bps)} to {share(higher[0])}; {ruling.why}"
+    before = "shadow" if live.phase == "shadow" else share(live.weight_bps)
+    why = f"from {before} to {share(higher[0])}; {ruling.why}"
+    live.phase, live.mirror_bps = "step", 0
     live.step, live.weight_bps, live.converged_at = live.step + 1, higher[0], None
     live.generation = segment.since_generation = next_generation(state)
     return _record_live(state, name, "advance", ruling._replace(why=why), generation=live.generation)
+
+
+def reweigh(state: Deciding, name: str, weights: dict[str, int], ruling: Ruling) -> Decision:
+    """Other shares for several arms (variant → basis points); the incumbent and its control have the rest."""
+    segment = state.segments[name]
+    live = _live(segment)
+    live.weights = {variant: weight for variant, weight in weights.items() if variant != segment.incumbent}
+    live.weight_bps, live.model = sum(live.weights.values()), names_of(state, tuple(live.weights))
+    live.step_at, live.reported, live.converged_at = ruling.at, [], None
+    live.generation = segment.since_generation = next_generation(state)
+    return _record_live(state, name, "reweigh", ruling, generation=live.generation)
+
+
+def conclude(state: Deciding, name: str, ruling: Ruling, *, winner: str = "") -> Decision:
+    """The end of what was only meant to find something out; a winner is rolled out next."""
+    declared, segment = _of(state, name)
+    live = _live(segment)
+    live.weight_bps, live.mirror_bps, live.weights = 0, 0, {}
+    generation = segment.since_generation = next_generation(state)
+    decision = _record_live(state, name, "conclude", ruling, generation=generation)
+    end(declared, segment, ruling.at)
+    if winner:
+        model = models_by_variant(declared)[winner]
+        decision = structs.replace(decision, variant=winner, model=model.name)
+        segment.winner, segment.rest_until_at = winner, ruling.at
+    return decision
 
 
 def promote(state: Deciding, name: str, ruling: Ruling) -> Decision:
@@ -109,12 +177,14 @@ def roll_back(state: Deciding, name: str, ruling: Ruling, *, bans: bool = True) 
     """Back to the incumbent at once; without a generation if nobody was served by the candidate yet."""
     declared, segment = _of(state, name)
     live = _live(segment)
-    live.weight_bps = 0
+    tried = list(live.weights) or [live.variant]
+    live.weight_bps, live.mirror_bps, live.weights = 0, 0, {}
     generation = 0 if live.phase == "awaiting" else next_generation(state)
     decision = _record_live(state, name, "rollback", ruling, generation=generation)
     segment.since_generation = generation or segment.since_generation
     if bans:
-        ban(declared, segment, live.variant, ruling)
+        for variant in tried:
+            ban(declared, segment, variant, ruling)
     end(declared, segment, ruling.at)
     return decision
 
@@ -155,7 +225,7 @@ def release(state: Deciding, name: str, ruling: Ruling) -> Decision:
 def pause(state: Deciding, name: str, ruling: Ruling) -> Decision:
     """The weights stay, the steps stop, the guardrails go on watching."""
     live = _live(state.segments[name])
-    live.paused_in = "baking" if live.phase == "baking" else "step"
+    live.paused_in = live.phase if live.phase in ("shadow", "baking") else "step"
     live.phase = "paused"
     return _record_live(state, name, "pause", ruling)
 
@@ -189,10 +259,12 @@ def _record_live(
 ) -> Decision:
     segment = state.segments[name]
     live = _live(segment)
+    rest_bps = WHOLE_BPS - sum(live.weights.values())
     return record(
         state, name, kind, ruling,
-        generation=generation, rollout=live.rollout, variant=live.variant, model=live.model,
-        incumbent=segment.incumbent, step=live.step, weight_bps=live.weight_bps,
+        generation=generation, rollout=live.rollout, variant=live.variant or None, model=live.model,
+        incumbent=segment.incumbent, step=live.step, weight_bps=live.weight_bps, mirror_bps=live.mirror_bps,
+        weights={segment.incumbent: rest_bps, **live.weights} if live.weights else {},
     )  # fmt: skip
 
 

@@ -8,15 +8,15 @@ same events before it, every decision is the same to the byte.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from optimizer.decide import arms, cycles, experience, moves
+from optimizer.decide import arms, cycles, experience, failover, fixed_arms, moves
 from optimizer.decide.autonomy import frozen, may_move, speaks
-from optimizer.decide.choose import Choice
+from optimizer.decide.choose import Choice, choose
 from optimizer.decide.commands import alarm, obey, ruled
-from optimizer.decide.declaration import mistakes
+from optimizer.decide.declaration import mistakes, models_by_variant
 from optimizer.decide.declare import declare
-from optimizer.decide.gate import Judgement, harm, judge, units
+from optimizer.decide.gate import Judgement, harm, judge, relevant, units
 from optimizer.decide.generations import remember
-from optimizer.decide.look import follow, look, look_again
+from optimizer.decide.look import Looked, follow, look, look_again
 from optimizer.decide.record import Ruling
 from optimizer.decide.sentences import listed, span
 from optimizer.decide.state import MS, Deciding, Live, Segment
@@ -106,11 +106,10 @@ def keep(state: Deciding, finding: Finding) -> None:
     segment = state.segments.get(finding.segment)
     if segment is None or not _concerns(segment, finding):
         return
-    # One slot per kind and metric, and arm of an experiment, bounds what waits. Proven harm is never
-    # overwritten by better news.
-    slot = f"{finding.kind}/{finding.metric}"
-    if segment.experiment is not None:
-        slot += f"/{finding.variant}"
+    # One slot per kind and metric, and arm of several, bounds what waits. Proven harm is never overwritten
+    # by better news.
+    several = segment.experiment is not None or (segment.live is not None and segment.live.weights)
+    slot = f"{finding.kind}/{finding.metric}" + (f"/{finding.variant}" if several else "")
     known = segment.waiting.get(slot)
     if known is not None:
         if known.verdict == "fail" and finding.verdict != "fail" and finding.kind in ("trip", "comparison"):
@@ -134,7 +133,9 @@ def _concerns(segment: Segment, finding: Finding) -> bool:
         return tried and finding.kind in ("comparison", "trip") and finding.window_end_at > running.started_at
     if live is None or live.phase == "awaiting":
         return finding.kind == "level" and live is None
-    if finding.kind not in ("comparison", "trip") or finding.variant != live.variant:
+    if finding.kind not in ("comparison", "trip") or (
+        finding.variant not in (live.weights or (live.variant,))
+    ):
         return False
     return finding.window_end_at > live.started_at and (
         finding.verdict == "fail" or finding.window_end_at > live.judged_at
@@ -164,7 +165,7 @@ def judge_segment(state: Deciding, name: str) -> Decision | None:
     segment, now_at = state.segments[name], state.now_at
     due = [finding for finding in segment.waiting.values() if finding.window_end_at <= now_at]
     segment.waiting = {slot: f for slot, f in segment.waiting.items() if f.window_end_at > now_at}
-    due.sort(key=lambda finding: (finding.kind, finding.metric))
+    due.sort(key=lambda finding: (finding.kind, finding.metric, finding.variant or ""))
     for finding in due:
         if finding.kind == "coverage":
             segment.coverage_generation = max(segment.coverage_generation, finding.generation)
@@ -192,11 +193,14 @@ def _expire(state: Deciding, name: str) -> Decision | None:
 def _look_for_better(state: Deciding, name: str, levels: list[Finding]) -> Decision | None:
     """Start what is worth trying, when the segment is known to be alive and well observed."""
     segment, declared, now_at = state.segments[name], state.declaration, state.now_at
-    if declared is None or not levels or not speaks(state) or now_at < segment.rest_until_at:
+    if declared is None or not levels or not speaks(state):
         return None
-    if not cycles.is_due(segment, declared, now_at):
-        return None
-    looked = look(state, name)
+    storm = failover.answer(state, name, levels)
+    fixed, won = fixed_arms.arms_of(state, name), _won(state, name)
+    is_due = bool(fixed) or won is not None or cycles.is_due(segment, declared, now_at)
+    if storm is not None or now_at < segment.rest_until_at or not is_due:
+        return storm
+    looked = Looked(won or Choice(fixed[0], None, ()), None) if won or fixed else look(state, name)
     choice = looked.choice
     if looked.proposal is not None and looked.proposal.action == "rollback":
         return follow(state, name, looked, Ruling(now_at, "choice", "", tuple(levels)))
@@ -204,11 +208,40 @@ def _look_for_better(state: Deciding, name: str, levels: list[Finding]) -> Decis
         if obstacle.cause == "choice":
             cycles.passed(segment, declared, now_at)
         return moves.hold(state, name, obstacle, choice.rejected)
-    if declared.autonomy == "advise" and segment.advised == looked.advice:
+    return _begin(state, name, looked, levels, fixed=fixed)
+
+
+def _begin(
+    state: Deciding, name: str, looked: Looked, levels: list[Finding], *, fixed: tuple[str, ...]
+) -> Decision | None:
+    """What was looked for is tried; None where it was advised before."""
+    segment, declared, now_at = state.segments[name], state.declaration, state.now_at
+    assert declared is not None, "only a declared target is served"  # noqa: S101 - a programming error
+    choice = looked.choice
+    advice = moves.names_of(state, fixed) or looked.advice or choice.variant
+    if declared.autonomy == "advise" and segment.advised == advice:
         return None
     cycles.passed(segment, declared, now_at)
     ruling = Ruling(now_at, "choice", listed(levels), tuple(levels))
+    if fixed:
+        return fixed_arms.start(state, name, fixed, ruling)
+    if looked.proposal is None:
+        return moves.propose(state, name, choice, ruling)
     return follow(state, name, looked, ruling)
+
+
+def _won(state: Deciding, name: str) -> Choice | None:
+    """The arm that has won a declared experiment, as long as it may be tried."""
+    segment, declared, now_at = state.segments[name], state.declaration, state.now_at
+    assert declared is not None, "only a declared target is served"  # noqa: S101 - a programming error
+    winner = segment.winner
+    model = models_by_variant(declared).get(winner)
+    banned = winner in segment.bans and segment.bans[winner].until_at > now_at
+    if model is None or winner == segment.incumbent or banned:
+        return None
+    others = choose(declared, segment.incumbent, segment.bans, now_at).rejected
+    rejected = tuple(other for other in others if other.variant != winner)
+    return Choice(winner, model, rejected, why=f"{model.name} has won the experiment here")
 
 
 def _obstacle(state: Deciding, name: str, choice: Choice, levels: tuple[Finding, ...]) -> Ruling | None:
@@ -243,13 +276,16 @@ def _gate(state: Deciding, name: str, due: list[Finding]) -> Decision | None:
         live.step_at, live.clock_is_set = now_at, True
     if live.converged_at is None and segment.coverage_generation >= live.generation:
         live.converged_at = now_at
+    due = relevant(live, due)
     compared = [finding for finding in due if finding.kind == "comparison"]
     if compared:
         live.judged_at = max(finding.window_end_at for finding in compared)
         live.units = units(compared)
         live.units_before = live.units_before if live.units >= live.units_before else 0
     decision: Decision | None = None
-    if (harmful := harm(due)) is not None:
+    if live.weights:
+        decision = fixed_arms.judge(state, name, due)
+    elif (harmful := harm(due)) is not None:
         decision = moves.roll_back(state, name, _ruling(harmful, now_at))
     elif compared and live.phase != "paused":
         decision = _go_on(state, name, live, compared)
@@ -267,20 +303,33 @@ def _go_on(state: Deciding, name: str, live: Live, compared: list[Finding]) -> D
         return None
     judged = judge(declared, live, compared, now_at)
     ruling = _ruling(judged, now_at)
-    if judged.action == "wait":
-        return None
-    if judged.action == "hold":
+    if judged.action in ("wait", "hold"):
         patient = judged.cause == "no_data" and now_at < live.step_at + SILENCE_S * MS
-        return None if patient else _tell(state, name, ruling)
+        return None if patient or judged.action == "wait" else _tell(state, name, ruling)
     if not may_move(state, name):
         by = frozen(state, name)
         cause: Cause = "frozen" if by else "approval"
         why = f"frozen by {by}" if by else f"autonomy is {declared.autonomy}, which only goes back"
         return _tell(state, name, ruling._replace(cause=cause, why=f"{why}; {judged.why}"))
     if judged.action == "on":
+        if live.phase == "shadow" and declared.plan.strategy == "shadow":
+            return _shadowed(state, name, ruling)
         return (moves.promote if live.phase == "baking" else moves.advance)(state, name, ruling)
     back = declared.plan.on_inconclusive == "roll_back"
     return (moves.roll_back if back else moves.pause)(state, name, ruling)
+
+
+def _shadowed(state: Deciding, name: str, ruling: Ruling) -> Decision:
+    """A shadow analysis has passed, and nobody was served: it is said, and not begun again for a while."""
+    segment, declared = state.segments[name], state.declaration
+    assert declared is not None, "only a declared target is served"  # noqa: S101 - a programming error
+    assert segment.live is not None, "only what is in shadow has been there"  # noqa: S101 - a programming error
+    variant, model = segment.live.variant, segment.live.model
+    why = (
+        f"{model} does well in shadow, no user has met it; declare another strategy to serve it; {ruling.why}"
+    )
+    moves.ban(declared, segment, variant, ruling._replace(why=f"did well in shadow; {ruling.why}"))
+    return moves.conclude(state, name, ruling._replace(why=why))
 
 
 def _ruling(judged: Judgement, now_at: int) -> Ruling:
@@ -296,7 +345,7 @@ def _tell(state: Deciding, name: str, ruling: Ruling) -> Decision | None:
 def _overdue(state: Deciding, live: Live | None) -> list[tuple[Cause, int, str]]:
     """What a moving rollout lacks, when that is worth a word (ms), and the words; once in a step."""
     declared = state.declaration
-    if declared is None or live is None or live.phase not in ("step", "baking"):
+    if declared is None or live is None or live.phase not in ("shadow", "step", "baking"):
         return []
     converge_s = declared.plan.converge_s
     late: list[tuple[Cause, int, str]] = []

@@ -16,7 +16,7 @@ MAX_COMMANDS = 64
 MAX_REPORTED = 16
 """How many reasons for holding are remembered; there are fewer kinds of them."""
 
-LivePhase = Literal["awaiting", "step", "baking", "paused"]
+LivePhase = Literal["awaiting", "shadow", "step", "baking", "paused"]
 
 
 class Ban(Struct, frozen=True, omit_defaults=True):
@@ -40,11 +40,15 @@ class Live(Struct, kw_only=True, omit_defaults=True):
     """When the present step, or the bake, was decided."""
     clock_is_set: bool = True
     """False after a person's start or resume: `step_at` is then the next watermark, as the last one is past."""
-    paused_in: Literal["step", "baking"] = "step"
+    paused_in: Literal["shadow", "step", "baking"] = "step"
     step: int = 1
     weight_bps: int = 0
     weights: dict[str, int] = {}
     """Several arms: candidate → its share; `variant` is then empty."""
+    mirror_bps: int = 0
+    """The share whose calls are mirrored while it is in shadow."""
+    failover: bool = False
+    """It was started because the incumbent itself failed; see `optimizer.decide.failover`."""
     generation: int = 0
     converged_at: int | None = None
     units: int = 0
@@ -123,6 +127,10 @@ class Segment(Struct, kw_only=True, omit_defaults=True):
     coverage_generation: int = -1
     """The generation that at least 95 % of the calls carry; -1: never heard."""
     rest_until_at: int = 0
+    winner: str = ""
+    """The arm that has won an experiment, and is rolled out next."""
+    experimented: str = ""
+    """The experiment that was held last, so that a declared one is held once."""
     advised: str = ""
     """The variant advised last, so that advice is given once."""
     reported: list[str] = []

@@ -93,6 +93,20 @@ class TestAssignment:
                     assert (expected.arm.arm, expected.arm.variant) == (found.arm, found.variant)
                     assert expected.segment == router.segment_of(segment)
 
+    def test_only_the_control_s_calls_are_mirrored_and_only_to_a_candidate_in_shadow(self, vectors):
+        layouts = vectors["configurations"]
+        shadow = Router(msgspec.convert(layouts["in shadow"], Configuration))
+        canary = Router(msgspec.convert(layouts["first step"], Configuration))
+        mirrored = 0
+        for unit in map(str, range(500)):
+            met = shadow.arm_for(unit)
+            assert met.arm in ("incumbent", "control"), "no user meets a candidate in shadow"
+            to = shadow.mirrored_to("other", met)
+            assert (to.model if to else None) == ("small" if met.arm == "control" else None)
+            mirrored += to is not None
+            assert canary.mirrored_to("other", canary.arm_for(unit)) is None
+        assert 20 < mirrored < 90, "one unit in ten"
+
     def test_a_unit_that_is_not_unicode_is_assigned_as_well(self):
         assert 0 <= bucket("s", "other", "\ud800") < 10_000
 
@@ -295,6 +309,25 @@ class TestWithABroker:
         )  # fmt: skip
         assert "user-1" not in (made.unit, call.data.call_id), "who it is stays with the caller"
         assert (made, call.data.call_id) == (news.data.assignment, news.data.call_id)
+
+    def test_a_mirrored_call_is_an_assignment_of_its_own(self, broker, follower):
+        arms = (
+            ArmOfConfiguration(arm="shadow", variant="new", weight_bps=0, model="small"),
+            ArmOfConfiguration(arm="control", variant="old", weight_bps=10_000, model="large"),
+        )
+        publish(broker, msgspec.structs.replace(published(1), segments={"other": arms}))
+        assert follower.wait_ready(20)
+        assigned = follower.assign("user-1")
+        mirror = assigned.mirror
+        assert (assigned.model, assigned.arm) == ("large", "control")
+        assert (mirror.model, mirror.variant, mirror.arm, mirror.mirror) == ("small", "new", "shadow", None)
+        assert (mirror.propensity, mirror.unit, mirror.generation) == (1.0, assigned.unit, 1)
+        assert follower.report(mirror, latency_ms=3.0)
+        assert follower.close() == 0
+        calls = [found for found, _key in records(broker, 2) if isinstance(found, CallEvent)]
+        assert [(call.data.call_id, call.data.assignment.arm) for call in calls] == [
+            (f"{assigned.call_id}-shadow", "shadow")
+        ]
 
     def test_what_was_reported_before_the_end_is_sent(self, broker, follower):
         assigned = follower.assign("u")

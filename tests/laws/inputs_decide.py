@@ -18,7 +18,7 @@ from optimizer.model.event import (
 from optimizer.model.finding import Evidence, Finding
 from optimizer.model.lever import Levers, Parameter
 from optimizer.model.progress import Watermark
-from optimizer.model.target import Holdback, Model, Plan, Segments, Target
+from optimizer.model.target import Experiment, Failover, Holdback, Model, Plan, Segments, Target
 from optimizer.model.variant import variant_of
 
 STAGE = Decide()
@@ -27,7 +27,10 @@ BEGIN_AT = 1_772_323_200_000
 NAMES = ("summaries", "search", "nobody")
 SEGMENTS = ("short", "long", "code")
 VERDICTS = ("pass", "fail", "inconclusive", "error", "no_data")
-COMMANDS = ("freeze", "unfreeze", "approve", "reject", "pause", "resume", "promote", "rollback", "optimize")
+COMMANDS = (
+    "freeze", "unfreeze", "approve", "reject", "pause", "resume", "promote", "rollback", "optimize", "abort",
+    "return",
+)  # fmt: skip
 STRATEGIES = ("bandit", "contextual", "ab_test", "thresholds", "reinforcement", "tuning")
 TURNED = Levers(parameters={"max_tokens": Parameter(least=200, most=800, step=200)})
 METRICS = ("quality", "latency", "errors", "cost")
@@ -65,16 +68,22 @@ class Author:
         models = [
             Model(name=f"m{i}", input_usd_per_million_tokens=float(i)) for i in random.sample(range(9), k=5)
         ]
+        incumbent = random.choice((*models, *models, Model(name="unlisted"))).name
+        others = [model.name for model in models if model.name != incumbent]
         self.declared[name] = Target(
             target=name,
+            experiment=random.choice((None, Experiment(models=tuple(others[:3]), min_s=60, max_s=900))),
+            failover=random.choice((None, Failover(to=others[-1]))),
             revision=len(self.events) + 1,
             autonomy=random.choice(("auto", "auto", "auto", "approve", "advise", "observe")),
-            incumbent=random.choice((*models, *models, Model(name="unlisted"))).name,
+            incumbent=incumbent,
             models=tuple(models),
             segments=random.choice((None, Segments(attribute="task", values=values))),
             plan=Plan(
                 step_min_s=60, step_min_units=50, step_max_s=600, bake_s=60, cooldown_s=60, ban_s=900,
                 on_inconclusive=random.choice(("pause", "roll_back")),
+                strategy=random.choice(("canary", "canary", "blue_green", "shadow", "immediate")),
+                shadow_s=random.choice((0, 0, 120)),
             ),
             holdback=Holdback(share_bps=random.choice((0, 200)), for_s=300),
             levers=random.choice((Levers(), TURNED)),
@@ -112,12 +121,17 @@ class Author:
         waiting = [
             e.data.decision_id for e in self.loop.topics["decisions"][0][-9:] if e.subject == name and e.data
         ]
+        kind = random.choice(COMMANDS)
+        segment = random.choice((None, None, "other", *SEGMENTS))
         wish = Command(
-            command=random.choice(COMMANDS), by="ann", reason="because",
-            segment=random.choice((None, None, "other", *SEGMENTS)),
+            command=kind, by="ann", reason="because", segment=None if kind == "return" else segment,
             decision=random.choice((None, *waiting)),
+            generation=random.choice((None, random.randrange(1, 200), *self._generations(name))),
         )  # fmt: skip
         self.write(CommandEvent, name, wish)
+
+    def _generations(self, name):
+        return self.loop.state_of("decide", name).past if name in self.declared else ()
 
     def alert(self):
         severity = self.random.choice(("info", "critical"))
@@ -160,16 +174,18 @@ class Author:
                 for metric in METRICS:
                     verdict = random.choices(VERDICTS, (40, 1, 3, 1, 1))[0]
                     if known.live is None:
-                        self.find(name, "level", metric, segment=segment, verdict=verdict)
+                        calm = {"estimate": random.choices((0.02, 0.9), (30, 1))[0]}
+                        self.find(name, "level", metric, segment=segment, verdict=verdict, **calm)
                         continue
                     role = "goal" if metric == "cost" else "guardrail"
                     more = {
                         "segment": segment,
-                        "variant": known.live.variant,
-                        "verdict": verdict,
                         "role": role,
+                        "generation": known.live.generation,
                     }
-                    self.find(name, "comparison", metric, **more)
+                    for variant in known.live.weights or (known.live.variant,):
+                        verdict = random.choices(VERDICTS, (40, 1, 3, 1, 1))[0]
+                        self.find(name, "comparison", metric, variant=variant, verdict=verdict, **more)
         self.write(WatermarkEvent, None, Watermark(partition=0, of=1, passed_at=self.at))
 
     def compare_arms(self, name, segment, known):
@@ -186,13 +202,22 @@ class Author:
 
 
 def history(seed, length=450):
+    return _lived(seed, length).events
+
+
+def lived(seed, length):
+    """The loop that has lived through the history."""
+    return _lived(seed, length).loop
+
+
+def _lived(seed, length):
     author = Author(seed)
     author.declare("search")
     author.declare("summaries")
     while len(author.events) < length:
         kinds = (author.minute, author.stray, author.command, author.alert, author.policy, author.declare)
-        author.random.choices(kinds, (60, 20, 6, 1, 2, 2))[0]()
-    return author.events
+        author.random.choices(kinds, (60, 20, 18, 1, 2, 2))[0]()
+    return author
 
 
 def flood(seed):

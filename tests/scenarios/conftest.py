@@ -31,7 +31,18 @@ from optimizer.model.cycles import Cycles
 from optimizer.model.event import AlertEvent, CallEvent, CommandEvent, TargetEvent, TickEvent
 from optimizer.model.lever import Levers, Parameter
 from optimizer.model.progress import Tick
-from optimizer.model.target import Errors, Guardrails, Holdback, Model, Plan, Segments, Target, Trips
+from optimizer.model.target import (
+    Errors,
+    Experiment,
+    Failover,
+    Guardrails,
+    Holdback,
+    Model,
+    Plan,
+    Segments,
+    Target,
+    Trips,
+)
 from optimizer.observe.stage import Observe
 from optimizer.orient.stage import Orient
 
@@ -95,6 +106,12 @@ class World:
             given["strategy"] = given.pop("chooses")
         if "segments" in given:
             given["segments"] = Segments(attribute="task", values=tuple(str(given["segments"]).split(",")))
+        if "experiment" in given:
+            given["experiment"] = Experiment(
+                models=tuple(given["experiment"].split(",")), arm_bps=given.pop("arm_bps", 500)
+            )
+        if "failover" in given:
+            given["failover"] = Failover(to=given["failover"])
         names = str(given.pop("models", ",".join(self.models))).split(",")
         models = tuple(Model(name=n, input_usd_per_million_tokens=self.models[n]["price"]) for n in names)
         if self.parameters:
@@ -118,7 +135,7 @@ class World:
     def do_say(self, rest):
         words, _, reason = rest.partition(": ")
         kind, *settings = words.split()
-        given = dict(one.split("=") for one in settings)
+        given = {key: _value(value) for key, value in (one.split("=") for one in settings)}
         decision = self.asked if kind in ("approve", "reject") else None
         self._feed(CommandEvent, Command(command=kind, by="ann", reason=reason, decision=decision, **given))
 
@@ -142,27 +159,34 @@ class World:
         if self.following:
             self.followed = self._newest()
         n = int(expected) + (self.random.random() < expected % 1)
-        events = [self._call(begin_at + (i + 1) * span_ms // (n + 1)) for i in range(n)]
+        events = [e for i in range(n) for e in self._calls_at(begin_at + (i + 1) * span_ms // (n + 1))]
         for number in range(self.partitions):
             self._publish(self.loop.feed(events[number :: self.partitions], partition=number))
 
-    def _call(self, at):
+    def _calls_at(self, at):
+        """A call; where it is mirrored, also the one that no user meets."""
         dice = self.random
-        self.calls += 1
         values = self.declared.segment_names() if self.declared else ("other",)
         segment, unit = dice.choice(values), f"user-{dice.randrange(10**9)}"
-        model, assignment = self.declared.incumbent if self.declared else "large", None
-        effect = {}
-        if self.followed is not None:
-            met = arm_of(self.followed, segment, unit)
-            model = met.arm.model
-            for turn in met.arm.parameters.items():
-                effect |= self.effects.get(turn, {})
+        if self.followed is None:
+            yield self._call(at, segment, self.declared.incumbent if self.declared else "large", None)
+            return
+        met = arm_of(self.followed, segment, unit)
+        shadows = [arm for arm in self.followed.segments[met.segment] if arm.arm == "shadow"]
+        for arm in [met.arm, *(shadows if met.arm.arm == "control" else [])]:
             assignment = Assignment(
-                generation=self.followed.generation, variant=met.arm.variant, arm=met.arm.arm,
+                generation=self.followed.generation, variant=arm.variant, arm=arm.arm,
                 segment=met.segment, propensity=met.propensity,
             )  # fmt: skip
-        nature = self.models[model] | effect
+            effect = {}
+            for turn in arm.parameters.items():
+                effect |= self.effects.get(turn, {})
+            yield self._call(at, segment, arm.model, assignment, effect)
+
+    def _call(self, at, segment, model, assignment, effect=None):
+        dice = self.random
+        self.calls += 1
+        nature = self.models[model] | (effect or {})
         fails = dice.random() < nature["errors"]
         weak = nature.get(f"quality_{segment}", nature["quality"])
         data = Call(

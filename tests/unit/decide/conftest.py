@@ -98,7 +98,7 @@ class Desk:
     def levels(self, segment="other", n=500):
         for metric in ("cost", "errors", "latency", "quality"):
             self.find(
-                "level", metric, "pass" if n else "no_data", segment=segment, n=n, n_control=0, estimate=0.5
+                "level", metric, "pass" if n else "no_data", segment=segment, n=n, n_control=0, estimate=0.05
             )
 
     def covered(self, segment="other", generation=None):
