@@ -103,7 +103,7 @@ def promote(state: Deciding, name: str, ruling: Ruling) -> Decision:
             declared,
             segment,
             former,
-            ruling._replace(why=f"gave way to variant {live.variant}: {ruling.why}"),
+            ruling._replace(why=f"gave way to {live.variant}: {ruling.why}"),
         )
     _ended(declared, segment, ruling.at)
     return decision

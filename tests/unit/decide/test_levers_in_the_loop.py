@@ -36,7 +36,7 @@ def test_what_gave_way_at_the_same_list_price_is_not_tried_again(desk):
     assert parameters(desk) == {"incumbent": {"max_tokens": 400}, "holdback": {}}
     ((banned, ban),) = desk.state.segments["other"].bans.items()
     assert banned == variant_of(*ONE).variant_id
-    assert ban.why.startswith(f"gave way to variant {promotion.variant}")
+    assert ban.why.startswith(f"gave way to {promotion.variant}")
 
 
 def test_the_next_turn_starts_from_what_was_promoted(desk):
