@@ -99,12 +99,7 @@ def promote(state: Deciding, name: str, ruling: Ruling) -> Decision:
         until_at = ruling.at + declared.holdback.for_s * MS
         segment.held = Held(rollout=live.rollout, variant=former, share_bps=kept, until_at=until_at)
     if not is_cheaper_by_list(declared, live.variant, former):
-        _ban(
-            declared,
-            segment,
-            former,
-            ruling._replace(why=f"gave way to {live.variant}: {ruling.why}"),
-        )
+        _ban(declared, segment, former, ruling._replace(why=f"gave way to {live.variant}: {ruling.why}"))
     _ended(declared, segment, ruling.at)
     return decision
 

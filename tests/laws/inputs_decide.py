@@ -27,8 +27,8 @@ NAMES = ("summaries", "search", "nobody")
 SEGMENTS = ("short", "long", "code")
 VERDICTS = ("pass", "fail", "inconclusive", "error", "no_data")
 COMMANDS = ("freeze", "unfreeze", "approve", "reject", "pause", "resume", "promote", "rollback")
-METRICS = ("quality", "latency", "errors", "cost")
 TURNED = Levers(parameters={"max_tokens": Parameter(least=200, most=800, step=200)})
+METRICS = ("quality", "latency", "errors", "cost")
 
 
 class Author:
@@ -69,13 +69,13 @@ class Author:
             autonomy=random.choice(("auto", "auto", "auto", "approve", "advise", "observe")),
             incumbent=random.choice((*models, *models, Model(name="unlisted"))).name,
             models=tuple(models),
-            levers=random.choice((Levers(), TURNED)),
             segments=random.choice((None, Segments(attribute="task", values=values))),
             plan=Plan(
                 step_min_s=60, step_min_units=50, step_max_s=600, bake_s=60, cooldown_s=60, ban_s=900,
                 on_inconclusive=random.choice(("pause", "roll_back")),
             ),
             holdback=Holdback(share_bps=random.choice((0, 200)), for_s=300),
+            levers=random.choice((Levers(), TURNED)),
             withdrawn=random.random() < 0.15,
         )  # fmt: skip
         self.write(TargetEvent, name, self.declared[name])
