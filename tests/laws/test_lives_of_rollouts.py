@@ -12,7 +12,7 @@ _spec = importlib.util.spec_from_file_location(
 _inputs = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_inputs)
 
-SEEDS = range(6)
+SEEDS = range(8)
 
 
 @pytest.fixture(scope="module")
