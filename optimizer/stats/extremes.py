@@ -46,13 +46,14 @@ QUIET: Final = 100
 """Values after a flag that belong to the same burst: eight hours of five minutes."""
 GROWTH: Final = 10.0
 SHORT, LONG = 6, 24
-YOUNG: Final = 200
-"""Values from which records are learned before the first is judged."""
+YOUNG, DAY_MS = 200, 86_400_000
+"""Values and time from which records are learned before any value is judged: a day has been seen whole."""
 FIRST: Final = 48
 """Values whose median and spread make origin and unit."""
 LEAST: Final = 0.01
 """Units: records are not smaller, lest a constant series alarm at its last digit."""
-GREATEST: Final = 1e12
+GREATEST: Final = 1e9
+"""Units: farther is as far as this, so that the profile's sums stay far inside 64 bits."""
 SAYS: Final = (
     "a jump up", "a jump down", "above the usual", "below the usual",
     "for a while above the usual", "for a while below the usual",
@@ -81,13 +82,18 @@ class Judged(NamedTuple):
     is_learning: bool
 
 
-YET_UNKNOWN: Final = Judged(0.0, flagged=False, surprise=0.0, usual=None, within=0.0, says="", is_learning=True)  # fmt: skip
+YET_UNKNOWN: Final = Judged(
+    0.0, flagged=False, surprise=0.0, usual=None, within=0.0, says="", is_learning=True
+)
 
 
 class Extremes(Struct, omit_defaults=True):
     """One series' memory, some 4 kB at most; changed in place by `update`."""
 
     seen: int = 0
+    """Values, up to YOUNG."""
+    since_at: int = 0
+    """Instant of the first, ms since the epoch."""
     first: list[tuple[int, float]] = []
     """Instants and values until the unit is known."""
     origin: float = 0.0
@@ -115,7 +121,8 @@ class Extremes(Struct, omit_defaults=True):
         """
         if not isfinite(value):
             raise NotFinite(what="value", got=value)
-        self.seen += 1
+        self.since_at = self.since_at if self.seen else at_ms
+        self.seen = min(self.seen + 1, YOUNG)
         if self.unit:
             return self._judge(at_ms, value, least)
         self.first.append((at_ms, value))
@@ -127,10 +134,10 @@ class Extremes(Struct, omit_defaults=True):
         self.first = []
         return judged
 
-    @property
-    def is_learning(self) -> bool:
-        """Whether there are too few values to judge by."""
-        return self.seen <= YOUNG
+    def learns_until(self, at_ms: int, step_ms: int) -> int | None:
+        """When the next values may be judged, if they come every `step_ms`; None where they are already."""
+        until = max(self.since_at + DAY_MS, at_ms + (YOUNG - self.seen) * step_ms)
+        return until if until > at_ms else None
 
     def _judge(self, at_ms: int, value: float, least: float) -> Judged:
         scaled = min(max((value - self.origin) / self.unit, -GREATEST), GREATEST)
@@ -146,7 +153,7 @@ class Extremes(Struct, omit_defaults=True):
             usual=self.origin + usual * self.unit,
             within=self.unit * max(self.records[2], self.records[3]),
             says=SAYS[farthest],
-            is_learning=self.is_learning,
+            is_learning=self.learns_until(at_ms, 1) is not None,
         )
         return self._learn(found, ratio, judged)
 
