@@ -6,8 +6,10 @@ from msgspec import Struct
 
 Verdict = Literal["pass", "fail", "inconclusive", "error", "no_data"]
 Role = Literal["goal", "guardrail", "signal", "health"]
-Metric = Literal["quality", "cost", "latency", "errors", "coverage"]
-Kind = Literal["level", "comparison", "trip", "coverage", "health"]
+Metric = Literal["quality", "cost", "latency", "errors", "coverage", "calls"]
+Kind = Literal["level", "comparison", "trip", "coverage", "health", "analysis"]
+Severity = Literal["", "info", "warning", "critical"]
+Status = Literal["", "learning", "opened", "updated", "closed"]
 
 WORST_FIRST: tuple[Verdict, ...] = ("fail", "error", "no_data", "inconclusive", "pass")
 """The order in which verdicts outweigh one another. No data never passes."""
@@ -57,6 +59,18 @@ class Finding(Struct, frozen=True, kw_only=True, omit_defaults=True):
     margin: float | None = None
     """The declared bound that the verdict speaks of."""
     evidence: tuple[Evidence, ...] = ()
+    analyzer: str = ""
+    """Of an analysis, which file of `optimizer.orient.analyzers` says so; as are the next six."""
+    subject: str = ""
+    """What the alarm is about, stable over time: `latency.p95`."""
+    severity: Severity = ""
+    status: Status = ""
+    """Where the alarm is in its life; `learning` is told once, before there can be any."""
+    alarm_id: str = ""
+    """The same from opened to closed."""
+    opened_at: int | None = None
+    otherwise: str = ""
+    """What would have changed the verdict: the bound, or how many more calls."""
 
 
 def worst(verdicts: "list[Verdict]") -> Verdict:

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from optimizer.model.alarms import Alarms
 from optimizer.model.call import Name, Score
 
 Autonomy = Literal["observe", "advise", "approve", "auto"]
@@ -117,6 +118,7 @@ class Target(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     holdback: Holdback = Holdback()
     errors: Errors = Errors()
     scores: Scores = Scores()
+    alarms: Alarms = Alarms()
     signal: Literal["spans", "metrics"] = "spans"
     """Which of an exporter's signals is counted, as many send the same calls as both."""
     withdrawn: bool = False

@@ -24,6 +24,21 @@ WHOLE = "*"
 """The segment of what is said of all calls of a target together."""
 
 
+class Margins(NamedTuple):
+    """What a declaration calls much: severities follow from it. The defaults are those of a declaration."""
+
+    quality_drop: float = 0.05
+    """Relative, as is the next."""
+    latency_rise: float = 0.20
+    error_rise: float = 0.02
+    """Absolute, as is the next."""
+    error_limit: float = 0.25
+    latency_limit_ms: float | None = None
+    spend_usd_per_day: float | None = None
+    cheaper: str | None = None
+    """A declared model that costs at most half of the incumbent."""
+
+
 class Watched(NamedTuple):
     """A closed window as an analyzer meets it; half-open, ms since the epoch."""
 
@@ -35,6 +50,7 @@ class Watched(NamedTuple):
     """Of the calls that are not on trial; empty where there were none."""
     generation: int = 0
     """The newest among them."""
+    margins: Margins = Margins()
 
 
 class Saying(NamedTuple):

@@ -36,6 +36,8 @@ class About(Struct, frozen=True, kw_only=True):
     variant: str | None = None
     control: str | None = None
     generation: int = 0
+    subject: str = ""
+    """Analyzer and subject of an analysis."""
 
 
 class Measured(Struct, frozen=True, kw_only=True):
@@ -55,7 +57,9 @@ class Measured(Struct, frozen=True, kw_only=True):
 
 def finding(about: About, window: Span, verdict: Verdict, *, measured: Measured, sentence: str) -> Finding:
     """The finding; equal content has an equal id."""
-    content = (about.target, about.segment, about.kind, about.metric, about.variant or "")
+    content = [about.target, about.segment, about.kind, about.metric, about.variant or ""]
+    if about.subject:
+        content.append(about.subject)
     key = "\x1f".join((*content, str(window.start_at), str(window.end_at)))
     return Finding(
         finding_id=sha256(key.encode()).hexdigest()[:16],

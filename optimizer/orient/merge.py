@@ -26,6 +26,7 @@ from msgspec.structs import astuple
 
 from optimizer.model.finding import Evidence
 from optimizer.model.pane import Cell
+from optimizer.orient.failures import sorted_out
 from optimizer.stats.histogram import Histogram
 from optimizer.stats.moments import Moments
 from optimizer.stats.proportion import Proportion
@@ -62,6 +63,13 @@ def pack(counts: Mapping[int, int], most: int = BUCKETS) -> list[int]:
 def unpack(packed: list[int]) -> dict[int, int]:
     """Bucket → count."""
     return dict(zip(accumulate(packed[::2]), packed[1::2], strict=True))
+
+
+def packed_sum(packed: list[int], more: list[int], most: int) -> list[int]:
+    """Two packed histograms as one, of at most `most` buckets as both are; a new list."""
+    if not packed or not more:
+        return list(packed or more)
+    return pack(unite(unpack(packed), unpack(more)), most)
 
 
 def unite(into: dict[int, int], more: Mapping[int, int]) -> dict[int, int]:
@@ -117,6 +125,10 @@ class Sums(Struct, array_like=True):
     """As `optimizer.model.pane.Joint`, field by field; empty for nothing, as are the next two."""
     weighted: list[int] = []
     covariates: list[int] = []
+    failed_as: list[int] = []
+    """Of `errors`, how many were of each of `optimizer.orient.failures.SORTS`, in that order."""
+    retried: int = 0
+    """Answers whose user asked again."""
 
     @staticmethod
     def of(cell: Cell) -> "Sums":
@@ -142,10 +154,19 @@ class Sums(Struct, array_like=True):
             joint=_numbers(cell.joint),
             weighted=_numbers(cell.weighted),
             covariates=_numbers(cell.covariates),
+            failed_as=sorted_out(cell.errors),
+            retried=cell.feedback.get("retry", 0),
         )
 
     def add(self, more: "Sums") -> None:
         """Adds what other calls amount to."""
+        self.add_level(more)
+        self.joint = added(self.joint, more.joint)
+        self.weighted = added(self.weighted, more.weighted)
+        self.covariates = added(self.covariates, more.covariates)
+
+    def add_level(self, more: "Sums") -> None:
+        """Adds all but what only comparisons read: joint sums, weights and covariates."""
         self.calls += more.calls
         self.errors += more.errors
         self.costed += more.costed
@@ -156,16 +177,15 @@ class Sums(Struct, array_like=True):
         self.scored += more.scored
         self.quality_millionths += more.quality_millionths
         self.quality_squares += more.quality_squares
-        self.latency = pack(unite(unpack(self.latency), unpack(more.latency)))
+        self.latency = packed_sum(self.latency, more.latency, BUCKETS)
         self.listed += more.listed
         self.cached_input_tokens += more.cached_input_tokens
         self.cache_write_input_tokens += more.cache_write_input_tokens
         self.reasoning_tokens += more.reasoning_tokens
-        self.first_token = pack(unite(unpack(self.first_token), unpack(more.first_token)), COARSE_BUCKETS)
-        self.output = pack(unite(unpack(self.output), unpack(more.output)), COARSE_BUCKETS)
-        self.joint = added(self.joint, more.joint)
-        self.weighted = added(self.weighted, more.weighted)
-        self.covariates = added(self.covariates, more.covariates)
+        self.first_token = packed_sum(self.first_token, more.first_token, COARSE_BUCKETS)
+        self.output = packed_sum(self.output, more.output, COARSE_BUCKETS)
+        self.failed_as = added(self.failed_as, more.failed_as)
+        self.retried += more.retried
 
     @property
     def quality(self) -> Moments:

@@ -17,6 +17,7 @@ NAMES: dict[Metric, str] = {
     "latency": "p95 latency",
     "errors": "errors",
     "coverage": "coverage",
+    "calls": "calls",
 }
 UNITS: dict[Metric, str] = {"quality": "answers"}
 """What is counted; calls, where nothing is said."""
@@ -63,3 +64,8 @@ def span(low: float | None, high: float | None, words: Callable[[float], str]) -
     if low is None and high is None:
         return "(not bounded yet)"
     return f"({'…' if low is None else words(low)} … {'…' if high is None else words(high)})"
+
+
+def place(segment: str) -> str:
+    """A segment by its name; `*` are all of them."""
+    return "all segments" if segment == "*" else segment

@@ -10,11 +10,14 @@ and coverage are told. Boundaries are visited one by one, however far the waterm
 from collections.abc import Sequence
 from typing import Any
 
+from optimizer.model.alarms import Alarms
 from optimizer.model.event import PaneEvent, TargetEvent, name_of
 from optimizer.model.finding import Finding
 from optimizer.model.pane import Pane
 from optimizer.model.target import Target
 from optimizer.orient import compare, coverage, levels, trials, trips
+from optimizer.orient.alarms import OPEN_MOST
+from optimizer.orient.analysis import WHOLE, Margins
 from optimizer.orient.belief import About, Measured, Span, finding
 from optimizer.orient.merge import Sums, widen
 from optimizer.orient.sentence import count
@@ -28,6 +31,8 @@ from optimizer.orient.state import (
     Segment,
 )
 from optimizer.orient.waiting import MINUTE_MS, Held, Part, admit, united
+from optimizer.orient.watching import Audience, Watching, left, silenced, watch
+from optimizer.orient.windows import HOP_MS, HOPPING_MS, LEVELS_MS, Window, hopped
 from optimizer.stage import Durable, Emit, Rejected, Step
 
 
@@ -37,7 +42,7 @@ class Orient(Durable[Orientation]):
     name = "orient"
     state_type = Orientation
 
-    def __init__(self, pane_ms: int = 10_000, bytes_max: int = 480_000) -> None:
+    def __init__(self, pane_ms: int = 10_000, bytes_max: int = 800_000) -> None:
         """`pane_ms` divides a minute; a row, encoded, stays under `bytes_max`."""
         assert pane_ms > 0, "a pane has a length"  # noqa: S101 - a programming error
         assert MINUTE_MS % pane_ms == 0, "panes fill a minute"  # noqa: S101 - a programming error
@@ -70,7 +75,8 @@ class Orient(Durable[Orientation]):
     def due_at(self, state: Orientation) -> int | None:
         """The end of the next pane that waits, or the next minute while anything is alive."""
         due = [min(state.room) + self.pane_ms] if state.room else []
-        if state.segments or (state.declared and (state.late.panes or state.crowded.panes)):
+        left_out = state.late.panes or state.crowded.panes or state.watching.tuning.unopened
+        if state.segments or state.watching.left or (state.declared and left_out):
             due.append(state.closed_at - state.closed_at % MINUTE_MS + MINUTE_MS)
         return min(due, default=None)
 
@@ -115,11 +121,14 @@ class Orient(Durable[Orientation]):
 def _declare(state: Orientation, target: Target) -> Orientation:
     """The row after a declaration: what is no longer declared is forgotten."""
     if target.withdrawn:
-        return Orientation(target=state.target, closed_at=state.closed_at)
+        state.watching.withdraw()
+        forgotten = Watching(tuning=state.watching.tuning, left=state.watching.left)
+        return Orientation(target=state.target, closed_at=state.closed_at, watching=forgotten)
     state.declared = Declared.of(target)
     names = set(state.segment_names())
     state.segments = {name: kept for name, kept in state.segments.items() if name in names}
-    for window in state.windows:
+    state.watching.keep(names)
+    for window in (*state.windows, *(closed for _, closed in state.hops)):
         window.segments = {name: kept for name, kept in window.segments.items() if name in names}
     return state
 
@@ -138,10 +147,10 @@ def _count(state: Orientation, held: Held, pane: Span) -> list[Finding]:
     )
     state.recent = [past for past in state.recent if past[0] > pane.end_at - MINUTE_MS]
     state.recent.append((pane.end_at, pane.spans))
-    for window in state.windows:
-        widen(window.spans, pane.spans)
-        for part in parts:
-            window.add(part)
+    shortest = state.windows[0]
+    widen(shortest.spans, pane.spans)
+    for part in parts:
+        shortest.add(part)
     coverage.hear(state, held.applied, pane.end_at)
     tripped: list[Finding] = []
     for name in state.segment_names():
@@ -207,29 +216,85 @@ def _covered(state: Orientation, at: int, *, all_segments: bool) -> list[Finding
 def _close(state: Orientation, at: int) -> list[Finding]:
     """Closes the windows that end at `at`, and forgets what has long been silent."""
     found: list[Finding] = []
-    for window in state.windows:
-        if not window.closes(at):
-            continue
-        span = Span(at - window.length_ms, at, window.spans)
-        for name in state.segment_names():
-            segment = state.segments.get(name)
-            if segment is not None:
-                serving = window.segments.get(name)
-                found += levels.findings(state.target, name, segment=segment, serving=serving, window=span)
+    closing = [window for window in state.windows if window.closes(at)]
+    for window, longer in zip(closing, (*state.windows[1:], None), strict=False):
+        if window.length_ms in LEVELS_MS:
+            found += _levels(state, window, at)
+        found += _watched(state, window, at)
+        if window.length_ms == HOP_MS:
+            found += _hopped(state, window, at)
+        if longer is not None:
+            longer.merge(window)
         window.clear()
     if state.declared:
         found += _left_out(state, at)
     for segment in state.segments.values():
         trials.forget(segment, at)
-    state.segments = {n: kept for n, kept in state.segments.items() if at - kept.called_at < SILENCE_MS}
+    return found + _forget(state, at)
+
+
+def _levels(state: Orientation, window: Window, at: int) -> list[Finding]:
+    span = Span(at - window.length_ms, at, window.spans)
+    found: list[Finding] = []
+    for name in state.segment_names():
+        segment = state.segments.get(name)
+        if segment is not None:
+            serving = window.segments.get(name)
+            found += levels.findings(state.target, name, segment=segment, serving=serving, window=span)
     return found
+
+
+def _watched(state: Orientation, window: Window, at: int, *, hops: bool = False) -> list[Finding]:
+    """What the analyzers make known of a window that has closed."""
+    if not state.segments:
+        return []
+    span, audience = Span(at - window.length_ms, at, window.spans), _audience(state)
+    servings = [(n, window.segments.get(n)) for n in state.segment_names() if n in state.segments]
+    servings.append((WHOLE, window.whole()))
+    return [
+        finding
+        for name, serving in servings
+        for finding in watch(state.watching, audience, segment=name, serving=serving, window=span, hops=hops)
+    ]
+
+
+def _hopped(state: Orientation, window: Window, at: int) -> list[Finding]:
+    """What the analyzers make known of the window that hops, now that `window` has closed."""
+    recent = [closed for closed in state.hops if closed[0] > at - HOPPING_MS]
+    recent.append((at, Window(HOP_MS, dict(window.segments), dict(window.spans))))
+    state.hops = [closed for closed in recent if closed[0] > at - HOPPING_MS + HOP_MS]
+    return _watched(state, hopped(closed for _, closed in recent), at, hops=True)
+
+
+def _forget(state: Orientation, at: int) -> list[Finding]:
+    """Ends what nobody has called for long, and the alarms of it."""
+    found: list[Finding] = []
+    span, audience = Span(at - MINUTE_MS, at, {}), _audience(state)
+    silent = [name for name, kept in state.segments.items() if at - kept.called_at >= SILENCE_MS]
+    for name in sorted(silent):
+        del state.segments[name]
+        found += silenced(state.watching, audience, name, span)
+    if silent and not state.segments:
+        found += silenced(state.watching, audience, WHOLE, span)
+        state.hops = []
+        for window in state.windows:
+            window.clear()  # nothing would close it before somebody calls again
+    return found + list(left(state.watching, state.target, span))
+
+
+def _audience(state: Orientation) -> Audience:
+    declared = state.declared
+    return Audience(
+        state.target, declared.margins if declared else Margins(), declared.alarms if declared else Alarms()
+    )
 
 
 def _left_out(state: Orientation, at: int) -> list[Finding]:
     """What was not counted since the last minute, if anything."""
     late, crowded = state.late, state.crowded
     panes, calls = late.panes + crowded.panes, late.calls + crowded.calls
-    if not panes:
+    unopened, state.watching.tuning.unopened = state.watching.tuning.unopened, 0
+    if not panes and not unopened:
         return []
     state.late, state.crowded = Left(), Left()
     about = About(target=state.target, segment=OTHER, kind="health", metric="coverage", role="health")
@@ -237,5 +302,7 @@ def _left_out(state: Orientation, at: int) -> list[Finding]:
         f"{count(calls)} calls were not counted; panes that came after their window had closed: "
         f"{count(late.panes)}, panes that found no room to wait: {count(crowded.panes)}"
     )
+    if unopened:
+        sentence += f"; alarms that did not open, as {OPEN_MOST} are open: {count(unopened)}"
     measured = Measured(n=calls, unit="calls")
     return [finding(about, Span(at - MINUTE_MS, at, {}), "error", measured=measured, sentence=sentence)]

@@ -1,17 +1,21 @@
 """What orient remembers of one target, and how much that can be.
 
 Everything that outside input can make grow has a bound here. Beside the panes that wait for
-the watermark, which have a room of their own, a target holds two open windows for each of its
-17 segments, and for each candidate of the last 15 minutes two cumulative sums.
+the watermark, which have a room of their own, a target holds four open windows and two closed ones
+for each of its 17 segments, for each of these and the whole the analyzers' states, and for each
+candidate of the last 15 minutes two cumulative sums.
 """
 
 from msgspec import Struct, field
 
+from optimizer.model.alarms import Alarms
 from optimizer.model.finding import Metric
 from optimizer.model.target import Errors, Guardrails, Target, Trips
 from optimizer.model.variant import variant_of
+from optimizer.orient.analysis import Margins
 from optimizer.orient.merge import Spans, Sums
 from optimizer.orient.waiting import Held
+from optimizer.orient.watching import Watching, margins_of
 from optimizer.orient.windows import LENGTHS_MS, Window
 
 SILENCE_MS = 15 * 60_000
@@ -21,7 +25,7 @@ TRIALS = 20
 """Of all segments together: one for each of 17, and three to spare."""
 INSTANCES = 64
 """Whose word on the generation they use is remembered."""
-STEADY_BYTES = 380_000
+STEADY_BYTES = 700_000
 """What a row takes at most without the panes that wait."""
 
 OTHER = "other"
@@ -40,6 +44,8 @@ class Declared(Struct, kw_only=True):
     errors: Errors
     models: dict[str, str]
     """Variant → the declared model it stands for."""
+    alarms: Alarms = Alarms()
+    margins: Margins = Margins()
 
     @staticmethod
     def of(target: Target) -> "Declared":
@@ -50,6 +56,8 @@ class Declared(Struct, kw_only=True):
             trips=target.trips,
             errors=target.errors,
             models={variant_of(model).variant_id: model.name for model in target.models},
+            alarms=target.alarms,
+            margins=margins_of(target),
         )
 
     def name_of(self, variant: str) -> str:
@@ -125,6 +133,9 @@ class Orientation(Struct, kw_only=True, omit_defaults=True):
     windows: list[Window] = field(default_factory=lambda: [Window(length) for length in LENGTHS_MS])
     recent: list[tuple[int, Spans]] = []
     """End and evidence of the panes of the last minute."""
+    hops: list[tuple[int, Window]] = []
+    """End of the latest closed windows of HOP_MS, and these: all but the oldest part of the one that hops."""
+    watching: Watching = field(default_factory=Watching)
     segments: dict[str, Segment] = {}
     applied: dict[str, tuple[int, int]] = {}
     """Hash of an instance's name → when it last spoke, and the generation it uses."""
@@ -132,6 +143,11 @@ class Orientation(Struct, kw_only=True, omit_defaults=True):
     """Arrived after their window had closed."""
     crowded: Left = field(default_factory=Left)
     """Found no room to wait in."""
+
+    def __post_init__(self) -> None:
+        """Gives a row of fewer lengths the windows that it lacks."""
+        known = {window.length_ms for window in self.windows}
+        self.windows += (Window(length) for length in LENGTHS_MS if length not in known)
 
     def segment_names(self) -> tuple[str, ...]:
         """The segments that are told apart; an undeclared target has only `other`."""

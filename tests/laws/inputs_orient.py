@@ -9,8 +9,8 @@ from optimizer.model.progress import Watermark
 from optimizer.model.target import Guardrails, Model, Segments, Target, Trips
 from optimizer.orient.stage import Orient
 
-STAGE = Orient(bytes_max=800_000)
-ROW_BYTES = 800_000
+STAGE = Orient(bytes_max=880_000)
+ROW_BYTES = 880_000
 BEGIN = 1_772_323_200_000
 PANE_MS, PARTITIONS = 10_000, 3
 NAMES = ("summaries", "search", "nobody")

@@ -1,6 +1,17 @@
 """The analyzers, one file each, in the order in which a window is shown to them."""
 
 from optimizer.orient.analysis import Analyzer
+from optimizer.orient.analyzers.cost import CostAnalyzer
+from optimizer.orient.analyzers.performance import PerformanceAnalyzer
+from optimizer.orient.analyzers.quality import QualityAnalyzer
+from optimizer.orient.analyzers.saturation import SaturationAnalyzer
+from optimizer.orient.analyzers.waste import WasteAnalyzer
 
-ANALYZERS: tuple[Analyzer, ...] = ()
+ANALYZERS: tuple[Analyzer, ...] = (
+    PerformanceAnalyzer(),
+    CostAnalyzer(),
+    WasteAnalyzer(),
+    QualityAnalyzer(),
+    SaturationAnalyzer(),
+)
 """All there are; the laws in tests/laws/test_analyzers.py hold for each."""

@@ -62,7 +62,7 @@ def test_any_interleaving_of_source_partitions_says_the_same(world, hand, data, 
             w.reach(min(read) * 10)
     w.reach(600)
     assert said_of(w) == said_of(expected)
-    assert {f.kind for f in w.said} == {"level", "comparison", "coverage"}
+    assert {f.kind for f in w.said} == {"level", "comparison", "coverage", "analysis"}
     assert w.state.late.panes == w.state.crowded.panes == 0
 
 

@@ -1,0 +1,140 @@
+"""Cost: how fast money is spent, what a call costs, and whether the day will stay inside its budget.
+
+Spend and cost per call are held against their own last days, each fifteen minutes. The forecast for the day
+(of UTC) adds to what was spent what the usual rate will spend until midnight; its interval is that of the
+rate. Calls whose cost is unknown are reported beside it: a forecast over half of the calls is none.
+
+    forecast = spent + rate * left,   rate = EWMA of spend per window, half-life 3 h
+"""
+
+from collections.abc import Iterator
+from math import exp, log, sqrt
+from typing import ClassVar
+
+from msgspec import Struct, field
+
+from optimizer.orient.analysis import WHOLE, Saying, Watched
+from optimizer.orient.analyzers.performance import severity
+from optimizer.orient.history import Past
+from optimizer.orient.merge import NANO_USD
+from optimizer.orient.readings import Reading, log_mean
+from optimizer.orient.sentence import count, money, percent, place
+from optimizer.stats.ewma import Ewma
+
+DAY_MS = 86_400_000
+FEWEST = 20
+"""Calls with a known cost below which a window says nothing."""
+YOUNG = 96
+"""Windows until spend is known: a day, as calls come and go with it."""
+FLOOR = 0.05
+"""Of a logarithm."""
+DEARER = 0.2
+"""Of what a call costs, relative."""
+FASTER = 1.0
+"""Of spend: twice the usual."""
+RATE_HALF_LIFE = 12.0
+"""Windows: three hours."""
+RATE_YOUNG = 4
+KNOWN_LEAST = 0.5
+"""Share of the calls whose cost must be known, for a forecast to be one."""
+Z = 1.959963984540054
+
+
+class Cost(Struct, omit_defaults=True):
+    """The past of two numbers, and the day so far."""
+
+    spend: Past = field(default_factory=Past)
+    each: Past = field(default_factory=Past)
+    day: int = 0
+    """Of UTC, since the epoch."""
+    spent_nano_usd: int = 0
+    since_at: int = 0
+    """Start of the first window of the day that was counted."""
+    rate: Ewma = field(default_factory=lambda: Ewma(half_life=RATE_HALF_LIFE))
+    """US dollars of a window."""
+    rates: int = 0
+
+
+class CostAnalyzer:
+    """What serving costs."""
+
+    name: ClassVar[str] = "cost"
+    lengths_ms: ClassVar[tuple[int, ...]] = (900_000,)
+    per_segment: ClassVar[bool] = True
+    bytes_max: ClassVar[int] = 1_000
+    state_type: ClassVar[type[Cost]] = Cost
+
+    def initial(self) -> Cost:
+        """Nothing was spent."""
+        return Cost()
+
+    def update(self, state: Cost, window: Watched) -> list[Saying]:
+        """Burn, cost of a call and, of all segments together, the day's forecast."""
+        return list(_said(state, window))
+
+
+def _said(state: Cost, window: Watched) -> Iterator[Saying]:
+    sums = window.sums
+    if window.segment == WHOLE:
+        _spend(state, window)
+        if sums.calls and window.margins.spend_usd_per_day is not None:
+            yield _forecast(state, window, window.margins.spend_usd_per_day)
+    if sums.costed < FEWEST or sums.cost_nano_usd <= 0:
+        return
+    where, usd = place(window.segment), sums.cost_nano_usd / NANO_USD
+    hours = (window.end_at - window.start_at) / 3_600_000
+    burn = state.spend.judge(
+        Reading(log(usd / hours), 1 / sqrt(sums.costed), sums.costed),
+        floor=FLOOR, margin=FASTER, young=YOUNG, is_log=True,
+    )  # fmt: skip
+    usual, low, high = (None if x is None else exp(x) for x in (burn.usual, burn.low, burn.high))
+    yield Saying(
+        subject="cost.burn", metric="cost", surprise=burn.surprise, severity=severity(burn.effect / FASTER),
+        estimate=usd / hours, low=low, high=high, unit="usd per hour", n=sums.costed,
+        sentence=f"spend in {where}: {money(usd / hours)} an hour, usually "
+        f"{'unknown' if usual is None else money(usual)}",
+        otherwise="up to twice the usual is usual", is_learning=burn.is_young,
+    )  # fmt: skip
+    read = log_mean(sums.cost)
+    assert read is not None  # noqa: S101 - there is a positive cost
+    each = state.each.judge(read, floor=FLOOR, margin=DEARER, is_log=True)
+    usual, low, high = (None if x is None else exp(x) for x in (each.usual, each.low, each.high))
+    yield Saying(
+        subject="cost.call", metric="cost", surprise=each.surprise, severity=severity(each.effect / DEARER),
+        estimate=exp(read.value), low=low, high=high, unit="usd", n=read.n,
+        sentence=f"cost in {where}: {money(exp(read.value))} a call, usually "
+        f"{'unknown' if usual is None else money(usual)}, {count(read.n)} calls",
+        otherwise=f"up to {percent(DEARER)} over the usual is usual", is_learning=each.is_young,
+    )  # fmt: skip
+
+
+def _spend(state: Cost, window: Watched) -> None:
+    """Counts a window of the day; a window belongs to the day in which it starts."""
+    day = window.start_at // DAY_MS
+    if day != state.day:
+        state.day, state.spent_nano_usd, state.since_at = day, 0, window.start_at
+    state.spent_nano_usd += window.sums.cost_nano_usd
+    state.rate = state.rate.observe(window.sums.cost_nano_usd / NANO_USD)
+    state.rates = min(state.rates + 1, RATE_YOUNG)
+
+
+def _forecast(state: Cost, window: Watched, budget: float) -> Saying:
+    sums, length = window.sums, window.end_at - window.start_at
+    left = max(0, (state.day + 1) * DAY_MS - window.end_at) / length
+    spent, rate = state.spent_nano_usd / NANO_USD, state.rate.level or 0.0
+    aside = Z * left * sqrt((state.rate.variance or 0.0) / max(1.0, state.rate.effective_count))
+    estimate = spent + rate * left
+    low, high = max(spent, estimate - aside), estimate + aside
+    known = sums.costed / sums.calls
+    young = state.rates < RATE_YOUNG and spent < budget
+    certain = known >= KNOWN_LEAST and not young
+    whole = "" if state.since_at % DAY_MS == 0 else ", counted since part of the day had passed"
+    return Saying(
+        subject="cost.budget", metric="cost", surprise=low / budget if certain or spent >= budget else 0.0,
+        severity="critical" if spent >= budget else "warning",
+        estimate=estimate, low=low, high=high, unit="usd", n=sums.costed,
+        sentence=f"spend today: {money(spent)} of {money(budget)}, {money(estimate)} forecast by midnight UTC, "
+        f"cost known of {percent(known)} of the calls{whole}",
+        otherwise=f"raised where at least {money(budget)} is certain, found {money(low)}",
+        is_learning=young,
+    )  # fmt: skip

@@ -1,0 +1,128 @@
+"""Performance: p95 latency, first token, call rate and errors, against the segment's own last days.
+
+Each five minutes are held against a level and a spread that forget within days. What is raised is both
+improbable and larger than what the declaration calls much: a p95 over its usual by more than the declared
+rise, errors by more than the declared points, a call rate halved or doubled. A rate needs a day to be known.
+"""
+
+from collections.abc import Iterator
+from math import exp
+from typing import ClassVar
+
+from msgspec import Struct, field
+
+from optimizer.orient.analysis import Saying, Severity, Watched
+from optimizer.orient.history import Past
+from optimizer.orient.readings import first_tokens, log_p95, log_rate, share
+from optimizer.orient.sentence import count, milliseconds, percent, place
+from optimizer.stats.histogram import Histogram
+
+FEWEST = 20
+"""Calls of a window below which it says nothing of percentiles or shares."""
+RATE_YOUNG = 288
+"""Windows: a day, as calls come and go with it."""
+FLOOR = 0.03
+"""Of a logarithm: histograms are as coarse."""
+SHARE_FLOOR = 0.002
+MUCH = 1.0
+"""Of a rate: twice, or half."""
+CRITICAL = 2.5
+"""Times the declared margin."""
+
+
+class Performance(Struct, omit_defaults=True):
+    """The past of four numbers."""
+
+    latency: Past = field(default_factory=Past)
+    first_token: Past = field(default_factory=Past)
+    errors: Past = field(default_factory=Past)
+    rate: Past = field(default_factory=Past)
+
+
+class PerformanceAnalyzer:
+    """How fast, how many, and how many of them fail."""
+
+    name: ClassVar[str] = "performance"
+    lengths_ms: ClassVar[tuple[int, ...]] = (300_000,)
+    per_segment: ClassVar[bool] = True
+    bytes_max: ClassVar[int] = 1_000
+    state_type: ClassVar[type[Performance]] = Performance
+
+    def initial(self) -> Performance:
+        """Nothing is usual yet."""
+        return Performance()
+
+    def update(self, state: Performance, window: Watched) -> list[Saying]:
+        """Up to four sayings; none of a window without calls."""
+        return list(_said(state, window))
+
+
+def _said(state: Performance, window: Watched) -> Iterator[Saying]:
+    sums = window.sums
+    if len(sums.latency) and (durations := sums.durations).count >= FEWEST:
+        yield _slow(state.latency, "latency.p95", window, durations)
+    if len(sums.first_token) and (tokens := first_tokens(sums)).count >= FEWEST:
+        yield _slow(state.first_token, "latency.first_token", window, tokens)
+    if sums.calls >= FEWEST:
+        yield _failing(state.errors, window)
+    if sums.calls:
+        yield _busy(state.rate, window)
+
+
+def _slow(past: Past, subject: str, window: Watched, durations: Histogram) -> Saying:
+    read, margin, limit = log_p95(durations), window.margins.latency_rise, window.margins.latency_limit_ms
+    assert read is not None  # noqa: S101 - there are durations
+    told = past.judge(read, floor=FLOOR, margin=margin, is_log=True)
+    p95_ms = exp(read.value) / 1000
+    usual, low, high = (None if x is None else exp(x) / 1000 for x in (told.usual, told.low, told.high))
+    name, over_limit = "p95 of the first token", False
+    if subject == "latency.p95":
+        name, over_limit = "p95 latency", limit is not None and p95_ms > limit
+    before, bound = "unknown", ""
+    if usual is not None and high is not None:
+        before, bound = milliseconds(usual), milliseconds(max(high, usual * (1 + margin)))
+    return Saying(
+        subject=subject, metric="latency", surprise=told.surprise,
+        severity=severity(told.effect / margin, over_limit=over_limit),
+        estimate=p95_ms, low=low, high=high, unit="ms", n=read.n,
+        sentence=f"{name} in {place(window.segment)}: {milliseconds(p95_ms)}, usually {before}, "
+        f"{count(read.n)} calls",
+        otherwise=f"up to {bound} is usual" if bound else "", is_learning=told.is_young,
+    )  # fmt: skip
+
+
+def _failing(past: Past, window: Watched) -> Saying:
+    read, margin = share(window.sums.errors, window.sums.calls), window.margins.error_rise
+    assert read is not None  # noqa: S101 - there are calls
+    told = past.judge(read, floor=SHARE_FLOOR, margin=margin)
+    usual = told.usual or 0.0
+    bound = max(told.high or 0.0, usual + margin)
+    before = "unknown" if told.usual is None else percent(usual)
+    return Saying(
+        subject="errors.share", metric="errors", surprise=told.surprise,
+        severity=severity(told.effect / margin, over_limit=read.value > window.margins.error_limit),
+        estimate=read.value, low=0.0, high=bound, unit="share", n=read.n,
+        sentence=f"errors in {place(window.segment)}: {percent(read.value)} of {count(read.n)} calls, "
+        f"usually {before}",
+        otherwise=f"up to {percent(bound)} is usual", is_learning=told.is_young,
+    )  # fmt: skip
+
+
+def _busy(past: Past, window: Watched) -> Saying:
+    read = log_rate(window.sums.calls, window.end_at - window.start_at)
+    assert read is not None  # noqa: S101 - there are calls
+    told = past.judge(read, floor=FLOOR, margin=MUCH, side="both", young=RATE_YOUNG, is_log=True)
+    usual, low, high = (None if x is None else exp(x) for x in (told.usual, told.low, told.high))
+    before = "unknown" if usual is None else f"{usual:.3g}"
+    return Saying(
+        subject="calls.rate", metric="calls", surprise=told.surprise,
+        severity="warning" if told.effect >= CRITICAL * MUCH else "info",
+        estimate=exp(read.value), low=low, high=high, unit="per second", n=read.n,
+        sentence=f"calls in {place(window.segment)}: {exp(read.value):.3g} a second, usually {before}",
+        otherwise="between half and twice the usual is usual", is_learning=told.is_young,
+    )  # fmt: skip
+
+
+def severity(margins: float, *, over_limit: bool = False) -> Severity:
+    """Of an effect in multiples of the declared margin; what is over a declared limit is critical."""
+    return "critical" if over_limit or margins >= CRITICAL else "warning"

@@ -1,0 +1,85 @@
+"""Quality: the mean score against the segment's own last days, and a slow decline that single windows hide.
+
+Scores are scarce: a window of fifteen minutes moves on by five, so that a drop is seen within five minutes
+with the answers of fifteen. Overlapping windows tell a thing more than once; only every third is learned,
+and adds to the sum in which a small lasting shift shows (CUSUM).
+"""
+
+from math import sqrt
+from typing import ClassVar
+
+from msgspec import Struct, field
+
+from optimizer.orient.analysis import Saying, Watched
+from optimizer.orient.analyzers.performance import severity
+from optimizer.orient.history import Past
+from optimizer.orient.readings import Reading
+from optimizer.orient.sentence import count, place, points, score
+from optimizer.stats.cusum import Cusum
+
+FEWEST = 20
+"""Scored answers of a window below which it says nothing."""
+FLOOR = 0.005
+"""Of a score: no window is known better than that."""
+SLACK, SHIFT = 0.75, 9.0
+"""Of the sum, in deviations: shifts of 1.5 deviations are found soonest; normal noise gets there once in
+100,000 windows and more (tests/unit/orient/test_orient_analyzers.py simulates it)."""
+LEAST = 0.1
+"""Score under which a relative drop means nothing."""
+SCORES_MOST = 4.0
+"""Deviations that a single window adds at most: one bad quarter of an hour is no trend."""
+
+
+class QualityState(Struct, omit_defaults=True):
+    """The past of the mean, and the sum of its deviations."""
+
+    mean: Past = field(default_factory=Past)
+    shift: Cusum = field(default_factory=lambda: Cusum(slack=SLACK, threshold=1e12))
+
+
+class QualityAnalyzer:
+    """How good the answers are."""
+
+    name: ClassVar[str] = "quality"
+    lengths_ms: ClassVar[tuple[int, ...]] = (900_000,)
+    hops: ClassVar[bool] = True
+    per_segment: ClassVar[bool] = True
+    bytes_max: ClassVar[int] = 500
+    state_type: ClassVar[type[QualityState]] = QualityState
+
+    def initial(self) -> QualityState:
+        """Nothing is usual yet."""
+        return QualityState()
+
+    def update(self, state: QualityState, window: Watched) -> list[Saying]:
+        """Level and trend; nothing where too few answers were scored."""
+        moments = window.sums.quality
+        mean, error = moments.mean, moments.standard_error
+        if mean is None or error is None or moments.count < FEWEST:
+            return []
+        aligned = window.end_at % (window.end_at - window.start_at) == 0
+        read = Reading(mean, error, moments.count)
+        past = state.mean if aligned else Past(seen=state.mean.seen, count=state.mean.count)
+        usual = state.mean.seen.level
+        deviation = sqrt((state.mean.seen.variance or 0.0) + error * error + FLOOR * FLOOR)
+        margin = window.margins.quality_drop * max(usual or 1.0, LEAST)
+        told = past.judge(read, floor=FLOOR, margin=margin, side="down")
+        if aligned and usual is not None and not told.is_young:
+            state.shift.update(min(max((mean - usual) / deviation, -SCORES_MOST), SCORES_MOST))
+        before = "unknown" if usual is None else score(usual)
+        where = place(window.segment)
+        level = Saying(
+            subject="quality.level", metric="quality", surprise=told.surprise,
+            severity=severity(told.effect / margin), estimate=mean, low=told.low, high=told.high,
+            unit="score", n=read.n,
+            sentence=f"quality in {where}: {score(mean)}, usually {before}, {count(read.n)} answers",
+            otherwise="" if usual is None else f"down to {score(usual - margin)} is within the margin",
+            is_learning=told.is_young,
+        )  # fmt: skip
+        trend = level._replace(
+            subject="quality.trend", surprise=state.shift.down / SHIFT, severity="warning",
+            sentence=f"quality in {where} has been sinking: {score(mean)}, usually {before}, "
+            f"{points(mean - (usual or mean))} now, after many windows below the usual",
+            otherwise=f"raised at a sum of {SHIFT:g} deviations below the usual, found {state.shift.down:.3g}",
+        )  # fmt: skip
+        return [level, trend]

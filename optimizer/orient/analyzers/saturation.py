@@ -1,0 +1,130 @@
+"""Saturation: something is at its limit, because it refuses, times out, or slows down with each call more.
+
+Refusals, timeouts and overload are errors of a kind that more calls make worse: a share of them that
+certainly exceeds the declared points is raised without any history. Queueing is raised where more calls than
+usual meet more latency than usual, and the two have gone together before: the slope of ln p95 over
+ln calls per second, by least squares over the last days, is then certainly positive.
+
+    slope = Sxy / Sxx,   t = slope / sqrt((Syy - slope Sxy) / ((n - 2) Sxx))
+"""
+
+from math import exp, sqrt
+from typing import ClassVar
+
+from msgspec import Struct, field
+
+from optimizer.orient.analysis import Saying, Watched
+from optimizer.orient.analyzers.performance import FEWEST, FLOOR, severity
+from optimizer.orient.failures import SORTS
+from optimizer.orient.history import Past
+from optimizer.orient.readings import log_p95, log_rate
+from optimizer.orient.sentence import count, milliseconds, percent, place
+from optimizer.stats.proportion import Proportion, wilson
+
+ALPHA = 1e-4
+"""Of the interval of a share: once in 20,000 windows by chance at the very margin."""
+BUSY = 1.25
+"""Times the usual call rate, from which a slow window may be a queue."""
+CERTAIN = 3.0
+"""Of t: a slope by chance once in 700."""
+KEPT = 2.0 ** (-1 / 288)
+"""Of the sums at the next window: half of them is left after a day of windows."""
+
+
+class Line(Struct, array_like=True):
+    """Decayed sums of a regression of y over x."""
+
+    n: float = 0.0
+    x: float = 0.0
+    y: float = 0.0
+    xx: float = 0.0
+    xy: float = 0.0
+    yy: float = 0.0
+
+    def learn(self, x: float, y: float) -> None:
+        """Takes a point in; those before weigh a little less."""
+        self.n, self.x, self.y = KEPT * self.n + 1, KEPT * self.x + x, KEPT * self.y + y
+        self.xx, self.xy, self.yy = KEPT * self.xx + x * x, KEPT * self.xy + x * y, KEPT * self.yy + y * y
+
+    @property
+    def t(self) -> float:
+        """How certainly y grows with x; 0 where x does not vary, or too little is known."""
+        if self.n <= 3:  # noqa: PLR2004 - a line has two parameters
+            return 0.0
+        sxx = self.xx - self.x * self.x / self.n
+        sxy = self.xy - self.x * self.y / self.n
+        syy = self.yy - self.y * self.y / self.n
+        if sxx <= 1e-6 * self.n:
+            return 0.0
+        left = max(syy - sxy * sxy / sxx, 1e-6 * self.n)
+        return (sxy / sxx) / sqrt(left / ((self.n - 2) * sxx))
+
+
+class Saturation(Struct, omit_defaults=True):
+    """The past of rate and latency, and how they go together."""
+
+    latency: Past = field(default_factory=Past)
+    rate: Past = field(default_factory=Past)
+    line: Line = field(default_factory=Line)
+
+
+class SaturationAnalyzer:
+    """Whether more calls would still be served."""
+
+    name: ClassVar[str] = "saturation"
+    lengths_ms: ClassVar[tuple[int, ...]] = (300_000,)
+    per_segment: ClassVar[bool] = True
+    bytes_max: ClassVar[int] = 1_000
+    state_type: ClassVar[type[Saturation]] = Saturation
+
+    def initial(self) -> Saturation:
+        """Nothing is usual yet."""
+        return Saturation()
+
+    def update(self, state: Saturation, window: Watched) -> list[Saying]:
+        """Refusals, and queueing; nothing of fewer than FEWEST calls."""
+        if window.sums.calls < FEWEST:
+            return []
+        queueing = _queueing(state, window)
+        return [_refused(window), *([queueing] if queueing else [])]
+
+
+def _refused(window: Watched) -> Saying:
+    sums, margins = window.sums, window.margins
+    sorts = sums.failed_as or [0] * len(SORTS)
+    hits = min(sum(sorts), sums.calls)
+    low, high = wilson(Proportion(sums.calls, hits), alpha=ALPHA)
+    seen = hits / sums.calls
+    named = ", ".join(f"{count(n)} {sort}" for sort, n in zip(SORTS, sorts, strict=True) if n)
+    return Saying(
+        subject="saturation.refusals", metric="errors", surprise=low / margins.error_rise,
+        severity=severity(seen / margins.error_rise, over_limit=seen > margins.error_limit),
+        estimate=seen, low=low, high=high, unit="share", n=sums.calls,
+        sentence=f"at the limit in {place(window.segment)}: {percent(seen)} of {count(sums.calls)} calls "
+        f"({named or 'none refused, timed out or overloaded'})",
+        otherwise=f"raised where certainly more than {percent(margins.error_rise)} are, at least {percent(low)}",
+    )  # fmt: skip
+
+
+def _queueing(state: Saturation, window: Watched) -> Saying | None:
+    slow = log_p95(window.sums.durations)
+    rate = log_rate(window.sums.calls, window.end_at - window.start_at)
+    if slow is None or rate is None or slow.n < FEWEST:
+        return None
+    margin = window.margins.latency_rise
+    late = state.latency.judge(slow, floor=FLOOR, margin=margin, is_log=True)
+    busy = state.rate.judge(rate, floor=FLOOR, margin=BUSY - 1, is_log=True)
+    t = state.line.t
+    state.line.learn(rate.value, slow.value)
+    surprise = 0.0 if late.is_young else max(0.0, min(late.surprise, busy.effect / (BUSY - 1), t / CERTAIN))
+    before = "unknown" if late.usual is None else milliseconds(exp(late.usual) / 1000)
+    low, high = (None if x is None else exp(x) / 1000 for x in (late.low, late.high))
+    return Saying(
+        subject="saturation.queueing", metric="latency", surprise=surprise,
+        severity=severity(late.effect / margin), estimate=exp(slow.value) / 1000, low=low, high=high,
+        unit="ms", n=slow.n,
+        sentence=f"calls queue in {place(window.segment)}: {busy.effect:+.0%} calls and p95 latency "
+        f"{milliseconds(exp(slow.value) / 1000)}, usually {before}",
+        otherwise=f"raised where latency has grown with calls (t over {CERTAIN:g}, found {t:.2g})",
+        is_learning=late.is_young,
+    )  # fmt: skip

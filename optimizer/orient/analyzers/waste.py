@@ -1,0 +1,120 @@
+"""Waste by segment: money that buys nothing, each hour, told as information.
+
+    model     answers are short and good, while a declared model costs at most half
+    prompts   thousands of tokens go in for each that comes out
+    cache     less of the input is read from a cache than was usual
+    retries   users ask again, or calls fail after their tokens were paid for
+
+Each names what it takes to be one, so that it can be contradicted; nothing is acted upon by this alone.
+"""
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from msgspec import Struct, field
+
+from optimizer.orient.analysis import WHOLE, Saying, Watched
+from optimizer.orient.history import Past
+from optimizer.orient.readings import Reading, share
+from optimizer.orient.sentence import count, percent, place, score
+
+FEWEST = 50
+"""Calls of an hour below which it says nothing."""
+SHORT_TOKENS = 100.0
+"""Output of a call: a label, a number, a sentence or two."""
+GOOD = 0.9
+"""Mean score, from which a cheaper model is worth trying."""
+LONG_TOKENS = 4_000.0
+"""Input of a call."""
+LOPSIDED = 50.0
+"""Input tokens for one output token."""
+RETRIED = 0.05
+"""Share of answers asked for again, or of calls that failed."""
+CACHE_MARGIN, CACHE_FLOOR, CACHE_YOUNG = 0.2, 0.02, 24
+"""Points of the cached share of the input, and hours until its usual is known."""
+
+
+class Waste(Struct, omit_defaults=True):
+    """The past of the cached share; the rest needs none."""
+
+    cached: Past = field(default_factory=Past)
+
+
+class WasteAnalyzer:
+    """What could be had for less."""
+
+    name: ClassVar[str] = "waste"
+    lengths_ms: ClassVar[tuple[int, ...]] = (3_600_000,)
+    per_segment: ClassVar[bool] = True
+    bytes_max: ClassVar[int] = 300
+    state_type: ClassVar[type[Waste]] = Waste
+
+    def initial(self) -> Waste:
+        """Nothing is usual yet."""
+        return Waste()
+
+    def update(self, state: Waste, window: Watched) -> list[Saying]:
+        """What an hour wasted in a segment; of all segments together, nothing."""
+        if window.segment == WHOLE or window.sums.calls < FEWEST:
+            return []
+        return list(_said(state, window))
+
+
+def _said(state: Waste, window: Watched) -> Iterator[Saying]:
+    sums, where = window.sums, place(window.segment)
+    each_in, each_out = sums.input_tokens / sums.calls, sums.output_tokens / sums.calls
+    if sums.scored >= FEWEST and each_out > 0:
+        yield _powerful(window, each_out)
+    if each_in > 0 and each_out > 0:
+        surprise = min(each_in / LONG_TOKENS, each_in / each_out / LOPSIDED)
+        yield _saying(
+            "waste.prompts", surprise,
+            told=(each_in, "tokens", sums.calls),
+            sentence=f"long prompts in {where}: {each_in:,.0f} tokens in and {each_out:,.0f} out a call",
+            otherwise=f"raised over {LONG_TOKENS:,.0f} tokens in and {LOPSIDED:g} for one out",
+        )  # fmt: skip
+    if sums.input_tokens > 0:
+        cached = sums.cached_input_tokens / sums.input_tokens
+        told = state.cached.judge(
+            Reading(cached, 0.0, sums.calls), floor=CACHE_FLOOR, margin=CACHE_MARGIN, side="down",
+            young=CACHE_YOUNG,
+        )  # fmt: skip
+        yield _saying(
+            "waste.cache", told.surprise,
+            told=(cached, "share", sums.calls),
+            sentence=f"cache misses in {where}: {percent(cached)} of the input came from a cache, usually "
+            f"{'unknown' if told.usual is None else percent(told.usual)}",
+            otherwise=f"raised {CACHE_MARGIN * 100:g} points below the usual",
+        )._replace(is_learning=told.is_young)  # fmt: skip
+    again = share(min(sums.retried + sums.errors, sums.calls), sums.calls)
+    assert again is not None  # noqa: S101 - there are calls
+    yield _saying(
+        "waste.retries", max(0.0, again.value - 2 * again.error) / RETRIED,
+        told=(again.value, "share", sums.calls),
+        sentence=f"paid twice in {where}: {count(sums.retried)} answers asked for again and "
+        f"{count(sums.errors)} calls failed, of {count(sums.calls)}",
+        otherwise=f"raised where certainly more than {percent(RETRIED)} are",
+    )  # fmt: skip
+
+
+def _powerful(window: Watched, each_out: float) -> Saying:
+    sums, cheaper = window.sums, window.margins.cheaper
+    mean, error = sums.quality.mean or 0.0, sums.quality.standard_error or 0.0
+    surprise = min(SHORT_TOKENS / each_out, (mean - 2 * error) / GOOD) if cheaper else 0.0
+    return _saying(
+        "waste.model", max(0.0, surprise),
+        told=(mean, "score", sums.scored),
+        sentence=f"more model than needed in {place(window.segment)}: {score(mean)} with {each_out:,.0f} tokens "
+        f"out a call; {cheaper or 'no declared model'} costs at most half",
+        otherwise=f"raised under {SHORT_TOKENS:g} tokens out, certainly over {GOOD:g}, with a cheaper model declared",
+    )  # fmt: skip
+
+
+def _saying(
+    subject: str, surprise: float, *, told: tuple[float, str, int], sentence: str, otherwise: str
+) -> Saying:  # fmt: skip
+    estimate, unit, n = told
+    return Saying(
+        subject=subject, metric="quality" if unit == "score" else "cost", surprise=surprise, severity="info",
+        estimate=estimate, low=None, high=None, unit=unit, n=n, sentence=sentence, otherwise=otherwise,
+    )  # fmt: skip
