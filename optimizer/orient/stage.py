@@ -19,6 +19,7 @@ from optimizer.orient import compare, coverage, levels, trials, trips
 from optimizer.orient.alarms import OPEN_MOST
 from optimizer.orient.analysis import WHOLE, Margins
 from optimizer.orient.belief import About, Measured, Span, finding
+from optimizer.orient.fitness import unfit
 from optimizer.orient.merge import Sums, widen
 from optimizer.orient.sentence import count
 from optimizer.orient.state import (
@@ -59,7 +60,7 @@ class Orient(Durable[Orientation]):
         rejected = []
         for event in events:
             if isinstance(event, PaneEvent):
-                reason = self._unfit(event.data)
+                reason = unfit(event.data, self.pane_ms)
                 if reason:
                     rejected.append(Rejected(event.offset, reason))
                 else:
@@ -87,14 +88,6 @@ class Orient(Durable[Orientation]):
             emitted += (Emit(data=found, at=at, subject=state.target) for found in self._pass(state, at))
         state.closed_at = max(state.closed_at, watermark - watermark % self.pane_ms)
         return Step(state, emitted)
-
-    def _unfit(self, pane: Pane) -> str | None:
-        """Why a pane cannot be merged with others; None where it can."""
-        if pane.start_at % self.pane_ms or pane.start_at < 0:
-            return f"start_at must be a multiple of {self.pane_ms} ms, found {pane.start_at}"
-        if pane.end_at != pane.start_at + self.pane_ms:
-            return f"end_at must be start_at + {self.pane_ms} ms, found {pane.end_at - pane.start_at} ms"
-        return None
 
     def _gather(self, state: Orientation, pane: Pane) -> None:
         if pane.start_at < state.closed_at:
