@@ -32,7 +32,7 @@ FEWEST = 20
 APART = {3: 2.5, 6: 1.8, 12: 1.2}
 """Last hours → how many spreads their median lies from that of all before, for a cut to be looked for."""
 FEWEST_HOURS, STAYED = 3, 0.5
-"""The last hours have each gone at least half the way: one bad hour is no level."""
+"""The median of the first hours has gone at least half the way: one bad hour is no level."""
 MUCH = 0.2
 """Of the cost, and of the length of prompts: relative."""
 LEAST_SCORE = 0.1
@@ -121,7 +121,8 @@ def newest_change(hours: list[tuple[int, int]]) -> tuple[int, float, float] | No
         return None
     first = cuts[-2] if len(cuts) > 1 else 0
     before, now = fmean(rest[first : cuts[-1]]), fmean(rest[cuts[-1] :])
-    if any((value - before) / (now - before) < STAYED for value in rest[-FEWEST_HOURS:]):
+    began = median(rest[cuts[-1] : cuts[-1] + FEWEST_HOURS])
+    if (began - before) / (now - before) < STAYED:
         return None
     return hours[cuts[-1]][0], before, now
 
