@@ -19,7 +19,7 @@ Laws (tests/laws/test_stages.py checks them for every stage it discovers):
                  state and the same emissions, wherever the history is cut
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from uuid import UUID, uuid5
@@ -124,6 +124,13 @@ class Stage(Protocol[State]):
         """
         ...
 
+    def waits(self, state: State, stalled: Mapping[int, int], foremost_at: int) -> Step[State]:
+        """Which source partitions have begun or ceased to lag the foremost: those that do, and where they stand.
+
+        Windows stay open until they have passed; only stages that hear watermarks are told.
+        """
+        ...
+
     def reached_at(self, state: State) -> int | None:
         """How far this row's own input has come in event time; None where watermarks say it.
 
@@ -154,6 +161,15 @@ class Durable(Generic[State]):
         """The target the event speaks of."""
         subject: str = event.subject
         return subject
+
+    def waits(
+        self,
+        state: State,
+        stalled: Mapping[int, int],  # noqa: ARG002 - part of the contract
+        foremost_at: int,  # noqa: ARG002 - part of the contract
+    ) -> Step[State]:
+        """Nothing is said of it."""
+        return Step(state)
 
     def reached_at(self, state: State) -> int | None:  # noqa: ARG002 - part of the contract
         """Watermarks say it."""

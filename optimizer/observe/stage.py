@@ -7,7 +7,7 @@ were emitted before the crash are then repeated in silence, later ones say exact
 said.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from optimizer.observe.folding import Folding
@@ -65,6 +65,10 @@ class Observe:
 
     def wake(self, state: Observed, watermark: int) -> Step[Observed]:  # noqa: ARG002 - part of the contract
         """Nothing: observe makes the watermarks and hears none."""
+        return Step(state)
+
+    def waits(self, state: Observed, stalled: Mapping[int, int], foremost_at: int) -> Step[Observed]:  # noqa: ARG002 - part of the contract
+        """It hears no watermarks."""
         return Step(state)
 
     def reached_at(self, state: Observed) -> int | None:
