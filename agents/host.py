@@ -47,7 +47,7 @@ from agents.outbox import Outbox, Revoked
 from agents.partition import Partition, Wiring
 from agents.rows import CRASH, MARK, Crash, Mark, Row, RowTable, key_of
 from optimizer.model.event import Event, WatermarkEvent, name_of
-from optimizer.model.progress import Watermark
+from optimizer.model.progress import Watermark, stalled
 from optimizer.stage import Emit, Step
 
 log = logging.getLogger("llmopt.host")
@@ -343,12 +343,19 @@ class Host:
         return True
 
     async def _pass_watermark(self, part: Partition, event: WatermarkEvent) -> None:
-        before, word = part.watermark(), event.data
+        before, lagged, word = part.watermark(), stalled(part.watermarks), event.data
         part.of = max(part.of, word.of)
         part.watermarks[word.partition] = max(part.watermarks.get(word.partition, -1), word.passed_at)
-        now = part.watermark()
-        if now <= before:
-            return
+        lagging, at = stalled(part.watermarks), event.offset
+        changed = lagging.keys() != lagged.keys()
+        behind = [name for name, row in part.rows.items() if row.applied < at] if changed else []
+        if (now := part.watermark()) > before:
+            await self._wake(part, event, now)
+        foremost = max(part.watermarks.values())
+        for name in behind:
+            await self._take(part, name, self.stage.waits(part.rows[name].state, lagging, foremost), at)
+
+    async def _wake(self, part: Partition, event: WatermarkEvent, now: int) -> None:
         ahead: list[tuple[int, str]] = []  # rows that are further than this replayed watermark
         while part.due and part.due[0][0] <= now:
             when, name = heapq.heappop(part.due)

@@ -35,7 +35,7 @@ from optimizer.model.event import (
 )  # fmt: skip
 from optimizer.model.finding import Finding
 from optimizer.model.pane import Pane
-from optimizer.model.progress import Watermark
+from optimizer.model.progress import Watermark, stalled
 from optimizer.model.rollout import RolloutCommand, RolloutStatus
 from optimizer.stage import Emit, Rejected, Stage, Step, published, time_of
 
@@ -208,7 +208,15 @@ class Loop:
     def _pass(self, stage: Stage[Any], number: int, mark: Watermark) -> None:
         """Wake what is due when the slowest source has passed an instant, and hand the watermark on."""
         part = self._parts[stage.name][number]
+        before = stalled(part.passed)
         part.passed[mark.partition] = max(mark.passed_at, part.passed.get(mark.partition, mark.passed_at))
+        self._advance(stage, number, mark)
+        if (now := stalled(part.passed)).keys() != before.keys():
+            for name, row in sorted(part.rows.items()):
+                self._take(stage, number, name, stage.waits(row.state, now, max(part.passed.values())))
+
+    def _advance(self, stage: Stage[Any], number: int, mark: Watermark) -> None:
+        part = self._parts[stage.name][number]
         if len(part.passed) < mark.of or (part.now_at or 0) >= min(part.passed.values()):
             return
         now_at = part.now_at = min(part.passed.values())

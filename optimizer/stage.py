@@ -124,6 +124,13 @@ class Stage(Protocol[State]):
         """
         ...
 
+    def waits(self, state: State, stalled: Mapping[int, int], foremost_at: int) -> Step[State]:
+        """Which source partitions have begun or ceased to lag the foremost: those that do, and where they stand.
+
+        Windows stay open until they have passed; only stages that hear watermarks are told.
+        """
+        ...
+
     def reached_at(self, state: State) -> int | None:
         """How far this row's own input has come in event time; None where watermarks say it.
 
@@ -159,6 +166,15 @@ class Durable(Generic[State]):
                 some = rows[event.subject] = []
             some.append(event)
         return rows
+
+    def waits(
+        self,
+        state: State,
+        stalled: Mapping[int, int],  # noqa: ARG002 - part of the contract
+        foremost_at: int,  # noqa: ARG002 - part of the contract
+    ) -> Step[State]:
+        """Nothing is said of it."""
+        return Step(state)
 
     def reached_at(self, state: State) -> int | None:  # noqa: ARG002 - part of the contract
         """Watermarks say it."""

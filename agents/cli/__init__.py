@@ -16,6 +16,7 @@ from agents.cli import (
     demo,
     doctor,
     ingest,
+    judge,
     ledger,
     models,
     prices,
@@ -38,7 +39,7 @@ app = typer.Typer(
     epilog="New here? `llmopt demo` shows the whole loop on this machine in a few minutes.",
 )
 for group in (
-    demo, servers, doctor, topics, quarantine, run, ingest, apply, models, prices, simulate, commands, ledger,
+    demo, servers, doctor, topics, quarantine, run, ingest, apply, models, prices, simulate, judge, commands, ledger,
 ):  # fmt: skip
     group.register(app)
 

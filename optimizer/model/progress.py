@@ -1,8 +1,12 @@
 """Time as an event: the clock's ticks, and the watermarks that stages pass on."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from msgspec import Meta, Struct
+
+STALL_MS = 300_000
+"""A source partition this far behind the foremost one, in event time, is reported: everything waits for it."""
 
 
 class Tick(Struct, frozen=True, gc=False):
@@ -22,3 +26,9 @@ class Watermark(Struct, frozen=True, gc=False):
     """Milliseconds since the epoch."""
     counts: dict[str, int] = {}
     """What `observe` left out of its panes since the last watermark, by reason."""
+
+
+def stalled(passed: Mapping[int, int]) -> dict[int, int]:
+    """The source partitions that lag the foremost by more than STALL_MS, of partition → instant passed."""
+    foremost = max(passed.values(), default=0)
+    return {number: at for number, at in sorted(passed.items()) if foremost - at > STALL_MS}

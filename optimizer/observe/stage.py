@@ -67,6 +67,10 @@ class Observe:
         """Nothing: observe makes the watermarks and hears none."""
         return Step(state)
 
+    def waits(self, state: Observed, stalled: Mapping[int, int], foremost_at: int) -> Step[Observed]:  # noqa: ARG002 - part of the contract
+        """It hears no watermarks."""
+        return Step(state)
+
     def reached_at(self, state: Observed) -> int | None:
         """The last tick."""
         return state.tick_at

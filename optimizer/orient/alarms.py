@@ -107,6 +107,8 @@ class Context(NamedTuple):
     window: Span
     generation: int
     declared: Alarms
+    explained: frozenset[str] = frozenset()
+    """Keys that are open in a segment: of the whole they would say the same again."""
 
 
 def heard(
@@ -166,6 +168,8 @@ def _opens(book: Book, tuning: Tuning, key: str, *, saying: Saying, context: Con
         return False
     book.rising[key] = book.rising.get(key, 0) + 1
     if book.rising[key] < _running(context.window) and saying.severity != "critical":
+        return False
+    if key in context.explained:
         return False
     if tuning.opened >= OPEN_MOST:
         tuning.unopened += book.rising[key] == _running(context.window)

@@ -1,11 +1,11 @@
 """What a number has been lately, window by window, and whether it is out of the ordinary now.
 
 The past is a level and a spread that forget with a half-life of a day of five minutes. A value is far out
-if it is improbable *and* large: many standard deviations away, those of the past and its own sampling
-error together, and farther than what was declared to matter. What is far out is learned only as far as
+if it is improbable *and* large: many deviations away, of the past's spread or its own sampling error where
+that is larger, and farther than what was declared to matter. What is far out is learned only as far as
 CLIP deviations, so that an incident does not become usual while it lasts; a new level does, within a day.
 
-    z        = (value - level) / sqrt(spread² + error² + floor²)
+    z        = (value - level) / sqrt(max(spread², error²) + floor²)
     surprise = min(z / Z, effect / margin)
 
 A logarithm's effect is relative: a rise of ln 2 is +100 %, a fall by as much -50 %.
@@ -68,7 +68,7 @@ class Past(Struct, array_like=True):
         `young` the number of windows below which nothing is surprising.
         """
         usual, is_young = self.seen.level, self.count < young
-        deviation = sqrt((self.seen.variance or 0.0) + read.error * read.error + floor * floor)
+        deviation = self.deviation(read.error, floor)
         surprise = effect = 0.0
         if usual is not None:
             far = read.value - usual
@@ -79,6 +79,10 @@ class Past(Struct, array_like=True):
         self.learn(read.value, deviation=deviation, young=young)
         low, high = (None, None) if usual is None else (usual - aside, usual + aside)
         return Judged(surprise, effect, usual, low, high, is_young)
+
+    def deviation(self, error: float, floor: float) -> float:
+        """One deviation of a reading with that standard error; at least `floor`, in the reading's unit."""
+        return sqrt(max(self.seen.variance or 0.0, error * error) + floor * floor)
 
     def learn(self, value: float, *, deviation: float, young: int = YOUNG) -> None:
         """Takes a finite value in, no farther than CLIP deviations once the past is not young."""

@@ -18,8 +18,8 @@ Source: Masson, Rim & Lee, "DDSketch", PVLDB 12(12), 2019, sec. 2.2 for the coll
 """
 
 from collections.abc import Mapping
-from itertools import accumulate
-from operator import add
+from itertools import accumulate, chain
+from operator import add, sub
 
 from msgspec import Struct
 from msgspec.structs import astuple
@@ -49,12 +49,14 @@ Spans = dict[int, tuple[int, int]]
 def pack(counts: Mapping[int, int], most: int = BUCKETS) -> list[int]:
     """The histogram as gap, count, gap, count, …; `unpack` is its inverse up to `most` buckets."""
     buckets = sorted(counts)
-    cut = max(0, len(buckets) - most)
-    below = sum(counts[bucket] for bucket in buckets[:cut])
-    packed, before = [], 0
-    for bucket in buckets[cut:]:
-        packed += [bucket - before, counts[bucket]]
-        before = bucket
+    cut = len(buckets) - most
+    below = 0
+    if cut > 0:
+        below = sum(counts[bucket] for bucket in buckets[:cut])
+        del buckets[:cut]
+    packed = [0] * (2 * len(buckets))
+    packed[::2] = map(sub, buckets, chain((0,), buckets))
+    packed[1::2] = map(counts.__getitem__, buckets)
     if below:
         packed[1] += below
     return packed
@@ -83,7 +85,8 @@ def coarse(counts: Mapping[int, int]) -> dict[int, int]:
     """The histogram in buckets that are COARSE times as wide: bucket k becomes ceil(k / COARSE)."""
     into: dict[int, int] = {}
     for bucket, count in counts.items():
-        into[-(-bucket // COARSE)] = into.get(-(-bucket // COARSE), 0) + count
+        wide = -(-bucket // COARSE)
+        into[wide] = into.get(wide, 0) + count
     return into
 
 

@@ -7,7 +7,7 @@ one pane; at each full minute while anything is alive the windows close and leve
 and coverage are told. Boundaries are visited one by one, however far the watermark jumps.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from optimizer.model.alarms import Alarms
@@ -16,11 +16,11 @@ from optimizer.model.finding import Finding
 from optimizer.model.pane import Pane
 from optimizer.model.target import Target
 from optimizer.orient import compare, coverage, levels, trials, trips
-from optimizer.orient.alarms import OPEN_MOST
 from optimizer.orient.analysis import WHOLE, Margins
-from optimizer.orient.belief import About, Measured, Span, finding
+from optimizer.orient.belief import Span
+from optimizer.orient.fitness import unfit
+from optimizer.orient.health import left_out, waited
 from optimizer.orient.merge import Sums, widen
-from optimizer.orient.sentence import count
 from optimizer.orient.state import (
     OTHER,
     SILENCE_MS,
@@ -59,7 +59,7 @@ class Orient(Durable[Orientation]):
         rejected = []
         for event in events:
             if isinstance(event, PaneEvent):
-                reason = self._unfit(event.data)
+                reason = unfit(event.data, self.pane_ms)
                 if reason:
                     rejected.append(Rejected(event.offset, reason))
                 else:
@@ -88,13 +88,12 @@ class Orient(Durable[Orientation]):
         state.closed_at = max(state.closed_at, watermark - watermark % self.pane_ms)
         return Step(state, emitted)
 
-    def _unfit(self, pane: Pane) -> str | None:
-        """Why a pane cannot be merged with others; None where it can."""
-        if pane.start_at % self.pane_ms or pane.start_at < 0:
-            return f"start_at must be a multiple of {self.pane_ms} ms, found {pane.start_at}"
-        if pane.end_at != pane.start_at + self.pane_ms:
-            return f"end_at must be start_at + {self.pane_ms} ms, found {pane.end_at - pane.start_at} ms"
-        return None
+    def waits(self, state: Orientation, stalled: Mapping[int, int], foremost_at: int) -> Step[Orientation]:
+        """Says of a declared target which source partitions its windows wait for, and when they wait no more."""
+        if state.declared is None:
+            return Step(state)
+        found = waited(state.target, stalled, foremost_at)
+        return Step(state, [Emit(data=found, at=foremost_at, subject=state.target)])
 
     def _gather(self, state: Orientation, pane: Pane) -> None:
         if pane.start_at < state.closed_at:
@@ -227,7 +226,7 @@ def _close(state: Orientation, at: int) -> list[Finding]:
             longer.merge(window)
         window.clear()
     if state.declared:
-        found += _left_out(state, at)
+        found += left_out(state, at)
     for segment in state.segments.values():
         trials.forget(segment, at)
     return found + _forget(state, at)
@@ -287,22 +286,3 @@ def _audience(state: Orientation) -> Audience:
     return Audience(
         state.target, declared.margins if declared else Margins(), declared.alarms if declared else Alarms()
     )
-
-
-def _left_out(state: Orientation, at: int) -> list[Finding]:
-    """What was not counted since the last minute, if anything."""
-    late, crowded = state.late, state.crowded
-    panes, calls = late.panes + crowded.panes, late.calls + crowded.calls
-    unopened, state.watching.tuning.unopened = state.watching.tuning.unopened, 0
-    if not panes and not unopened:
-        return []
-    state.late, state.crowded = Left(), Left()
-    about = About(target=state.target, segment=OTHER, kind="health", metric="coverage", role="health")
-    sentence = (
-        f"{count(calls)} calls were not counted; panes that came after their window had closed: "
-        f"{count(late.panes)}, panes that found no room to wait: {count(crowded.panes)}"
-    )
-    if unopened:
-        sentence += f"; alarms that did not open, as {OPEN_MOST} are open: {count(unopened)}"
-    measured = Measured(n=calls, unit="calls")
-    return [finding(about, Span(at - MINUTE_MS, at, {}), "error", measured=measured, sentence=sentence)]

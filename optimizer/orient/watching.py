@@ -101,7 +101,9 @@ def watch(
     sums, newest = (serving.sums, serving.newest) if serving else (Sums(), (0, ""))
     watched = Watched(window.start_at, window.end_at, segment, sums, newest[0], audience.margins)
     kept = watching.segments.setdefault(segment, Watch())
-    context = Context(audience.target, segment, window, newest[0], audience.declared)
+    others = watching.segments.items() if segment == WHOLE else ()
+    explained = frozenset(key for name, one in others if name != WHOLE for key in one.book.open)
+    context = Context(audience.target, segment, window, newest[0], audience.declared, explained)
     for analyzer in who:
         if analyzer.per_segment or segment == WHOLE:
             sayings = analyzer.update(_state(kept, analyzer, length), watched)

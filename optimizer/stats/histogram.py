@@ -23,7 +23,6 @@ relative-error guarantees", PVLDB 12(12), 2019; the integer edges are ours.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import accumulate
 from math import ceil
 
 import numpy as np
@@ -120,9 +119,13 @@ class Histogram:
             return None
         # .07 * 100 is 7.000000000000001: what is a whole rank but for rounding is that rank.
         rank = max(1, ceil(q * self.count - 1e-9))
-        buckets = sorted(self.counts)
-        reached = accumulate(self.counts[b] for b in buckets)
-        return value_of(next(b for b, upto in zip(buckets, reached, strict=True) if upto >= rank))
+        counts, reached = self.counts, self.count
+        # Downwards, as it is the high quantiles that are asked for.
+        for bucket in sorted(counts, reverse=True):
+            reached -= counts[bucket]
+            if reached < rank:
+                return value_of(bucket)
+        raise AssertionError("the least value is reached by every rank")
 
     def share_above(self, threshold: float) -> float | None:
         """The share of values greater than `threshold`, in [0, 1]; None when there are none.

@@ -5,6 +5,7 @@
     workers    two workers of a group against one
     latency    a call's own time → the end of the fold that counted it
     reaction   finding → configuration read by a follower
+    orient     panes of 1,000 targets into findings, without a broker: time, size of rows, wait for findings
     otlp       spans accepted and acknowledged by one receiver, over gRPC and over HTTP
     memory     all stages in one process, idle
 
@@ -23,7 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from agents import local, settings
-from tests.bench import children, contest, load, memory, otlp, scaling
+from tests.bench import children, contest, load, memory, orient, otlp, scaling
 
 DOCUMENT = children.ROOT / "docs/benchmarks.md"
 
@@ -135,6 +136,7 @@ PARTS = {
     "workers": scaling.workers,
     "latency": Bench.latency,
     "reaction": Bench.reaction,
+    "orient": orient.orient,
     "otlp": Bench.otlp,
     "memory": Bench.memory,
 }
@@ -171,6 +173,8 @@ def arguments():
     parser.add_argument("--seconds", type=int, default=20, help="of the latency, after warm-up")
     parser.add_argument("--targets", type=int, default=200, help="led through a rollout for the reaction")
     parser.add_argument("--spans", type=int, default=100_000, help="exported in a turn over OTLP")
+    parser.add_argument("--orient-targets", type=int, default=1000, help="whose panes orient folds")
+    parser.add_argument("--orient-minutes", type=int, default=5, help="of event time in orient")
     options = parser.parse_args()
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"no part is called {', '.join(sorted(unknown))}; choose from {', '.join(PARTS)}")

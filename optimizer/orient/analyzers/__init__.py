@@ -1,7 +1,11 @@
 """The analyzers, one file each, in the order in which a window is shown to them."""
 
 from optimizer.orient.analysis import Analyzer
+from optimizer.orient.analyzers.anomaly import AnomalyAnalyzer
+from optimizer.orient.analyzers.change_point import ChangePointAnalyzer
 from optimizer.orient.analyzers.cost import CostAnalyzer
+from optimizer.orient.analyzers.drift import DriftAnalyzer
+from optimizer.orient.analyzers.pattern import PatternAnalyzer
 from optimizer.orient.analyzers.performance import PerformanceAnalyzer
 from optimizer.orient.analyzers.quality import QualityAnalyzer
 from optimizer.orient.analyzers.saturation import SaturationAnalyzer
@@ -13,5 +17,9 @@ ANALYZERS: tuple[Analyzer, ...] = (
     WasteAnalyzer(),
     QualityAnalyzer(),
     SaturationAnalyzer(),
+    AnomalyAnalyzer(),
+    DriftAnalyzer(),
+    ChangePointAnalyzer(),
+    PatternAnalyzer(),
 )
 """All there are; the laws in tests/laws/test_analyzers.py hold for each."""

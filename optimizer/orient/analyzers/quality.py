@@ -5,7 +5,6 @@ with the answers of fifteen. Overlapping windows tell a thing more than once; on
 and adds to the sum in which a small lasting shift shows (CUSUM).
 """
 
-from math import sqrt
 from typing import ClassVar
 
 from msgspec import Struct, field
@@ -61,7 +60,7 @@ class QualityAnalyzer:
         read = Reading(mean, error, moments.count)
         past = state.mean if aligned else Past(seen=state.mean.seen, count=state.mean.count)
         usual = state.mean.seen.level
-        deviation = sqrt((state.mean.seen.variance or 0.0) + error * error + FLOOR * FLOOR)
+        deviation = state.mean.deviation(error, FLOOR)
         margin = window.margins.quality_drop * max(usual or 1.0, LEAST)
         told = past.judge(read, floor=FLOOR, margin=margin, side="down")
         if aligned and usual is not None and not told.is_young:

@@ -24,6 +24,8 @@ SHORT_TOKENS = 100.0
 """Output of a call: a label, a number, a sentence or two."""
 GOOD = 0.9
 """Mean score, from which a cheaper model is worth trying."""
+STEEP = 4
+"""Power of a score's share of GOOD: a tenth less is no longer nearly as good."""
 LONG_TOKENS = 4_000.0
 """Input of a call."""
 LOPSIDED = 50.0
@@ -100,7 +102,8 @@ def _said(state: Waste, window: Watched) -> Iterator[Saying]:
 def _powerful(window: Watched, each_out: float) -> Saying:
     sums, cheaper = window.sums, window.margins.cheaper
     mean, error = sums.quality.mean or 0.0, sums.quality.standard_error or 0.0
-    surprise = min(SHORT_TOKENS / each_out, (mean - 2 * error) / GOOD) if cheaper else 0.0
+    sure = max(0.0, mean - 2 * error) / GOOD
+    surprise = min(SHORT_TOKENS / each_out, sure**STEEP) if cheaper else 0.0
     return _saying(
         "waste.model", max(0.0, surprise),
         told=(mean, "score", sums.scored),

@@ -1,0 +1,125 @@
+"""Anomalies: five minutes unlike any before them at this time of the day and of the week.
+
+Each number is held against its seasonal profile and its own records (`stats.extremes`): alarms of noise of
+whatever law are rare, and rarer with time. Latency, cost and rate are logarithms: what is twice as much is
+as far as what is half. What is better than ever is an anomaly too, and only told for information.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from math import exp
+from typing import ClassVar
+
+from msgspec import Struct, field
+
+from optimizer.model.finding import Metric
+from optimizer.orient.analysis import Saying, Watched
+from optimizer.orient.merge import Sums
+from optimizer.orient.readings import Reading, log_mean, log_p95, log_rate, share
+from optimizer.orient.sentence import NAMES, milliseconds, money, percent, place, score
+from optimizer.stats.extremes import Extremes, Judged
+
+FEWEST = 20
+"""Calls of a window below which it says nothing but how many they are."""
+LEAST: dict[Metric, float] = {"latency": 0.1, "cost": 0.1, "quality": 0.02, "errors": 0.01, "calls": 0.2}
+"""What is worth a word: of logarithms, of a score, of a share."""
+ERRORS = 2.0
+"""Standard errors of a reading that are not worth a word either."""
+WORSE = {"latency": "up", "cost": "up", "quality": "down", "errors": "up"}
+FAR = 300.0
+"""Of a logarithm: beyond it all is equally far."""
+UNITS = {"latency": "ms", "cost": "usd", "quality": "score", "errors": "share", "calls": "per second"}
+
+
+class AnomalyState(Struct, omit_defaults=True):
+    """What each number has been."""
+
+    latency: Extremes = field(default_factory=Extremes)
+    cost: Extremes = field(default_factory=Extremes)
+    quality: Extremes = field(default_factory=Extremes)
+    errors: Extremes = field(default_factory=Extremes)
+    calls: Extremes = field(default_factory=Extremes)
+
+
+class AnomalyAnalyzer:
+    """Single windows out of the ordinary."""
+
+    name: ClassVar[str] = "anomaly"
+    lengths_ms: ClassVar[tuple[int, ...]] = (300_000,)
+    per_segment: ClassVar[bool] = False
+    bytes_max: ClassVar[int] = 30_000
+    state_type: ClassVar[type[AnomalyState]] = AnomalyState
+
+    def initial(self) -> AnomalyState:
+        """Nothing is usual yet."""
+        return AnomalyState()
+
+    def update(self, state: AnomalyState, window: Watched) -> list[Saying]:
+        """One saying for each number that the window tells."""
+        sayings = []
+        for metric, read in _readings(window.sums, window.end_at - window.start_at):
+            past: Extremes = getattr(state, metric)
+            told = past.update(window.end_at, read.value, least=max(LEAST[metric], ERRORS * read.error))
+            until = past.learns_until(window.end_at, window.end_at - window.start_at)
+            sayings.append(_said(metric, read, told, window=window, until=until))
+        return sayings
+
+
+def _readings(sums: Sums, span_ms: int) -> Iterator[tuple[Metric, Reading]]:
+    """The numbers of a window that enough calls tell."""
+    durations, quality = sums.durations, sums.quality
+    if durations.count >= FEWEST and (latency := log_p95(durations)):
+        yield "latency", latency
+    if sums.costed >= FEWEST and (cost := log_mean(sums.cost)):
+        yield "cost", cost
+    if quality.count >= FEWEST and quality.mean is not None:
+        yield "quality", Reading(quality.mean, quality.standard_error or 0.0, quality.count)
+    if sums.calls >= FEWEST and (errors := share(sums.errors, sums.calls)):
+        yield "errors", errors
+    if rate := log_rate(sums.calls, span_ms):
+        yield "calls", rate
+
+
+def _said(metric: Metric, read: Reading, told: Judged, *, window: Watched, until: int | None) -> Saying:
+    now = _natural(metric, read.value)
+    low = high = usual = None
+    name, where = NAMES[metric], place(window.segment)
+    sentence, otherwise = f"{name} in {where}: {_worded(metric, now)}", ""
+    if told.usual is not None:
+        usual = _natural(metric, told.usual)
+        low, high = (_natural(metric, told.usual + side * told.within) for side in (-1, 1))
+        sentence += f", {told.says}; {_worded(metric, usual)} is usual at this time"
+        otherwise = f"{_worded(metric, low)} to {_worded(metric, high)} has been seen at such times"
+    if until is not None:
+        at = datetime.fromtimestamp(until / 1000, UTC)
+        sentence = f"{name} in {where}: learning until {at:%Y-%m-%d %H:%M} UTC what is usual"
+    towards = "up" if told.says.endswith("up") or "above" in told.says else "down"
+    is_worse = told.says == "unsteady" or WORSE.get(metric) == towards
+    return Saying(
+        subject=f"anomaly.{metric}", metric=metric, surprise=told.surprise,
+        severity="warning" if is_worse else "info",
+        estimate=now, low=low, high=high, unit=UNITS[metric], n=read.n,
+        sentence=sentence, otherwise=otherwise, is_learning=until is not None,
+    )  # fmt: skip
+
+
+def _natural(metric: Metric, value: float) -> float:
+    """The value in its own unit: latency was ln µs, cost ln US dollars, the rate ln calls per second."""
+    if metric in ("quality", "errors"):
+        return value
+    told = exp(min(max(value, -FAR), FAR))
+    return told / 1000 if metric == "latency" else told
+
+
+def _worded(metric: Metric, value: float) -> str:
+    match metric:
+        case "latency":
+            return milliseconds(value)
+        case "cost":
+            return f"{money(value)} a call"
+        case "quality":
+            return score(value)
+        case "errors":
+            return percent(value)
+        case _:
+            return f"{value:.3g} a second"

@@ -1,0 +1,158 @@
+"""Change points: since when latency, cost, quality, errors or the length of prompts have another level.
+
+The hours of the last eight days, less what is usual at their hour of the day, are cut where their level
+changed (`stats.change_points`). Cutting costs milliseconds, and is only done where the last hours lie apart
+from the others. A change is told for a day after it, if it is as large as what the declaration calls much.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from math import exp, log
+from statistics import fmean, median
+from typing import ClassVar, NamedTuple
+
+from msgspec import Struct, field
+
+from optimizer.model.finding import Metric
+from optimizer.orient.analysis import Saying, Watched
+from optimizer.orient.readings import log_mean, log_p95, share
+from optimizer.orient.sentence import place
+from optimizer.stats.change_points import change_points
+from optimizer.stats.robust import MAD_TO_SIGMA
+
+HOUR_MS = 3_600_000
+KEPT = 192
+"""Hours: eight days."""
+YOUNG = 48
+"""Hours, so that every hour of the day has been seen twice."""
+RECENT = 24
+"""Hours for which a change is news."""
+FEWEST = 20
+"""Calls of an hour below which it says nothing."""
+APART = {3: 2.5, 6: 1.8, 12: 1.2}
+"""Last hours → how many spreads their median lies from that of all before, for a cut to be looked for."""
+FEWEST_HOURS, STAYED = 3, 0.5
+"""The median of the first hours has gone at least half the way: one bad hour is no level."""
+MUCH = 0.2
+"""Of the cost, and of the length of prompts: relative."""
+LEAST_SCORE = 0.1
+FAR = 300.0
+SCALE = 1_000_000
+"""Values are kept in millionths, of a logarithm or of a score."""
+
+
+class Number(NamedTuple):
+    """A number of an hour, and what of it is much."""
+
+    name: str
+    metric: Metric
+    words: str
+    value: float
+    n: int
+    margin: float
+    is_log: bool
+
+
+class ChangeState(Struct, omit_defaults=True):
+    """Number → its last hours, each as the hour since the epoch and the value in millionths."""
+
+    series: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+
+
+class ChangePointAnalyzer:
+    """Levels that have changed and stayed."""
+
+    name: ClassVar[str] = "change_point"
+    lengths_ms: ClassVar[tuple[int, ...]] = (HOUR_MS,)
+    per_segment: ClassVar[bool] = False
+    bytes_max: ClassVar[int] = 28_000
+    state_type: ClassVar[type[ChangeState]] = ChangeState
+
+    def initial(self) -> ChangeState:
+        """No hour was seen."""
+        return ChangeState()
+
+    def update(self, state: ChangeState, window: Watched) -> list[Saying]:
+        """One saying for each number that the hour tells."""
+        sayings = []
+        for number in _numbers(window):
+            hours = state.series.setdefault(number.name, [])
+            hours.append((window.start_at // HOUR_MS, round(number.value * SCALE)))
+            del hours[:-KEPT]
+            sayings.append(_said(number, hours, window))
+        return sayings
+
+
+def _numbers(window: Watched) -> Iterator[Number]:
+    """What enough calls of the hour tell."""
+    sums, margins = window.sums, window.margins
+    durations, quality = sums.durations, sums.quality
+    if durations.count >= FEWEST and (read := log_p95(durations)):
+        yield Number(
+            "latency", "latency", "p95 latency", read.value, read.n, margins.latency_rise, is_log=True
+        )
+    if sums.costed >= FEWEST and (read := log_mean(sums.cost)):
+        yield Number("cost", "cost", "cost of a call", read.value, read.n, MUCH, is_log=True)
+    if quality.count >= FEWEST and quality.mean is not None:
+        margin = margins.quality_drop * max(quality.mean, LEAST_SCORE)
+        yield Number("quality", "quality", "quality", quality.mean, quality.count, margin, is_log=False)
+    if sums.calls >= FEWEST and (read := share(sums.errors, sums.calls)):
+        yield Number("errors", "errors", "errors", read.value, read.n, margins.error_rise, is_log=False)
+    if sums.calls >= FEWEST and sums.input_tokens > 0:
+        length = log(sums.input_tokens / sums.calls)
+        yield Number("prompt", "cost", "length of prompts", length, sums.calls, MUCH, is_log=True)
+
+
+def newest_change(hours: list[tuple[int, int]]) -> tuple[int, float, float] | None:
+    """The hour at which the newest level of the last RECENT hours began, and the levels before and since.
+
+    `hours` are (hour since the epoch, value), oldest first. The levels are in the values' unit, less what is
+    usual at the hour of the day; None where nothing changed.
+    """
+    usual: dict[int, list[int]] = {}
+    for hour, value in hours:
+        usual.setdefault(hour % 24, []).append(value)
+    of_hour = {hour: median(values) for hour, values in usual.items()}
+    rest = [value - of_hour[hour % 24] for hour, value in hours]
+    if not _lies_apart(rest):
+        return None
+    cuts = change_points(rest)
+    if not cuts or len(rest) - cuts[-1] > RECENT:
+        return None
+    first = cuts[-2] if len(cuts) > 1 else 0
+    before, now = fmean(rest[first : cuts[-1]]), fmean(rest[cuts[-1] :])
+    began = median(rest[cuts[-1] : cuts[-1] + FEWEST_HOURS])
+    if (began - before) / (now - before) < STAYED:
+        return None
+    return hours[cuts[-1]][0], before, now
+
+
+def _lies_apart(rest: list[float]) -> bool:
+    """Whether the last hours may be another level: a cheap look before cutting, rarely mistaken."""
+    early = rest[:-RECENT]
+    middle = median(early)
+    spread = MAD_TO_SIGMA * median(abs(value - middle) for value in early)
+    return any(abs(median(rest[-hours:]) - middle) > apart * spread for hours, apart in APART.items())
+
+
+def _said(number: Number, hours: list[tuple[int, int]], window: Watched) -> Saying:
+    where, young = place(window.segment), len(hours) < YOUNG
+    sentence = f"{number.words} in {where}: learning its level, {len(hours)} of {YOUNG} hours"
+    surprise, effect, found = 0.0, 0.0, None if young else newest_change(hours)
+    if not young:
+        sentence = f"{number.words} in {where}: no change of level within a day"
+    if found is not None:
+        since, before, now = found
+        apart = (now - before) / SCALE
+        effect = exp(min(apart, FAR)) - 1 if number.is_log else apart
+        surprise = abs(effect) / number.margin
+        size = f"{effect:+.1%}" if number.is_log else f"{effect:+.3f}"
+        at = datetime.fromtimestamp(since * HOUR_MS / 1000, UTC)
+        sentence = f"{number.words} in {where} has another level since {at:%Y-%m-%d %H:%M} UTC: {size}"
+    is_worse = effect < 0 if number.name == "quality" else effect > 0
+    return Saying(
+        subject=f"change.{number.name}", metric=number.metric, surprise=surprise,
+        severity="warning" if is_worse else "info", estimate=effect, low=-number.margin, high=number.margin,
+        unit="relative" if number.is_log else "absolute", n=number.n, sentence=sentence,
+        otherwise=f"a change by less than {number.margin:.3g} is not told", is_learning=young,
+    )  # fmt: skip

@@ -1,0 +1,156 @@
+"""Drift: the answers' lengths, the first tokens or the prompts of an hour are not those of the days before.
+
+The law of an hour's values is held against a reference that forgets within a day, by the population
+stability index less what two samples of one law of these sizes have by chance. Large is what exceeds both
+the rule of thumb and what the target's own hours differ by: a mix that changes with the time of day is usual.
+
+    moved     = max(0, index - expected)
+    surprise  = moved / max(MUCH, MARGIN * record)
+    reference = 23/24 reference + hour
+
+Of prompts only the mean is known: it is held against its own past, as a logarithm.
+"""
+
+from math import exp, log
+from typing import ClassVar
+
+from msgspec import Struct, field
+
+from optimizer.model.finding import Metric
+from optimizer.orient.analysis import Saying, Watched
+from optimizer.orient.history import Past
+from optimizer.orient.merge import COARSE, Sums, unpack
+from optimizer.orient.readings import Reading, first_tokens
+from optimizer.orient.sentence import count, milliseconds, place
+from optimizer.stats.histogram import BUCKETS, Histogram
+from optimizer.stats.jensen_shannon import jensen_shannon
+from optimizer.stats.stability_index import stability_index
+
+MUCH = 0.25
+"""Of the index: a large move by its rule of thumb."""
+MARGIN = 1.2
+YOUNG = 24
+"""Hours: a day has been seen."""
+HOURS = 24
+"""That the reference remembers, about."""
+FEWEST = 100
+"""Values of an hour below which it says nothing."""
+FADED = 2.0 ** (-1 / 336)
+"""What is left of a record after an hour: half in two weeks."""
+PROMPT_MUCH, PROMPT_FLOOR = 0.25, 0.05
+COUNT_MOST = 10**9
+"""Calls of a bucket in an hour."""
+
+
+class Law(Struct, array_like=True):
+    """What an hour's values have been."""
+
+    hours: int = 0
+    reference: dict[int, int] = {}
+    """Bucket → HOURS times the count of an hour, about."""
+    record: float = 0.0
+    """The greatest move, slowly forgotten."""
+
+
+class DriftState(Struct, omit_defaults=True):
+    """Two laws and a mean."""
+
+    output: Law = field(default_factory=Law)
+    first_token: Law = field(default_factory=Law)
+    prompt: Past = field(default_factory=Past)
+
+
+class DriftAnalyzer:
+    """What is asked and answered, as far as it can be counted."""
+
+    name: ClassVar[str] = "drift"
+    lengths_ms: ClassVar[tuple[int, ...]] = (3_600_000,)
+    per_segment: ClassVar[bool] = False
+    bytes_max: ClassVar[int] = 9_000
+    state_type: ClassVar[type[DriftState]] = DriftState
+
+    def initial(self) -> DriftState:
+        """Nothing is usual yet."""
+        return DriftState()
+
+    def update(self, state: DriftState, window: Watched) -> list[Saying]:
+        """One saying for each law that enough calls tell."""
+        sayings = []
+        for subject, law, hour in (
+            ("output", state.output, output_lengths(window.sums)),
+            ("first_token", state.first_token, first_tokens(window.sums)),
+        ):
+            if hour.count >= FEWEST:
+                sayings.append(_moved(subject, law, hour, window))
+        if window.sums.calls >= FEWEST and window.sums.input_tokens > 0:
+            sayings.append(_prompt(state.prompt, window))
+        return sayings
+
+
+def output_lengths(sums: Sums) -> Histogram:
+    """The answers' lengths in buckets of 2 %, each standing for COARSE of them; output tokens."""
+    return Histogram({min(bucket * COARSE, BUCKETS - 1): n for bucket, n in unpack(sums.output).items()})
+
+
+def drifted(reference: Histogram, hour: Histogram) -> float | None:
+    """How far the second law has moved from the first beyond chance, in multiples of MUCH; None of nothing."""
+    found = stability_index(reference, hour)
+    return None if found is None else found.moved / MUCH
+
+
+def _moved(subject: str, law: Law, hour: Histogram, window: Watched) -> Saying:
+    reference = Histogram(law.reference)
+    young = law.hours < YOUNG
+    moved = MUCH * (drifted(reference, hour) or 0.0)
+    surprise = moved / max(MUCH, MARGIN * law.record)
+    apart = jensen_shannon(reference, hour) or 0.0
+    was, now = reference.quantile(0.5), hour.quantile(0.5)
+    law.hours = min(law.hours + 1, YOUNG)
+    law.record = max(law.record * FADED, 0.0 if surprise > 1 and not young else moved)
+    # A young reference is not worth a whole day yet, and must not weigh an hour as one.
+    law.reference = {
+        bucket: n
+        for bucket in {*law.reference, *hour.counts}
+        if (
+            n := law.reference.get(bucket, 0) * (HOURS - 1) // HOURS
+            + min(hour.counts.get(bucket, 0), COUNT_MOST)
+        )
+    }
+    metric: Metric = "latency" if subject == "first_token" else "cost"
+    names = {"output": "length of answers", "first_token": "time to the first token"}
+    where, learnt = place(window.segment), law.hours
+    sentence = f"{names[subject]} in {where}: learning what is usual, {learnt} of {YOUNG} hours"
+    if not young:
+        sentence = (
+            f"{names[subject]} in {where}: median {_worded(subject, now)} after {_worded(subject, was)} in the "
+            f"days before; its law moved by {moved:.2f} (PSI beyond chance), Jensen-Shannon {apart:.2f}"
+        )
+    return Saying(
+        subject=f"drift.{subject}", metric=metric, surprise=surprise,
+        severity="warning", estimate=moved, low=0.0, high=max(MUCH, MARGIN * law.record), unit="psi",
+        n=hour.count, sentence=sentence,
+        otherwise=f"up to {max(MUCH, MARGIN * law.record):.2f} is usual", is_learning=young,
+    )  # fmt: skip
+
+
+def _prompt(past: Past, window: Watched) -> Saying:
+    mean = window.sums.input_tokens / window.sums.calls
+    read = Reading(log(mean), 0.0, window.sums.calls)
+    told = past.judge(read, floor=PROMPT_FLOOR, margin=PROMPT_MUCH, side="both", young=YOUNG, is_log=True)
+    usual, low, high = (None if x is None else exp(min(x, 300.0)) for x in (told.usual, told.low, told.high))
+    where = place(window.segment)
+    sentence = f"length of prompts in {where}: learning what is usual, {past.count} of {YOUNG} hours"
+    if not told.is_young:
+        before = "unknown" if usual is None else f"{usual:,.0f}"
+        sentence = f"length of prompts in {where}: {mean:,.0f} tokens on average, usually {before}"
+    return Saying(
+        subject="drift.prompt", metric="cost", surprise=told.surprise, severity="warning",
+        estimate=mean, low=low, high=high, unit="tokens", n=read.n, sentence=sentence,
+        otherwise="" if high is None else f"up to {count(round(high))} is usual", is_learning=told.is_young,
+    )  # fmt: skip
+
+
+def _worded(subject: str, value: float | None) -> str:
+    if value is None:
+        return "unknown"
+    return milliseconds(value / 1000) if subject == "first_token" else f"{value:,.0f} tokens"

@@ -1,0 +1,142 @@
+"""Patterns: calls and latency that follow the time of the day and of the week, and days that do not.
+
+A seasonal profile learns each hour of the week. Its strength is the part of the variance that it explains.
+A pattern is told once, for a day, when it is known; afterwards a day whose course is not that of the profile
+is told: hours far from it this way and that way, after taking away the day's own level.
+
+    strength = 1 - variance(v - usual) / variance(v)
+    surprise = spread of the last 24 (v - usual) / (MUCH * usual spread)
+"""
+
+from collections.abc import Iterator
+from math import exp, sqrt
+from statistics import pvariance
+from typing import ClassVar
+
+from msgspec import Struct, field
+
+from optimizer.model.finding import Metric
+from optimizer.orient.analysis import Saying, Watched
+from optimizer.orient.readings import Reading, log_p95, log_rate
+from optimizer.orient.sentence import NAMES, place
+from optimizer.stats.ewma import Ewma
+from optimizer.stats.seasonal import DAY_HOURS, HOUR_MS, Profile
+
+YOUNG = 96
+"""Hours: four days, so that each hour of the day has been seen four times."""
+HALF_LIFE = 336.0
+"""Hours: two weeks."""
+FOUND = 0.5
+"""Of the variance: what follows the clock less is no pattern."""
+MUCH = 2.5
+"""Times the usual spread around the profile."""
+FLOOR = 0.05
+"""Of a logarithm: no profile is known better."""
+FEWEST = 20
+FAR = 300.0
+
+
+class Course(Struct, array_like=True):
+    """A number's week."""
+
+    profile: Profile = field(default_factory=Profile)
+    hours: int = 0
+    """Up to YOUNG."""
+    whole: Ewma = field(default_factory=lambda: Ewma(half_life=HALF_LIFE))
+    """Of the values, logarithms."""
+    rest: Ewma = field(default_factory=lambda: Ewma(half_life=HALF_LIFE))
+    """Of the values less what was usual, until a day ago."""
+    lately: list[float] = []
+    """The last 24 of these."""
+    found_at: int = 0
+    """When a pattern was first known; ms since the epoch."""
+
+    @property
+    def strength(self) -> float:
+        """The explained part of the variance, from 0 to 1."""
+        whole, rest = self.whole.variance, self.rest.variance
+        return max(0.0, 1 - rest / whole) if whole and rest is not None else 0.0
+
+
+class PatternState(Struct, omit_defaults=True):
+    """Two courses."""
+
+    calls: Course = field(default_factory=Course)
+    latency: Course = field(default_factory=Course)
+
+
+class PatternAnalyzer:
+    """What the clock explains."""
+
+    name: ClassVar[str] = "pattern"
+    lengths_ms: ClassVar[tuple[int, ...]] = (HOUR_MS,)
+    per_segment: ClassVar[bool] = False
+    bytes_max: ClassVar[int] = 12_000
+    state_type: ClassVar[type[PatternState]] = PatternState
+
+    def initial(self) -> PatternState:
+        """Nothing is known of the clock."""
+        return PatternState()
+
+    def update(self, state: PatternState, window: Watched) -> list[Saying]:
+        """Two sayings for each number that the hour tells: that it has a pattern, and that today has not."""
+        sayings: list[Saying] = []
+        for metric, read in _readings(window):
+            sayings += _said(metric, read, getattr(state, metric), window)
+        return sayings
+
+
+def _readings(window: Watched) -> Iterator[tuple[Metric, Reading]]:
+    if rate := log_rate(window.sums.calls, window.end_at - window.start_at):
+        yield "calls", rate
+    durations = window.sums.durations
+    if durations.count >= FEWEST and (latency := log_p95(durations)):
+        yield "latency", latency
+
+
+def _said(metric: Metric, read: Reading, course: Course, window: Watched) -> Iterator[Saying]:
+    _learn(course, window.start_at, read.value)
+    young, strength, name = course.hours < YOUNG, course.strength, NAMES[metric]
+    if not young and strength >= FOUND and not course.found_at:
+        course.found_at = window.end_at
+    is_new = course.found_at and window.end_at - course.found_at < DAY_HOURS * HOUR_MS
+    where = place(window.segment)
+    sentence = f"{name} in {where}: learning the time of day, {course.hours} of {YOUNG} hours"
+    if not young:
+        sentence = f"{name} in {where}: the time of day and week explains {strength:.0%} of how it varies"
+        sentence += _extremes(course.profile, window.start_at) if strength >= FOUND else ""
+    found = Saying(
+        subject=f"pattern.{metric}", metric=metric, surprise=strength / FOUND if is_new else 0.0,
+        severity="info", estimate=strength, low=0.0, high=FOUND, unit="share", n=read.n,
+        sentence=sentence, otherwise=f"under {FOUND:.0%} is no pattern", is_learning=young,
+    )  # fmt: skip
+    yield found
+    spread = max(sqrt(course.rest.variance or 0.0), FLOOR)
+    today = sqrt(pvariance(course.lately))
+    surprise = today / (MUCH * spread) if course.found_at and len(course.lately) == DAY_HOURS else 0.0
+    yield found._replace(
+        subject=f"pattern_change.{metric}", surprise=surprise, severity="warning", estimate=today,
+        high=MUCH * spread, unit="relative", otherwise=f"up to {MUCH * spread:.2f} is usual",
+        sentence=sentence if young else f"{name} in {where}: the course of the last 24 hours lies {today:.2f} "
+        f"(of a logarithm) around the usual one, where {spread:.2f} is usual",
+    )  # fmt: skip
+
+
+def _learn(course: Course, at: int, value: float) -> None:
+    usual = course.profile.usual(at)
+    course.profile.update(at, value)
+    course.whole = course.whole.observe(value)
+    if len(course.lately) == DAY_HOURS:
+        # A day late, so that today is held against what was usual before it.
+        course.rest = course.rest.observe(course.lately[0])
+    course.lately = [*course.lately[1 - DAY_HOURS :], value - (value if usual is None else usual)]
+    course.hours = min(course.hours + 1, YOUNG)
+
+
+def _extremes(profile: Profile, at: int) -> str:
+    """When on this day of the week most and least is usual, and how many times apart."""
+    midnight = at - at % (DAY_HOURS * HOUR_MS)
+    hours = [profile.usual(midnight + hour * HOUR_MS) or 0.0 for hour in range(DAY_HOURS)]
+    most, least = max(hours), min(hours)
+    times = exp(min(most - least, FAR))
+    return f"; most at {hours.index(most):02d}:00 UTC, {times:.3g} times what it is at {hours.index(least):02d}:00"

@@ -1,0 +1,67 @@
+"""Which panes can be merged with others: what must hold, so that whatever holds of each holds of the sum.
+
+Counts that are not negative, no more errors than calls, squares that some values could have (Cauchy-Schwarz),
+and buckets of the one histogram there is: each of these survives adding up, and with them no sum that
+orient reads can be without a meaning.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from optimizer.model.pane import Cell, Pane
+from optimizer.stats.histogram import BUCKETS
+
+LATEST_AT = 250_000_000_000_000
+"""The year 9892: later instants have no date."""
+COUNTS = (
+    "calls", "costed", "listed", "cost_nano_usd", "cost_squares", "input_tokens", "output_tokens",
+    "cached_input_tokens", "cache_write_input_tokens", "reasoning_tokens", "scored", "quality_millionths",
+    "quality_squares", "generation",
+)  # fmt: skip
+GREATEST = 10**60
+"""No sum is greater: floats are made of them."""
+
+
+def unfit(pane: Pane, pane_ms: int) -> str | None:
+    """Why a pane cannot be merged with others, naming the field; None where it can."""
+    if pane.start_at % pane_ms or pane.start_at < 0:
+        return f"start_at must be a multiple of {pane_ms} ms, found {pane.start_at}"
+    if pane.start_at > LATEST_AT:
+        return f"start_at must be at most {LATEST_AT}, found {pane.start_at}"
+    if pane.end_at != pane.start_at + pane_ms:
+        return f"end_at must be start_at + {pane_ms} ms, found {pane.end_at - pane.start_at} ms"
+    for number, cell in enumerate(pane.cells):
+        for wrong in _wrong(cell):
+            return f"cells[{number}].{wrong}"
+    return None
+
+
+def _wrong(cell: Cell) -> Iterator[str]:
+    for name in COUNTS:
+        found = getattr(cell, name)
+        if not 0 <= found <= GREATEST:
+            yield f"{name} must lie from 0 to 1e60, found {found:.3g}"
+    for name, said in (("errors", cell.errors), ("feedback", cell.feedback)):
+        if said and min(said.values()) < 0:
+            yield f"{name} must count from 0, found {min(said.values())}"
+    failed = sum(cell.errors.values()) if cell.errors else 0
+    if failed > cell.calls:
+        yield f"errors must be no more than the {cell.calls} calls, found {failed}"
+    yield from _buckets("latency_us", cell.latency_us)
+    yield from _buckets("first_token_us", cell.first_token_us)
+    yield from _buckets("output_lengths", cell.output_lengths)
+    if cell.costed > cell.calls:
+        yield f"costed must be at most the {cell.calls} calls, found {cell.costed}"
+    if cell.costed * cell.cost_squares < cell.cost_nano_usd * cell.cost_nano_usd:
+        yield f"cost_squares must be at least cost_nano_usd² / costed, found {cell.cost_squares:.3g}"
+    if cell.scored * cell.quality_squares < cell.quality_millionths * cell.quality_millionths:
+        yield f"quality_squares must be at least quality_millionths² / scored, found {cell.quality_squares:.3g}"
+
+
+def _buckets(name: str, histogram: Mapping[int, int]) -> Iterator[str]:
+    if not histogram:
+        return
+    if min(histogram) < 0 or max(histogram) >= BUCKETS:
+        found = min(histogram) if min(histogram) < 0 else max(histogram)
+        yield f"{name} must have buckets from 0 to {BUCKETS - 1}, found {found}"
+    if min(histogram.values()) < 0:
+        yield f"{name} must count from 0, found {min(histogram.values())}"
