@@ -61,6 +61,8 @@ SAYS: Final = (
 )  # fmt: skip
 """What each statistic means, in the order of the records."""
 STATISTICS: Final = len(SAYS)
+PRESENT: Final = 6
+"""The first of them speak of the last SHORT values at most."""
 
 
 class Judged(NamedTuple):
@@ -71,8 +73,9 @@ class Judged(NamedTuple):
     flagged: bool
     """Whether a burst begins here."""
     surprise: float
-    """How far the greatest statistic lies beyond what was usual before the burst, in multiples of the bound;
-    goes on through the quiet time."""
+    """How far the greatest statistic lies beyond what was usual before the burst, in multiples of the bound.
+    Goes on through the quiet time; there long statistics count only if they began the burst, so that what is
+    over is not surprising for LONG values more."""
     usual: float | None
     """The value to expect, in the values' unit; None while learning the unit."""
     within: float
@@ -109,6 +112,8 @@ class Extremes(Struct, omit_defaults=True):
     """The greatest since the last flag; empty when it is not quiet."""
     quiet: int = 0
     """Values until what is pending is learned."""
+    burst: int = 0
+    """The statistic that began the last burst; index in SAYS."""
 
     def update(self, at_ms: int, value: float, *, least: float = 0.0) -> Judged:
         """Judge one value by those before it, then learn it.
@@ -170,8 +175,11 @@ class Extremes(Struct, omit_defaults=True):
     def _compare(self, found: list[float], least: float) -> tuple[float, int]:
         """The greatest ratio of a statistic to its record, and which that is."""
         ratios = [one / max(record, least) for one, record in zip(found, self.records, strict=True)]
+        if self.quiet:
+            ratios = [one for i, one in enumerate(ratios) if i < PRESENT or i == self.burst]
         greatest = max(ratios)
-        return greatest, ratios.index(greatest)
+        at = ratios.index(greatest)
+        return greatest, at if at < PRESENT or not self.quiet else self.burst
 
     def _learn(self, found: list[float], ratio: float, judged: Judged) -> Judged:
         faded = 2.0 ** (-1.0 / HALF_LIFE)
@@ -189,7 +197,7 @@ class Extremes(Struct, omit_defaults=True):
             return judged
         flagged = ratio > MARGIN
         if flagged:
-            self.quiet, self.pending = QUIET - 1, found
+            self.quiet, self.pending, self.burst = QUIET - 1, found, SAYS.index(judged.says)
         else:
             self.records = list(map(max, self.records, found))
         over = max(0.0, ratio - 1.0)

@@ -16,7 +16,8 @@ from msgspec import Struct, field
 from optimizer.model.finding import Metric
 from optimizer.orient.analysis import Saying, Watched
 from optimizer.orient.readings import log_mean, log_p95, share
-from optimizer.orient.sentence import place
+from optimizer.orient.sentence import place, points
+from optimizer.orient.sentence import share as relative
 from optimizer.stats.change_points import change_points
 from optimizer.stats.robust import MAD_TO_SIGMA
 
@@ -146,7 +147,7 @@ def _said(number: Number, hours: list[tuple[int, int]], window: Watched) -> Sayi
         apart = (now - before) / SCALE
         effect = exp(min(apart, FAR)) - 1 if number.is_log else apart
         surprise = abs(effect) / number.margin
-        size = f"{effect:+.1%}" if number.is_log else f"{effect:+.3f}"
+        size = relative(effect) if number.is_log else points(effect)
         at = datetime.fromtimestamp(since * HOUR_MS / 1000, UTC)
         sentence = f"{number.words} in {where} has another level since {at:%Y-%m-%d %H:%M} UTC: {size}"
     is_worse = effect < 0 if number.name == "quality" else effect > 0
