@@ -121,8 +121,10 @@ def _concerns(segment: Segment, finding: Finding) -> bool:
         return True
     if live is None or live.phase == "awaiting":
         return finding.kind == "level" and live is None
-    if finding.kind not in ("comparison", "trip") or finding.variant != live.variant:
+    if finding.kind not in ("comparison", "trip", "health") or finding.variant != live.variant:
         return False
+    if finding.role == "signal":
+        return False  # told, not asked
     return finding.window_end_at > live.started_at and (
         finding.verdict == "fail" or finding.window_end_at > live.judged_at
     )
@@ -216,6 +218,7 @@ def _gate(state: Deciding, name: str, due: list[Finding]) -> Decision | None:
     if live.converged_at is None and segment.coverage_generation >= live.generation:
         live.converged_at = now_at
     compared = [finding for finding in due if finding.kind == "comparison"]
+    unwell = [finding for finding in due if finding.kind == "health"]
     if compared:
         live.judged_at = max(finding.window_end_at for finding in compared)
         live.units = units(compared)
@@ -224,7 +227,7 @@ def _gate(state: Deciding, name: str, due: list[Finding]) -> Decision | None:
     if (harmful := harm(due)) is not None:
         decision = moves.roll_back(state, name, _ruling(harmful, now_at))
     elif compared and live.phase != "paused":
-        decision = _go_on(state, name, live, compared)
+        decision = _go_on(state, name, live, compared + unwell)
     for cause, since_at, why in _overdue(state, segment.live):
         told = None if since_at > now_at else _tell(state, name, Ruling(now_at, cause, why))
         decision = decision or told

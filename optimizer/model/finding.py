@@ -6,7 +6,7 @@ from msgspec import Struct
 
 Verdict = Literal["pass", "fail", "inconclusive", "error", "no_data"]
 Role = Literal["goal", "guardrail", "signal", "health"]
-Metric = Literal["quality", "cost", "latency", "errors", "coverage"]
+Metric = Literal["quality", "cost", "latency", "errors", "coverage", "cost_per_good_answer", "sample_ratio"]
 Kind = Literal["level", "comparison", "trip", "coverage", "health"]
 
 WORST_FIRST: tuple[Verdict, ...] = ("fail", "error", "no_data", "inconclusive", "pass")
@@ -57,6 +57,8 @@ class Finding(Struct, frozen=True, kw_only=True, omit_defaults=True):
     margin: float | None = None
     """The declared bound that the verdict speaks of."""
     evidence: tuple[Evidence, ...] = ()
+    otherwise: str = ""
+    """What would have changed the verdict: the bound, or how many more calls."""
 
 
 def worst(verdicts: "list[Verdict]") -> Verdict:

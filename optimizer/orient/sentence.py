@@ -17,8 +17,10 @@ NAMES: dict[Metric, str] = {
     "latency": "p95 latency",
     "errors": "errors",
     "coverage": "coverage",
+    "cost_per_good_answer": "cost per good answer",
+    "sample_ratio": "split",
 }
-UNITS: dict[Metric, str] = {"quality": "answers"}
+UNITS: dict[Metric, str] = {"quality": "answers", "cost_per_good_answer": "answers"}
 """What is counted; calls, where nothing is said."""
 
 

@@ -11,6 +11,8 @@ from optimizer.model.finding import Metric
 from optimizer.model.target import Errors, Guardrails, Target, Trips
 from optimizer.model.variant import variant_of
 from optimizer.orient.merge import Spans, Sums
+from optimizer.orient.split import Split
+from optimizer.orient.stretch import Stretch
 from optimizer.orient.waiting import Held
 from optimizer.orient.windows import LENGTHS_MS, Window
 
@@ -69,6 +71,9 @@ class Trial(Struct, kw_only=True, omit_defaults=True):
     """First and last generation among the candidate's calls."""
     candidate: Sums = field(default_factory=Sums)
     control: Sums = field(default_factory=Sums)
+    stretch: Stretch | None = None
+    """What is watched for harm beside the whole, once the trial is long enough."""
+    split: Split = field(default_factory=Split)
     newest_control: tuple[int, str] = (-1, "")
     """Newest generation and variant among the control's calls."""
     spans: Spans = {}

@@ -120,6 +120,10 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """About how many units the smaller arm needs, from the start, for a verdict if the effect
     and the arms' proportion stay what they are; None when there is one, or it is out of sight."""
     margin: Margin
+    passes_from: float | None = None
+    """About the least margin with which it would pass now; None where no margin would do."""
+    fails_below: float | None = None
+    """About the margin below which it would fail now; None where no margin is so small."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +149,18 @@ class Form:
 
 def standing(form: Form, risks: Risks = USUAL) -> npt.NDArray[np.int64]:
     """1 where the form is inside beyond doubt, -1 where outside, 0 where unknown; shape of the form."""
-    to_pass = _skewed(form, alpha=risks.wrong_pass, tuned_for=risks.tuned_to_pass, side=1)
-    to_fail = _skewed(form, alpha=risks.wrong_fail, tuned_for=risks.tuned_to_fail, side=-1)
-    passed = form.inside > to_pass * np.sqrt(form.squared_error_to_pass + TINY)
-    failed = -form.inside > to_fail * np.sqrt(form.squared_error + TINY)
+    passed = form.inside > reach(form, risks, side=1)
+    failed = -form.inside > reach(form, risks, side=-1)
     return np.asarray(passed, np.int64) - np.asarray(failed, np.int64)
+
+
+def reach(form: Form, risks: Risks, *, side: Literal[1, -1]) -> Floats:
+    """How far d must lie inside (side 1) or outside (side -1) of the margin to be beyond doubt, in d's unit."""
+    if side > 0:
+        multiplier = _skewed(form, alpha=risks.wrong_pass, tuned_for=risks.tuned_to_pass, side=side)
+        return multiplier * np.sqrt(form.squared_error_to_pass + TINY)
+    multiplier = _skewed(form, alpha=risks.wrong_fail, tuned_for=risks.tuned_to_fail, side=side)
+    return multiplier * np.sqrt(form.squared_error + TINY)
 
 
 def _skewed(form: Form, *, alpha: float, tuned_for: float, side: int) -> Floats:
@@ -167,8 +178,12 @@ def conclude(
     bounds: tuple[float | None, float | None],
     margin: Margin,
     risks: Risks = USUAL,
+    turns: tuple[float | None, float | None] = (None, None),
 ) -> Comparison:
-    """The comparison that a form (of numbers) and an effect with its bounds amount to."""
+    """The comparison that a form (of numbers) and an effect with its bounds amount to.
+
+    `turns` are the margins from which it would pass, and below which it would fail.
+    """
     n_candidate, n_control = int(form.n_candidate), int(form.n_control)
     verdict: Verdict = "no_data"
     needed = None
@@ -176,7 +191,7 @@ def conclude(
         verdict = ("inconclusive", "pass", "fail")[int(standing(form, risks))]
         needed = _needed(form, risks) if verdict == "inconclusive" else None
     else:
-        effect, bounds = None, (None, None)
+        effect, bounds, turns = None, (None, None), (None, None)
     return Comparison(
         verdict=verdict,
         effect=_reported(effect),
@@ -188,6 +203,8 @@ def conclude(
         level=1 - risks.interval,
         n_needed=needed,
         margin=margin,
+        passes_from=_reported(turns[0] if turns[0] is None else max(0.0, turns[0])),
+        fails_below=_reported(turns[1] if turns[1] is None or turns[1] > 0 else None),
     )
 
 
