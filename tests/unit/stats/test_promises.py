@@ -11,6 +11,7 @@ from math import sqrt
 import numpy as np
 import pytest
 
+from optimizer.orient.compare import SINCE_BEGIN, TUNED_TO_FAIL
 from optimizer.stats import confidence_sequence, noninferiority
 from optimizer.stats.confidence_sequence import two_sided_radius
 from optimizer.stats.exceedance import compare_tails
@@ -253,6 +254,13 @@ class TestHarm:
         told("p95 × 2.5: proven harm after", middle(at))
         assert told("p95 × 2.5: proven by 100 calls", float(np.isfinite(at).mean())) >= 0.98
 
+    def test_a_p95_two_and_a_half_times_as_long_is_proven_at_the_risk_of_a_product_too(self):
+        # R = 1500, a look every fifth call; a third of 2 %, of which a quarter is kept for late harm: 98 % - 1.1 %.
+        spent = Risks(wrong_fail=0.02 / 3 * SINCE_BEGIN, tuned_to_fail=TUNED_TO_FAIL)
+        at = [first_tail(seed, 2.5, range(20, 101, 5), "fail", risks=spent) for seed in range(1500)]
+        rate = told("p95 × 2.5 at the product's risk: proven by 100 calls", float(np.isfinite(at).mean()))
+        assert rate >= 2 * 0.98 - allowed(0.98, 1500)
+
 
 class TestTails:
     """R = 500: 5 % + 2.9 %, 2 % + 1.9 %; looks at every tenth call to 200, then every 12 %."""
@@ -285,7 +293,7 @@ class TestHeavyTailsInArmsOfDifferentSize:
         assert told("A/A cost, lognormal 1.5, arms 49:1: rolled back", rate) <= allowed(0.02, 1000)
 
     def test_would_pass_far_too_often_by_their_own_spread(self, monkeypatch):
-        monkeypatch.setattr(noninferiority, "_spread", lambda arm, other: arm)
+        monkeypatch.setattr(noninferiority, "_spread", lambda arm, _other: arm)
         rate = share_of(*heavy((1, 19)), PASS)
         assert told("the same with the small arm's own spread, 1:19: pass", rate) > 2 * allowed(0.05, 1000)
 
@@ -311,7 +319,7 @@ class TestLimits:
         assert told("p95 × 2.5, sigma 1: proven by 100 calls", float(np.isfinite(at).mean())) < 0.98
 
 
-def first_tail(seed, factor, looks, wanted, *, sigma=0.6):
+def first_tail(seed, factor, looks, wanted, *, sigma=0.6, risks=USUAL):
     """The calls until lognormal latencies are given the wanted verdict; or the first of either."""
     rng = np.random.default_rng([20251122, seed])
     slow, fast = (k * 1e6 * rng.lognormal(0, sigma, looks[-1]) for k in (factor, 1.0))
@@ -320,7 +328,7 @@ def first_tail(seed, factor, looks, wanted, *, sigma=0.6):
         candidate += Histogram.of(slow[since:n].astype(np.int64))
         control += Histogram.of(fast[since:n].astype(np.int64))
         since = n
-        verdict = compare_tails(candidate, control, P95).verdict
+        verdict = compare_tails(candidate, control, P95, risks).verdict
         if wanted == "either" and verdict in {"pass", "fail"}:
             return verdict
         if verdict == wanted:
