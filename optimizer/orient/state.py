@@ -19,8 +19,8 @@ from optimizer.orient.windows import LENGTHS_MS, Window
 SILENCE_MS = 15 * 60_000
 """After this long without a call, a segment or a candidate is forgotten."""
 TRIALS_PER_SEGMENT = 4
-TRIALS = 20
-"""Of all segments together: one for each of 17, and three to spare."""
+TRIALS = 18
+"""Of all segments together: one for each of 17, and one to spare."""
 INSTANCES = 64
 """Whose word on the generation they use is remembered."""
 STEADY_BYTES = 380_000

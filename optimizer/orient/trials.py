@@ -64,9 +64,10 @@ def count(state: Orientation, name: str, parts: Iterable[Part], pane: Span) -> N
     for part in parts:
         for trial in _owners(segment, part):
             sums = _of_use(part.sums)
-            for whole in (trial, trial.stretch):
-                if whole is not None:
-                    (whole.candidate if part.arm == "candidate" else whole.control).add(sums)
+            (trial.candidate if part.arm == "candidate" else trial.control).add(sums)
+            if (late := trial.stretch) is not None:
+                guarded = structs.replace(sums, joint=[])
+                (late.candidate if part.arm == "candidate" else late.control).add(guarded)
             trial.split.add(part)
             if part.arm == "control":
                 trial.newest_control = max(trial.newest_control, (part.generation, part.variant))

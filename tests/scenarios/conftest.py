@@ -7,6 +7,7 @@ checked. `make accept` writes them anew.
     declare KEY=VALUE …                                      the target `chat`, with all models known so far
     traffic N                                                calls per second
     callers follow | callers stay                            whether new configurations are picked up
+    lose ARM SHARE                                           this share of an arm's calls is not reported
     run 10m                                                  time passes
     say COMMAND [segment=…]: REASON                          a person
     alert SEVERITY: SENTENCE                                 another system
@@ -48,6 +49,7 @@ class World:
         self.now_at = BEGIN_AT
         self.models, self.declared, self.revision = {}, None, 0
         self.followed, self.following, self.per_s, self.calls = None, True, 20.0, 0
+        self.lost = {}
         self.said, self.asked, self.ids = [], None, count()
 
     def do(self, line):
@@ -86,6 +88,10 @@ class World:
     def do_callers(self, rest):
         self.following = rest == "follow"
 
+    def do_lose(self, rest):
+        arm, share = rest.split()
+        self.lost[arm] = float(share)
+
     def do_run(self, rest):
         number, unit = re.fullmatch(r"(\d+)([smhd])", rest).groups()
         end_at = self.now_at + int(number) * {"s": 1, "m": 60, "h": 3600, "d": 86_400}[unit] * 1000
@@ -118,8 +124,13 @@ class World:
             self.followed = self._newest()
         n = int(expected) + (self.random.random() < expected % 1)
         events = [self._call(begin_at + (i + 1) * span_ms // (n + 1)) for i in range(n)]
+        events = [event for event in events if not self._is_lost(event.data.assignment)]
         for number in range(self.partitions):
             self._publish(self.loop.feed(events[number :: self.partitions], partition=number))
+
+    def _is_lost(self, assignment):
+        share = self.lost.get(assignment.arm) if assignment else None
+        return share is not None and self.random.random() < share
 
     def _call(self, at):
         dice = self.random
