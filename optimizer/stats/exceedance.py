@@ -158,7 +158,7 @@ def _concluded(
         bounds=(effect_at(tail + shift), effect_at(tail - shift)),
         margin=margin,
         risks=risks,
-        turns=(effect_at(tail - float(far(side=1))), effect_at(tail + float(far(side=-1)))),
+        turn=lambda side: effect_at(tail - side * float(far(side=side))),
     )
 
 

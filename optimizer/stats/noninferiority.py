@@ -34,7 +34,7 @@ Source: Fieller (1954) JRSS-B 16(2) for the form and the ratio; the mixture is o
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import inf, isfinite, sqrt
+from math import isfinite, sqrt
 from typing import Final
 
 import numpy as np
@@ -43,7 +43,18 @@ from optimizer.errors import NotFinite
 from optimizer.stats.confidence_sequence import TINY, Floats, two_sided_multiplier
 from optimizer.stats.moments import Moments
 from optimizer.stats.proportion import Proportion, smoothed_variance
-from optimizer.stats.verdict import USUAL, Comparison, Form, Margin, Risks, Verdict, conclude, reach
+from optimizer.stats.verdict import (
+    USUAL,
+    Comparison,
+    Form,
+    Margin,
+    Risks,
+    Side,
+    Turns,
+    Verdict,
+    conclude,
+    multiplier_to,
+)
 
 __all__ = [
     "USUAL",
@@ -170,8 +181,8 @@ def compare_means(
     judged = cautious(first, second, margin)
     form = _form(*judged, margin, _mean_moved)
     effect, bounds = _effect(first, second, margin), _bounds(form, judged, margin, risks)
-    turns = _turns(judged, margin, risks, _mean_moved)
-    return conclude(form, effect=effect, bounds=bounds, margin=margin, risks=risks, turns=turns)
+    turn = _turns(judged, form, margin, risks=risks, moved=_mean_moved)
+    return conclude(form, effect=effect, bounds=bounds, margin=margin, risks=risks, turn=turn)
 
 
 def compare_shares(
@@ -181,8 +192,8 @@ def compare_shares(
     first, second = (share_arm(a) if isinstance(a, Proportion) else a for a in (candidate, control))
     form = form_of_shares(first, second, margin)
     effect, bounds = _effect(first, second, margin), _bounds(form, (first, second), margin, risks)
-    turns = _turns((first, second), margin, risks, _share_moved)
-    return conclude(form, effect=effect, bounds=bounds, margin=margin, risks=risks, turns=turns)
+    turn = _turns((first, second), form, margin, risks=risks, moved=_share_moved)
+    return conclude(form, effect=effect, bounds=bounds, margin=margin, risks=risks, turn=turn)
 
 
 def share_arm(seen: Proportion) -> Arm:
@@ -191,25 +202,29 @@ def share_arm(seen: Proportion) -> Arm:
 
 
 def _turns(
-    arms: tuple[Arm, Arm], margin: Margin, risks: Risks, moved: Callable[[Arm, Floats], Floats]
-) -> tuple[float | None, float | None]:
-    """The margins at which the verdict turns: from the first on it passes, below the second it fails.
+    arms: tuple[Arm, Arm], form: Form, margin: Margin, *, risks: Risks, moved: Callable[[Arm, Floats], Floats]
+) -> Turns:
+    """Finds the margin at which the verdict turns: from it on it passes (side 1), below it it fails (side -1).
 
     d grows by one unit (or one control's mean) with the margin and its error hardly changes, so that a few
-    steps of the secant of slope one find both.
+    steps of the secant of slope one find it.
     """
     slope = abs(float(arms[1].mean)) if margin.relative else 1.0
-    found: list[float | None] = []
-    for side in (1, -1):
-        size = margin.size
-        for _ in range(STEPS):
-            form = _form(*arms, Margin(max(size, 0.0), margin.better, margin.relative), moved)
-            beyond = side * float(form.inside) - float(reach(form, risks, side=1 if side > 0 else -1))
-            size = max(size, 0.0) - side * beyond / slope if slope else inf
-            if not isfinite(size):
-                break
-        found.append(size if isfinite(size) else None)
-    return found[0], found[1]
+
+    def turn(side: Side) -> float | None:
+        far = float(multiplier_to(form, risks, side=side))
+        if not slope or not isfinite(far):
+            return None
+        size, now = margin.size, form
+        for step in range(STEPS):
+            if step:
+                now = _form(*arms, Margin(max(size, 0.0), margin.better, margin.relative), moved)
+                size = max(size, 0.0)
+            squared = now.squared_error_to_pass if side > 0 else now.squared_error
+            size -= (float(now.inside) - side * far * sqrt(float(squared))) / slope
+        return size
+
+    return turn
 
 
 def _effect(candidate: Arm, control: Arm, margin: Margin) -> float | None:

@@ -27,6 +27,7 @@ l'Institut International de Statistique 5(4).
     [0, 1]
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from math import isfinite
@@ -47,6 +48,10 @@ from optimizer.stats.confidence_sequence import (
 )
 
 Verdict = Literal["pass", "fail", "inconclusive", "no_data"]
+Side = Literal[1, -1]
+"""Inside a margin, and outside."""
+Turns = Callable[[Side], float | None]
+"""The margin at which a verdict turns: from it on it passes (1), below it it fails (-1); None: none does."""
 
 DIGITS: Final = 8
 """Significant digits of a reported number. Logarithms of two machines may differ in the
@@ -121,9 +126,9 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     and the arms' proportion stay what they are; None when there is one, or it is out of sight."""
     margin: Margin
     passes_from: float | None = None
-    """About the least margin with which it would pass now; None where no margin would do."""
+    """About the least margin with which it would pass now; None for a fail, or where no margin would do."""
     fails_below: float | None = None
-    """About the margin below which it would fail now; None where no margin is so small."""
+    """About the margin below which it would fail now; None for a pass, or where no margin is so small."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,13 +159,17 @@ def standing(form: Form, risks: Risks = USUAL) -> npt.NDArray[np.int64]:
     return np.asarray(passed, np.int64) - np.asarray(failed, np.int64)
 
 
-def reach(form: Form, risks: Risks, *, side: Literal[1, -1]) -> Floats:
+def reach(form: Form, risks: Risks, *, side: Side) -> Floats:
     """How far d must lie inside (side 1) or outside (side -1) of the margin to be beyond doubt, in d's unit."""
+    squared_error = form.squared_error_to_pass if side > 0 else form.squared_error
+    return multiplier_to(form, risks, side=side) * np.sqrt(squared_error + TINY)
+
+
+def multiplier_to(form: Form, risks: Risks, *, side: Side) -> Floats:
+    """The same in standard errors."""
     if side > 0:
-        multiplier = _skewed(form, alpha=risks.wrong_pass, tuned_for=risks.tuned_to_pass, side=side)
-        return multiplier * np.sqrt(form.squared_error_to_pass + TINY)
-    multiplier = _skewed(form, alpha=risks.wrong_fail, tuned_for=risks.tuned_to_fail, side=side)
-    return multiplier * np.sqrt(form.squared_error + TINY)
+        return _skewed(form, alpha=risks.wrong_pass, tuned_for=risks.tuned_to_pass, side=side)
+    return _skewed(form, alpha=risks.wrong_fail, tuned_for=risks.tuned_to_fail, side=side)
 
 
 def _skewed(form: Form, *, alpha: float, tuned_for: float, side: int) -> Floats:
@@ -178,11 +187,11 @@ def conclude(
     bounds: tuple[float | None, float | None],
     margin: Margin,
     risks: Risks = USUAL,
-    turns: tuple[float | None, float | None] = (None, None),
+    turn: Turns = lambda _side: None,
 ) -> Comparison:
     """The comparison that a form (of numbers) and an effect with its bounds amount to.
 
-    `turns` are the margins from which it would pass, and below which it would fail.
+    `turn` is asked only for what would have changed the verdict.
     """
     n_candidate, n_control = int(form.n_candidate), int(form.n_control)
     verdict: Verdict = "no_data"
@@ -191,7 +200,9 @@ def conclude(
         verdict = ("inconclusive", "pass", "fail")[int(standing(form, risks))]
         needed = _needed(form, risks) if verdict == "inconclusive" else None
     else:
-        effect, bounds, turns = None, (None, None), (None, None)
+        effect, bounds = None, (None, None)
+    passes = turn(1) if verdict in ("pass", "inconclusive") else None
+    fails = turn(-1) if verdict in ("fail", "inconclusive") else None
     return Comparison(
         verdict=verdict,
         effect=_reported(effect),
@@ -203,8 +214,8 @@ def conclude(
         level=1 - risks.interval,
         n_needed=needed,
         margin=margin,
-        passes_from=_reported(turns[0] if turns[0] is None else max(0.0, turns[0])),
-        fails_below=_reported(turns[1] if turns[1] is None or turns[1] > 0 else None),
+        passes_from=None if passes is None else _reported(max(0.0, passes)),
+        fails_below=_reported(fails) if fails is not None and fails > 0 else None,
     )
 
 
