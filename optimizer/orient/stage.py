@@ -14,7 +14,7 @@ from optimizer.model.event import PaneEvent, TargetEvent, name_of
 from optimizer.model.finding import Finding
 from optimizer.model.pane import Pane
 from optimizer.model.target import Target
-from optimizer.orient import compare, coverage, levels, trials, trips
+from optimizer.orient import compare, coverage, fit, levels, trials, trips
 from optimizer.orient.belief import About, Measured, Span, finding
 from optimizer.orient.merge import Sums, widen
 from optimizer.orient.sentence import count
@@ -88,7 +88,7 @@ class Orient(Durable[Orientation]):
             return f"start_at must be a multiple of {self.pane_ms} ms, found {pane.start_at}"
         if pane.end_at != pane.start_at + self.pane_ms:
             return f"end_at must be start_at + {self.pane_ms} ms, found {pane.end_at - pane.start_at} ms"
-        return None
+        return next((reason for cell in pane.cells if (reason := fit.unfit(cell))), None)
 
     def _gather(self, state: Orientation, pane: Pane) -> None:
         if pane.start_at < state.closed_at:
