@@ -1,6 +1,7 @@
 """The gate of a rollout: from the findings of one window to one verdict.
 
     trip or guardrail or goal `fail`         → back       at once, in every phase, whatever else was found
+    a health finding `error`                 → hold       what was compared cannot be trusted
     anything `error` or `no_data`            → hold       unknown never promotes
     all guardrails `pass`, goal not `fail`   → on         when the step is old and large enough
     the same at the end of the bake          → on         only if the goal is `pass`: else nothing is proven
@@ -76,6 +77,9 @@ def judge(target: Target, live: Live, findings: Sequence[Finding], now_at: int) 
     """The judgement of a step or a bake at `now_at` (ms), given the newest findings about its candidate."""
     if (harmful := harm(findings)) is not None:
         return harmful
+    if unwell := tuple(f for f in findings if f.kind == "health" and f.verdict == "error"):
+        others = tuple(f for f in findings if f not in unwell)
+        return Judgement("hold", "error", "; ".join(f.sentence for f in unwell), unwell + others)
     newest = max((f.window_end_at for f in findings if f.kind == "comparison"), default=0)
     present = tuple(f for f in findings if f.kind == "comparison" and f.window_end_at == newest)
     verdicts: dict[Metric, Verdict] = {f.metric: f.verdict for f in present}

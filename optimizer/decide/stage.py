@@ -130,13 +130,16 @@ def _concerns(segment: Segment, finding: Finding) -> bool:
         return True
     if (running := segment.experiment) is not None:
         tried = finding.variant in running.weights and not running.awaits
-        return tried and finding.kind in ("comparison", "trip") and finding.window_end_at > running.started_at
+        told = finding.kind in ("comparison", "trip") and finding.role != "signal"
+        return tried and told and finding.window_end_at > running.started_at
     if live is None or live.phase == "awaiting":
         return finding.kind == "level" and live is None
-    if finding.kind not in ("comparison", "trip") or (
+    if finding.kind not in ("comparison", "trip", "health") or (
         finding.variant not in (live.weights or (live.variant,))
     ):
         return False
+    if finding.role == "signal":
+        return False  # told, not asked
     return finding.window_end_at > live.started_at and (
         finding.verdict == "fail" or finding.window_end_at > live.judged_at
     )
@@ -278,6 +281,7 @@ def _gate(state: Deciding, name: str, due: list[Finding]) -> Decision | None:
         live.converged_at = now_at
     due = relevant(live, due)
     compared = [finding for finding in due if finding.kind == "comparison"]
+    unwell = [finding for finding in due if finding.kind == "health"]
     if compared:
         live.judged_at = max(finding.window_end_at for finding in compared)
         live.units = units(compared)
@@ -288,7 +292,7 @@ def _gate(state: Deciding, name: str, due: list[Finding]) -> Decision | None:
     elif (harmful := harm(due)) is not None:
         decision = moves.roll_back(state, name, _ruling(harmful, now_at))
     elif compared and live.phase != "paused":
-        decision = _go_on(state, name, live, compared)
+        decision = _go_on(state, name, live, compared + unwell)
     for cause, since_at, why in _overdue(state, segment.live):
         told = None if since_at > now_at else _tell(state, name, Ruling(now_at, cause, why))
         decision = decision or told

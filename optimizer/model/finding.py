@@ -6,7 +6,9 @@ from msgspec import Struct
 
 Verdict = Literal["pass", "fail", "inconclusive", "error", "no_data"]
 Role = Literal["goal", "guardrail", "signal", "health"]
-Metric = Literal["quality", "cost", "latency", "errors", "coverage", "calls"]
+Metric = Literal[
+    "quality", "cost", "latency", "errors", "coverage", "calls", "cost_per_good_answer", "sample_ratio"
+]
 Kind = Literal["level", "comparison", "trip", "coverage", "health", "analysis"]
 Severity = Literal["", "info", "warning", "critical"]
 Status = Literal["", "learning", "opened", "updated", "closed"]

@@ -55,7 +55,9 @@ class Measured(Struct, frozen=True, kw_only=True):
     margin: float | None = None
 
 
-def finding(about: About, window: Span, verdict: Verdict, *, measured: Measured, sentence: str) -> Finding:
+def finding(
+    about: About, window: Span, verdict: Verdict, *, measured: Measured, sentence: str, otherwise: str = ""
+) -> Finding:
     """The finding; equal content has an equal id."""
     content = [about.target, about.segment, about.kind, about.metric, about.variant or ""]
     if about.subject:
@@ -85,6 +87,7 @@ def finding(about: About, window: Span, verdict: Verdict, *, measured: Measured,
         n_needed=measured.n_needed,
         margin=measured.margin,
         evidence=evidence_of(window.spans),
+        otherwise=otherwise,
     )
 
 

@@ -2,30 +2,45 @@
 
 Every declared guardrail asks whether the candidate is proven inside its margin (pass) or proven
 outside (fail); the goal asks the same of cost with a margin of nothing: proven cheaper, proven
-dearer. The bounds hold at all looks at once, so a look after every pane costs nothing.
+dearer; what a good answer costs is told beside it, as a signal. The bounds hold at all looks at
+once, so a look after every pane costs nothing.
+
+Three views are taken: each segment since the trial began; the segment since its watch for harm
+last began anew (`restarts`), so that a good past does not hide what has turned bad; and, where
+the same variant is on trial in several segments, all of them (segment `*`), which gates nothing.
 
 The declared risks of a wrong promotion and of a wrong rollback are shared out evenly among the
-guardrails, and among the candidates that are tried beside each other (Bonferroni). The reported
+guardrails, and among the candidates that are tried beside each other (Bonferroni), the latter risk once
+more among the two views that may fail. The reported
 interval is the narrower of a 95 % one and the one whose either side holds at the risk of a wrong pass.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from optimizer.model.finding import Finding, Metric, Role
+from optimizer.orient import split
+from optimizer.orient.analysis import WHOLE
 from optimizer.orient.belief import About, Measured, Span, finding
-from optimizer.orient.merge import Sums
+from optimizer.orient.effects import Effect, compared, units
+from optimizer.orient.merge import Spans, widen
 from optimizer.orient.sentence import NAMES, UNITS, count, points, share, span
 from optimizer.orient.state import Declared, Trial
-from optimizer.stats.exceedance import compare_tails
-from optimizer.stats.noninferiority import Comparison, Margin, Risks, compare_means, compare_shares
+from optimizer.stats.confidence_sequence import FEWEST
+from optimizer.stats.noninferiority import Comparison, Margin, Risks
+from optimizer.stats.restarts import risk_of
 
 INTERVAL = 0.05
+SINCE_BEGIN = 0.75
+"""Of the risk of a wrong fail, what is spent on the trial since its beginning: most harm is there from the
+first call on. What is left watches for harm that comes late."""
+TUNED_TO_FAIL = 120.0
+"""Units at which harm is proven earliest: at a third of the risk a p95 × 2.5 is then still proven by 100 calls."""
 
 Question = tuple[Metric, Role, Margin]
 
 
 def questions(declared: Declared) -> list[Question]:
-    """What is asked of a candidate: the declared guardrails, then the goal."""
+    """What is asked of a candidate: the declared guardrails, then the goal, then what is only told."""
     guards = declared.guardrails
     asked: list[Question] = []
     if guards.quality_drop_relative is not None:
@@ -34,86 +49,162 @@ def questions(declared: Declared) -> list[Question]:
         asked.append(("latency", "guardrail", Margin(guards.latency_p95_rise_relative, "lower")))
     if guards.error_rate_rise is not None:
         asked.append(("errors", "guardrail", Margin(guards.error_rate_rise, "lower", relative=False)))
-    return [*asked, ("cost", "goal", Margin(0.0, "lower"))]
+    cheaper = Margin(0.0, "lower")
+    return [*asked, ("cost", "goal", cheaper), ("cost_per_good_answer", "signal", cheaper)]
 
 
-def risks_of(declared: Declared, role: Role, beside: int = 1) -> Risks:
-    """The chances of a wrong verdict that one question may spend, of `beside` candidates tried together."""
-    shares = max(1, len(questions(declared)) - 1) if role == "guardrail" else 1
-    shares *= beside
+def risks_of(declared: Declared, role: Role, *, beside: int = 1, restart: int = 0) -> Risks:
+    """The chances of a wrong verdict that one question may spend, of `beside` candidates tried together.
+
+    On the whole trial, or on its restart-th stretch.
+    """
+    rails = sum(asked == "guardrail" for _, asked, _ in questions(declared))
+    shares = beside * (max(1, rails) if role == "guardrail" else 1)
     wrong_pass = declared.errors.wrong_promotion / shares
     wrong_fail = declared.errors.wrong_rollback / shares
-    return Risks(wrong_pass=wrong_pass, wrong_fail=wrong_fail, interval=min(INTERVAL, 2 * wrong_pass))
-
-
-def compared(metric: Metric, candidate: Sums, control: Sums, *, margin: Margin, risks: Risks) -> Comparison:
-    """What is known about the candidate in this metric."""
-    match metric:
-        case "quality":
-            return compare_means(candidate.quality, control.quality, margin, risks)
-        case "cost":
-            return compare_means(candidate.cost, control.cost, margin, risks)
-        case "latency":
-            return compare_tails(candidate.durations, control.durations, margin, risks)
-        case _:
-            return compare_shares(candidate.failures, control.failures, margin, risks)
+    if role == "guardrail":
+        late = (1 - SINCE_BEGIN) * wrong_fail
+        wrong_fail = risk_of(restart, late) if restart else SINCE_BEGIN * wrong_fail
+    interval = min(INTERVAL, 2 * wrong_pass)
+    return Risks(wrong_pass=wrong_pass, wrong_fail=wrong_fail, interval=interval, tuned_to_fail=TUNED_TO_FAIL)
 
 
 def findings(
     target: str, declared: Declared, *, segment: str, trial: Trial, at: int, harm_only: bool
 ) -> list[Finding]:
-    """One finding per question about a trial; with `harm_only` the guardrails that failed."""
+    """What there is to say of a trial; with `harm_only` the guardrails that failed since it began."""
     window = Span(trial.since_at, at, trial.spans)
     made = []
     for metric, role, margin in questions(declared):
-        if harm_only and role != "guardrail":
+        if (harm_only and role != "guardrail") or _is_untold(metric, [trial]):
             continue
-        risks = risks_of(declared, role, trial.beside)
-        found = compared(metric, trial.candidate, trial.control, margin=margin, risks=risks)
-        if harm_only and found.verdict != "fail":
+        about = _about(target, segment, trial, metric=metric, role=role)
+        pair = (trial.candidate, trial.control)
+        risks = risks_of(declared, role, beside=trial.beside)
+        effect = compared(metric, [pair], margin=margin, risks=risks)
+        is_harm, seen = effect.comparison.verdict == "fail", window
+        if harm_only and not is_harm:
             continue
-        about = About(
-            target=target,
-            segment=segment,
-            kind="comparison",
-            metric=metric,
-            role=role,
-            variant=trial.variant,
-            control=trial.newest_control[1] or None,
-            generation=max(trial.generations[1], trial.newest_control[0]),
-        )
-        measured = Measured(
-            estimate=found.effect,
-            low=found.low,
-            high=found.high,
-            level=found.level,
-            unit="relative" if margin.relative else "absolute",
-            n=found.n_candidate,
-            n_control=found.n_control,
-            n_effective=found.n_effective,
-            n_needed=found.n_needed,
-            margin=margin.size,
-        )
-        sentence = worded(found, about, declared.name_of(trial.variant))
-        made.append(finding(about, window, found.verdict, measured=measured, sentence=sentence))
+        if role == "guardrail" and trial.stretch and not is_harm:
+            late = trial.stretch
+            risks = risks_of(declared, role, beside=trial.beside, restart=late.number)
+            of_late = compared(metric, [(late.candidate, late.control)], margin=margin, risks=risks)
+            if of_late.comparison.verdict == "fail":
+                effect, seen = of_late, Span(late.since_at, at, trial.spans)
+        made.append(_told(about, declared, effect, seen, began_at=trial.since_at))
+    if not harm_only:
+        about = _about(target, segment, trial, metric="sample_ratio", role="health")
+        made += split.findings(about, declared.name_of(trial.variant), trial.split, window)
     return made
+
+
+def overall(
+    target: str, declared: Declared, *, everyone: Sequence[tuple[str, Trial]], at: int
+) -> list[Finding]:
+    """The comparisons of each variant that is on trial in several segments, over all of them, if calls came."""
+    by_variant: dict[str, list[Trial]] = {}
+    for _, trial in everyone:
+        by_variant.setdefault(trial.variant, []).append(trial)
+    made = []
+    for _, trials in sorted(by_variant.items()):
+        if len(trials) == 1 or not any(trial.fresh for trial in trials):
+            continue
+        spans: Spans = {}
+        for trial in trials:
+            widen(spans, trial.spans)
+        window = Span(min(trial.since_at for trial in trials), at, spans)
+        newest = max(trials, key=lambda trial: trial.newest_control)
+        for metric, role, margin in questions(declared):
+            if _is_untold(metric, trials):
+                continue
+            pairs = [(trial.candidate, trial.control) for trial in trials]
+            effect = compared(metric, pairs, margin=margin, risks=risks_of(declared, role))
+            about = _about(target, WHOLE, newest, metric=metric, role=role)
+            made.append(_told(about, declared, effect, window, began_at=window.start_at))
+    return made
+
+
+def _is_untold(metric: Metric, trials: Sequence[Trial]) -> bool:
+    """Whether nobody declared the metric and no call of either arm tells it."""
+    return metric == "cost_per_good_answer" and not any(
+        units(metric, sums) for trial in trials for sums in (trial.candidate, trial.control)
+    )
+
+
+def _about(target: str, segment: str, trial: Trial, *, metric: Metric, role: Role) -> About:
+    return About(
+        target=target,
+        segment=segment,
+        kind="health" if role == "health" else "comparison",
+        metric=metric,
+        role=role,
+        variant=trial.variant,
+        control=trial.newest_control[1] or None,
+        generation=max(trial.generations[1], trial.newest_control[0]),
+    )
+
+
+def _told(about: About, declared: Declared, effect: Effect, window: Span, *, began_at: int) -> Finding:
+    """The finding that says what was compared."""
+    found, kept = effect
+    measured = Measured(
+        estimate=found.effect,
+        low=found.low,
+        high=found.high,
+        level=found.level,
+        unit="relative" if found.margin.relative else "absolute",
+        n=found.n_candidate,
+        n_control=found.n_control,
+        n_effective=found.n_effective / kept if kept else found.n_effective,
+        n_needed=found.n_needed,
+        margin=found.margin.size,
+    )
+    sentence = worded(found, about, declared.name_of(about.variant or ""))
+    if kept < 1 and found.effect is not None:
+        sentence += f", variance {share(kept - 1)} by the covariate"
+    if window.start_at > began_at:
+        sentence += f", in the last {window.minutes} m"
+    otherwise = otherwise_of(found, about)
+    return finding(about, window, found.verdict, measured=measured, sentence=sentence, otherwise=otherwise)
 
 
 def worded(found: Comparison, about: About, name: str) -> str:
     """The comparison as a sentence."""
-    units = UNITS.get(about.metric, "calls")
-    amounts = f"{count(found.n_candidate)} against {count(found.n_control)} {units}"
-    whom = f"{NAMES[about.metric]} of {name} in {about.segment}"
+    counted = UNITS.get(about.metric, "calls")
+    amounts = f"{count(found.n_candidate)} against {count(found.n_control)} {counted}"
+    where = "all segments" if about.segment == WHOLE else about.segment
+    whom = f"{NAMES[about.metric]} of {name} in {where}"
     if found.verdict == "no_data":
         return f"{whom}: nothing to compare, {amounts}: no data"
     words: Callable[[float], str] = share if found.margin.relative else points
     effect = "no ratio to" if found.effect is None else f"{words(found.effect)} against"
     bound = f", bound {_bound(found.margin)}" if about.role == "guardrail" else ""
-    verdict = {"pass": "cheaper, pass", "fail": "dearer, fail"} if about.role == "goal" else {}
+    verdict = {} if about.role == "guardrail" else {"pass": "cheaper, pass", "fail": "dearer, fail"}
     needed = f", about {count(found.n_needed)} per arm needed" if found.n_needed else ""
     interval = span(found.low, found.high, words)
     said = verdict.get(found.verdict, found.verdict)
     return f"{whom}: {effect} control {interval}{bound}: {said}, {amounts}{needed}"
+
+
+def otherwise_of(found: Comparison, about: About) -> str:
+    """What would have changed the verdict: another bound, or so many more units."""
+    counted = UNITS.get(about.metric, "calls")
+    if min(found.n_candidate, found.n_control) < FEWEST:
+        return f"nothing is concluded under {FEWEST} {counted} of each arm"
+
+    def bound(size: float) -> str:
+        rounded = Margin(float(f"{size:.2g}"), found.margin.better, found.margin.relative)
+        return _bound(rounded)
+
+    passes, fails = found.passes_from, found.fails_below
+    if found.verdict == "pass":
+        return f"would not have passed with a bound under {bound(passes)}" if passes else ""
+    if found.verdict == "fail":
+        return "" if fails is None else f"would not have failed with a bound of {bound(fails)} or more"
+    said = [] if passes is None else [f"passes with a bound of {bound(passes)} or more"]
+    said += [] if fails is None else [f"fails with one under {bound(fails)}"]
+    said += [f"with about {count(found.n_needed)} {counted} per arm like these"] if found.n_needed else []
+    return "; ".join(said)
 
 
 def _bound(margin: Margin) -> str:

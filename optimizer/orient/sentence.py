@@ -18,8 +18,10 @@ NAMES: dict[Metric, str] = {
     "errors": "errors",
     "coverage": "coverage",
     "calls": "calls",
+    "cost_per_good_answer": "cost per good answer",
+    "sample_ratio": "split",
 }
-UNITS: dict[Metric, str] = {"quality": "answers"}
+UNITS: dict[Metric, str] = {"quality": "answers", "cost_per_good_answer": "answers"}
 """What is counted; calls, where nothing is said."""
 
 

@@ -14,6 +14,8 @@ from optimizer.model.target import Errors, Guardrails, Target, Trips
 from optimizer.model.variant import label, variants_of
 from optimizer.orient.analysis import Margins
 from optimizer.orient.merge import Spans, Sums
+from optimizer.orient.split import Split
+from optimizer.orient.stretch import Stretch
 from optimizer.orient.waiting import Held
 from optimizer.orient.watching import Watching, margins_of
 from optimizer.orient.windows import LENGTHS_MS, Window
@@ -21,8 +23,8 @@ from optimizer.orient.windows import LENGTHS_MS, Window
 SILENCE_MS = 15 * 60_000
 """After this long without a call, a segment or a candidate is forgotten."""
 TRIALS_PER_SEGMENT = 8
-TRIALS = 20
-"""Of all segments together: one for each of 17, and three to spare."""
+TRIALS = 18
+"""Of all segments together: one for each of 17, and one to spare."""
 INSTANCES = 64
 """Whose word on the generation they use is remembered."""
 STEADY_BYTES = 700_000
@@ -79,6 +81,9 @@ class Trial(Struct, kw_only=True, omit_defaults=True):
     control: Sums = field(default_factory=Sums)
     beside: int = 1
     """The most candidates that were ever called in one pane and generation, this one among them."""
+    stretch: Stretch | None = None
+    """What is watched for harm beside the whole, once the trial is long enough."""
+    split: Split = field(default_factory=Split)
     newest_control: tuple[int, str] = (-1, "")
     """Newest generation and variant among the control's calls."""
     spans: Spans = {}

@@ -5,12 +5,18 @@ called for SILENCE_MS; a candidate that returns later begins anew. Its control a
 calls of the same segment and of the generations from the first to the last in which the
 candidate was called. A generation newer than that belongs to the trial that began last: its
 candidate is about to be called.
+
+Calls count by the assignment they carry, whether or not their generation has converged: both arms of a
+generation are drawn by one hash, so callers that are quick to follow it are in both alike. Calls of older
+generations than the candidate's are in neither.
 """
 
 from collections.abc import Iterable
 
+from msgspec import structs
+
 from optimizer.orient.belief import Span
-from optimizer.orient.merge import widen
+from optimizer.orient.merge import Sums, widen
 from optimizer.orient.state import (
     NO_VARIANTS,
     SILENCE_MS,
@@ -20,7 +26,9 @@ from optimizer.orient.state import (
     Segment,
     Trial,
 )
+from optimizer.orient.stretch import Stretch
 from optimizer.orient.waiting import Part
+from optimizer.stats.restarts import is_over
 
 TRIED = ("candidate", "shadow")
 """The arms whose calls are a candidate's; in shadow they are mirrored ones that no user meets."""
@@ -60,16 +68,34 @@ def count(state: Orientation, name: str, parts: Iterable[Part], pane: Span) -> N
         )
     for part in parts:
         for trial in _owners(segment, part):
-            (trial.candidate if part.arm in TRIED else trial.control).add(part.sums)
+            sums, is_tried = _of_use(part.sums), part.arm in TRIED
+            (trial.candidate if is_tried else trial.control).add(sums)
+            if (late := trial.stretch) is not None:
+                guarded = structs.replace(sums, joint=[])
+                (late.candidate if is_tried else late.control).add(guarded)
+            if part.arm != "shadow":  # nobody was promised one
+                trial.split.add(part)
             if part.arm == "control":
                 trial.newest_control = max(trial.newest_control, (part.generation, part.variant))
             widen(trial.spans, pane.spans)
             trial.fresh = trial.stirred = True
 
 
+def begin_anew(trial: Trial, at: int) -> None:
+    """Begins the watch for late harm, or begins it anew, where that is due at `at` (ms since the epoch)."""
+    stretch, age = trial.stretch, min(trial.candidate.calls, trial.control.calls)
+    if is_over(min(stretch.candidate.calls, stretch.control.calls) if stretch else age, age):
+        trial.stretch = Stretch(number=stretch.number + 1 if stretch else 1, since_at=at)
+
+
 def forget(segment: Segment, at: int) -> None:
     """Ends the trials whose candidate has not been called for SILENCE_MS."""
     segment.trials = {v: trial for v, trial in segment.trials.items() if at - trial.seen_at < SILENCE_MS}
+
+
+def _of_use(sums: Sums) -> Sums:
+    """The sums without what no comparison reads: a row has room for as little as can be."""
+    return structs.replace(sums, first_token=[], output=[], weighted=[])
 
 
 def _begin(state: Orientation, segment: Segment, variant: str, pane: Span) -> Trial:

@@ -20,6 +20,13 @@ beyond the control's k-th largest value is beta, with twice its skewness.
 The share of a new draw above the k-th smallest of n is (n + 1 - k)/(n + 1) on average,
 so q is taken at that plotting position and not at k/n.
 
+Over several strata each is held against its own control, so that a mix of strata that differs
+between the arms cannot mislead; w is a stratum's share of all calls:
+
+    d       = sum of w (tail - P(candidate > t))
+    error²  = sum of w² tail (1 - tail) (1/n_c + 1/n_0),  skewness likewise with w³
+    effect  = the factor, less 1, that all the q would have to take on for `tail` to be exceeded
+
 Source: elementary (the binomial law of an exceedance, the beta law of an order statistic,
 Weibull's plotting position); `verdict` for the bounds.
 
@@ -31,11 +38,15 @@ Weibull's plotting position); `verdict` for the bounds.
     ('fail', 1.51)
 """
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from math import sqrt
 
+import numpy as np
+
 from optimizer.stats.confidence_sequence import two_sided_multiplier
-from optimizer.stats.histogram import Histogram
-from optimizer.stats.verdict import USUAL, Comparison, Form, Margin, Risks, conclude
+from optimizer.stats.histogram import EDGES, Histogram
+from optimizer.stats.verdict import USUAL, Comparison, Form, Margin, Risks, conclude, reach
 
 TAIL = 0.05
 """The share beyond the 95th percentile."""
@@ -48,36 +59,107 @@ def compare_tails(
 
     The effect is in the unit of the histogram for an absolute margin, else a ratio.
     """
-    assert margin.better == "lower", "a tail is compared where lower is better"  # noqa: S101 programming error
+    base = _exceeded_by(control, tail)
     n_candidate, n_control = candidate.count, control.count
-    quantile = _exceeded_by(control, tail)
-    if quantile is None or not n_candidate:
-        nothing = Form(0.0, 0.0, 0.0, n_candidate, n_control)
-        return conclude(nothing, effect=None, bounds=(None, None), margin=margin, risks=risks)
-    limit = quantile * (1 + margin.size) if margin.relative else quantile + margin.size
-    variance = tail * (1 - tail)
-    squared_error = variance * (1 / n_candidate + 1 / n_control)
-    third = -variance * (1 - 2 * tail) * (1 / n_candidate**2 + 2 / n_control**2)
-    form = Form(
-        inside=tail - (candidate.share_above(limit) or 0.0),
-        squared_error=squared_error,
-        squared_error_to_pass=squared_error,
-        n_candidate=n_candidate,
-        n_control=n_control,
-        skewness=third / squared_error**1.5,
-    )
-    width = float(two_sided_multiplier(form.units, alpha=risks.interval, tuned_for=risks.tuned_to_pass))
-    shift = width * sqrt(squared_error)
+    if base is None or not n_candidate:
+        return nothing(n_candidate, n_control, margin, risks)
 
     def effect_at(share: float) -> float | None:
-        """The effect if the candidate's quantile were where `share` of its calls are slower."""
         reached = _exceeded_by(candidate, share) if 0 < share < 1 else None
-        if reached is None or (margin.relative and not quantile):
+        if reached is None or (margin.relative and not base):
             return None
-        return reached / quantile - 1 if margin.relative else reached - quantile
+        return reached / base - 1 if margin.relative else reached - base
 
-    bounds = effect_at(tail + shift), effect_at(tail - shift)
-    return conclude(form, effect=effect_at(tail), bounds=bounds, margin=margin, risks=risks)
+    return _concluded(
+        _form([(candidate, control)], [base], margin, tail), effect_at, margin, risks, tail=tail
+    )
+
+
+def compare_tails_within(
+    strata: Sequence[tuple[Histogram, Histogram]], margin: Margin, risks: Risks = USUAL, *, tail: float = TAIL
+) -> Comparison:
+    """As `compare_tails`, of several strata (candidate, control), each with its own control's quantile.
+
+    Every histogram must hold something; an effect is within 2 % (one bucket).
+    """
+    if len(strata) == 1:
+        return compare_tails(*strata[0], margin, risks, tail=tail)
+    bases = [_exceeded_by(control, tail) or 0.0 for _, control in strata]
+    if not strata:
+        return nothing(0, 0, margin, risks)
+    effects, above = _effects(strata, bases, margin)
+    form = _form(strata, bases, margin, tail)
+
+    def effect_at(share: float) -> float | None:
+        if not 0 < share < 1:
+            return None
+        return float(effects[min(int(np.searchsorted(above, share)), len(effects) - 1)])
+
+    return _concluded(form, effect_at, margin, risks, tail=tail)
+
+
+def nothing(n_candidate: int, n_control: int, margin: Margin, risks: Risks) -> Comparison:
+    """What is known where an arm has nothing."""
+    form = Form(0.0, 0.0, 0.0, n_candidate, n_control)
+    return conclude(form, effect=None, bounds=(None, None), margin=margin, risks=risks)
+
+
+def _form(
+    strata: Sequence[tuple[Histogram, Histogram]], bases: Sequence[float], margin: Margin, tail: float
+) -> Form:
+    """The form, given the control's quantile in each stratum."""
+    assert margin.better == "lower", "a tail is compared where lower is better"  # noqa: S101 programming error
+    variance = tail * (1 - tail)
+    inside = squared_error = third = 0.0
+    counts = [(candidate.count, control.count) for candidate, control in strata]
+    whole = sum(map(sum, counts))
+    for (candidate, _), (n, m), base in zip(strata, counts, bases, strict=True):
+        limit = base * (1 + margin.size) if margin.relative else base + margin.size
+        weight = (n + m) / whole
+        inside += weight * (tail - (candidate.share_above(limit) or 0.0))
+        squared_error += weight**2 * variance * (1 / n + 1 / m)
+        third -= weight**3 * variance * (1 - 2 * tail) * (1 / n**2 + 2 / m**2)
+    return Form(
+        inside=inside,
+        squared_error=squared_error,
+        squared_error_to_pass=squared_error,
+        n_candidate=sum(n for n, _ in counts),
+        n_control=sum(m for _, m in counts),
+        skewness=third / squared_error**1.5,
+    )
+
+
+def _effects(
+    strata: Sequence[tuple[Histogram, Histogram]], bases: Sequence[float], margin: Margin
+) -> tuple[np.ndarray, np.ndarray]:
+    """The effects that the candidates' calls show, falling, and the weighted share of calls at or beyond each."""
+    whole = sum(candidate.count + control.count for candidate, control in strata)
+    effects, weights = [], []
+    for (candidate, control), base in zip(strata, bases, strict=True):
+        weight = (candidate.count + control.count) / whole / candidate.count
+        for bucket, count in candidate.counts.items():
+            value = float(EDGES[bucket])
+            effects.append(value / max(base, 1.0) - 1 if margin.relative else value - base)
+            weights.append(weight * count)
+    order = np.argsort(effects)[::-1]
+    return np.array(effects)[order], np.cumsum(np.array(weights)[order])
+
+
+def _concluded(
+    form: Form, effect_at: Callable[[float], float | None], margin: Margin, risks: Risks, *, tail: float
+) -> Comparison:
+    """The comparison, given the effect if the candidates' quantile were where a share of their calls are slower."""
+    width = float(two_sided_multiplier(form.units, alpha=risks.interval, tuned_for=risks.tuned_to_pass))
+    shift = width * sqrt(float(form.squared_error))
+    far = partial(reach, form, risks)
+    return conclude(
+        form,
+        effect=effect_at(tail),
+        bounds=(effect_at(tail + shift), effect_at(tail - shift)),
+        margin=margin,
+        risks=risks,
+        turn=lambda side: effect_at(tail - side * float(far(side=side))),
+    )
 
 
 def _exceeded_by(histogram: Histogram, share: float) -> float | None:

@@ -19,7 +19,10 @@ units M dearer where lower is (M the greater of both means); for 0 and 1 both ag
 The variance of a mean is never taken to be less than if the next unit were to be zero
 (or double), m²/(n+1): an arm that has shown one value only has shown little. So two
 equal constants do not pass at once, and two arms that have shown only zeros do as any
-other two constants. Shares have their own smoothing (`proportion`).
+other two constants. Where lower is better, as for costs, nothing bounds a unit, and an arm
+that has not met its rare dear ones yet is too sure of itself: its spread relative to its
+mean is never taken to be less than that of an arm with more units. Shares have their own
+smoothing (`proportion`).
 
 Source: Fieller (1954) JRSS-B 16(2) for the form and the ratio; the mixture is ours.
 
@@ -40,7 +43,18 @@ from optimizer.errors import NotFinite
 from optimizer.stats.confidence_sequence import TINY, Floats, two_sided_multiplier
 from optimizer.stats.moments import Moments
 from optimizer.stats.proportion import Proportion, smoothed_variance
-from optimizer.stats.verdict import USUAL, Comparison, Form, Margin, Risks, Verdict, conclude
+from optimizer.stats.verdict import (
+    USUAL,
+    Comparison,
+    Form,
+    Margin,
+    Risks,
+    Side,
+    Turns,
+    Verdict,
+    conclude,
+    multiplier_to,
+)
 
 __all__ = [
     "USUAL",
@@ -62,6 +76,10 @@ HALFWAY: Final = 0.5
 difference, .80 passes after 1,101, 1,193 and 1,254 units."""
 
 
+STEPS: Final = 3
+"""Of a search for a margin: within 1 % of it in what was measured (`test_noninferiority`)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Arm:
     """The mean of one arm: numbers, or arrays of one shape in simulations."""
@@ -74,7 +92,7 @@ class Arm:
     @staticmethod
     def of(moments: Moments) -> "Arm":
         """The arm that these moments describe; zeros where they say nothing yet."""
-        return Arm(moments.count, moments.mean or 0.0, moments.variance or 0.0)
+        return Arm(float(moments.count), moments.mean or 0.0, moments.variance or 0.0)
 
 
 def form_of_means(candidate: Arm, control: Arm, margin: Margin) -> Form:
@@ -125,7 +143,7 @@ def _share_moved(arm: Arm, by: Floats) -> Floats:
 
 
 def cautious(candidate: Arm, control: Arm, margin: Margin) -> tuple[Arm, Arm]:
-    """Both arms with their variances no smaller than what one more unit, at zero, would make them."""
+    """Both arms with their variances no smaller than one more unit at zero, or the larger arm, would make them."""
     scale = np.maximum(np.abs(candidate.mean), np.abs(control.mean))
     only_zeros = scale == 0
     # Two arms of only zeros are two equal constants; a relative margin knows no scale, so any will do.
@@ -135,16 +153,21 @@ def cautious(candidate: Arm, control: Arm, margin: Margin) -> tuple[Arm, Arm]:
         Arm(a.n, a.mean + lift, np.maximum(a.variance, scale * scale / (np.asarray(a.n) + 1.0)))
         for a in (candidate, control)
     )
-    return first, second
+    return (first, second) if margin.better == "higher" else (_spread(first, second), _spread(second, first))
+
+
+def _spread(arm: Arm, other: Arm) -> Arm:
+    """The arm, with at least the relative spread of the other where that has more units."""
+    told = other.variance * (arm.mean / np.where(np.asarray(other.mean) == 0, np.inf, other.mean)) ** 2
+    return Arm(
+        arm.n, arm.mean, np.where(np.asarray(other.n) > arm.n, np.maximum(arm.variance, told), arm.variance)
+    )
 
 
 def compare_means(
     candidate: Moments | Arm, control: Moments | Arm, margin: Margin, risks: Risks = USUAL
 ) -> Comparison:
     """What is known about the candidate's mean, whatever the distribution of a unit.
-
-    Heavy tails in arms of very different size need far more units than FEWEST before the
-    bounds hold (docs/statistics/noninferiority.md).
 
     Raises:
         NotFinite: a mean or a variance is NaN or infinite.
@@ -158,19 +181,50 @@ def compare_means(
     judged = cautious(first, second, margin)
     form = _form(*judged, margin, _mean_moved)
     effect, bounds = _effect(first, second, margin), _bounds(form, judged, margin, risks)
-    return conclude(form, effect=effect, bounds=bounds, margin=margin, risks=risks)
+    turn = _turns(judged, form, margin, risks=risks, moved=_mean_moved)
+    return conclude(form, effect=effect, bounds=bounds, margin=margin, risks=risks, turn=turn)
 
 
 def compare_shares(
-    candidate: Proportion, control: Proportion, margin: Margin, risks: Risks = USUAL
+    candidate: Proportion | Arm, control: Proportion | Arm, margin: Margin, risks: Risks = USUAL
 ) -> Comparison:
     """What is known about the candidate's share of hits, also when hits are rare."""
-    first, second = (
-        Arm(a.count, a.share or 0.0, smoothed_variance(a.hits, a.count)) for a in (candidate, control)
-    )
+    first, second = (share_arm(a) if isinstance(a, Proportion) else a for a in (candidate, control))
     form = form_of_shares(first, second, margin)
     effect, bounds = _effect(first, second, margin), _bounds(form, (first, second), margin, risks)
-    return conclude(form, effect=effect, bounds=bounds, margin=margin, risks=risks)
+    turn = _turns((first, second), form, margin, risks=risks, moved=_share_moved)
+    return conclude(form, effect=effect, bounds=bounds, margin=margin, risks=risks, turn=turn)
+
+
+def share_arm(seen: Proportion) -> Arm:
+    """The arm of a share of hits, with a variance that is never zero."""
+    return Arm(float(seen.count), seen.share or 0.0, smoothed_variance(seen.hits, seen.count))
+
+
+def _turns(
+    arms: tuple[Arm, Arm], form: Form, margin: Margin, *, risks: Risks, moved: Callable[[Arm, Floats], Floats]
+) -> Turns:
+    """Finds the margin at which the verdict turns: from it on it passes (side 1), below it it fails (side -1).
+
+    d grows by one unit (or one control's mean) with the margin and its error hardly changes, so that a few
+    steps of the secant of slope one find it.
+    """
+    slope = abs(float(arms[1].mean)) if margin.relative else 1.0
+
+    def turn(side: Side) -> float | None:
+        far = float(multiplier_to(form, risks, side=side))
+        if not slope or not isfinite(far):
+            return None
+        size, now = margin.size, form
+        for step in range(STEPS):
+            if step:
+                now = _form(*arms, Margin(max(size, 0.0), margin.better, margin.relative), moved)
+                size = max(size, 0.0)
+            squared = now.squared_error_to_pass if side > 0 else now.squared_error
+            size -= (float(now.inside) - side * far * sqrt(float(squared))) / slope
+        return size
+
+    return turn
 
 
 def _effect(candidate: Arm, control: Arm, margin: Margin) -> float | None:

@@ -27,6 +27,7 @@ l'Institut International de Statistique 5(4).
     [0, 1]
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from math import isfinite
@@ -47,6 +48,10 @@ from optimizer.stats.confidence_sequence import (
 )
 
 Verdict = Literal["pass", "fail", "inconclusive", "no_data"]
+Side = Literal[1, -1]
+"""Inside a margin, and outside."""
+Turns = Callable[[Side], float | None]
+"""The margin at which a verdict turns: from it on it passes (1), below it it fails (-1); None: none does."""
 
 DIGITS: Final = 8
 """Significant digits of a reported number. Logarithms of two machines may differ in the
@@ -120,6 +125,10 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """About how many units the smaller arm needs, from the start, for a verdict if the effect
     and the arms' proportion stay what they are; None when there is one, or it is out of sight."""
     margin: Margin
+    passes_from: float | None = None
+    """About the least margin with which it would pass now; None for a fail, or where no margin would do."""
+    fails_below: float | None = None
+    """About the margin below which it would fail now; None for a pass, or where no margin is so small."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +154,22 @@ class Form:
 
 def standing(form: Form, risks: Risks = USUAL) -> npt.NDArray[np.int64]:
     """1 where the form is inside beyond doubt, -1 where outside, 0 where unknown; shape of the form."""
-    to_pass = _skewed(form, alpha=risks.wrong_pass, tuned_for=risks.tuned_to_pass, side=1)
-    to_fail = _skewed(form, alpha=risks.wrong_fail, tuned_for=risks.tuned_to_fail, side=-1)
-    passed = form.inside > to_pass * np.sqrt(form.squared_error_to_pass + TINY)
-    failed = -form.inside > to_fail * np.sqrt(form.squared_error + TINY)
+    passed = form.inside > reach(form, risks, side=1)
+    failed = -form.inside > reach(form, risks, side=-1)
     return np.asarray(passed, np.int64) - np.asarray(failed, np.int64)
+
+
+def reach(form: Form, risks: Risks, *, side: Side) -> Floats:
+    """How far d must lie inside (side 1) or outside (side -1) of the margin to be beyond doubt, in d's unit."""
+    squared_error = form.squared_error_to_pass if side > 0 else form.squared_error
+    return multiplier_to(form, risks, side=side) * np.sqrt(squared_error + TINY)
+
+
+def multiplier_to(form: Form, risks: Risks, *, side: Side) -> Floats:
+    """The same in standard errors."""
+    if side > 0:
+        return _skewed(form, alpha=risks.wrong_pass, tuned_for=risks.tuned_to_pass, side=side)
+    return _skewed(form, alpha=risks.wrong_fail, tuned_for=risks.tuned_to_fail, side=side)
 
 
 def _skewed(form: Form, *, alpha: float, tuned_for: float, side: int) -> Floats:
@@ -167,8 +187,12 @@ def conclude(
     bounds: tuple[float | None, float | None],
     margin: Margin,
     risks: Risks = USUAL,
+    turn: Turns = lambda _side: None,
 ) -> Comparison:
-    """The comparison that a form (of numbers) and an effect with its bounds amount to."""
+    """The comparison that a form (of numbers) and an effect with its bounds amount to.
+
+    `turn` is asked only for what would have changed the verdict.
+    """
     n_candidate, n_control = int(form.n_candidate), int(form.n_control)
     verdict: Verdict = "no_data"
     needed = None
@@ -177,6 +201,8 @@ def conclude(
         needed = _needed(form, risks) if verdict == "inconclusive" else None
     else:
         effect, bounds = None, (None, None)
+    passes = turn(1) if verdict in ("pass", "inconclusive") else None
+    fails = turn(-1) if verdict in ("fail", "inconclusive") else None
     return Comparison(
         verdict=verdict,
         effect=_reported(effect),
@@ -188,6 +214,8 @@ def conclude(
         level=1 - risks.interval,
         n_needed=needed,
         margin=margin,
+        passes_from=None if passes is None else _reported(max(0.0, passes)),
+        fails_below=_reported(fails) if fails is not None and fails > 0 else None,
     )
 
 

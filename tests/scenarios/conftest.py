@@ -9,6 +9,7 @@ checked. `make accept` writes them anew.
     declare KEY=VALUE …                                      the target `chat`, with all models known so far
     traffic N                                                calls per second
     callers follow | callers stay                            whether new configurations are picked up
+    lose ARM SHARE                                           this share of an arm's calls is not reported
     run 10m                                                  time passes
     say COMMAND [segment=…]: REASON                          a person
     alert SEVERITY: SENTENCE                                 another system
@@ -66,6 +67,7 @@ class World:
         self.models, self.declared, self.revision = {}, None, 0
         self.parameters, self.effects = {}, {}
         self.followed, self.following, self.per_s, self.calls = None, True, 20.0, 0
+        self.lost = {}
         self.said, self.asked, self.ids = [], None, count()
 
     def do(self, line):
@@ -125,6 +127,10 @@ class World:
     def do_callers(self, rest):
         self.following = rest == "follow"
 
+    def do_lose(self, rest):
+        arm, share = rest.split()
+        self.lost[arm] = float(share)
+
     def do_run(self, rest):
         number, unit = re.fullmatch(r"(\d+)([smhd])", rest).groups()
         end_at = self.now_at + int(number) * {"s": 1, "m": 60, "h": 3600, "d": 86_400}[unit] * 1000
@@ -160,8 +166,13 @@ class World:
             self.followed = self._newest()
         n = int(expected) + (self.random.random() < expected % 1)
         events = [e for i in range(n) for e in self._calls_at(begin_at + (i + 1) * span_ms // (n + 1))]
+        events = [event for event in events if not self._is_lost(event.data.assignment)]
         for number in range(self.partitions):
             self._publish(self.loop.feed(events[number :: self.partitions], partition=number))
+
+    def _is_lost(self, assignment):
+        share = self.lost.get(assignment.arm) if assignment else None
+        return share is not None and self.random.random() < share
 
     def _calls_at(self, at):
         """A call; where it is mirrored, also the one that no user meets."""

@@ -3,10 +3,11 @@
 from itertools import product
 
 import pytest
+from msgspec import structs
 
 from optimizer.decide.gate import judge
 from optimizer.decide.state import Live
-from optimizer.model.finding import Finding
+from optimizer.model.finding import Finding, worst
 from optimizer.model.target import Guardrails, Model, Plan, Target
 
 VERDICTS = ("pass", "fail", "inconclusive", "error", "no_data", None)
@@ -40,11 +41,13 @@ def findings(n=100, **verdicts):
     return [found(metric, verdict, n=n) for metric, verdict in verdicts.items() if verdict is not None]
 
 
-def follows(quality, latency, errors, cost, *, late, baking):
+def follows(quality, latency, errors, cost, *, late, baking, unwell=False):
     """What must follow, written down a second time and in another way."""
     rails = {quality, latency, errors}
     if "fail" in rails | {cost}:
         return "back"
+    if unwell:
+        return "hold"
     if {"error", "no_data", None} & (rails | {cost}):
         return "hold"
     if rails == {"pass"} and (cost == "pass" or not baking):
@@ -52,15 +55,18 @@ def follows(quality, latency, errors, cost, *, late, baking):
     return "undecided" if late else "wait"
 
 
+@pytest.mark.parametrize("health", [None, "pass", "error"], ids=["unheard", "well", "unwell"])
 @pytest.mark.parametrize("late", [False, True], ids=["in time", "late"])
 @pytest.mark.parametrize("phase", ["step", "baking"])
-def test_every_combination_of_verdicts_has_one_consequence(phase, late):
+def test_every_combination_of_verdicts_has_one_consequence(phase, late, health):
+    told = [] if health is None else [found("sample_ratio", health, kind="health")]
     now_at = (1800 + 600 if late else 600) * 1000
     for quality, latency, errors, cost in product(VERDICTS, repeat=4):
         given = {"quality": quality, "latency": latency, "errors": errors, "cost": cost}
-        expected = follows(quality, latency, errors, cost, late=late, baking=phase == "baking")
+        baking, unwell = phase == "baking", health == "error"
+        expected = follows(quality, latency, errors, cost, late=late, baking=baking, unwell=unwell)
         assert (expected, given) == (
-            judge(a_target(), a_live(phase=phase), findings(**given), now_at).action,
+            judge(a_target(), a_live(phase=phase), [*findings(**given), *told], now_at).action,
             given,
         )
 
@@ -87,6 +93,27 @@ ALL_PASS = {"quality": "pass", "latency": "pass", "errors": "pass", "cost": "pas
 def test_a_step_must_be_old_and_large_enough(live, n, now_s, expected):
     judged = judge(a_target(), a_live(**live), findings(n, **ALL_PASS), now_s * 1000)
     assert expected == judged.action
+
+
+def outweighs(verdicts):
+    """The algebra, written down a second time: fail > error > no_data > inconclusive > pass."""
+    for verdict in ("fail", "error", "no_data", "inconclusive"):
+        if verdict in verdicts:
+            return verdict
+    return "pass" if verdicts else "no_data"
+
+
+def test_of_every_combination_of_verdicts_the_worst_counts_and_none_at_all_is_no_data():
+    for size in range(5):
+        for verdicts in product(VERDICTS[:-1], repeat=size):
+            assert (outweighs(verdicts), verdicts) == (worst(list(verdicts)), verdicts)
+
+
+def test_what_is_unwell_is_said_in_its_own_words():
+    unwell = structs.replace(found("sample_ratio", "error", kind="health"), sentence="the split is wrong")
+    judged = judge(a_target(), a_live(), [*findings(**ALL_PASS), unwell], 600_000)
+    assert (judged.action, judged.cause, judged.why) == ("hold", "error", "the split is wrong")
+    assert judged.findings[0] == unwell
 
 
 def test_only_declared_guardrails_must_pass():

@@ -212,15 +212,18 @@ def test_risks_are_shared_out_among_the_declared_guardrails(hand):
     full = Declared.of(hand.target(errors=Errors(wrong_promotion=0.06, wrong_rollback=0.03)))
     assert [(metric, role) for metric, role, _ in questions(full)] == [
         ("quality", "guardrail"), ("latency", "guardrail"), ("errors", "guardrail"), ("cost", "goal"),
+        ("cost_per_good_answer", "signal"),
     ]  # fmt: skip
     guarded, goal = risks_of(full, "guardrail"), risks_of(full, "goal")
-    assert (guarded.wrong_pass, guarded.wrong_fail, guarded.interval) == pytest.approx((0.02, 0.01, 0.04))
+    assert (guarded.wrong_pass, guarded.wrong_fail, guarded.interval) == pytest.approx((0.02, 0.0075, 0.04))
     assert (goal.wrong_pass, goal.wrong_fail, goal.interval) == pytest.approx((0.06, 0.03, 0.05))
     one = Declared.of(
         hand.target(guardrails=Guardrails(latency_p95_rise_relative=None, error_rate_rise=None))
     )
-    assert [metric for metric, *_ in questions(one)] == ["quality", "cost"]
-    assert risks_of(one, "guardrail").wrong_fail == 0.02
+    assert [metric for metric, *_ in questions(one)] == ["quality", "cost", "cost_per_good_answer"]
+    spent = [risks_of(one, "guardrail", restart=k).wrong_fail for k in range(2000)]
+    assert spent[0] == 0.015
+    assert 0.0199 < sum(spent) < 0.02, "all views together spend what was declared"
 
 
 def test_the_id_of_a_finding_is_its_content(world, hand):

@@ -1,0 +1,122 @@
+"""What the sums of two arms tell of one metric: the arms read, adjusted, made comparable and compared.
+
+Quality and cost are means, less noisy where calls carry a covariate (`cuped`). Latency is the p95, errors
+a share of calls, cost per good answer a ratio of means over the calls that tell both. Of several segments each
+is held against its own control (`stratified`); one with fewer than FEWEST units in an arm tells nothing.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from optimizer.model.finding import Metric
+from optimizer.model.pane import Covariates, Joint
+from optimizer.orient.merge import MILLIONTHS, NANO_USD, Sums
+from optimizer.stats.co_moments import CoMoments
+from optimizer.stats.confidence_sequence import FEWEST
+from optimizer.stats.cuped import adjusted_arms
+from optimizer.stats.exceedance import compare_tails_within
+from optimizer.stats.noninferiority import (
+    Arm,
+    Comparison,
+    Margin,
+    Risks,
+    compare_means,
+    compare_shares,
+    share_arm,
+)
+from optimizer.stats.ratio import ratio
+from optimizer.stats.stratified import pooled
+
+COVERED = 0.95
+"""Of an arm's units must carry a covariate: those that do then stand for all."""
+
+Pair = tuple[Sums, Sums]
+"""A candidate and its control."""
+
+
+class Effect(NamedTuple):
+    """A comparison, and what a covariate did for it."""
+
+    comparison: Comparison
+    kept: float = 1.0
+    """The share of the squared error that is left after the adjustment; 1: not adjusted."""
+
+
+def compared(metric: Metric, strata: Sequence[Pair], *, margin: Margin, risks: Risks) -> Effect:
+    """What is known about the candidate in this metric, over all strata."""
+    if len(strata) > 1:
+        strata = [pair for pair in strata if min(units(metric, sums) for sums in pair) >= FEWEST]
+    if metric == "latency":
+        tails = [(candidate.durations, control.durations) for candidate, control in strata]
+        return Effect(compare_tails_within(tails, margin, risks))
+    if metric == "errors":
+        shares = [
+            (share_arm(candidate.failures), share_arm(control.failures)) for candidate, control in strata
+        ]
+        return Effect(compare_shares(*pooled(shares), margin, risks))
+    plain = pooled([(_arm(metric, candidate), _arm(metric, control)) for candidate, control in strata])
+    adjusted = pooled([_adjusted(metric, pair) for pair in strata])
+    before, after = _squared_error(plain), _squared_error(adjusted)
+    return Effect(compare_means(*adjusted, margin, risks), after / before if before else 1.0)
+
+
+def units(metric: Metric, sums: Sums) -> int:
+    """How many calls tell the metric."""
+    match metric:
+        case "quality":
+            return sums.scored
+        case "cost":
+            return sums.costed
+        case "cost_per_good_answer":
+            return sums.joint[0] if sums.joint else 0
+        case "latency":
+            return sums.durations.count
+        case _:
+            return sums.calls
+
+
+def _arm(metric: Metric, sums: Sums) -> Arm:
+    """The arm as it was seen."""
+    if metric != "cost_per_good_answer":
+        return Arm.of(sums.quality if metric == "quality" else sums.cost)
+    joint = Joint(*sums.joint)
+    both = CoMoments(
+        joint.calls,
+        joint.quality_millionths,
+        joint.cost_nano_usd,
+        joint.quality_squares,
+        joint.cost_squares,
+        joint.quality_cost,
+        MILLIONTHS,
+        NANO_USD,
+    )
+    found = ratio(both)
+    return (
+        Arm(float(both.count), found.ratio, found.squared_error * both.count) if found else Arm(0, 0.0, 0.0)
+    )
+
+
+def _adjusted(metric: Metric, pair: Pair) -> tuple[Arm, Arm]:
+    """Both arms, adjusted for the covariate where that can be done."""
+    plain = _arm(metric, pair[0]), _arm(metric, pair[1])
+    if metric == "cost_per_good_answer" or not all(sums.covariates for sums in pair):
+        return plain
+    known = [_with_covariate(metric, Covariates(*sums.covariates)) for sums in pair]
+    if any(k.count < max(FEWEST, COVERED * float(arm.n)) for k, arm in zip(known, plain, strict=True)):
+        return plain
+    found = adjusted_arms(*known)
+    return plain if found is None or found.kept >= 1 else (found.first, found.second)
+
+
+def _with_covariate(metric: Metric, told: Covariates) -> CoMoments:
+    """The covariate x and the metric y, over the calls that have both."""
+    if metric == "quality":
+        sums = (told.scored, told.scored_total, told.quality, told.scored_squares, told.quality_squares)
+        return CoMoments(*sums, told.quality_cross, MILLIONTHS, MILLIONTHS)
+    sums = (told.costed, told.costed_total, told.cost, told.costed_squares, told.cost_squares)
+    return CoMoments(*sums, told.cost_cross, MILLIONTHS, NANO_USD)
+
+
+def _squared_error(arms: tuple[Arm, Arm]) -> float:
+    """Of the difference of two means."""
+    return sum(float(arm.variance) / max(float(arm.n), 1.0) for arm in arms)
