@@ -18,7 +18,7 @@ from agents.cli.failure import USAGE, Failure
 from optimizer.stats.proportion import Proportion, wilson
 
 if TYPE_CHECKING:
-    from optimizer.replay.simulate import Life, Rollout
+    from optimizer.replay.life import Life, Rollout
 
 SHIPPED = "compose/worlds"
 

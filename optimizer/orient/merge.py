@@ -86,6 +86,13 @@ def added(numbers: list[int], more: list[int]) -> list[int]:
     return list(map(add, numbers, more))
 
 
+def _both(packed: list[int], more: list[int], most: int) -> list[int]:
+    """Two packed histograms in one; one that is empty costs nothing."""
+    if not packed or not more:
+        return list(packed or more)
+    return pack(unite(unpack(packed), unpack(more)), most)
+
+
 def _numbers(part: Struct | None) -> list[int]:
     return [] if part is None else list(astuple(part))
 
@@ -156,13 +163,13 @@ class Sums(Struct, array_like=True):
         self.scored += more.scored
         self.quality_millionths += more.quality_millionths
         self.quality_squares += more.quality_squares
-        self.latency = pack(unite(unpack(self.latency), unpack(more.latency)))
+        self.latency = _both(self.latency, more.latency, BUCKETS)
         self.listed += more.listed
         self.cached_input_tokens += more.cached_input_tokens
         self.cache_write_input_tokens += more.cache_write_input_tokens
         self.reasoning_tokens += more.reasoning_tokens
-        self.first_token = pack(unite(unpack(self.first_token), unpack(more.first_token)), COARSE_BUCKETS)
-        self.output = pack(unite(unpack(self.output), unpack(more.output)), COARSE_BUCKETS)
+        self.first_token = _both(self.first_token, more.first_token, COARSE_BUCKETS)
+        self.output = _both(self.output, more.output, COARSE_BUCKETS)
         self.joint = added(self.joint, more.joint)
         self.weighted = added(self.weighted, more.weighted)
         self.covariates = added(self.covariates, more.covariates)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from optimizer.model.target import Model, Plan, Segments, Target
-from optimizer.replay.simulate import live
+from optimizer.replay.simulate import live, live_together
 from optimizer.replay.world import Behaviour, Declared, Drawn, Drift, Recorded, World
 
 PLAN = Plan(
