@@ -1,8 +1,9 @@
 """All stages composed in memory: the rules of the host in miniature, over in-memory topics.
 
 The same stages, the same rows, the same watermark minimum and the same sequences as on Kafka, without
-anything that can fail. What is emitted is encoded and decoded on its way, as on a wire, unless told
-otherwise, so that no two rows ever share an object. Feeding is deterministic: equal events in equal order, equal topics.
+anything that can fail. What is emitted is encoded and decoded on its way, as on a wire, so that no two
+rows ever share an object; told otherwise, the loop hands the object on. Feeding is deterministic: equal
+events in equal order, equal topics.
 
     fed ─▶ metrics ─▶ observe ─▶ aggregates ─▶ orient ─▶ findings ─▶ decide ─▶ decisions ─▶ act
     act ─▶ rollouts, configurations

@@ -1,5 +1,6 @@
 """The traffic of one life: callers that follow the configuration in force, and the book that is kept of them."""
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator
 from itertools import accumulate, count
@@ -40,6 +41,8 @@ class Callers:
         self._arms: dict[str, tuple[Arm, ...]] = {
             name: (Arm(world.target.incumbent, None, BUCKETS),) for name in self._segments
         }
+        self._ends: dict[str, list[int]] = {}
+        """Segment → the bucket at which each arm but the last one ends."""
         self._after_s = 0.0
         self._of_candidate: dict[str, int] = {}
         """Segment → calls that a candidate has answered since its rollout began."""
@@ -75,12 +78,8 @@ class Callers:
         if self._configuration is None:
             return 0
         name = segment if segment in self._configuration.segments else "other"
-        position, end = bucket(self._configuration.salt, name, str(unit)), 0
-        for number, arm in enumerate(self._arms[segment]):
-            end += arm.weight_bps
-            if position < end:
-                break
-        return number
+        position = bucket(self._configuration.salt, name, str(unit))
+        return bisect_right(self._ends[segment], position)
 
     def _calls(self, segment: str, arm: Arm, times: list[int]) -> Iterator[Event]:
         drawn = self.outcomes.drawn(arm.model, segment, self._after_s, (self.dice, len(times)))
@@ -128,6 +127,7 @@ class Callers:
                 ), arm.weight_bps)
                 for arm in configuration.segments[name]
             )  # fmt: skip
+            self._ends[segment] = list(accumulate(arm.weight_bps for arm in self._arms[segment]))[:-1]
 
     def write_down(self, decision: Decision) -> None:
         """Keep book of a decision that acts."""
