@@ -15,7 +15,7 @@ from agents.cli import app, promises
 from optimizer.replay.claims import CLAIMS, LIVES
 from optimizer.replay.simulate import live, live_together
 
-FEW = {"aa": 2, "harm": 40, "weaker": 12, "slow": 20, "mixed": 8}
+FEW = {"aa": 1, "harm": 40, "weaker": 12, "slow": 20, "mixed": 4}
 
 
 @pytest.mark.parametrize("name", FEW)
