@@ -32,8 +32,14 @@ class Worker:
         module = "tests.chaos.launch" if fault or ablation else "agents.cli"
         command = [sys.executable, "-m", module, "run", *stages, "--instance", name, "--no-clock"]
         environment = cluster.environment | {"CHAOS_FAULT": fault, "CHAOS_ABLATION": ablation}
+        self._recovered = len(GROUPS) * cluster.settings().partitions
         with self.log.open("a") as log:
+            self._begins = log.tell()
             self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+
+    def has_recovered(self):
+        """Whether it has begun every partition, also where nothing is left to fold."""
+        return self.log.read_bytes()[self._begins :].count(b" starts at offset ") >= self._recovered
 
     def alive(self):
         return self.process.poll() is None

@@ -32,6 +32,10 @@ def drained(cluster, workers):
 
 
 def same(cluster, truth, store_of=None):
+    if store_of:
+        *_, last = (worker for worker in cluster.workers if worker.name == store_of)
+        nap(60, unless=last.has_recovered)
+        assert last.has_recovered(), last.tail()
     wrong = ledger_faults(cluster)
     cluster.stop()
     found = outcome(cluster)
