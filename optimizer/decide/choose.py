@@ -4,7 +4,7 @@ Cheapest first is `pareto` in small: a cheaper candidate that keeps the guardrai
 one, and whatever fails is banned, so that each model of the list is tried at most once per ban.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from optimizer.decide.declaration import models_by_variant, price
@@ -27,8 +27,18 @@ def exploration_order(target: Target) -> tuple[tuple[str, Model], ...]:
     return tuple(sorted(models_by_variant(target).items(), key=lambda item: (price(item[1]), item[1].name)))
 
 
-def choose(target: Target, incumbent: str, bans: Mapping[str, Ban], now_at: int) -> Choice:
-    """The cheapest declared model below the incumbent's list price that is not banned at `now_at`."""
+def choose(
+    target: Target,
+    incumbent: str,
+    bans: Mapping[str, Ban],
+    now_at: int,
+    *,
+    barred: Callable[[str, Model], str] = lambda _variant, _model: "",
+) -> Choice:
+    """The cheapest declared model below the incumbent's list price, not banned at `now_at` and not barred.
+
+    `barred` says why a (variant, model) must not be tried; it is asked only of what would be tried else.
+    """
     order = exploration_order(target)
     limit = next((price(model) for variant, model in order if variant == incumbent), 0.0)
     chosen: str | None = None
@@ -45,6 +55,8 @@ def choose(target: Target, incumbent: str, bans: Mapping[str, Ban], now_at: int)
             why = f"is banned until {instant(ban.until_at)}: {ban.why}"
         elif chosen_model is not None:
             why = f"is dearer than {chosen_model.name}, which is tried first"
+        else:
+            why = barred(variant, model)
         if why:
             rejected.append(Alternative(variant=variant, model=model.name, why=why))
         else:

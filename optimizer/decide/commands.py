@@ -6,7 +6,7 @@ followed and what would do.
 
 from collections.abc import Callable, Iterator
 
-from optimizer.decide import moves
+from optimizer.decide import guardrails, moves
 from optimizer.decide.autonomy import frozen
 from optimizer.decide.record import Ruling, record
 from optimizer.decide.state import MAX_COMMANDS, Deciding, Segment
@@ -94,8 +94,28 @@ def _approve(state: Deciding, command: Command, ruling: Ruling) -> Iterator[Deci
     for name in _waiting(state, command.segment, command.decision):
         if by := frozen(state, name):
             yield refuse(state, name, ruling, f"it is frozen ({by}); unfreeze it first")
+        elif against := guardrails.against_a_yes(state, name):
+            yield refuse(state, name, ruling, against)
         else:
-            yield moves.approved(state, name, ruling)
+            yield _agreed(state, name, ruling) or moves.approved(state, name, ruling)
+
+
+def _agreed(state: Deciding, name: str, ruling: Ruling) -> Decision | None:
+    """The answer to a yes that is not enough; None once enough different people have said it."""
+    live, declared = state.segments[name].live, state.declaration
+    assert live is not None, "a yes is to something"  # noqa: S101 - a programming error
+    assert declared is not None, "only a declared target is agreed about"  # noqa: S101 - a programming error
+    person, needed = ruling.by.strip().casefold(), declared.approvals.needed
+    if person in live.agreed:
+        return refuse(state, name, ruling, f"{ruling.by} has said yes already; somebody else must, too")
+    live.agreed.append(person)
+    if len(live.agreed) >= needed:
+        return None
+    why = f"{ruling.why}; {len(live.agreed)} of {needed} have said yes, somebody else must, too"
+    return record(
+        state, name, "hold", ruling._replace(cause="approval", why=why),
+        act=False, variant=live.variant, model=live.model,
+    )  # fmt: skip
 
 
 def _reject(state: Deciding, command: Command, ruling: Ruling) -> Iterator[Decision]:
@@ -133,8 +153,10 @@ def _promote(state: Deciding, command: Command, ruling: Ruling) -> Iterator[Deci
             continue
         if by := frozen(state, name):
             yield refuse(state, name, ruling, f"it is frozen ({by}); unfreeze it first")
+        elif against := guardrails.against_a_yes(state, name):
+            yield refuse(state, name, ruling, against)
         else:
-            yield moves.promote(state, name, ruling)
+            yield _agreed(state, name, ruling) or moves.promote(state, name, ruling)
 
 
 def _roll_back(state: Deciding, command: Command, ruling: Ruling) -> Iterator[Decision]:

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from optimizer.decide import policies
 from optimizer.model.target import Model, Target
 from optimizer.model.variant import variant_of
 
@@ -30,6 +31,9 @@ def mistakes(target: Target) -> tuple[Mistake, ...]:
             ("holdback", "share_bps"),
             f"must be at most {MOST_HOLDBACK_BPS}, found {target.holdback.share_bps}",
         ))  # fmt: skip
+    found += [Mistake(*wrong) for wrong in policies.mistakes(target.policies)]
+    if target.budget and target.budget.usd_per_day is None and target.budget.usd_per_month is None:
+        found.append(Mistake(("budget",), "must say usd_per_day or usd_per_month, or both, found neither"))
     return tuple(found)
 
 

@@ -17,13 +17,13 @@ MAX_WHY = 160
 """A ban remembers this much of its reason."""
 
 
-def propose(state: Deciding, name: str, choice: Choice, ruling: Ruling) -> Decision:
-    """Start, or ask for a yes, or advise: as the mode says."""
+def propose(state: Deciding, name: str, choice: Choice, ruling: Ruling, *, asks: str = "") -> Decision:
+    """Start, or ask for a yes, or advise: as the mode says; with `asks` a yes is needed in any mode."""
     declared, segment = _of(state, name)
     variant, model = choice.variant, choice.model
     assert variant is not None, "propose needs a candidate"  # noqa: S101 - a programming error
     assert model is not None, "a chosen variant has a model"  # noqa: S101 - a programming error
-    acts = declared.autonomy == "auto"
+    acts = declared.autonomy == "auto" and not asks
     first = weights_bps(declared)[0]
     models = models_by_variant(declared)
     present = models[segment.incumbent]
@@ -32,6 +32,7 @@ def propose(state: Deciding, name: str, choice: Choice, ruling: Ruling) -> Decis
         f"{model.name} is the cheapest model not banned here, {price(model):g} against {price(present):g} "
         f"USD per million tokens of {present.name}; {ruling.why}{ending}"
     )
+    why += f"; somebody must say yes: {asks}" if asks else ""
     generation = next_generation(state) if acts else 0
     decision = record(
         state, name, "start", ruling._replace(why=why),
@@ -55,7 +56,7 @@ def approved(state: Deciding, name: str, ruling: Ruling) -> Decision:
     """Start what was waiting for a yes."""
     _, segment = _of(state, name)
     live = _live(segment)
-    live.phase, live.step_at, live.started_at = "step", ruling.at, ruling.at
+    live.phase, live.step_at, live.started_at, live.agreed = "step", ruling.at, ruling.at, []
     live.clock_is_set = False
     live.generation = next_generation(state)
     _began(segment, live.generation)
@@ -65,6 +66,8 @@ def approved(state: Deciding, name: str, ruling: Ruling) -> Decision:
 def _began(segment: Segment, generation: int) -> None:
     segment.reported, segment.advised = [], ""
     if generation:
+        variant = _live(segment).variant
+        segment.proposed[variant] = segment.proposed.get(variant, 0) + 1
         segment.since_generation = generation
         segment.held = None  # its share becomes the new rollout's control
         segment.waiting = {}
@@ -75,7 +78,7 @@ def advance(state: Deciding, name: str, ruling: Ruling) -> Decision:
     declared, segment = _of(state, name)
     live = _live(segment)
     higher = [weight for weight in weights_bps(declared) if weight > live.weight_bps]
-    live.step_at, live.units_before, live.reported = ruling.at, live.units, []
+    live.step_at, live.units_before, live.reported, live.agreed = ruling.at, live.units, [], []
     if not higher:
         live.phase, live.converged_at = "baking", ruling.at
         why = f"bakes at {share(live.weight_bps)} for {span(declared.plan.bake_s)}; {ruling.why}"

@@ -8,13 +8,14 @@ same events before it, every decision is the same to the byte.
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from optimizer.decide import moves
+from optimizer.decide import guardrails, money, moves
 from optimizer.decide.autonomy import frozen, may_move, speaks
 from optimizer.decide.choose import Choice, choose
 from optimizer.decide.commands import alarm, obey, ruled
 from optimizer.decide.declaration import mistakes
 from optimizer.decide.declare import declare
 from optimizer.decide.gate import Judgement, harm, judge, units
+from optimizer.decide.known import note
 from optimizer.decide.record import Ruling
 from optimizer.decide.sentences import listed, span
 from optimizer.decide.state import MS, Deciding, Live, Segment
@@ -70,7 +71,8 @@ class Decide(Durable[Deciding]):
         state.now_at = max(state.now_at, watermark)
         if state.declaration is None:
             return Step(state)
-        decisions = [
+        decisions = money.announced(state)
+        decisions += [
             decision
             for name in sorted(state.segments)
             if (decision := judge_segment(state, name)) is not None
@@ -96,7 +98,12 @@ def unfit(state: Deciding, declared: Target) -> str:
 
 def keep(state: Deciding, finding: Finding) -> None:
     """Remember a finding until it is judged, unless it speaks of nothing that is there."""
+    if finding.kind == "spend":
+        money.enter(state, finding)
+        return
     segment = state.segments.get(finding.segment)
+    if segment is not None and finding.kind == "level":
+        note(state, segment, finding)
     if segment is None or not _concerns(segment, finding):
         return
     # One slot per kind and metric bounds what waits. Proven harm is never overwritten by better news.
@@ -133,7 +140,7 @@ def _deadlines(state: Deciding) -> Iterator[int]:
     for name, segment in state.segments.items():
         yield from (finding.window_end_at for finding in segment.waiting.values())
         if declared is not None and segment.live is not None and segment.live.phase == "awaiting":
-            yield segment.live.step_at + declared.plan.step_max_s * MS
+            yield segment.live.step_at + answer_s(declared) * MS
         if segment.live is not None and not segment.live.clock_is_set:
             yield segment.live.step_at
         yield from (since_at for _, since_at, _ in _overdue(state, segment.live))
@@ -162,11 +169,21 @@ def judge_segment(state: Deciding, name: str) -> Decision | None:
     return _gate(state, name, [finding for finding in due if finding.kind != "coverage"])
 
 
+def answer_s(declared: Target) -> int:
+    """How long a proposal waits for its answer, in seconds."""
+    return declared.approvals.expires_s or declared.plan.step_max_s
+
+
 def _expire(state: Deciding, name: str) -> Decision | None:
     live, declared = state.segments[name].live, state.declaration
-    if live is None or declared is None or state.now_at < live.step_at + declared.plan.step_max_s * MS:
+    if live is None or declared is None or state.now_at < live.step_at + answer_s(declared) * MS:
         return None
-    why = f"nobody said yes or no within {span(declared.plan.step_max_s)}"
+    short = (
+        f"{len(live.agreed)} of {declared.approvals.needed} people said yes"
+        if live.agreed
+        else "nobody said yes"
+    )
+    why = f"{short} or no within {span(answer_s(declared))}"
     return moves.roll_back(state, name, Ruling(state.now_at, "approval", why), ban=False)
 
 
@@ -175,13 +192,23 @@ def _look_for_better(state: Deciding, name: str, levels: list[Finding]) -> Decis
     segment, declared, now_at = state.segments[name], state.declaration, state.now_at
     if declared is None or not levels or not speaks(state) or now_at < segment.rest_until_at:
         return None
-    choice = choose(declared, segment.incumbent, segment.bans, now_at)
+    choice = choose(declared, segment.incumbent, segment.bans, now_at, barred=guardrails.barred(state, name))
     if (obstacle := _obstacle(state, name, choice, tuple(levels))) is not None:
         return moves.hold(state, name, obstacle, choice.rejected)
     if declared.autonomy == "advise" and segment.advised == choice.variant:
         return None
-    ruling = Ruling(now_at, "choice", listed(levels), tuple(levels))
-    return moves.propose(state, name, choice, ruling)
+    assert choice.variant is not None, "without a choice there is an obstacle"  # noqa: S101 - a programming error
+    assert choice.model is not None, "a chosen variant has a model"  # noqa: S101 - a programming error
+    linted = guardrails.of_start(state, name, (choice.variant, choice.model), tuple(levels))
+    if (stops := linted.stops) is not None:
+        why = f"{choice.model.name} is not tried: {stops.sentence}"
+        ruling = Ruling(now_at, stops.cause, why, tuple(levels), policies=stops.policies)
+        return moves.hold(state, name, ruling, choice.rejected)
+    why = "; ".join(filter(None, (listed(levels), linted.warns)))
+    ruling = Ruling(now_at, "choice", why, tuple(levels), policies=linted.policies)
+    decision = moves.propose(state, name, choice, ruling, asks=linted.asks)
+    guardrails.started(state, name, linted)
+    return decision
 
 
 def _obstacle(state: Deciding, name: str, choice: Choice, levels: tuple[Finding, ...]) -> Ruling | None:
@@ -223,6 +250,8 @@ def _gate(state: Deciding, name: str, due: list[Finding]) -> Decision | None:
     decision: Decision | None = None
     if (harmful := harm(due)) is not None:
         decision = moves.roll_back(state, name, _ruling(harmful, now_at))
+    elif (ended := guardrails.ends(state, name)) is not None:
+        decision = moves.roll_back(state, name, ended, ban=False)
     elif compared and live.phase != "paused":
         decision = _go_on(state, name, live, compared)
     for cause, since_at, why in _overdue(state, segment.live):
@@ -243,15 +272,27 @@ def _go_on(state: Deciding, name: str, live: Live, compared: list[Finding]) -> D
     if judged.action == "hold":
         patient = judged.cause == "no_data" and now_at < live.step_at + SILENCE_S * MS
         return None if patient else _tell(state, name, ruling)
-    if not may_move(state, name):
-        by = frozen(state, name)
-        cause: Cause = "frozen" if by else "approval"
-        why = f"frozen by {by}" if by else f"autonomy is {declared.autonomy}, which only goes back"
-        return _tell(state, name, ruling._replace(cause=cause, why=f"{why}; {judged.why}"))
+    if (held := _held(state, name, judged)) is not None:
+        return _tell(state, name, held)
     if judged.action == "on":
         return (moves.promote if live.phase == "baking" else moves.advance)(state, name, ruling)
     back = declared.plan.on_inconclusive == "roll_back"
     return (moves.roll_back if back else moves.pause)(state, name, ruling)
+
+
+def _held(state: Deciding, name: str, judged: Judgement) -> Ruling | None:
+    """What keeps a judgement from being followed: a freeze, the mode, or a guardrail of decisions."""
+    ruling, declared = _ruling(judged, state.now_at), state.declaration
+    if not may_move(state, name):
+        by = frozen(state, name)
+        cause: Cause = "frozen" if by else "approval"
+        mode = f"autonomy is {declared.autonomy if declared else 'observe'}, which only goes back"
+        return ruling._replace(cause=cause, why=f"{f'frozen by {by}' if by else mode}; {judged.why}")
+    if judged.action != "on" or (against := guardrails.of_step(state, name)) is None:
+        return None
+    return ruling._replace(
+        cause=against.cause, why=f"{against.sentence}; {judged.why}", policies=against.policies
+    )
 
 
 def _ruling(judged: Judgement, now_at: int) -> Ruling:

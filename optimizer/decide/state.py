@@ -4,6 +4,7 @@ from typing import Literal
 
 from msgspec import Struct, field
 
+from optimizer.decide.books import Books
 from optimizer.model.finding import Finding
 from optimizer.model.target import Target
 
@@ -52,6 +53,22 @@ class Live(Struct, kw_only=True, omit_defaults=True):
     """The end of the last window judged."""
     reported: list[str] = []
     """Reasons for holding that were told during this step."""
+    agreed: list[str] = []
+    """Who has said yes to what is asked now: the start, or a promotion by hand."""
+    granted: list[str] = []
+    """Policies that asked for the yes to its start: they do not ask again."""
+    reserved_nano: int = 0
+    """What it was forecast to cost more than its control, nano-USD."""
+    extra_nano: int = 0
+    """What it has cost more so far; below 0: less."""
+
+
+class Level(Struct, frozen=True, array_like=True):
+    """A number of those who are not on trial, as it was last measured."""
+
+    estimate: float
+    calls_per_minute: float
+    at: int
 
 
 class Held(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -80,6 +97,12 @@ class Segment(Struct, kw_only=True, omit_defaults=True):
     advised: str = ""
     """The variant advised last, so that advice is given once."""
     reported: list[str] = []
+    levels: dict[str, Level] = {}
+    """Metric → its last level; only where policies, a budget or limits ask for it."""
+    others: tuple[int, int] = (0, 0)
+    """Nano-USD and calls of those not on trial in the last minute with a known cost."""
+    proposed: dict[str, int] = {}
+    """Variant → how often it went live here: each time spent a part of its error budget."""
 
 
 class Deciding(Struct, kw_only=True, omit_defaults=True):
@@ -95,5 +118,8 @@ class Deciding(Struct, kw_only=True, omit_defaults=True):
     frozen: dict[str, str] = field(default_factory=dict)
     """Segment, or `*` for all → who froze it and why."""
     segments: dict[str, Segment] = field(default_factory=dict)
+    books: Books = field(default_factory=Books)
+    started: list[tuple[int, bool]] = []
+    """Candidates of the last 24 h: when, and whether only parameters differed."""
     commands: list[str] = field(default_factory=list)
     """Ids of the last commands, as a producer may send one twice."""

@@ -7,7 +7,7 @@ from msgspec import Struct
 Verdict = Literal["pass", "fail", "inconclusive", "error", "no_data"]
 Role = Literal["goal", "guardrail", "signal", "health"]
 Metric = Literal["quality", "cost", "latency", "errors", "coverage"]
-Kind = Literal["level", "comparison", "trip", "coverage", "health"]
+Kind = Literal["level", "comparison", "trip", "coverage", "health", "spend"]
 
 WORST_FIRST: tuple[Verdict, ...] = ("fail", "error", "no_data", "inconclusive", "pass")
 """The order in which verdicts outweigh one another. No data never passes."""

@@ -4,7 +4,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from optimizer.model.budget import Approvals, Budget, Limits
 from optimizer.model.call import Name, Score
+from optimizer.model.policy import MOST_POLICIES, Policy
 
 Autonomy = Literal["observe", "advise", "approve", "auto"]
 Share = Annotated[int, Meta(ge=0, le=10_000)]
@@ -25,6 +27,10 @@ class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     parameters: Annotated[dict[str, float | int | str | bool], Meta(max_length=32)] = field(
         default_factory=dict
     )
+    attributes: Annotated[dict[str, Annotated[str, Meta(max_length=128)]], Meta(max_length=16)] = field(
+        default_factory=dict
+    )
+    """What policies may ask about it, as `model.region`; it is no part of the variant."""
 
 
 class Segments(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -82,6 +88,9 @@ class Errors(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     wrong_promotion: Annotated[float, Meta(gt=0, lt=0.5)] = 0.05
     wrong_rollback: Annotated[float, Meta(gt=0, lt=0.5)] = 0.02
+    proposals: Annotated[int, Meta(ge=1, le=100)] | None = None
+    """How often a change may be tried in a segment; each time spends an equal part of both risks, and then
+    nothing is left. None: any number of times, each with the whole of them."""
 
 
 class Scores(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -119,6 +128,10 @@ class Target(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     scores: Scores = Scores()
     signal: Literal["spans", "metrics"] = "spans"
     """Which of an exporter's signals is counted, as many send the same calls as both."""
+    policies: Annotated[tuple[Policy, ...], Meta(max_length=MOST_POLICIES)] = ()
+    budget: Budget | None = None
+    limits: Limits = Limits()
+    approvals: Approvals = Approvals()
     withdrawn: bool = False
 
     def segment_names(self) -> tuple[str, ...]:

@@ -40,6 +40,7 @@ def questions(declared: Declared) -> list[Question]:
 def risks_of(declared: Declared, role: Role) -> Risks:
     """The chances of a wrong verdict that one question may spend."""
     shares = max(1, len(questions(declared)) - 1) if role == "guardrail" else 1
+    shares *= declared.errors.proposals or 1  # each proposal of a change spends an equal part
     wrong_pass = declared.errors.wrong_promotion / shares
     wrong_fail = declared.errors.wrong_rollback / shares
     return Risks(wrong_pass=wrong_pass, wrong_fail=wrong_fail, interval=min(INTERVAL, 2 * wrong_pass))

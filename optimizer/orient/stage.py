@@ -14,7 +14,7 @@ from optimizer.model.event import PaneEvent, TargetEvent, name_of
 from optimizer.model.finding import Finding
 from optimizer.model.pane import Pane
 from optimizer.model.target import Target
-from optimizer.orient import compare, coverage, levels, trials, trips
+from optimizer.orient import compare, coverage, levels, spend, trials, trips
 from optimizer.orient.belief import About, Measured, Span, finding
 from optimizer.orient.merge import Sums, widen
 from optimizer.orient.sentence import count
@@ -142,6 +142,8 @@ def _count(state: Orientation, held: Held, pane: Span) -> list[Finding]:
         widen(window.spans, pane.spans)
         for part in parts:
             window.add(part)
+    if state.declared and state.declared.tells_spend:
+        spend.add(state.spend, parts)
     coverage.hear(state, held.applied, pane.end_at)
     tripped: list[Finding] = []
     for name in state.segment_names():
@@ -217,6 +219,8 @@ def _close(state: Orientation, at: int) -> list[Finding]:
                 serving = window.segments.get(name)
                 found += levels.findings(state.target, name, segment=segment, serving=serving, window=span)
         window.clear()
+    found += spend.findings(state.target, state.spend, Span(at - MINUTE_MS, at, {}))
+    state.spend = {}
     if state.declared:
         found += _left_out(state, at)
     for segment in state.segments.values():

@@ -11,6 +11,7 @@ from optimizer.model.finding import Metric
 from optimizer.model.target import Errors, Guardrails, Target, Trips
 from optimizer.model.variant import variant_of
 from optimizer.orient.merge import Spans, Sums
+from optimizer.orient.spend import Minute
 from optimizer.orient.waiting import Held
 from optimizer.orient.windows import LENGTHS_MS, Window
 
@@ -40,6 +41,8 @@ class Declared(Struct, kw_only=True):
     errors: Errors
     models: dict[str, str]
     """Variant → the declared model it stands for."""
+    tells_spend: bool = False
+    """Whether a budget or policies want to know what is spent."""
 
     @staticmethod
     def of(target: Target) -> "Declared":
@@ -50,6 +53,7 @@ class Declared(Struct, kw_only=True):
             trips=target.trips,
             errors=target.errors,
             models={variant_of(model).variant_id: model.name for model in target.models},
+            tells_spend=target.budget is not None or bool(target.policies),
         )
 
     def name_of(self, variant: str) -> str:
@@ -126,6 +130,8 @@ class Orientation(Struct, kw_only=True, omit_defaults=True):
     recent: list[tuple[int, Spans]] = []
     """End and evidence of the panes of the last minute."""
     segments: dict[str, Segment] = {}
+    spend: Minute = {}
+    """What was spent since the last full minute."""
     applied: dict[str, tuple[int, int]] = {}
     """Hash of an instance's name → when it last spoke, and the generation it uses."""
     late: Left = field(default_factory=Left)

@@ -1,0 +1,111 @@
+"""What decide knows of a segment between one decision and the next, and what policies may ask of it.
+
+Levels are kept only where policies, a budget or limits ask for them; what was last measured a while ago is
+unknown again.
+"""
+
+from typing import Any
+
+from optimizer.decide import policies
+from optimizer.decide.books import DAY_MS, NANO_USD, WHOLE_BPS
+from optimizer.decide.declaration import models_by_variant, price
+from optimizer.decide.policies import Said
+from optimizer.decide.state import Deciding, Level, Segment
+from optimizer.model.budget import Limits
+from optimizer.model.finding import Finding
+from optimizer.model.target import Model, Target
+
+MINUTE_MS = 60_000
+STALE_MS = 15 * MINUTE_MS
+"""A level that was last measured so long ago is unknown."""
+
+
+def watched(declared: Target | None) -> bool:
+    """Whether anything in a declaration asks for levels between one decision and the next."""
+    return declared is not None and bool(
+        declared.policies or declared.budget is not None or declared.limits != Limits()
+    )
+
+
+def note(state: Deciding, segment: Segment, finding: Finding) -> None:
+    """Remember a level, if anybody will ask for it."""
+    if finding.estimate is None or finding.verdict != "pass" or not watched(state.declaration):
+        return
+    minutes = (finding.window_end_at - finding.window_start_at) / MINUTE_MS
+    known = segment.levels.get(finding.metric)
+    if minutes > 0 and (known is None or finding.window_end_at > known.at or minutes <= 1):
+        segment.levels[finding.metric] = Level(finding.estimate, finding.n / minutes, finding.window_end_at)
+
+
+def level_of(segment: Segment, metric: str, now_at: int) -> float | None:
+    """The metric as it was last measured; None where that is long ago, or was never."""
+    level = segment.levels.get(metric)
+    return level.estimate if level is not None and now_at - level.at < STALE_MS else None
+
+
+def facts(state: Deciding, name: str, candidate: Model, weight_bps: int) -> dict[str, Any]:
+    """What policies may be asked about; what is not known is missing."""
+    declared, segment = declared_of(state, name)
+    present = models_by_variant(declared).get(segment.incumbent)
+    known: dict[str, Any] = {
+        "target": state.target, "segment": name, "weight_bps": weight_bps, "user": {},
+        "model": _described(candidate), "present": _described(present) if present else {},
+    }  # fmt: skip
+    if declared.segments is not None and name in declared.segments.values:
+        known["user"] = {declared.segments.attribute.removeprefix("user."): name}
+    if state.books.costed:
+        known |= {
+            "daily_cost": (state.books.day_nano if state.books.day == state.now_at // DAY_MS else 0)
+            / NANO_USD,
+            "monthly_cost": state.books.month_nano / NANO_USD,
+        }
+    for fact, metric in (
+        ("cost_per_request", "cost"), ("quality_score", "quality"), ("latency_p95_ms", "latency"),
+        ("error_rate", "errors"),
+    ):  # fmt: skip
+        if (level := level_of(segment, metric, state.now_at)) is not None:
+            known[fact] = level
+    if (forecast := cost_of_call(state, name, candidate)) is not None:
+        known["forecast_cost_per_request"] = forecast
+    return known
+
+
+def _described(model: Model) -> dict[str, Any]:
+    return {
+        **model.attributes, "name": model.name, "provider": model.provider,
+        "parameters": model.parameters,
+        "input_usd_per_million_tokens": model.input_usd_per_million_tokens,
+        "output_usd_per_million_tokens": model.output_usd_per_million_tokens,
+    }  # fmt: skip
+
+
+def cost_of_call(state: Deciding, name: str, candidate: Model) -> float | None:
+    """US dollars of a call of the candidate, as the list prices promise; None where nothing promises it."""
+    declared, segment = declared_of(state, name)
+    level = level_of(segment, "cost", state.now_at)
+    present = models_by_variant(declared).get(segment.incumbent)
+    if level is None or present is None or not price(present) or not price(candidate):
+        return None
+    return level * price(candidate) / price(present)
+
+
+def asked(state: Deciding, name: str, candidate: Model, weight_bps: int) -> Said:
+    """What the policies say of a candidate at a share."""
+    declared, _ = declared_of(state, name)
+    if not declared.policies:
+        return Said()
+    return policies.asked(declared.policies, facts(state, name, candidate, weight_bps))
+
+
+def calls_per_minute(segment: Segment, now_at: int) -> float:
+    """Calls of a segment, by its last levels; those on trial are not in its levels."""
+    measured = (lv.calls_per_minute for lv in segment.levels.values() if now_at - lv.at < STALE_MS)
+    live = segment.live
+    weight = live.weight_bps if live is not None and live.phase != "awaiting" else 0
+    return max(measured, default=0.0) / (1 - min(weight, WHOLE_BPS - 100) / WHOLE_BPS)
+
+
+def declared_of(state: Deciding, name: str) -> tuple[Target, Segment]:
+    """The declaration and one of its segments."""
+    assert state.declaration is not None, "only a declared target is linted"  # noqa: S101 - a programming error
+    return state.declaration, state.segments[name]
