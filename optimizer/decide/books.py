@@ -76,8 +76,8 @@ class Use(NamedTuple):
         return int(self.spent_usd / self.limit_usd * WHOLE_BPS)
 
     def __str__(self) -> str:
-        """As people read it: `81 % of the day's 100 USD`."""
-        return f"{self.share_bps / 100:.4g} % of the {self.span}'s {self.limit_usd:g} USD are spent"
+        """As people read it: `81 % of the day's 100 USD are spent`."""
+        return f"{self.share_bps // 100:,} % of the {self.span}'s {self.limit_usd:g} USD are spent"
 
 
 def uses(budget: Budget | None, books: Books, now_at: int) -> tuple[Use, ...]:

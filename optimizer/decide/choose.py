@@ -37,7 +37,8 @@ def choose(
 ) -> Choice:
     """The cheapest declared model below the incumbent's list price, not banned at `now_at` and not barred.
 
-    `barred` says why a (variant, model) must not be tried; it is asked only of what would be tried else.
+    `barred` says why a (variant, model) must not be tried; it is asked of no model that is dearer than
+    the one that is tried.
     """
     order = exploration_order(target)
     limit = next((price(model) for variant, model in order if variant == incumbent), 0.0)
@@ -51,12 +52,12 @@ def choose(
             why = f"is the incumbent, at {price(model):g} USD per million tokens in and out"
         elif price(model) >= limit:
             why = f"is not cheaper: {price(model):g} against {limit:g} USD per million tokens"
-        elif ban is not None and ban.until_at > now_at:
-            why = f"is banned until {instant(ban.until_at)}: {ban.why}"
-        elif chosen_model is not None:
-            why = f"is dearer than {chosen_model.name}, which is tried first"
-        else:
+        elif chosen_model is None:
             why = barred(variant, model)
+        if not why and ban is not None and ban.until_at > now_at:
+            why = f"is banned until {instant(ban.until_at)}: {ban.why}"
+        elif not why and chosen_model is not None:
+            why = f"is dearer than {chosen_model.name}, which is tried first"
         if why:
             rejected.append(Alternative(variant=variant, model=model.name, why=why))
         else:

@@ -95,6 +95,8 @@ def of_start(state: Deciding, name: str, candidate: tuple[str, Model], levels: t
 def _broke(state: Deciding) -> Note | None:
     if (use := used_up(state)) is not None:
         return Note("budget", f"{use}: nothing is tried before the next {use.span} begins (UTC)")
+    if spent := trials_overspent(state):
+        return Note("budget", f"{spent}: nothing is tried before the next day begins (UTC)")
     return None
 
 
@@ -217,10 +219,8 @@ def ends(state: Deciding, name: str) -> Ruling | None:
     if use is not None and live.extra_nano >= 0:
         saved = f"; so far {live.model} has cost {live.extra_nano / NANO_USD:.4g} USD more than its control"
         return Ruling(state.now_at, "budget", f"{use}{saved}")
-    if declared.budget is not None and live.extra_nano > 0 and trials_overspent(state, declared):
-        money = f"{state.books.trials_nano / NANO_USD:.4g} of {declared.budget.trials_usd_per_day:g} USD"
-        why = f"trials have cost {money} more than their controls today, {live.model} among them"
-        return Ruling(state.now_at, "budget", why)
+    if live.extra_nano > 0 and (spent := trials_overspent(state)):
+        return Ruling(state.now_at, "budget", f"{spent}, {live.model} among them")
     said = asked(state, name, model, live.weight_bps)
     if said.denies:
         return Ruling(state.now_at, "policy", said.denies, policies=said.results)

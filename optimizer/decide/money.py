@@ -7,7 +7,7 @@ from optimizer.decide.record import Ruling, record
 from optimizer.decide.state import Deciding
 from optimizer.model.decision import WHOLE_TARGET, Decision
 from optimizer.model.finding import Finding
-from optimizer.model.target import Model, Target
+from optimizer.model.target import Model
 
 
 def enter(state: Deciding, spend: Finding) -> None:
@@ -74,11 +74,14 @@ def _left_for_trials(state: Deciding) -> int:
     return round(declared.budget.trials_usd_per_day * NANO_USD) - spent - reserved
 
 
-def trials_overspent(state: Deciding, declared: Target) -> bool:
-    """Whether candidates have cost more than their controls by all that is meant for them today."""
-    books, budget = state.books, declared.budget
-    assert budget is not None, "only what has a budget is overspent"  # noqa: S101 - a programming error
-    return books.day == state.now_at // DAY_MS and books.trials_nano >= budget.trials_usd_per_day * NANO_USD
+def trials_overspent(state: Deciding) -> str:
+    """That candidates have cost more than their controls by all that is meant for them today; or empty."""
+    budget = state.declaration.budget if state.declaration is not None else None
+    nano = state.books.trials_nano if state.books.day == state.now_at // DAY_MS else 0
+    if budget is None or nano <= 0 or nano < budget.trials_usd_per_day * NANO_USD:
+        return ""
+    money = f"{nano / NANO_USD:.4g} of {budget.trials_usd_per_day:g} USD"
+    return f"trials have cost {money} more than their controls today"
 
 
 def used_up(state: Deciding) -> Use | None:

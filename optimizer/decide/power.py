@@ -4,8 +4,8 @@
     needed      step_min_units, and for every guarded mean or share
                 units_for_every_look(margin, 2 * variance, risk of a wrong promotion, shared out)
 
-Asked only where the declaration says `must_conclude`. The forecast is of a candidate that is as good as what it replaces. Latency is left out: how many calls its
-tail takes depends on the candidate's.
+Asked only where the declaration says `must_conclude`. The forecast is of a candidate that is as good as
+what it replaces. Latency is left out: how many calls its tail takes depends on the candidate's.
 """
 
 from optimizer.decide.declaration import WHOLE_BPS, weights_bps

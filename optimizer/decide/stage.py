@@ -178,12 +178,8 @@ def _expire(state: Deciding, name: str) -> Decision | None:
     live, declared = state.segments[name].live, state.declaration
     if live is None or declared is None or state.now_at < live.step_at + answer_s(declared) * MS:
         return None
-    short = (
-        f"{len(live.agreed)} of {declared.approvals.needed} people said yes"
-        if live.agreed
-        else "nobody said yes"
-    )
-    why = f"{short} or no within {span(answer_s(declared))}"
+    said = f"{len(live.agreed)} of {declared.approvals.needed} people said yes" if live.agreed else ""
+    why = f"{said or 'nobody said yes or no'} within {span(answer_s(declared))}"
     return moves.roll_back(state, name, Ruling(state.now_at, "approval", why), ban=False)
 
 

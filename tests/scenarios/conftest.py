@@ -4,11 +4,12 @@ A scenario is a text. `#` tells the story, words move the world, lines behind `|
 checked. `make accept` writes them anew.
 
     model NAME price=… quality=… latency_ms=… errors=…      a model, or how it behaves from now on
+    policy ID ACTION [share_bps=…]: CONDITION                a rule, from the next declaration on
     declare KEY=VALUE …                                      the target `chat`, with all models known so far
     traffic N                                                calls per second
     callers follow | callers stay                            whether new configurations are picked up
     run 10m                                                  time passes
-    say COMMAND [segment=…]: REASON                          a person
+    say COMMAND [segment=…] [by=…]: REASON                          a person
     alert SEVERITY: SENTENCE                                 another system
     show                                                     the configuration in force
 """
@@ -23,9 +24,11 @@ from optimizer.act.assign import arm_of
 from optimizer.act.stage import Act
 from optimizer.decide.stage import Decide
 from optimizer.loop import Loop, time_of
+from optimizer.model.budget import Approvals, Budget, Limits
 from optimizer.model.call import Assignment, Call, Quality
 from optimizer.model.command import Alert, Command
 from optimizer.model.event import AlertEvent, CallEvent, CommandEvent, TargetEvent, TickEvent
+from optimizer.model.policy import Policy, Rule
 from optimizer.model.progress import Tick
 from optimizer.model.target import Errors, Guardrails, Holdback, Model, Plan, Segments, Target, Trips
 from optimizer.observe.stage import Observe
@@ -34,7 +37,8 @@ from optimizer.orient.stage import Orient
 BEGIN_AT = 1_772_323_200_000
 TICK_MS = 5_000
 PARTITIONS = 2
-PARTS = {"plan": Plan, "guardrails": Guardrails, "trips": Trips, "holdback": Holdback, "errors": Errors}
+PARTS = {"plan": Plan, "guardrails": Guardrails, "trips": Trips, "holdback": Holdback, "errors": Errors,
+         "budget": Budget, "limits": Limits, "approvals": Approvals}  # fmt: skip
 WIDTH = 100
 
 
@@ -47,6 +51,7 @@ class World:
         self.loop = Loop([Observe(partitions), Orient(), Decide(), Act()], partitions)
         self.now_at = BEGIN_AT
         self.models, self.declared, self.revision = {}, None, 0
+        self.regions, self.policies = {}, ()
         self.followed, self.following, self.per_s, self.calls = None, True, 20.0, 0
         self.said, self.asked, self.ids = [], None, count()
 
@@ -64,7 +69,20 @@ class World:
         known = self.models.setdefault(
             name, {"price": 1.0, "quality": 0.8, "latency_ms": 500.0, "errors": 0.0}
         )
-        known |= {key: float(value) for key, value in (one.split("=") for one in settings)}
+        given = dict(one.split("=") for one in settings)
+        if "region" in given:
+            self.regions[name] = given.pop("region")
+        known |= {key: float(value) for key, value in given.items()}
+
+    def do_policy(self, rest):
+        words, _, condition = rest.partition(": ")
+        name, action, *share = words.split()
+        rule = Rule(
+            condition=condition,
+            action=action,
+            share_bps=int(share[0].removeprefix("share_bps=")) if share else None,
+        )
+        self.policies = (*self.policies, Policy(id=name, type="compliance", rules=(rule,)))
 
     def do_declare(self, rest):
         given = {key: _value(value) for key, value in (one.split("=", 1) for one in rest.split())}
@@ -72,12 +90,24 @@ class World:
         parts = {
             part: struct(**{key: given.pop(key) for key in struct.__struct_fields__ if key in given})
             for part, struct in PARTS.items()
+            if part != "budget" or not given.keys().isdisjoint(struct.__struct_fields__)
         }
         if "segments" in given:
-            given["segments"] = Segments(attribute="task", values=tuple(str(given["segments"]).split(",")))
+            given["segments"] = Segments(
+                attribute=given.pop("told_by", "task"), values=tuple(str(given["segments"]).split(","))
+            )
         names = str(given.pop("models", ",".join(self.models))).split(",")
-        models = tuple(Model(name=n, input_usd_per_million_tokens=self.models[n]["price"]) for n in names)
-        self.declared = Target(target="chat", revision=self.revision, models=models, **parts, **given)
+        models = tuple(
+            Model(
+                name=n,
+                input_usd_per_million_tokens=self.models[n].get("listed", self.models[n]["price"]),
+                attributes={"region": self.regions[n]} if n in self.regions else {},
+            )
+            for n in names
+        )
+        self.declared = Target(
+            target="chat", revision=self.revision, models=models, policies=self.policies, **parts, **given
+        )
         self._feed(TargetEvent, self.declared)
 
     def do_traffic(self, rest):
@@ -98,7 +128,10 @@ class World:
         kind, *settings = words.split()
         given = dict(one.split("=") for one in settings)
         decision = self.asked if kind in ("approve", "reject") else None
-        self._feed(CommandEvent, Command(command=kind, by="ann", reason=reason, decision=decision, **given))
+        self._feed(
+            CommandEvent,
+            Command(command=kind, by=given.pop("by", "ann"), reason=reason, decision=decision, **given),
+        )
 
     def do_alert(self, rest):
         severity, _, sentence = rest.partition(": ")
@@ -143,11 +176,14 @@ class World:
             cost_usd=None if fails else nature["price"] * 1e-3 * dice.uniform(0.5, 1.5),
             error_type="timeout" if fails else None,
             quality=None if fails else Quality(score=min(1.0, max(0.0, dice.gauss(weak, 0.1)))),
-            attributes={"task": segment},
+            attributes={self._told_by(): segment},
         )  # fmt: skip
         return CallEvent(
             specversion="1.0", id=data.call_id, source="/callers", time=time_of(at), subject="chat", data=data
         )
+
+    def _told_by(self):
+        return self.declared.segments.attribute if self.declared and self.declared.segments else "task"
 
     def _newest(self):
         log = self.loop.topics["configurations"][self.loop.partition_of("chat")]
