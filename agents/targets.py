@@ -9,8 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from agents.documents import Document, Mistake, Path, Unreadable, compose
+from optimizer.decide.declaration import WHOLE_BPS, models_by_variant, price
 from optimizer.decide.declaration import mistakes as semantic_mistakes
-from optimizer.decide.declaration import models_by_variant, price
+from optimizer.decide.known import fixed
+from optimizer.decide.policies import asked
 from optimizer.model.target import Target
 
 if TYPE_CHECKING:
@@ -75,8 +77,20 @@ def doubtful(target: Target) -> Iterator[tuple[Path, str]]:
     for i, model in enumerate(target.models):
         if price(model) == 0:
             yield ("models", i), f"{model.name} has no list price, and so counts as free"
+    yield from _served_against_policies(target)
     if target.trips.error_rate is None and target.guardrails.error_rate_rise is None:
         yield (
             ("trips",),
             "neither a trip nor a guardrail watches errors: a candidate that only fails is not noticed",
         )
+
+
+def _served_against_policies(target: Target) -> Iterator[tuple[Path, str]]:
+    """Where the declared incumbent itself is forbidden: policies only judge what would replace it."""
+    mine = next((model for model in target.models if model.name == target.incumbent), None)
+    if mine is None or not target.policies:
+        return
+    for name in target.segment_names():
+        facts = fixed(target, name, mine, mine) | {"weight_bps": WHOLE_BPS}
+        if denies := asked(target.policies, facts).denies:
+            yield ("incumbent",), f"is denied in segment {name} by {denies}; it is served there all the same"

@@ -47,12 +47,7 @@ def facts(state: Deciding, name: str, candidate: Model, weight_bps: int) -> dict
     """What policies may be asked about; what is not known is missing."""
     declared, segment = declared_of(state, name)
     present = models_by_variant(declared).get(segment.incumbent)
-    known: dict[str, Any] = {
-        "target": state.target, "segment": name, "weight_bps": weight_bps, "user": {},
-        "model": _described(candidate), "present": _described(present) if present else {},
-    }  # fmt: skip
-    if declared.segments is not None and name in declared.segments.values:
-        known["user"] = {declared.segments.attribute.removeprefix("user."): name}
+    known = fixed(declared, name, candidate, present) | {"weight_bps": weight_bps}
     if state.books.costed:
         known |= {
             "daily_cost": (state.books.day_nano if state.books.day == state.now_at // DAY_MS else 0)
@@ -68,6 +63,20 @@ def facts(state: Deciding, name: str, candidate: Model, weight_bps: int) -> dict
     if (forecast := cost_of_call(state, name, candidate)) is not None:
         known["forecast_cost_per_request"] = forecast
     return known
+
+
+def fixed(declared: Target, name: str, candidate: Model, present: Model | None) -> dict[str, Any]:
+    """The facts about a candidate in a segment that need no measurement."""
+    users = {}
+    if declared.segments is not None and name in declared.segments.values:
+        users = {declared.segments.attribute.removeprefix("user."): name}
+    return {
+        "target": declared.target,
+        "segment": name,
+        "user": users,
+        "model": _described(candidate),
+        "present": _described(present) if present else {},
+    }
 
 
 def _described(model: Model) -> dict[str, Any]:

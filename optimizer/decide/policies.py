@@ -114,15 +114,17 @@ def _of_policy(policy: Policy, context: Any, facts: Mapping[str, Any]) -> Policy
 
 def _of_rule(policy: str, rule: Rule, context: Any, facts: Mapping[str, Any]) -> PolicyResult | None:
     words = rule.message or rule.condition
+    spoken: list[str] = []
     try:
         program = compiled(rule.condition)
+        spoken = program.variables()
         answer = program.execute(context)
         if not isinstance(answer, bool):
             raise TypeError(f"a condition must be true or false, found {type(answer).__name__}")  # noqa: TRY301 - one way out
     except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
         unknown: Outcome = "undecidable" if rule.action == "deny" else "require_approval"
         outcome = "warn" if rule.action == "warn" else unknown
-        why = f"cannot be answered, {_reason(rule.condition, error, facts)} ({words})"
+        why = f"cannot be answered, {_reason(error, spoken, facts)} ({words})"
         return PolicyResult(policy=policy, outcome=outcome, why=why)
     if not answer:
         return None
@@ -130,13 +132,13 @@ def _of_rule(policy: str, rule: Rule, context: Any, facts: Mapping[str, Any]) ->
     return PolicyResult(policy=policy, outcome=rule.action, why=words, share_bps=share_bps)
 
 
-def _reason(condition: str, error: Exception, facts: Mapping[str, Any]) -> str:
-    """Why a condition has no answer, as people say it."""
-    missing = [name for name in compiled(condition).variables() if name not in facts]
+def _reason(error: Exception, spoken: Iterable[str], facts: Mapping[str, Any]) -> str:
+    """Why a condition that speaks of `spoken` has no answer, as people say it."""
+    missing = [name for name in spoken if name not in facts]
     if isinstance(error, KeyError):
         missing.append(str(error.args[0]) if error.args else "an attribute")
     if missing:
-        return f"unknown: {', '.join(missing)}"
+        return f"unknown: {', '.join(missing)}"[:_SAID]
     return str(error).partition(". ")[0][:_SAID]
 
 
