@@ -5,6 +5,7 @@ from random import Random
 from optimizer.act.stage import Act
 from optimizer.decide.stage import Decide
 from optimizer.loop import Loop, time_of
+from optimizer.model.budget import Approvals, Budget, Limits
 from optimizer.model.command import Alert, Command, PolicyVerdict
 from optimizer.model.event import (
     AlertEvent,
@@ -15,6 +16,7 @@ from optimizer.model.event import (
     WatermarkEvent,
 )  # fmt: skip
 from optimizer.model.finding import Evidence, Finding
+from optimizer.model.policy import Policy, Rule
 from optimizer.model.progress import Watermark
 from optimizer.model.target import Holdback, Model, Plan, Segments, Target
 from optimizer.model.variant import variant_of
@@ -27,6 +29,22 @@ SEGMENTS = ("short", "long", "code")
 VERDICTS = ("pass", "fail", "inconclusive", "error", "no_data")
 COMMANDS = ("freeze", "unfreeze", "approve", "reject", "pause", "resume", "promote", "rollback")
 METRICS = ("quality", "latency", "errors", "cost")
+GOVERNED = {
+    "policies": (
+        Policy(
+            id="p",
+            type="cost",
+            rules=(
+                Rule(condition="daily_cost > 40.0", action="deny"),
+                Rule(condition="model.name == 'm3' && quality_score < 0.5", action="require_approval"),
+                Rule(condition="weight_bps > 2500", action="limit", share_bps=5000),
+            ),
+        ),
+    ),
+    "budget": Budget(usd_per_day=50.0, usd_per_month=400.0),
+    "limits": Limits(starts_per_day=9, on_trial_bps=9000),
+    "approvals": Approvals(needed=2, expires_s=300),
+}
 
 
 class Author:
@@ -74,6 +92,7 @@ class Author:
             ),
             holdback=Holdback(share_bps=random.choice((0, 200)), for_s=300),
             withdrawn=random.random() < 0.15,
+            **random.choice(({}, GOVERNED)),
         )  # fmt: skip
         self.write(TargetEvent, name, self.declared[name])
 
@@ -106,7 +125,7 @@ class Author:
             e.data.decision_id for e in self.loop.topics["decisions"][0][-9:] if e.subject == name and e.data
         ]
         wish = Command(
-            command=random.choice(COMMANDS), by="ann", reason="because",
+            command=random.choice(COMMANDS), by=random.choice(("ann", "bob")), reason="because",
             segment=random.choice((None, None, "other", *SEGMENTS)),
             decision=random.choice((None, *waiting)),
         )  # fmt: skip
@@ -140,6 +159,16 @@ class Author:
             state = self.loop.state_of("decide", name)
             for segment, known in list(state.segments.items()):
                 self.find(name, "coverage", "coverage", segment=segment, generation=state.generation)
+                for variant in (None, known.live.variant if known.live else "gone"):
+                    self.find(
+                        name,
+                        "spend",
+                        "cost",
+                        segment=segment,
+                        variant=variant,
+                        role="signal",
+                        n_effective=9.0,
+                    )
                 for metric in METRICS:
                     verdict = random.choices(VERDICTS, (40, 1, 3, 1, 1))[0]
                     if known.live is None:
