@@ -16,7 +16,7 @@ from optimizer.model.event import (
     WatermarkEvent,
 )  # fmt: skip
 from optimizer.model.finding import Evidence, Finding
-from optimizer.model.policy import Policy, Rule
+from optimizer.model.policy import MOST_POLICIES, MOST_RULES, Policy, Rule
 from optimizer.model.progress import Watermark
 from optimizer.model.target import Holdback, Model, Plan, Segments, Target
 from optimizer.model.variant import variant_of
@@ -207,6 +207,19 @@ def flood(seed):
         models=models,
         segments=Segments(attribute="a" * 128, values=tuple(f"{i:0128d}" for i in range(16))),
         plan=Plan(cooldown_s=0),
+        policies=tuple(
+            Policy(
+                id=f"{i:0128d}",
+                name="n" * 128,
+                type="compliance",
+                rules=tuple(
+                    Rule(condition="false".ljust(400), action="deny", message="m" * 160)
+                    for _ in range(MOST_RULES)
+                ),
+            )
+            for i in range(MOST_POLICIES)
+        ),
+        budget=Budget(usd_per_day=1e9),
     )
     author.write(TargetEvent, "search", author.declared["search"])
     for _ in range(8):
