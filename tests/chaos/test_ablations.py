@@ -142,7 +142,7 @@ def test_without_the_highest_version_a_late_write_does_damage(cluster, recording
 
 def comings_and_goings(cluster, publication, ablation):
     """A second worker takes half of the partitions and gives them back, twice."""
-    published = publication(speed=14)
+    published = publication(speed=7)  # the rest of it follows in a hurry
     workers = {"a": cluster.start("a", ablation=ablation)}
 
     def restart_what_ended():
