@@ -48,7 +48,7 @@ def facts(state: Deciding, name: str, candidate: Model, weight_bps: int) -> dict
     declared, segment = declared_of(state, name)
     present = models_by_variant(declared).get(segment.incumbent)
     known = fixed(declared, name, candidate, present) | {"weight_bps": weight_bps}
-    if state.books.costed:
+    if state.books.costed or state.books.month_nano:
         known |= {
             "daily_cost": (state.books.day_nano if state.books.day == state.now_at // DAY_MS else 0)
             / NANO_USD,

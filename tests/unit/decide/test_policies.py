@@ -168,6 +168,12 @@ class TestWhatMayBeSaid:
         if text:
             assert said(text).outcome in ("allow", "deny", "undecidable")
 
+    def test_what_may_be_missing_can_be_asked_for(self):
+        condition = "!has(model.region) || model.region == 'EU'"
+        assert ["allow", "deny"] == [
+            said(condition, facts={"model": model}).outcome for model in ({"region": "US"}, {})
+        ]
+
     def test_a_condition_is_compiled_once(self):
         condition = "quality_score < 0.123"
         compiled(condition)
