@@ -83,7 +83,7 @@ def of_start(state: Deciding, name: str, candidate: tuple[str, Model], levels: t
     stops = (
         _broke(state)
         or _banned(state, segment, variant)
-        or _unlisted(said, weights_bps(declared)[0])
+        or _not_allowed(said, weights_bps(declared)[0])
         or _too_many(state, segment, model)
         or _too_wide(state, name, weights_bps(declared)[0])
         or _powerless(declared, levels)
@@ -105,7 +105,7 @@ def _banned(state: Deciding, segment: Segment, variant: str) -> Note | None:
     return Note("choice", f"it is banned: {ban.why}") if ban and ban.until_at > state.now_at else None
 
 
-def _unlisted(said: Said, weight_bps: int) -> Note | None:
+def _not_allowed(said: Said, weight_bps: int) -> Note | None:
     if said.bars:
         return Note("policy", said.bars, said.results)
     if weight_bps > said.share_bps:
@@ -205,7 +205,7 @@ def of_step(state: Deciding, name: str) -> Note | None:
     if new.asks:
         return Note("policy", f"{new.asks}; `promote` is a person's yes", said.results)
     wide = _too_wide(state, name, higher) if higher > live.weight_bps else None
-    return _unlisted(said, higher) or wide
+    return _not_allowed(said, higher) or wide
 
 
 def ends(state: Deciding, name: str) -> Ruling | None:
@@ -217,8 +217,8 @@ def ends(state: Deciding, name: str) -> Ruling | None:
         return None
     use = used_up(state)
     if use is not None and live.extra_nano >= 0:
-        saved = f"; so far {live.model} has cost {live.extra_nano / NANO_USD:.4g} USD more than its control"
-        return Ruling(state.now_at, "budget", f"{use}{saved}")
+        extra = f"{live.extra_nano / NANO_USD:.4g} USD more than its control"
+        return Ruling(state.now_at, "budget", f"{use}; so far {live.model} has cost {extra}")
     if live.extra_nano > 0 and (spent := trials_overspent(state)):
         return Ruling(state.now_at, "budget", f"{spent}, {live.model} among them")
     said = asked(state, name, model, live.weight_bps)
@@ -234,7 +234,8 @@ def against_a_yes(state: Deciding, name: str) -> str:
     model = _candidate(declared, live)
     if live is None or model is None:
         return ""
-    if bars := asked(state, name, model, live.weight_bps).bars:
+    weight_bps = live.weight_bps if live.phase == "awaiting" else weights_bps(declared)[-1]
+    if bars := asked(state, name, model, weight_bps).bars:
         return f"it is not allowed: {bars}; change the policy first"
     use = used_up(state)
     return f"{use}; declare a larger budget" if use is not None and live.phase == "awaiting" else ""

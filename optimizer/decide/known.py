@@ -33,7 +33,8 @@ def note(state: Deciding, segment: Segment, finding: Finding) -> None:
         return
     minutes = (finding.window_end_at - finding.window_start_at) / MINUTE_MS
     known = segment.levels.get(finding.metric)
-    if minutes > 0 and (known is None or finding.window_end_at > known.at or minutes <= 1):
+    older = known is None or known.at < finding.window_end_at
+    if minutes > 0 and (older or (minutes <= 1 and known is not None and known.at == finding.window_end_at)):
         segment.levels[finding.metric] = Level(finding.estimate, finding.n / minutes, finding.window_end_at)
 
 

@@ -307,6 +307,12 @@ class TestApprovals:
 
 
 class TestPoliciesInDecisions:
+    def test_a_promotion_by_hand_is_asked_about_at_its_own_weight(self, desk):
+        rule = Rule(condition="weight_bps > 9000", action="deny", message="never all")
+        desk.started(policies=(Policy(id="p", type="quality", rules=(rule,)),))
+        (answer,) = desk.command("promote")
+        assert (answer.kind, "never all" in answer.why) == ("refuse", True)
+
     def test_what_each_policy_said_is_written_down(self, desk):
         rules = (
             (
