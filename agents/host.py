@@ -279,10 +279,10 @@ class Host:
             return ((event,) for event in events)
         return (events,)
 
-    def _runs(self, events: Sequence[Event]) -> Iterable[list[Event] | WatermarkEvent]:
+    def _runs(self, events: Sequence[Event]) -> Iterable[Sequence[Event] | WatermarkEvent]:
         """Watermarks, and what lies between them."""
         if not self.hears_watermarks:
-            yield list(events)
+            yield events
             return
         run: list[Event] = []
         for event in events:
@@ -296,15 +296,8 @@ class Host:
         if run:
             yield run
 
-    async def _fold_run(self, part: Partition, batch: Batch, run: list[Event]) -> None:
-        by_row: dict[str, list[Event]] = {}
-        row_of, number = self.stage.row_of, part.number
-        for event in run:
-            some = by_row.get(name := row_of(event, number))
-            if some is None:
-                some = by_row[name] = []
-            some.append(event)
-        for name, events in by_row.items():
+    async def _fold_run(self, part: Partition, batch: Batch, run: Sequence[Event]) -> None:
+        for name, events in self.stage.by_row(run, part.number).items():
             row = part.rows.get(name)
             if row is None:
                 row = part.rows[name] = Row(-1, 0, {}, self.stage.initial(name))
@@ -331,8 +324,10 @@ class Host:
         """How often the stage has raised on this one record."""
         return max((c.count for c in part.crashes if c.first == first == last == c.last), default=0)
 
-    def _fresh(self, row: Row[Any], events: list[Event]) -> list[Event]:
+    def _fresh(self, row: Row[Any], events: Sequence[Event]) -> Sequence[Event]:
         """The events that this row has not folded yet."""
+        if not events:
+            return events
         fresh = events
         if events[0].offset <= row.applied:  # offsets ascend: otherwise all are new
             fresh = [e for e in events if e.offset > row.applied]

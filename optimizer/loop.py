@@ -185,20 +185,20 @@ class Loop:
         part = self._parts[stage.name][number]
         log, forgotten = self.topics[INPUT[stage.name]][number], self._forgotten[INPUT[stage.name]][number]
         fresh, part.folded = log[part.folded - forgotten :], forgotten + len(log)
-        runs: dict[str, list[Event]] = {}
+        run: list[Event] = []
         for event in fresh:
             if isinstance(event, WatermarkEvent):
-                self._fold_runs(stage, number, runs)
-                runs = {}
+                self._fold_run(stage, number, run)
+                run = []
                 self._pass(stage, number, event.data)
             else:
-                runs.setdefault(stage.row_of(event, number), []).append(event)
-        self._fold_runs(stage, number, runs)
+                run.append(event)
+        self._fold_run(stage, number, run)
         return bool(fresh)
 
-    def _fold_runs(self, stage: Stage[Any], number: int, runs: dict[str, list[Event]]) -> None:
+    def _fold_run(self, stage: Stage[Any], number: int, run: list[Event]) -> None:
         part = self._parts[stage.name][number]
-        for name, events in runs.items():
+        for name, events in stage.by_row(run, number).items():
             row = part.rows.get(name)
             if row is None:
                 row = part.rows[name] = Row(stage.initial(name))

@@ -19,7 +19,7 @@ Laws (tests/laws/test_stages.py checks them for every stage it discovers):
                  state and the same emissions, wherever the history is cut
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from uuid import UUID, uuid5
@@ -101,8 +101,8 @@ class Stage(Protocol[State]):
     remembers: int
     """How many records before `resume_at` are worth re-reading to refill a filter; 0 if none."""
 
-    def row_of(self, event: Any, partition: int) -> str:
-        """The key of the row this event belongs to: a partition for observe, a target elsewhere."""
+    def by_row(self, events: Sequence[Any], partition: int) -> Mapping[str, Sequence[Any]]:
+        """Row → its events, in order: the partition's own row for observe, one for each target elsewhere."""
         ...
 
     def initial(self, row: str) -> State:
@@ -150,10 +150,15 @@ class Durable(Generic[State]):
 
     remembers = 0
 
-    def row_of(self, event: Any, partition: int) -> str:  # noqa: ARG002 - part of the contract
-        """The target the event speaks of."""
-        subject: str = event.subject
-        return subject
+    def by_row(self, events: Sequence[Any], partition: int) -> Mapping[str, Sequence[Any]]:  # noqa: ARG002 - part of the contract
+        """Sorted by the target they speak of."""
+        rows: dict[str, list[Any]] = {}
+        for event in events:
+            some = rows.get(event.subject)
+            if some is None:
+                some = rows[event.subject] = []
+            some.append(event)
+        return rows
 
     def reached_at(self, state: State) -> int | None:  # noqa: ARG002 - part of the contract
         """Watermarks say it."""

@@ -7,7 +7,7 @@ were emitted before the crash are then repeated in silence, later ones say exact
 said.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from optimizer.observe.folding import Folding
@@ -41,9 +41,9 @@ class Observe:
         self._prices = prices
         self._settings = Settings(partition_count, pane_ms, lateness_ms, dedupe_records, ahead_ms, behind_ms)
 
-    def row_of(self, event: Any, partition: int) -> str:  # noqa: ARG002 - part of the contract
-        """The input partition, whatever the event speaks of."""
-        return str(partition)
+    def by_row(self, events: Sequence[Any], partition: int) -> Mapping[str, Sequence[Any]]:
+        """All in the input partition's row, whatever they speak of."""
+        return {str(partition): events}
 
     def initial(self, row: str) -> Observed:
         """A partition that has never been read."""

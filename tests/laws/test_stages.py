@@ -35,19 +35,19 @@ class Shell:
         return self
 
     def batch(self, events):
-        grouped = {}
+        run = []
         for event in events:
             if isinstance(event, WatermarkEvent):
-                self._fold(grouped)
-                grouped = {}
+                self._fold(run)
+                run = []
                 self._wake(event.data)
             else:
-                grouped.setdefault(self.stage.row_of(event, 0), []).append(event)
-        self._fold(grouped)
+                run.append(event)
+        self._fold(run)
         self.folded = max(self.folded, *(event.offset for event in events))
 
-    def _fold(self, grouped):
-        for row, events in grouped.items():
+    def _fold(self, run):
+        for row, events in self.stage.by_row(run, 0).items() if run else ():
             state = self.rows.get(row) or self.stage.initial(row)
             self._take(row, self.stage.fold(state, events))
 

@@ -14,7 +14,7 @@ def offset_to_resume(log):
 def test_a_partition_never_read_is_read_from_where_the_shell_stands(new_log):
     log = new_log()
     assert log.stage.resume_at(log.state, 41) == 42
-    assert (log.stage.row_of(None, 7), log.stage.initial("7").partition) == ("7", 7)
+    assert (log.stage.by_row([1, 2], 7), log.stage.initial("7").partition) == ({"7": [1, 2]}, 7)
 
 
 def test_ticks_alone_move_the_offset_to_resume(new_log):
