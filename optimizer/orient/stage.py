@@ -150,10 +150,6 @@ def _count(state: Orientation, held: Held, pane: Span) -> list[Finding]:
     widen(shortest.spans, pane.spans)
     for part in parts:
         shortest.add(part)
-    for window in state.windows:
-        widen(window.spans, pane.spans)
-        for part in parts:
-            window.add(part)
     if state.declared and state.declared.tells_spend:
         spend.add(state.spend, parts)
     coverage.hear(state, held.applied, pane.end_at)
