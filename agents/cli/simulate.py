@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 import typer
@@ -14,13 +14,18 @@ from rich.progress import track
 from rich.table import Table
 
 from agents import resources, worlds
+from agents.cli import promises
 from agents.cli.failure import USAGE, Failure
 from optimizer.stats.proportion import Proportion, wilson
 
 if TYPE_CHECKING:
-    from optimizer.replay.simulate import Life, Rollout
+    from collections.abc import Iterator
 
-SHIPPED = "compose/worlds"
+    from optimizer.replay.life import Life, Rollout
+
+Output = Literal["text", "json", "markdown"]
+USUAL = 20
+"""Lives in one world."""
 
 
 def register(app: typer.Typer) -> None:
@@ -31,24 +36,40 @@ def register(app: typer.Typer) -> None:
 def simulate(
     world: Annotated[
         str,
-        typer.Argument(help="A YAML file, or the name of a shipped world; without one, these are listed."),
+        typer.Argument(
+            help="A YAML file, or the name of a shipped world; without one, every promise is measured."
+        ),
     ] = "",
     lives: Annotated[
-        int, typer.Option(min=1, max=100_000, help="How many, each with a seed of its own.")
-    ] = 20,
+        int,
+        typer.Option(
+            min=0,
+            max=100_000,
+            help="How many, each with a seed of its own; 0: 20, or as many as the promises need.",
+        ),
+    ] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Of the first life; the others count on.")] = 1,
-    processes: Annotated[int, typer.Option(min=0, help="0: one for each core.")] = 0,
-    output: Annotated[str, typer.Option(help="text or json.")] = "text",
+    jobs: Annotated[
+        int, typer.Option("--jobs", "--processes", min=0, help="Processes; 0: one for each core.")
+    ] = 0,
+    output: Annotated[Output, typer.Option(help="How it is told; markdown for the promises only.")] = "text",
+    shipped: Annotated[bool, typer.Option("--list", help="Name the shipped worlds, a line each.")] = False,
 ) -> None:
     """Live a target's life again and again in memory, through the same four stages that run on Kafka.
 
     A world says how its models answer: quality, cost, latency, errors, drift, seasons and late feedback; or it
     names a CSV file of recorded outcomes. What is printed is compared with the truth of that world, which the
-    stages do not see.
+    stages do not see. Without a world, what is promised of the loop is measured in the shipped ones.
     """
-    if not world:
+    if shipped:
         _list()
         return
+    processes = jobs or os.cpu_count() or 1
+    if not world:
+        _promises(lives or None, seed, processes, output)
+        return
+    if output == "markdown":
+        raise Failure("markdown tells of the promises only", "leave out the world, or ask for json", USAGE)
     path = _path(world)
     try:
         declared, outcomes = worlds.read(path)
@@ -56,10 +77,8 @@ def simulate(
         raise Failure(str(wrong), "correct it; docs/simulate.md describes worlds", USAGE) from None
     except OSError as error:
         raise Failure(f"{error.filename}: {error.strerror}", "name a world or a file", USAGE) from None
-    seeds = range(seed, seed + lives)
-    running = worlds.lives(declared, outcomes, seeds, processes or os.cpu_count() or 1)
-    console = Console(stderr=True)
-    found = dict(track(running, "living", total=lives, console=console, disable=not console.is_terminal))
+    seeds = range(seed, seed + (lives or USUAL))
+    found = dict(_watched(worlds.lives(declared, outcomes, seeds, processes), path.stem, len(seeds)))
     ordered = [found[number] for number in seeds]
     summary = summarised(ordered)
     if output == "json":
@@ -67,6 +86,24 @@ def simulate(
         print(json.dumps(told, indent=2))
         return
     _print(path.stem, summary)
+
+
+def _watched(running: Iterator[Any], what: str, total: int) -> Iterator[Any]:
+    """The same, with a bar on standard error where that is a terminal."""
+    console = Console(stderr=True)
+    return iter(track(running, what, total=total, console=console, disable=not console.is_terminal))
+
+
+def _promises(lives: int | None, seed: int, processes: int, output: Output) -> None:
+    lines = promises.measured(lives, seed, processes, _watched)
+    if output == "json":
+        print(json.dumps([line.told() for line in lines], indent=2))
+    elif output == "markdown":
+        spent = os.times()
+        cpu_s = spent.user + spent.system + spent.children_user + spent.children_system
+        print(promises.markdown(lines, cpu_s, processes), end="")
+    else:
+        promises.printed(lines)
 
 
 def summarised(lives: list[Life]) -> dict[str, Any]:
@@ -144,11 +181,11 @@ def _print(name: str, summary: dict[str, Any]) -> None:
 
 
 def _path(world: str) -> Path:
-    shipped = resources.path(SHIPPED) / f"{world}.yaml"
+    shipped = resources.path(promises.SHIPPED) / f"{world}.yaml"
     return shipped if shipped.exists() else Path(world)
 
 
 def _list() -> None:
-    for path in sorted(resources.path(SHIPPED).glob("*.yaml")):
+    for path in sorted(resources.path(promises.SHIPPED).glob("*.yaml")):
         first = path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
         print(f"{path.stem:12} {first}")

@@ -21,7 +21,7 @@ from optimizer.model.finding import Finding, Metric, Role
 from optimizer.orient import split
 from optimizer.orient.analysis import WHOLE
 from optimizer.orient.belief import About, Measured, Span, finding
-from optimizer.orient.effects import Effect, compared, units
+from optimizer.orient.effects import Effect, compared, is_beyond, units
 from optimizer.orient.merge import Spans, widen
 from optimizer.orient.sentence import NAMES, UNITS, count, points, share, span
 from optimizer.orient.state import Declared, Trial
@@ -79,8 +79,10 @@ def findings(
     for metric, role, margin in questions(declared):
         if (harm_only and role != "guardrail") or _is_untold(metric, [trial]):
             continue
-        about = _about(target, segment, trial, metric=metric, role=role)
         pair = (trial.candidate, trial.control)
+        if harm_only and not is_beyond(metric, pair, margin):
+            continue
+        about = _about(target, segment, trial, metric=metric, role=role)
         risks = risks_of(declared, role, beside=trial.beside)
         effect = compared(metric, [pair], margin=margin, risks=risks)
         is_harm, seen = effect.comparison.verdict == "fail", window

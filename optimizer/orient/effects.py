@@ -14,7 +14,7 @@ from optimizer.orient.merge import MILLIONTHS, NANO_USD, Sums
 from optimizer.stats.co_moments import CoMoments
 from optimizer.stats.confidence_sequence import FEWEST
 from optimizer.stats.cuped import adjusted_arms
-from optimizer.stats.exceedance import compare_tails_within
+from optimizer.stats.exceedance import compare_tails_within, is_tail_beyond
 from optimizer.stats.noninferiority import (
     Arm,
     Comparison,
@@ -22,6 +22,7 @@ from optimizer.stats.noninferiority import (
     Risks,
     compare_means,
     compare_shares,
+    is_mean_beyond,
     share_arm,
 )
 from optimizer.stats.ratio import ratio
@@ -58,6 +59,18 @@ def compared(metric: Metric, strata: Sequence[Pair], *, margin: Margin, risks: R
     adjusted = pooled([_adjusted(metric, pair) for pair in strata])
     before, after = _squared_error(plain), _squared_error(adjusted)
     return Effect(compare_means(*adjusted, margin, risks), after / before if before else 1.0)
+
+
+def is_beyond(metric: Metric, pair: Pair, margin: Margin) -> bool:
+    """Whether the candidate was seen outside the margin: where it was not, no harm can be proven."""
+    candidate, control = pair
+    if metric == "latency":
+        return is_tail_beyond(candidate.durations, control.durations, margin)
+    if metric == "errors":
+        arms = share_arm(candidate.failures), share_arm(control.failures)
+    else:
+        arms = _adjusted(metric, pair)
+    return is_mean_beyond(*arms, margin)
 
 
 def units(metric: Metric, sums: Sums) -> int:

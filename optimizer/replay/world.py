@@ -9,7 +9,7 @@
 Dice come from outside, so that one seed is one world.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import exp, pi, sin
 from typing import Annotated, Any, Literal, NamedTuple, Protocol
 
@@ -67,12 +67,53 @@ class Behaviour(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return now
 
 
+Relative = Annotated[float, Meta(ge=-1, le=10)]
+Range = tuple[Relative, Relative]
+
+
+class Effects(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """By how much every life's candidates differ from what is declared: uniformly, from the first to the second.
+
+    Every model but the target's incumbent is moved, each by draws of its own.
+    """
+
+    quality: Range = (0.0, 0.0)
+    """Relative: -0.1 is a tenth worse."""
+    cost: Range = (0.0, 0.0)
+    latency: Range = (0.0, 0.0)
+    errors: Range = (0.0, 0.0)
+    """Absolute: 0.01 is one call in a hundred."""
+
+    def on(self, law: Behaviour, dice: "Dice") -> Behaviour:
+        """How a model of one life behaves."""
+        quality, cost, latency, errors = (
+            low + (high - low) * float(luck)
+            for (low, high), luck in zip(
+                (self.quality, self.cost, self.latency, self.errors), dice.random(4), strict=True
+            )
+        )
+        return replace(
+            law,
+            quality=_share(law.quality * (1 + quality)),
+            segments={name: _share(mean * (1 + quality)) for name, mean in law.segments.items()},
+            cost_usd=law.cost_usd * (1 + cost),
+            latency_ms=law.latency_ms * (1 + latency),
+            errors=_share(law.errors + errors),
+        )
+
+
+def _share(value: float) -> float:
+    return min(1.0, max(0.0, value))
+
+
 class World(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that a simulation needs to know; `llmopt simulate` reads it from YAML."""
 
     target: Target
     models: Annotated[dict[Name, Behaviour], Meta(min_length=1)] | None = None
     """None: the outcomes are recorded ones."""
+    effects: Effects | None = None
+    """Lives differ so; None: all have the models that are declared."""
     outcomes: Annotated[str, Meta(min_length=1)] | None = None
     """A CSV file of recorded outcomes, beside the world: item, arm, quality, cost, latency and perhaps segment."""
     hours: Annotated[float, Meta(gt=0, le=8760)] = 24.0
@@ -89,6 +130,16 @@ class World(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def rate_at(self, after_s: float) -> float:
         """Calls a second, so many seconds after the beginning."""
         return self.calls_per_s * (1 + self.season * sin(2 * pi * after_s / DAY_S))
+
+    def of_one_life(self, dice: "Dice") -> "World":
+        """This world with the effects of one life drawn."""
+        if self.effects is None or self.models is None:
+            return self
+        moved = {
+            name: law if name == self.target.incumbent else self.effects.on(law, dice)
+            for name, law in self.models.items()
+        }
+        return replace(self, models=moved, effects=None)
 
 
 class Dice(Protocol):
@@ -140,6 +191,10 @@ class Outcomes(Protocol):
         """The averages of what is drawn."""
         ...
 
+    def shares(self, segments: Sequence[str]) -> Sequence[float]:
+        """The share of the calls that fall into each segment; they add up to 1."""
+        ...
+
 
 class Declared:
     """Outcomes by the laws of a world."""
@@ -165,6 +220,10 @@ class Declared:
         p95 = law.latency_ms * exp(P95 * law.latency_sigma)
         return Truth(law.quality, law.cost_usd, p95, law.errors)
 
+    def shares(self, segments: Sequence[str]) -> Sequence[float]:
+        """Equal ones."""
+        return [1 / len(segments)] * len(segments)
+
 
 class Recorded:
     """Outcomes that were recorded: every call asks one item, whichever model answers."""
@@ -177,6 +236,8 @@ class Recorded:
             segment_of: the segment of each item; an item of `""` may be asked in any segment.
         """
         self._arms, self._segments = arms, segment_of
+        self._found: dict[str, npt.NDArray[np.int64]] = {}
+        self._truths: dict[tuple[str, str], Truth] = {}
 
     def drawn(self, model: str, segment: str, after_s: float, dice: tuple[Dice, int]) -> Drawn:
         """Draw items of the segment, with replacement."""
@@ -188,17 +249,27 @@ class Recorded:
     def truth(self, model: str, segment: str, after_s: float) -> Truth:
         """The averages over the items of the segment."""
         del after_s
-        rows = _rows(self._arms[model], self._items(segment))
-        return Truth(
-            float(rows.quality.mean()),
-            float(rows.cost_usd.mean()),
-            float(np.quantile(rows.latency_ms, 0.95)),
-            float(rows.failed.mean()),
-        )
+        if (model, segment) not in self._truths:
+            rows = _rows(self._arms[model], self._items(segment))
+            self._truths[model, segment] = Truth(
+                float(rows.quality.mean()),
+                float(rows.cost_usd.mean()),
+                float(np.quantile(rows.latency_ms, 0.95)),
+                float(rows.failed.mean()),
+            )
+        return self._truths[model, segment]
+
+    def shares(self, segments: Sequence[str]) -> Sequence[float]:
+        """As the items are; those of no segment are asked in all of them equally often."""
+        free = int((self._segments == "").sum()) / len(segments)
+        asked = [int((self._segments == name).sum()) + free for name in segments]
+        return [n / sum(asked) for n in asked] if sum(asked) else [1 / len(segments)] * len(segments)
 
     def _items(self, segment: str) -> npt.NDArray[np.int64]:
-        found = np.flatnonzero((self._segments == segment) | (self._segments == ""))
-        return found if len(found) else np.arange(len(self._segments))
+        if segment not in self._found:
+            found = np.flatnonzero((self._segments == segment) | (self._segments == ""))
+            self._found[segment] = found if len(found) else np.arange(len(self._segments))
+        return self._found[segment]
 
 
 def _rows(drawn: Drawn, chosen: npt.NDArray[np.int64]) -> Drawn:

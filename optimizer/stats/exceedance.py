@@ -75,6 +75,15 @@ def compare_tails(
     )
 
 
+def is_tail_beyond(candidate: Histogram, control: Histogram, margin: Margin, *, tail: float = TAIL) -> bool:
+    """Whether more of the candidate than `tail` was seen beyond the control's quantile and the margin: d < 0."""
+    base = _exceeded_by(control, tail)
+    if base is None:
+        return False
+    limit = base * (1 + margin.size) if margin.relative else base + margin.size
+    return (candidate.share_above(limit) or 0.0) > tail
+
+
 def compare_tails_within(
     strata: Sequence[tuple[Histogram, Histogram]], margin: Margin, risks: Risks = USUAL, *, tail: float = TAIL
 ) -> Comparison:

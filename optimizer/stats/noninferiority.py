@@ -95,6 +95,12 @@ class Arm:
         return Arm(float(moments.count), moments.mean or 0.0, moments.variance or 0.0)
 
 
+def is_mean_beyond(candidate: Arm, control: Arm, margin: Margin) -> bool:
+    """Whether the candidate's mean was seen outside the margin: d < 0, without which nothing fails."""
+    better = float(candidate.mean - control.mean) * (1.0 if margin.better == "higher" else -1.0)
+    return better + margin.size * (abs(float(control.mean)) if margin.relative else 1.0) < 0
+
+
 def form_of_means(candidate: Arm, control: Arm, margin: Margin) -> Form:
     """The linear form of two means of any shape, their variances never smaller than `cautious` allows."""
     return _form(*cautious(candidate, control, margin), margin, _mean_moved)

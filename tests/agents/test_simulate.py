@@ -59,8 +59,8 @@ def test_the_table_names_what_was_found(world):
     assert "rolled back" in done.stdout
 
 
-def test_without_a_world_the_shipped_ones_are_listed():
-    listed = simulate().stdout
+def test_the_shipped_worlds_are_listed():
+    listed = simulate("--list").stdout
     shipped = sorted(resources.path("compose/worlds").glob("*.yaml"))
     assert [line.split()[0] for line in listed.splitlines()] == [path.stem for path in shipped]
 

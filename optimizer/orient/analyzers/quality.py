@@ -21,8 +21,8 @@ FEWEST = 20
 FLOOR = 0.005
 """Of a score: no window is known better than that."""
 SLACK, SHIFT = 0.75, 9.0
-"""Of the sum, in deviations: shifts of 1.5 deviations are found soonest; normal noise gets there once in
-100,000 windows and more (tests/unit/orient/test_orient_analyzers.py simulates it)."""
+"""Of the sum, in deviations: shifts of 1.5 deviations are found soonest; independent normal noise
+gets there once in millions of windows, by Siegmund's approximation exp(2k(h + 1.166)) / 2k²."""
 LEAST = 0.1
 """Score under which a relative drop means nothing."""
 SCORES_MOST = 4.0

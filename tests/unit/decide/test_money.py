@@ -133,9 +133,9 @@ class TestTheMoneyOfTrials:
         desk.declare(budget=BUDGET)
         desk.minute()
         segment, huge = desk.state.segments["other"], variant_of(desk.declared.models[-1]).variant_id
-        assert 0.5 == level_of(segment, "cost", desk.state.now_at)
+        assert 0.05 == level_of(segment, "cost", desk.state.now_at)
         forecast = reserve(desk.state, "other", {huge: 500})
-        assert forecast > 100 * NANO_USD
+        assert forecast > 10 * NANO_USD
         why = barred(desk.state, "other")(huge)
         assert why.startswith("cannot be afforded: its trial is forecast to cost ")
         assert why.endswith("10 USD are left of the trials' 10 USD a day")
@@ -318,7 +318,7 @@ class TestPoliciesInDecisions:
                 "size",
                 Rule(condition="model.name == 'tiny'", action="require_approval", message="toys need a yes"),
             ),
-            ("cost", Rule(condition="cost_per_request > 0.1", action="warn", message="dear")),
+            ("cost", Rule(condition="cost_per_request > 0.01", action="warn", message="dear")),
         )
         policies = tuple(Policy(id=name, type="security", rules=(rule,)) for name, rule in rules)
         (asked,) = desk.started(policies=policies)

@@ -24,7 +24,7 @@ def test_a_cell_that_cannot_be_true_is_refused_by_name(world, hand, field, value
     bad = msgspec.structs.replace(good[0], **{field: value})
     w.tell(hand.pane(0, *good), hand.pane(10, bad))
     (refused,) = w.rejected
-    assert refused.reason.startswith(f"cells.{field} must ")
+    assert refused.reason.startswith(f"cells[0].{field} must ")
     assert {f.n for f in w.reach(60) if f.kind == "comparison"} == {30}
 
 

@@ -70,7 +70,7 @@ def test_what_a_candidate_becomes_while_it_is_tried_decides():
 def test_a_model_may_be_good_in_one_segment_only():
     life = lived(a_world(
         segments=Segments(attribute="task", values=("code",)), small={"segments": {"code": 0.3}}, rollouts=2,
-        calls_per_s=10.0,
+        answers="graded",
     ))  # fmt: skip
     assert {(r.segment, r.outcome) for r in life.rollouts if r.ended_s} == {
         ("code", "rolled_back"), ("other", "promoted"),

@@ -1,0 +1,72 @@
+"""What a simulated life came to, beside the truth of its world, which the stages never see.
+
+A candidate is *harmful* where a declared guardrail is truly broken: its mean quality, its p95 of latency
+or its error rate against those of the incumbent it is tried beside, at the time of the decision. It is
+*dearer* where its calls truly cost more on average.
+"""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from optimizer.model.target import Guardrails
+from optimizer.replay.world import Truth
+
+Outcome = Literal["promoted", "rolled_back", "under_way"]
+
+
+class Rollout(Struct, kw_only=True):
+    """What became of one candidate in one segment."""
+
+    segment: str
+    model: str
+    instead_of: str
+    began_s: float
+    ended_s: float | None = None
+    outcome: Outcome = "under_way"
+    cause: str = ""
+    """Of the decision that ended it: `guardrail`, `trip`, `goal`, …"""
+    answers: int = 0
+    """Calls that the candidate had answered by then."""
+    is_harmful: bool = False
+    """Whether a guardrail is truly broken; see the module."""
+    is_dearer: bool = False
+    """Whether its calls truly cost more than those of the model it was tried beside."""
+
+
+class Served(Struct, kw_only=True):
+    """What calls amount to on average, by the laws of the world rather than by what was drawn."""
+
+    cost_usd: float
+    quality: float
+
+
+class Life(Struct, kw_only=True):
+    """One simulated life; money and quality are the world's averages, not what happened to be drawn."""
+
+    calls: int = 0
+    cost_usd: float = 0.0
+    cost_usd_of_first: float = 0.0
+    """What the same calls would have cost with the first incumbent."""
+    quality: float = 0.0
+    """Mean over all calls."""
+    quality_of_first: float = 0.0
+    at_end: Served | None = None
+    """Of a call under the last configuration."""
+    first_at_end: Served | None = None
+    """Of the same call under the first incumbent."""
+    turns: int = 0
+    """How often the four stages were gone through: once for each pane that the watermark passed."""
+    decisions: int = 0
+    rollouts: list[Rollout] = []
+
+
+def is_harmful(rails: Guardrails, candidate: Truth, control: Truth) -> bool:
+    """Whether a candidate truly breaks a declared guardrail."""
+    checks = (
+        (rails.quality_drop_relative, control.quality - candidate.quality, control.quality),
+        (rails.latency_p95_rise_relative, candidate.latency_p95_ms - control.latency_p95_ms,
+         control.latency_p95_ms),
+        (rails.error_rate_rise, candidate.errors - control.errors, 1.0),
+    )  # fmt: skip
+    return any(margin is not None and worse > margin * base for margin, worse, base in checks)
