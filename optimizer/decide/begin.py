@@ -17,23 +17,27 @@ from optimizer.model.finding import Finding
 def begin(
     state: Deciding, name: str, looked: Looked, levels: list[Finding], *, fixed: tuple[str, ...]
 ) -> Decision | None:
-    """What was looked for is tried, unless a guardrail stops it; None where it was advised before."""
+    """What was looked for is tried; None where it was advised before.
+
+    What a guardrail stops is looked for again at the next watermark: money and traffic need no cycle.
+    """
     segment, declared, now_at = state.segments[name], state.declaration, state.now_at
     assert declared is not None, "only a declared target is served"  # noqa: S101 - a programming error
     choice = looked.choice
     advice = moves.names_of(state, fixed) or looked.advice or choice.variant
     if declared.autonomy == "advise" and segment.advised == advice:
         return None
-    cycles.passed(segment, declared, now_at)
     shares = _shares(state, name, looked, fixed)
     ruling = Ruling(now_at, "choice", listed(levels), tuple(levels))
     if not shares:
+        cycles.passed(segment, declared, now_at)
         return follow(state, name, looked, ruling)
     linted = guardrails.of_start(state, name, shares, tuple(levels))
     if (stops := linted.stops) is not None:
         why = f"{moves.names_of(state, tuple(shares))} is not tried: {stops.sentence}"
         held = ruling._replace(cause=stops.cause, why=why, policies=stops.policies)
         return moves.hold(state, name, held, choice.rejected)
+    cycles.passed(segment, declared, now_at)
     why = "; ".join(filter(None, (ruling.why, linted.warns)))
     ruling = ruling._replace(why=why, policies=linted.policies)
     if fixed:
