@@ -108,7 +108,7 @@ class Author:
             withdrawn=random.random() < 0.15,
             strategy=random.choice((*STRATEGIES, "pareto", "pareto")),
             cycles=Cycles(main_s=random.choice((0, 120)), slow_s=600),
-            **random.choice(({}, GOVERNED)),
+            **random.choice(({}, {}, GOVERNED)),
         )  # fmt: skip
         self.write(TargetEvent, name, self.declared[name])
 
