@@ -13,8 +13,10 @@ from msgspec.structs import replace
 from agents.documents import Document, Mistake, Path, Unreadable, compose
 from agents.envelope import opened
 from optimizer.decide.choose import choose
-from optimizer.decide.declaration import declared_incumbent, price
+from optimizer.decide.declaration import WHOLE_BPS, declared_incumbent, price
 from optimizer.decide.declaration import mistakes as semantic_mistakes
+from optimizer.decide.known import fixed
+from optimizer.decide.policies import asked
 from optimizer.model.target import Model, Target
 
 if TYPE_CHECKING:
@@ -120,6 +122,7 @@ def doubtful(target: Target) -> Iterator[tuple[Path, str]]:
         if price(model) == 0:
             why = f"{model.name} has no list price, and so counts as free: it is tried before all that cost"
             yield ("models", i), why
+    yield from _served_against_policies(target)
     if target.trips.error_rate is None and target.guardrails.error_rate_rise is None:
         yield (
             ("trips",),
@@ -147,3 +150,14 @@ def _doubtful_traffic(target: Target) -> Iterator[tuple[Path, str]]:
                 "set guardrails.quality_drop_relative to null, or send scores"
             ),
         )
+
+
+def _served_against_policies(target: Target) -> Iterator[tuple[Path, str]]:
+    """Where the declared incumbent itself is forbidden: policies only judge what would replace it."""
+    mine = next((model for model in target.models if model.name == target.incumbent), None)
+    if mine is None or not target.policies:
+        return
+    for name in target.segment_names():
+        facts = fixed(target, name, mine, mine) | {"weight_bps": WHOLE_BPS}
+        if denies := asked(target.policies, facts).denies:
+            yield ("incumbent",), f"is denied in segment {name} by {denies}; it is served there all the same"

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from agents import publish, reading
 from agents import settings as configuration
-from agents.cli.failure import BAD, Failure, reachable
+from agents.cli.failure import BAD, USAGE, Failure, reachable
 from agents.settings import Settings
 from optimizer.model.command import Command, CommandKind
 from optimizer.model.decision import Decision
@@ -70,27 +70,52 @@ def _verb(kind: CommandKind):  # type: ignore[no-untyped-def]  # noqa: ANN202 - 
 
         return go_back
 
+    if kind in ("freeze", "unfreeze"):
+
+        def switch(
+            reason: Reason,
+            target: Annotated[str | None, typer.Argument(help="The target's name.")] = None,
+            everything: Annotated[
+                bool, typer.Option("--all", help="Every target that is declared now.")
+            ] = False,
+            segment: Segment = None,
+            by: By = None,
+        ) -> None:
+            if (target is None) != everything:
+                raise Failure(
+                    "either a target or --all must be named",
+                    f"`llmopt {kind} TARGET`, or `llmopt {kind} --all`",
+                    USAGE,
+                )
+            _say(target, Command(command=kind, by=by or publish.person(), reason=reason, segment=segment))
+
+        return switch
+
     def tell(target: Target, reason: Reason, segment: Segment = None, by: By = None) -> None:
         _say(target, Command(command=kind, by=by or publish.person(), reason=reason, segment=segment))
 
     return tell
 
 
-def _say(target: str, command: Command) -> None:
+def _say(target: str | None, command: Command) -> None:
+    """Say it to a target; None: to each one that is declared, in one command each."""
     settings = reachable(configuration.load())
     known = reading.newest(settings, "targets")
-    if target not in known:
+    alive = [name for name, event in sorted(known.items()) if not event.data.withdrawn]  # type: ignore[attr-defined]
+    if target not in known if target is not None else not alive:
         names = ", ".join(sorted(known)) or "none yet"
         raise Failure(
-            f"no target {target!r} is declared",
+            f"no target {target!r} is declared" if target is not None else "no target is declared",
             f"declared: {names}; `llmopt apply -f target.yaml` declares one",
             BAD,
         )
     publisher = publish.Publisher(settings)
-    publisher.put("findings", publish.event_of(command, target))
+    whom = alive if target is None else [target]
+    for name in whom:
+        publisher.put("findings", publish.event_of(command, name))
     publisher.settle()
-    Console().print(
-        f"{command.command} {target}: said; the answer is the next decision (`llmopt explain latest`)"
+    Console(soft_wrap=True).print(
+        f"{command.command} {', '.join(whom)}: said; the answer is the next decision (`llmopt explain latest`)"
     )
 
 
@@ -132,10 +157,15 @@ def _waiting(settings: Settings, targets: set[str]) -> list[tuple[str, Decision]
     last: dict[tuple[str, str], Decision] = {}
     for event in reading.events(settings, "decisions"):
         decision = getattr(event, "data", None)
-        if isinstance(decision, Decision) and event.subject in targets:
+        # A yes that is not enough, or cannot be followed, leaves open what it was said to.
+        if (
+            isinstance(decision, Decision)
+            and event.subject in targets
+            and decision.kind not in ("hold", "refuse")
+        ):
             last[event.subject, decision.segment] = decision
     return [
         (name, decision)
         for (name, _), decision in sorted(last.items())
-        if decision.kind == "start" and not decision.act and decision.mode == "approve"
+        if decision.kind == "start" and not decision.act and decision.mode != "advise"
     ]

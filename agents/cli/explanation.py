@@ -32,7 +32,7 @@ def as_data(told: Told) -> dict[str, Any]:
         name: getattr(told.decision, name)
         for name in ("act", "by", "generation", "step", "weight_bps", "cause")
     }
-    for name in ("estimates", "rejected", "evidence"):
+    for name in ("estimates", "rejected", "evidence", "policies"):
         decision[name] = msgspec.to_builtins(getattr(told.decision, name))
     answer["would_change"] = would_change(told)
     return answer
@@ -46,6 +46,8 @@ def as_text(told: Told) -> RenderableType:
         blocks += [_heading("It was decided on"), _estimates(told)]
     if changes := would_change(told):
         blocks += [_heading("What would have changed it"), *(Text(f"  · {line}") for line in changes)]
+    if decision.policies:
+        blocks += [_heading("Policies"), _policies(decision)]
     if decision.rejected:
         blocks += [_heading("Not chosen"), _rejected(decision)]
     if decision.evidence:
@@ -159,6 +161,14 @@ def _rejected(decision: Decision) -> Table:
     table = _plain()
     for alternative in decision.rejected:
         table.add_row(f"{alternative.model} ({alternative.variant})", alternative.why)
+    return table
+
+
+def _policies(decision: Decision) -> Table:
+    table = _plain()
+    for said in decision.policies:
+        limit = f" (at most {share(said.share_bps)})" if said.share_bps is not None else ""
+        table.add_row(said.policy, said.outcome.replace("_", " ") + limit, said.why)
     return table
 
 

@@ -9,7 +9,7 @@ cannot both be tried, and of two levers one at a time tells what it was that hel
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from optimizer.decide import cycles
+from optimizer.decide import cycles, guardrails
 from optimizer.decide.autonomy import frozen
 from optimizer.decide.levers import candidates
 from optimizer.decide.state import Deciding
@@ -36,8 +36,17 @@ def consider(state: Deciding, name: str) -> Outcome:
     assert declared is not None, "only a declared target is considered"  # noqa: S101 - a programming error
     cycles.age(segment, declared, state.now_at)
     strategy = STRATEGIES[declared.strategy]
-    found = strategy.propose(situation(state, name), declared, candidates(declared, segment.incumbent))
-    return arbitrate(found, declared)
+    seen, near = situation(state, name), candidates(declared, segment.incumbent)
+    outcome = arbitrate(strategy.propose(seen, declared, near), declared)
+    if segment.experiment is not None or (outcome.chosen is not None and outcome.chosen.action == "rollback"):
+        return outcome
+    told = {one.variant for one in outcome.rejected}
+    barred = [
+        Alternative(variant=one.variant_id, model=label(one.variant, declared), why=why)
+        for one in near
+        if one.variant_id not in told and (why := seen.barred(one.variant_id))
+    ]
+    return outcome._replace(rejected=(*outcome.rejected, *barred)[:MOST_REJECTED])
 
 
 def situation(state: Deciding, name: str) -> Situation:
@@ -62,6 +71,7 @@ def situation(state: Deciding, name: str) -> Situation:
         policy=state.policy,
         turned_at=segment.turned_at,
         is_slow=cycles.is_slow_due(segment, declared, state.now_at),
+        barred=guardrails.barred(state, name),
     )
 
 

@@ -15,6 +15,7 @@ from msgspec import structs
 
 from optimizer.decide import cycles, earning, moves
 from optimizer.decide.autonomy import frozen, may_move
+from optimizer.decide.declaration import answer_s
 from optimizer.decide.gate import harm
 from optimizer.decide.record import Ruling, record
 from optimizer.decide.state import MS, Deciding, Earned, Experiment, Segment
@@ -25,15 +26,17 @@ from optimizer.model.finding import Finding, Metric
 
 
 def begin(
-    state: Deciding, name: str, proposal: Proposal, ruling: Ruling, *, rejected: tuple[Alternative, ...]
-) -> Decision:
-    """Start, or ask for a yes, or advise: as the mode says."""
+    state: Deciding, name: str, proposal: Proposal, ruling: Ruling,
+    *, rejected: tuple[Alternative, ...], asks: str = "",
+) -> Decision:  # fmt: skip
+    """Start, or ask for a yes, or advise: as the mode says; with `asks` a yes is needed in any mode."""
     declared, segment = state.declaration, state.segments[name]
     assert declared is not None, "only a declared target is moved"  # noqa: S101 - a programming error
-    acts = declared.autonomy == "auto" and not proposal.asks
+    acts = declared.autonomy == "auto" and not (proposal.asks or asks)
     generation = moves.next_generation(state) if acts else 0
     decision = record(
-        state, name, "start", ruling, act=acts, generation=generation, incumbent=segment.incumbent,
+        state, name, "start", ruling._replace(why=ruling.why + moves.wanted(asks)),
+        act=acts, generation=generation, incumbent=segment.incumbent,
         weights=proposal.weights, step=1, rejected=rejected,
     )  # fmt: skip
     if declared.autonomy == "advise":
@@ -58,7 +61,7 @@ def approved(state: Deciding, name: str, ruling: Ruling) -> Decision:
     """Start what was waiting for a yes."""
     segment, running = _of(state, name)
     running.awaits, running.started_at, running.step_at = False, ruling.at, ruling.at
-    running.generation = moves.next_generation(state)
+    running.generation, running.agreed = moves.next_generation(state), []
     moves.began(segment, running.generation)
     return _record(state, name, "start", ruling)
 
@@ -97,9 +100,11 @@ def judge(state: Deciding, name: str, due: Sequence[Finding]) -> Decision | None
     if declared is None:
         return None
     if running.awaits:
-        if state.now_at < running.step_at + declared.plan.step_max_s * MS:
+        if state.now_at < running.step_at + answer_s(declared) * MS:
             return None
-        return end(state, name, "rollback", Ruling(state.now_at, "approval", "nobody said yes or no in time"))
+        few = f"{len(running.agreed)} of {declared.approvals.needed} people said yes"
+        why = f"{few if running.agreed else 'nobody said yes or no'} in time"
+        return end(state, name, "rollback", Ruling(state.now_at, "approval", why))
     if (decision := _without_harmful(state, name, due)) is not None:
         return decision
     _hear(segment, running, due, weights(declared))

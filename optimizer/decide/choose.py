@@ -14,6 +14,7 @@ from optimizer.decide.levers import Candidate, candidates, price_of
 from optimizer.decide.objective import rank
 from optimizer.decide.sentences import instant
 from optimizer.decide.state import Ban
+from optimizer.decide.strategy import Barred, nothing_bars
 from optimizer.model.decision import Alternative
 from optimizer.model.target import Model, Target
 from optimizer.model.variant import label, variants_of
@@ -34,8 +35,13 @@ class Choice(NamedTuple):
     """Whether a person is to say yes, whatever the declared autonomy."""
 
 
-def choose(target: Target, incumbent: str, bans: Mapping[str, Ban], now_at: int) -> Choice:
-    """The first by objective among what costs no more by list and is not banned at `now_at`."""
+def choose(
+    target: Target, incumbent: str, bans: Mapping[str, Ban], now_at: int, *, barred: Barred = nothing_bars
+) -> Choice:
+    """The first by objective among what costs no more by list, is not banned at `now_at` and not barred.
+
+    Whether a variant is barred is asked of none that comes after the one that is tried.
+    """
     variants = variants_of(target)
     if incumbent not in variants:
         return Choice(None, None, ())
@@ -51,6 +57,8 @@ def choose(target: Target, incumbent: str, bans: Mapping[str, Ban], now_at: int)
             why = f"is the incumbent, at {limit:g} USD per million tokens in and out"
         elif candidate.price > limit or (candidate.price == limit and candidate.lever == "model"):
             why = f"is not cheaper: {candidate.price:g} against {limit:g} USD per million tokens"
+        elif chosen is None and (against := barred(candidate.variant_id)):
+            why = against
         elif ban is not None and ban.until_at > now_at:
             why = f"is banned until {instant(ban.until_at)}: {ban.why}"
         elif chosen is not None:

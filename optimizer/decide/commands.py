@@ -6,7 +6,7 @@ followed and what would do.
 
 from collections.abc import Callable, Iterator
 
-from optimizer.decide import arms, cycles, moves
+from optimizer.decide import arms, cycles, guardrails, moves
 from optimizer.decide.autonomy import frozen
 from optimizer.decide.generations import go_back, obstacle
 from optimizer.decide.record import Ruling, record
@@ -97,10 +97,33 @@ def _approve(state: Deciding, command: Command, ruling: Ruling) -> Iterator[Deci
     for name in _waiting(state, command.segment, command.decision):
         if by := frozen(state, name):
             yield refuse(state, name, ruling, f"it is frozen ({by}); unfreeze it first")
+        elif against := guardrails.against_a_yes(state, name):
+            yield refuse(state, name, ruling, against)
+        elif (answer := _agreed(state, name, ruling)) is not None:
+            yield answer
         elif state.segments[name].experiment is not None:
             yield arms.approved(state, name, ruling)
         else:
             yield moves.approved(state, name, ruling)
+
+
+def _agreed(state: Deciding, name: str, ruling: Ruling) -> Decision | None:
+    """The answer to a yes that is not enough; None once enough different people have said it."""
+    segment, declared = state.segments[name], state.declaration
+    trial, live = segment.trial, segment.live
+    assert trial is not None, "a yes is to something"  # noqa: S101 - a programming error
+    assert declared is not None, "only a declared target is agreed about"  # noqa: S101 - a programming error
+    person, needed = ruling.by.strip().casefold(), declared.approvals.needed
+    if person in trial.agreed:
+        return refuse(state, name, ruling, f"{ruling.by} has said yes already; somebody else must, too")
+    trial.agreed.append(person)
+    if len(trial.agreed) >= needed:
+        return None
+    why = f"{ruling.why}; {len(trial.agreed)} of {needed} have said yes, somebody else must, too"
+    return record(
+        state, name, "hold", ruling._replace(cause="approval", why=why),
+        act=False, variant=(live.variant or None) if live else None, model=live.model if live else None,
+    )  # fmt: skip
 
 
 def _reject(state: Deciding, command: Command, ruling: Ruling) -> Iterator[Decision]:
@@ -148,8 +171,10 @@ def _promote(state: Deciding, command: Command, ruling: Ruling) -> Iterator[Deci
         elif not segment.live.weight_bps:
             because = "it is in shadow, nobody is served by it yet; wait for its first step, or declare it"
             yield refuse(state, name, ruling, because)
+        elif against := guardrails.against_a_yes(state, name):
+            yield refuse(state, name, ruling, against)
         else:
-            yield moves.promote(state, name, ruling)
+            yield _agreed(state, name, ruling) or moves.promote(state, name, ruling)
 
 
 def _roll_back(state: Deciding, command: Command, ruling: Ruling) -> Iterator[Decision]:

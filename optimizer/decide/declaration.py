@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from optimizer.decide import policies
 from optimizer.decide.bounds import wrong_levers, wrong_traffic
 from optimizer.model.target import Model, Target
 from optimizer.model.variant import variant_of, variants_of
@@ -33,6 +34,9 @@ def mistakes(target: Target) -> tuple[Mistake, ...]:
             ("holdback", "share_bps"),
             f"must be at most {MOST_HOLDBACK_BPS}, found {target.holdback.share_bps}",
         ))  # fmt: skip
+    found += [Mistake(*wrong) for wrong in policies.mistakes(target.policies)]
+    if target.budget and target.budget.usd_per_day is None and target.budget.usd_per_month is None:
+        found.append(Mistake(("budget",), "must say usd_per_day or usd_per_month, or both, found neither"))
     return tuple(found)
 
 
@@ -131,6 +135,16 @@ def weights_bps(target: Target) -> tuple[int, ...]:
             return (most,) if plan.shadow_s else (HALF_BPS, most)
         case "canary":
             return (*(step for step in plan.steps_bps if step < most), most)
+
+
+def first_bps(target: Target) -> tuple[int, int]:
+    """What a candidate is tried on first: its share of the users, and its share of mirrored calls."""
+    return (0, target.plan.mirror_bps) if is_shadowed(target) else (weights_bps(target)[0], 0)
+
+
+def answer_s(target: Target) -> int:
+    """How long a proposal waits for its answer, in seconds."""
+    return target.approvals.expires_s or target.plan.step_max_s
 
 
 def is_shadowed(target: Target) -> bool:

@@ -124,6 +124,7 @@ def _kept(segment: "Segment | None", declared: Target) -> Segment:
     assert segment is not None, "only a known segment is kept"  # noqa: S101 - a programming error
     variants = models_by_variant(declared)
     segment.bans = {variant: ban for variant, ban in segment.bans.items() if variant in variants}
+    segment.proposed = {variant: n for variant, n in segment.proposed.items() if variant in variants}
     segment.reported, segment.advised = [], ""
     segment.considered_at = 0
     return segment

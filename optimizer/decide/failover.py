@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from optimizer.decide import moves
 from optimizer.decide.autonomy import frozen
 from optimizer.decide.declaration import models_by_variant, most_bps
+from optimizer.decide.known import asked
 from optimizer.decide.record import Ruling
 from optimizer.decide.sentences import said, share
 from optimizer.decide.state import Deciding
@@ -35,6 +36,8 @@ def answer(state: Deciding, name: str, levels: Sequence[Finding]) -> Decision | 
         missing = f"{models[to].name}, the declared failover, is what fails"
     elif ban is not None and ban.until_at > state.now_at:
         missing = f"{models[to].name}, the declared failover, is banned: {ban.why}"
+    elif bars := asked(state, name, to, most_bps(declared)).bars:
+        missing = f"{models[to].name}, the declared failover, is not allowed: {bars}"
     if to is None or missing:
         return moves.hold(state, name, ruling._replace(why=f"{ruling.why}; {missing}: a person is needed"))
     if declared.autonomy == "advise" and segment.advised == to:

@@ -23,7 +23,7 @@ from optimizer.decide.sentences import listed, share, span
 from optimizer.decide.state import MS, Deciding, Live
 from optimizer.model.decision import Decision
 from optimizer.model.finding import Finding
-from optimizer.model.target import Experiment
+from optimizer.model.target import Experiment, Target
 from optimizer.model.variant import variant_of
 
 COMPARED_AT_ONCE = 20
@@ -48,18 +48,27 @@ def arms_of(state: Deciding, name: str) -> tuple[str, ...]:
     return arms if len(arms) > 1 and on_trial + len(arms) <= COMPARED_AT_ONCE else ()
 
 
-def start(state: Deciding, name: str, arms: Sequence[str], ruling: Ruling) -> Decision:
-    """Try several variants beside each other, as the mode says."""
-    segment, declared = state.segments[name], state.declaration
-    assert declared is not None, "only a declared target experiments"  # noqa: S101 - a programming error
+def shares(declared: Target, arms: Sequence[str]) -> dict[str, int]:
+    """What each arm is tried on: arm → basis points, all the same."""
     arm_bps = WHOLE_BPS // (len(arms) + 1)
     if declared.experiment is not None:
         arm_bps = min(arm_bps, declared.experiment.arm_bps)
-        if declared.autonomy != "advise":
-            segment.experimented = _key(declared.experiment)
+    return dict.fromkeys(arms, arm_bps)
+
+
+def start(state: Deciding, name: str, arms: Sequence[str], ruling: Ruling, *, asks: str = "") -> Decision:
+    """Try several variants beside each other, as the mode says; with `asks` a yes is needed in any mode."""
+    segment, declared = state.segments[name], state.declaration
+    assert declared is not None, "only a declared target experiments"  # noqa: S101 - a programming error
+    if declared.experiment is not None and declared.autonomy != "advise":
+        segment.experimented = _key(declared.experiment)
+    weights = shares(declared, arms)
+    arm_bps = weights[arms[0]]
     tried = moves.names_of(state, arms)
-    why = f"an experiment: {tried}, {share(arm_bps)} each and as much control; {ruling.why}"
-    opening = moves.Opening("", tried, len(arms) * arm_bps, weights=dict.fromkeys(arms, arm_bps))
+    why = (
+        f"an experiment: {tried}, {share(arm_bps)} each and as much control; {ruling.why}{moves.wanted(asks)}"
+    )
+    opening = moves.Opening("", tried, len(arms) * arm_bps, weights=weights, asks=bool(asks))
     return moves.begin(state, name, opening, ruling._replace(why=why))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from optimizer.decide import arms, cycles, experience, moves
+from optimizer.decide import arms, cycles, experience, guardrails, moves
 from optimizer.decide.arbitrate import consider
 from optimizer.decide.choose import Choice
 from optimizer.decide.declaration import models_by_variant
@@ -33,7 +33,9 @@ def look(state: Deciding, name: str) -> Looked:
     assert declared is not None, "only a declared target is looked at"  # noqa: S101 - a programming error
     chosen, rejected = consider(state, name)
     if chosen is None:
-        return Looked(Choice(None, None, rejected, why=f"{declared.strategy} has nothing to propose"), None)
+        against = "; ".join(f"{one.model} {one.why}" for one in rejected)
+        why = f"{declared.strategy} has nothing to propose" + (f": {against}" if against else "")
+        return Looked(Choice(None, None, rejected, why=why), None)
     if chosen.action != "start" or chosen.weights:
         acts = chosen.action != "nothing"
         return Looked(Choice(None, None, rejected, why=chosen.why, acts=acts), chosen)
@@ -44,8 +46,8 @@ def look(state: Deciding, name: str) -> Looked:
     return Looked(choice, chosen)
 
 
-def follow(state: Deciding, name: str, looked: Looked, ruling: Ruling) -> Decision | None:
-    """The decision that a look leads to; None where that was said before."""
+def follow(state: Deciding, name: str, looked: Looked, ruling: Ruling, *, asks: str = "") -> Decision | None:
+    """The decision that a look leads to; None where that was said before. With `asks` a start needs a yes."""
     declared, segment, proposal = state.declaration, state.segments[name], looked.proposal
     assert declared is not None, "only a declared target is moved"  # noqa: S101 - a programming error
     if proposal is None:
@@ -59,8 +61,9 @@ def follow(state: Deciding, name: str, looked: Looked, ruling: Ruling) -> Decisi
     experience.tries(state, name, looked.choice)
     if proposal.weights:
         why = f"{proposal.why}; {ruling.why}"
-        return arms.begin(state, name, proposal, ruling._replace(why=why), rejected=looked.choice.rejected)
-    return moves.propose(state, name, looked.choice, ruling)
+        begun, rejected = ruling._replace(why=why), looked.choice.rejected
+        return arms.begin(state, name, proposal, begun, rejected=rejected, asks=asks)
+    return moves.propose(state, name, looked.choice, ruling, asks=asks)
 
 
 def look_again(state: Deciding, name: str, due: Sequence[Finding]) -> Decision | None:
@@ -75,6 +78,10 @@ def look_again(state: Deciding, name: str, due: Sequence[Finding]) -> Decision |
         return None
     ruling = Ruling(state.now_at, "choice", chosen.why, compared)
     if chosen.action == "reweigh":
+        if (against := guardrails.of_shares(state, name, chosen.weights)) is not None:
+            why = f"{against.sentence}; {ruling.why}"
+            held = ruling._replace(cause=against.cause, why=why, policies=against.policies)
+            return moves.hold(state, name, held, rejected)
         return arms.reweigh(state, name, chosen.weights, ruling, rejected=rejected)
     if chosen.action != "conclude":
         return None

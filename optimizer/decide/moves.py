@@ -10,7 +10,7 @@ from typing import NamedTuple
 from msgspec import structs
 
 from optimizer.decide.choose import Choice, choose, is_cheaper_by_list, reason
-from optimizer.decide.declaration import WHOLE_BPS, is_shadowed, models_by_variant, weights_bps
+from optimizer.decide.declaration import WHOLE_BPS, first_bps, models_by_variant, weights_bps
 from optimizer.decide.record import Ruling, record
 from optimizer.decide.sentences import share, span
 from optimizer.decide.state import MAX_BANS, MAX_REPORTED, MS, Ban, Deciding, Held, Live, LivePhase, Segment
@@ -37,8 +37,8 @@ class Opening(NamedTuple):
     rejected: tuple[Alternative, ...] = ()
 
 
-def propose(state: Deciding, name: str, choice: Choice, ruling: Ruling) -> Decision:
-    """Start, or ask for a yes, or advise: as the mode says."""
+def propose(state: Deciding, name: str, choice: Choice, ruling: Ruling, *, asks: str = "") -> Decision:
+    """Start, or ask for a yes, or advise: as the mode says; with `asks` a yes is needed in any mode."""
     declared, segment = _of(state, name)
     variant, model = choice.variant, choice.model
     assert variant is not None, "propose needs a candidate"  # noqa: S101 - a programming error
@@ -46,10 +46,15 @@ def propose(state: Deciding, name: str, choice: Choice, ruling: Ruling) -> Decis
     models = models_by_variant(declared)
     ending = f"; the holdback of {models[segment.held.variant].name} ends with it" if segment.held else ""
     why = f"{choice.why or reason(declared, segment.incumbent, choice)}; {ruling.why}{ending}"
-    ruling = ruling._replace(why=why)
-    first, mirror = (0, declared.plan.mirror_bps) if is_shadowed(declared) else (weights_bps(declared)[0], 0)
-    opening = Opening(variant, model.name, first, mirror, rejected=choice.rejected, asks=choice.asks)
-    return begin(state, name, opening, ruling)
+    first, mirror = first_bps(declared)
+    asked = choice.asks or bool(asks)
+    opening = Opening(variant, model.name, first, mirror, rejected=choice.rejected, asks=asked)
+    return begin(state, name, opening, ruling._replace(why=why + wanted(asks)))
+
+
+def wanted(asks: str) -> str:
+    """The end of a reason that wants a person's yes; empty where nothing wants one."""
+    return f"; somebody must say yes: {asks}" if asks else ""
 
 
 def names_of(state: Deciding, arms: Sequence[str]) -> str:
@@ -92,6 +97,7 @@ def approved(state: Deciding, name: str, ruling: Ruling) -> Decision:
     _, segment = _of(state, name)
     live = _live(segment)
     live.phase, live.step_at, live.started_at = _first_phase(live), ruling.at, ruling.at
+    live.agreed = []
     live.clock_is_set = False
     live.generation = next_generation(state)
     began(segment, live.generation)
@@ -102,6 +108,8 @@ def began(segment: Segment, generation: int) -> None:
     """Something is on trial from now on, or waits to be."""
     segment.reported, segment.advised, segment.winner = [], "", ""
     if generation:
+        for variant in segment.candidates():
+            segment.proposed[variant] = segment.proposed.get(variant, 0) + 1
         segment.since_generation = generation
         segment.held = None  # its share becomes the new rollout's control
         segment.waiting = {}
@@ -112,7 +120,7 @@ def advance(state: Deciding, name: str, ruling: Ruling) -> Decision:
     declared, segment = _of(state, name)
     live = _live(segment)
     higher = [weight for weight in weights_bps(declared) if weight > live.weight_bps]
-    live.step_at, live.units_before, live.reported = ruling.at, live.units, []
+    live.step_at, live.units_before, live.reported, live.agreed = ruling.at, live.units, [], []
     if not higher:
         live.phase, live.converged_at = "baking", ruling.at
         why = f"bakes at {share(live.weight_bps)} for {span(declared.plan.bake_s)}; {ruling.why}"

@@ -9,6 +9,7 @@ import msgspec
 from optimizer.decide.state import Deciding
 from optimizer.model.decision import Cause, Decision, DecisionKind, Estimate
 from optimizer.model.finding import Evidence, Finding
+from optimizer.model.policy import PolicyResult
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -24,6 +25,7 @@ class Ruling(NamedTuple):
     by: str = "decide"
     token: str = ""
     """The id of the event that is answered at once; empty for what watermarks bring."""
+    policies: tuple[PolicyResult, ...] = ()
 
 
 def record(state: Deciding, segment: str, kind: DecisionKind, ruling: Ruling, **fields: Any) -> Decision:
@@ -33,6 +35,7 @@ def record(state: Deciding, segment: str, kind: DecisionKind, ruling: Ruling, **
     """
     declared = state.declaration
     generation, variant = fields.get("generation", 0), fields.get("variant") or ""
+    shares = (declared.errors.proposals or 1) if declared else 1
     return Decision(
         decision_id=decision_id(
             state.target, segment, kind, ruling.at, generation, variant, *filter(None, [ruling.token])
@@ -47,8 +50,9 @@ def record(state: Deciding, segment: str, kind: DecisionKind, ruling: Ruling, **
         estimates=tuple(map(estimate_of, ruling.findings)),
         evidence=merged(evidence for finding in ruling.findings for evidence in finding.evidence),
         findings_hash=sha256(_encode(ruling.findings)).hexdigest() if ruling.findings else "",
-        alpha_promotion=declared.errors.wrong_promotion if declared else 0.0,
-        alpha_rollback=declared.errors.wrong_rollback if declared else 0.0,
+        policies=ruling.policies,
+        alpha_promotion=declared.errors.wrong_promotion / shares if declared else 0.0,
+        alpha_rollback=declared.errors.wrong_rollback / shares if declared else 0.0,
         target_revision=state.revision,
         **fields,
     )

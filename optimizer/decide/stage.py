@@ -8,17 +8,18 @@ same events before it, every decision is the same to the byte.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from optimizer.decide import arms, cycles, experience, failover, fixed_arms, moves
+from optimizer.decide import arms, begin, cycles, experience, failover, fixed_arms, guardrails, money, moves
 from optimizer.decide.autonomy import frozen, may_move, speaks
-from optimizer.decide.choose import Choice, choose
+from optimizer.decide.choose import Choice
 from optimizer.decide.commands import alarm, obey, ruled
-from optimizer.decide.declaration import mistakes, models_by_variant
+from optimizer.decide.declaration import answer_s, mistakes
 from optimizer.decide.declare import declare
 from optimizer.decide.gate import Judgement, harm, judge, relevant, units
 from optimizer.decide.generations import remember
+from optimizer.decide.known import note
 from optimizer.decide.look import Looked, follow, look, look_again
 from optimizer.decide.record import Ruling
-from optimizer.decide.sentences import listed, span
+from optimizer.decide.sentences import span
 from optimizer.decide.state import MS, Deciding, Live, Segment
 from optimizer.model.decision import Cause, Decision
 from optimizer.model.event import AlertEvent, CommandEvent, FindingEvent, PolicyVerdictEvent, TargetEvent
@@ -73,7 +74,8 @@ class Decide(Durable[Deciding]):
         state.now_at = max(state.now_at, watermark)
         if state.declaration is None:
             return Step(state)
-        decisions = [
+        decisions = money.announced(state)
+        decisions += [
             decision
             for name in sorted(state.segments)
             if (decision := judge_segment(state, name)) is not None
@@ -103,7 +105,12 @@ def keep(state: Deciding, finding: Finding) -> None:
     if finding.kind == "analysis":
         experience.raised(state, finding)
         return
+    if finding.kind == "spend":
+        money.enter(state, finding)
+        return
     segment = state.segments.get(finding.segment)
+    if segment is not None and finding.kind == "level":
+        note(state, segment, finding)
     if segment is None or not _concerns(segment, finding):
         return
     # One slot per kind and metric, and arm of several, bounds what waits. Proven harm is never overwritten
@@ -150,9 +157,9 @@ def _deadlines(state: Deciding) -> Iterator[int]:
     for name, segment in state.segments.items():
         yield from (finding.window_end_at for finding in segment.waiting.values())
         if declared is not None and segment.live is not None and segment.live.phase == "awaiting":
-            yield segment.live.step_at + declared.plan.step_max_s * MS
+            yield segment.live.step_at + answer_s(declared) * MS
         if declared is not None and (running := segment.experiment) is not None and running.awaits:
-            yield running.step_at + declared.plan.step_max_s * MS
+            yield running.step_at + answer_s(declared) * MS
         if segment.live is not None and not segment.live.clock_is_set:
             yield segment.live.step_at
         yield from (since_at for _, since_at, _ in _overdue(state, segment.live))
@@ -177,7 +184,7 @@ def judge_segment(state: Deciding, name: str) -> Decision | None:
     for finding in due:
         segment.memory.remember(finding)
     if segment.experiment is not None:
-        return arms.judge(state, name, due) or look_again(state, name, due)
+        return arms.judge(state, name, due) or _forbidden(state, name) or look_again(state, name, due)
     if segment.live is None:
         return _look_for_better(state, name, [finding for finding in due if finding.kind == "level"])
     if segment.live.phase == "awaiting":
@@ -187,9 +194,10 @@ def judge_segment(state: Deciding, name: str) -> Decision | None:
 
 def _expire(state: Deciding, name: str) -> Decision | None:
     live, declared = state.segments[name].live, state.declaration
-    if live is None or declared is None or state.now_at < live.step_at + declared.plan.step_max_s * MS:
+    if live is None or declared is None or state.now_at < live.step_at + answer_s(declared) * MS:
         return None
-    why = f"nobody said yes or no within {span(declared.plan.step_max_s)}"
+    said = f"{len(live.agreed)} of {declared.approvals.needed} people said yes" if live.agreed else ""
+    why = f"{said or 'nobody said yes or no'} within {span(answer_s(declared))}"
     return moves.roll_back(state, name, Ruling(state.now_at, "approval", why), bans=False)
 
 
@@ -199,7 +207,7 @@ def _look_for_better(state: Deciding, name: str, levels: list[Finding]) -> Decis
     if declared is None or not levels or not speaks(state):
         return None
     storm = failover.answer(state, name, levels)
-    fixed, won = fixed_arms.arms_of(state, name), _won(state, name)
+    fixed, won = fixed_arms.arms_of(state, name), begin.won(state, name)
     is_due = bool(fixed) or won is not None or cycles.is_due(segment, declared, now_at)
     if storm is not None or now_at < segment.rest_until_at or not is_due:
         return storm
@@ -207,66 +215,11 @@ def _look_for_better(state: Deciding, name: str, levels: list[Finding]) -> Decis
     choice = looked.choice
     if looked.proposal is not None and looked.proposal.action == "rollback":
         return follow(state, name, looked, Ruling(now_at, "choice", "", tuple(levels)))
-    if (obstacle := _obstacle(state, name, choice, tuple(levels))) is not None:
+    if (obstacle := begin.obstacle(state, name, choice, tuple(levels))) is not None:
         if obstacle.cause == "choice":
             cycles.passed(segment, declared, now_at)
         return moves.hold(state, name, obstacle, choice.rejected)
-    return _begin(state, name, looked, levels, fixed=fixed)
-
-
-def _begin(
-    state: Deciding, name: str, looked: Looked, levels: list[Finding], *, fixed: tuple[str, ...]
-) -> Decision | None:
-    """What was looked for is tried; None where it was advised before."""
-    segment, declared, now_at = state.segments[name], state.declaration, state.now_at
-    assert declared is not None, "only a declared target is served"  # noqa: S101 - a programming error
-    choice = looked.choice
-    advice = moves.names_of(state, fixed) or looked.advice or choice.variant
-    if declared.autonomy == "advise" and segment.advised == advice:
-        return None
-    cycles.passed(segment, declared, now_at)
-    ruling = Ruling(now_at, "choice", listed(levels), tuple(levels))
-    if fixed:
-        return fixed_arms.start(state, name, fixed, ruling)
-    if looked.proposal is None:
-        return moves.propose(state, name, choice, ruling)
-    return follow(state, name, looked, ruling)
-
-
-def _won(state: Deciding, name: str) -> Choice | None:
-    """The arm that has won a declared experiment, as long as it may be tried."""
-    segment, declared, now_at = state.segments[name], state.declaration, state.now_at
-    assert declared is not None, "only a declared target is served"  # noqa: S101 - a programming error
-    winner = segment.winner
-    model = models_by_variant(declared).get(winner)
-    banned = winner in segment.bans and segment.bans[winner].until_at > now_at
-    if model is None or winner == segment.incumbent or banned:
-        return None
-    others = choose(declared, segment.incumbent, segment.bans, now_at).rejected
-    rejected = tuple(other for other in others if other.variant != winner)
-    return Choice(winner, model, rejected, why=f"{model.name} has won the experiment here")
-
-
-def _obstacle(state: Deciding, name: str, choice: Choice, levels: tuple[Finding, ...]) -> Ruling | None:
-    """Why nothing is started here, if so."""
-    segment, why = state.segments[name], ""
-    cause: Cause = ""
-    if by := frozen(state, name):
-        cause, why = "frozen", f"frozen by {by}"
-    elif not any(level.n > 0 for level in levels):
-        cause, why = "no_data", f"unknown: {listed(levels)}"
-    elif choice.variant is None and not choice.acts:
-        cause, why = (
-            "choice",
-            choice.why
-            or "nothing is left to try: "
-            + "; ".join(f"{rejected.model} {rejected.why}" for rejected in choice.rejected),
-        )
-    elif may_move(state, name) and segment.coverage_generation < segment.since_generation:
-        cause = "not_converged"
-        why = f"95 % of the calls must follow generation {segment.since_generation} before anything is tried"
-        why += f", they follow {max(segment.coverage_generation, 0)}"
-    return Ruling(state.now_at, cause, why, levels) if cause else None
+    return begin.begin(state, name, looked, levels, fixed=fixed)
 
 
 def _gate(state: Deciding, name: str, due: list[Finding]) -> Decision | None:
@@ -291,13 +244,25 @@ def _gate(state: Deciding, name: str, due: list[Finding]) -> Decision | None:
         decision = fixed_arms.judge(state, name, due)
     elif (harmful := harm(due)) is not None:
         decision = moves.roll_back(state, name, _ruling(harmful, now_at))
-    elif compared and live.phase != "paused":
+    decision = decision or _forbidden(state, name)
+    if decision is None and compared and live.phase != "paused" and not live.weights:
         decision = _go_on(state, name, live, compared + unwell)
     for cause, since_at, why in _overdue(state, segment.live):
         told = None if since_at > now_at else _tell(state, name, Ruling(now_at, cause, why))
         decision = decision or told
     experience.realised(state, name, decision)
     return decision
+
+
+def _forbidden(state: Deciding, name: str) -> Decision | None:
+    """The end of what policies or money no longer allow, without a ban; None where they do."""
+    segment = state.segments[name]
+    ended = guardrails.ends(state, name) if segment.trial is not None else None
+    if ended is None:
+        return None
+    if segment.experiment is not None:
+        return arms.end(state, name, "rollback", ended)
+    return moves.roll_back(state, name, ended, bans=False)
 
 
 def _go_on(state: Deciding, name: str, live: Live, compared: list[Finding]) -> Decision | None:
@@ -310,11 +275,8 @@ def _go_on(state: Deciding, name: str, live: Live, compared: list[Finding]) -> D
     if judged.action in ("wait", "hold"):
         patient = judged.cause == "no_data" and now_at < live.step_at + SILENCE_S * MS
         return None if patient or judged.action == "wait" else _tell(state, name, ruling)
-    if not may_move(state, name):
-        by = frozen(state, name)
-        cause: Cause = "frozen" if by else "approval"
-        why = f"frozen by {by}" if by else f"autonomy is {declared.autonomy}, which only goes back"
-        return _tell(state, name, ruling._replace(cause=cause, why=f"{why}; {judged.why}"))
+    if (held := _held(state, name, judged)) is not None:
+        return _tell(state, name, held)
     if judged.action == "on":
         if live.phase == "shadow" and declared.plan.strategy == "shadow":
             return _shadowed(state, name, ruling)
@@ -334,6 +296,21 @@ def _shadowed(state: Deciding, name: str, ruling: Ruling) -> Decision:
     )
     moves.ban(declared, segment, variant, ruling._replace(why=f"did well in shadow; {ruling.why}"))
     return moves.conclude(state, name, ruling._replace(why=why))
+
+
+def _held(state: Deciding, name: str, judged: Judgement) -> Ruling | None:
+    """What keeps a judgement from being followed: a freeze, the mode, or a guardrail of decisions."""
+    ruling, declared = _ruling(judged, state.now_at), state.declaration
+    if not may_move(state, name):
+        by = frozen(state, name)
+        cause: Cause = "frozen" if by else "approval"
+        mode = f"autonomy is {declared.autonomy if declared else 'observe'}, which only goes back"
+        return ruling._replace(cause=cause, why=f"{f'frozen by {by}' if by else mode}; {judged.why}")
+    if judged.action != "on" or (against := guardrails.of_step(state, name)) is None:
+        return None
+    return ruling._replace(
+        cause=against.cause, why=f"{against.sentence}; {judged.why}", policies=against.policies
+    )
 
 
 def _ruling(judged: Judgement, now_at: int) -> Ruling:

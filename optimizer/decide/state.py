@@ -4,6 +4,7 @@ from typing import Literal
 
 from msgspec import Struct, field
 
+from optimizer.decide.books import Books
 from optimizer.decide.memory import Memory
 from optimizer.model.finding import Finding
 from optimizer.model.target import Target
@@ -26,7 +27,20 @@ class Ban(Struct, frozen=True, omit_defaults=True):
     why: str
 
 
-class Live(Struct, kw_only=True, omit_defaults=True):
+class OnTrial(Struct, kw_only=True, omit_defaults=True):
+    """What is kept of whatever is tried, be it one candidate or several: who agreed, and what it costs."""
+
+    agreed: list[str] = []
+    """Who has said yes to what is asked now: the start, or a promotion by hand."""
+    granted: list[str] = []
+    """Policies that asked for the yes to its start: they do not ask again."""
+    reserved_nano: int = 0
+    """What it was forecast to cost more than its control, nano-USD."""
+    extra_nano: int = 0
+    """What it has cost more so far; below 0: less."""
+
+
+class Live(OnTrial, kw_only=True, omit_defaults=True):
     """A rollout from its start (or the wait for a yes) to its end."""
 
     rollout: str
@@ -61,6 +75,14 @@ class Live(Struct, kw_only=True, omit_defaults=True):
     """Reasons for holding that were told during this step."""
 
 
+class Level(Struct, frozen=True, array_like=True):
+    """A number of those who are not on trial, as it was last measured."""
+
+    estimate: float
+    calls_per_minute: float
+    at: int
+
+
 class Held(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The old variant, kept for a share of the units after a promotion."""
 
@@ -86,7 +108,7 @@ class Earned(Struct, kw_only=True, omit_defaults=True):
     counted_total: float = 0.0
 
 
-class Experiment(Struct, kw_only=True, omit_defaults=True):
+class Experiment(OnTrial, kw_only=True, omit_defaults=True):
     """Several candidates at once beside the incumbent."""
 
     rollout: str
@@ -145,6 +167,31 @@ class Segment(Struct, kw_only=True, omit_defaults=True):
     """The context in which what is on trial was proposed, where that is learnt from (`reinforcement`)."""
     turned_at: int = 0
     """When a parameter was last changed for good."""
+    levels: dict[str, Level] = {}
+    """Metric → its last level; only where policies, a budget or limits ask for it."""
+    others: tuple[int, int] = (0, 0)
+    """Nano-USD and calls of those not on trial in the last minute with a known cost."""
+    proposed: dict[str, int] = {}
+    """Variant → how often it went live here: each time spent a part of its error budget."""
+
+    @property
+    def trial(self) -> OnTrial | None:
+        """What is tried, or waits for a yes to be."""
+        return self.live if self.live is not None else self.experiment
+
+    @property
+    def is_served(self) -> bool:
+        """Whether what is tried needs no yes any more."""
+        if self.live is not None:
+            return self.live.phase != "awaiting"
+        return self.experiment is not None and not self.experiment.awaits
+
+    def candidates(self) -> dict[str, int]:
+        """What is tried, or waits for a yes to be: variant → its share, basis points."""
+        if self.live is not None:
+            return self.live.weights or {self.live.variant: self.live.weight_bps}
+        running = self.experiment.weights if self.experiment is not None else {}
+        return {variant: share for variant, share in running.items() if variant != self.incumbent}
 
 
 class Deciding(Struct, kw_only=True, omit_defaults=True):
@@ -162,6 +209,9 @@ class Deciding(Struct, kw_only=True, omit_defaults=True):
     segments: dict[str, Segment] = field(default_factory=dict)
     past: dict[int, dict[str, str]] = {}
     """The last generations → segment → the variant that was its incumbent then."""
+    books: Books = field(default_factory=Books)
+    started: list[tuple[int, bool]] = []
+    """Candidates of the last 24 h: when, and whether only parameters differed."""
     commands: list[str] = field(default_factory=list)
     """Ids of the last commands, as a producer may send one twice."""
     policy: Policy | None = None

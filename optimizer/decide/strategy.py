@@ -14,7 +14,7 @@ Laws (tests/laws/test_strategies.py checks them for every file in `optimizer.dec
     bounded      at most MOST_PROPOSALS proposals; weights add up to 10,000 over at most MOST_ARMS
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Literal, NamedTuple, Protocol
 
 from msgspec import Struct
@@ -33,8 +33,16 @@ MOST_PROPOSALS = 64
 
 Action = Literal["rollback", "hold", "advance", "reweigh", "conclude", "start", "nothing"]
 
+Barred = Callable[[str], str]
+"""Variant → why policies, money or the error budget forbid to try it now; empty: they do not."""
+
 Candidates = Sequence[Candidate]
 """Every variant that the declared levers lead to from the incumbent, each once, without the incumbent."""
+
+
+def nothing_bars(_variant: str) -> str:
+    """Every variant may be tried."""
+    return ""
 
 
 class Proposal(Struct, frozen=True, kw_only=True):
@@ -83,14 +91,15 @@ class Situation(NamedTuple):
     """When a parameter was last changed for good, ms since the epoch."""
     is_slow: bool = True
     """Whether the slow cycle is due, too."""
+    barred: Barred = nothing_bars
 
     def is_banned(self, variant: str) -> bool:
         """Whether a variant is not to be tried here now."""
         ban = self.bans.get(variant)
-        return ban is not None and ban.until_at > self.now_at
+        return (ban is not None and ban.until_at > self.now_at) or bool(self.barred(variant))
 
     def free(self, candidates: Candidates) -> list[Candidate]:
-        """The candidates that are not banned, in their order."""
+        """The candidates that may be tried, in their order."""
         return [one for one in candidates if not self.is_banned(one.variant_id)]
 
 

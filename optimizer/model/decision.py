@@ -5,6 +5,7 @@ from typing import Literal
 from msgspec import Struct
 
 from optimizer.model.finding import Evidence, Metric, Verdict
+from optimizer.model.policy import PolicyResult
 from optimizer.model.target import Autonomy, Target
 
 DecisionKind = Literal[
@@ -16,8 +17,8 @@ configuration of a target in force; `reweigh` moves the shares of several arms; 
 meant to find something out; `return` brings back what an earlier generation was served by."""
 
 Cause = Literal[
-    "", "alert", "approval", "choice", "command", "declaration", "error", "frozen", "goal", "guardrail",
-    "inconclusive", "no_data", "not_converged", "passed", "trip",
+    "", "alert", "approval", "budget", "choice", "command", "declaration", "error", "frozen", "goal", "guardrail",
+    "inconclusive", "limit", "no_data", "not_converged", "passed", "policy", "trip",
 ]  # fmt: skip
 """What kind of reason a decision has; `why` has the numbers."""
 
@@ -80,10 +81,13 @@ class Decision(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`decide`, or the person whose command is followed."""
     estimates: tuple[Estimate, ...] = ()
     rejected: tuple[Alternative, ...] = ()
+    policies: tuple[PolicyResult, ...] = ()
+    """What each of the target's policies said of it."""
     evidence: tuple[Evidence, ...] = ()
     findings_hash: str = ""
     """SHA-256 over the findings behind it, in order."""
     alpha_promotion: float = 0.0
+    """The risk that this proposal of the change spends."""
     alpha_rollback: float = 0.0
     target_revision: int = 0
     declaration: Target | None = None

@@ -9,7 +9,7 @@ Role = Literal["goal", "guardrail", "signal", "health"]
 Metric = Literal[
     "quality", "cost", "latency", "errors", "coverage", "calls", "cost_per_good_answer", "sample_ratio"
 ]
-Kind = Literal["level", "comparison", "trip", "coverage", "health", "analysis"]
+Kind = Literal["level", "comparison", "trip", "coverage", "health", "analysis", "spend"]
 Severity = Literal["", "info", "warning", "critical"]
 Status = Literal["", "learning", "opened", "updated", "closed"]
 

@@ -5,10 +5,12 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from optimizer.model.alarms import Alarms
+from optimizer.model.budget import Approvals, Budget, Limits
 from optimizer.model.call import Name, Score
 from optimizer.model.cycles import Cycles
 from optimizer.model.lever import Levers
 from optimizer.model.objective import Objective
+from optimizer.model.policy import MOST_POLICIES, Policy
 from optimizer.model.prior import Prior
 from optimizer.model.traffic import Traffic
 
@@ -36,6 +38,10 @@ class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         default_factory=dict
     )
     prior: Prior | None = None
+    attributes: Annotated[dict[str, Annotated[str, Meta(max_length=128)]], Meta(max_length=16)] = field(
+        default_factory=dict
+    )
+    """What policies may ask about it, as `model.region`; it is no part of the variant."""
 
 
 class Segments(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -101,6 +107,9 @@ class Errors(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     wrong_promotion: Annotated[float, Meta(gt=0, lt=0.5)] = 0.05
     wrong_rollback: Annotated[float, Meta(gt=0, lt=0.5)] = 0.02
+    proposals: Annotated[int, Meta(ge=1, le=100)] | None = None
+    """How often a change may be tried in a segment; each time spends an equal part of both risks, and then
+    nothing is left. None: any number of times, each with the whole of them."""
 
 
 class Experiment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -169,6 +178,10 @@ class Target(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     labels: Annotated[dict[Name, Label], Meta(max_length=32)] = {}
     """Whatever people sort their targets by; it decides nothing."""
     traffic: Traffic | None = None
+    policies: Annotated[tuple[Policy, ...], Meta(max_length=MOST_POLICIES)] = ()
+    budget: Budget | None = None
+    limits: Limits = Limits()
+    approvals: Approvals = Approvals()
     withdrawn: bool = False
 
     def segment_names(self) -> tuple[str, ...]:

@@ -60,6 +60,7 @@ def risks_of(declared: Declared, role: Role, *, beside: int = 1, restart: int = 
     """
     rails = sum(asked == "guardrail" for _, asked, _ in questions(declared))
     shares = beside * (max(1, rails) if role == "guardrail" else 1)
+    shares *= declared.errors.proposals or 1  # each proposal of a change spends an equal part
     wrong_pass = declared.errors.wrong_promotion / shares
     wrong_fail = declared.errors.wrong_rollback / shares
     if role == "guardrail":

@@ -15,7 +15,7 @@ from optimizer.model.event import PaneEvent, TargetEvent, name_of
 from optimizer.model.finding import Finding
 from optimizer.model.pane import Pane
 from optimizer.model.target import Target
-from optimizer.orient import compare, coverage, levels, trials, trips
+from optimizer.orient import compare, coverage, levels, spend, trials, trips
 from optimizer.orient.analysis import WHOLE, Margins
 from optimizer.orient.belief import Span
 from optimizer.orient.fitness import unfit
@@ -150,6 +150,8 @@ def _count(state: Orientation, held: Held, pane: Span) -> list[Finding]:
     widen(shortest.spans, pane.spans)
     for part in parts:
         shortest.add(part)
+    if state.declared and state.declared.tells_spend:
+        spend.add(state.spend, parts)
     coverage.hear(state, held.applied, pane.end_at)
     tripped: list[Finding] = []
     for name in state.segment_names():
@@ -230,6 +232,8 @@ def _close(state: Orientation, at: int) -> list[Finding]:
         if longer is not None:
             longer.merge(window)
         window.clear()
+    found += spend.findings(state.target, state.spend, Span(at - MINUTE_MS, at, {}))
+    state.spend = {}
     if state.declared:
         found += left_out(state, at)
     for segment in state.segments.values():

@@ -14,6 +14,7 @@ from optimizer.model.target import Errors, Guardrails, Target, Trips
 from optimizer.model.variant import label, variants_of
 from optimizer.orient.analysis import Margins
 from optimizer.orient.merge import Spans, Sums
+from optimizer.orient.spend import Minute
 from optimizer.orient.split import Split
 from optimizer.orient.stretch import Stretch
 from optimizer.orient.waiting import Held
@@ -48,6 +49,8 @@ class Declared(Struct, kw_only=True):
     """Variant → what it is called: the model, and what is turned on it."""
     alarms: Alarms = Alarms()
     margins: Margins = Margins()
+    tells_spend: bool = False
+    """Whether a budget or policies want to know what is spent."""
 
     @staticmethod
     def of(target: Target) -> "Declared":
@@ -60,6 +63,7 @@ class Declared(Struct, kw_only=True):
             models={one: label(variant, target) for one, variant in variants_of(target).items()},
             alarms=target.alarms,
             margins=margins_of(target),
+            tells_spend=target.budget is not None or bool(target.policies),
         )
 
     def name_of(self, variant: str) -> str:
@@ -144,6 +148,8 @@ class Orientation(Struct, kw_only=True, omit_defaults=True):
     """End of the latest closed windows of HOP_MS, and these: all but the oldest part of the one that hops."""
     watching: Watching = field(default_factory=Watching)
     segments: dict[str, Segment] = {}
+    spend: Minute = {}
+    """What was spent since the last full minute."""
     applied: dict[str, tuple[int, int]] = {}
     """Hash of an instance's name → when it last spoke, and the generation it uses."""
     late: Left = field(default_factory=Left)

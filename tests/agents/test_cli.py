@@ -192,6 +192,23 @@ class TestWithServers:
         ]
         assert (said[0].data.by, said[1].data.decision) == ("ann", "abc")
 
+    def test_a_freeze_of_all_is_one_command_for_each_target_that_is_declared(self, llmopt, settings):
+        assert llmopt("freeze", "--all", "--reason", "r")[0] == BAD
+        declared(settings)
+        publisher = publish.Publisher(settings)
+        for name, withdrawn in (("search", False), ("gone", True)):
+            data = Target(target=name, incumbent="big", models=(Model(name="big"),), withdrawn=withdrawn)
+            publish.declare(publisher, data)
+        code, out, _err = llmopt("freeze", "--all", "--reason", "release day", "--by", "ann")
+        assert (code, "freeze chat, search: said" in out) == (0, True)
+        said = [event for event in reading.events(settings, "findings") if isinstance(event.data, Command)]
+        assert {(e.subject, e.data.command, e.data.by) for e in said} == {
+            ("chat", "freeze", "ann"),
+            ("search", "freeze", "ann"),
+        }
+        assert llmopt("freeze", "chat", "--all", "--reason", "r")[0] == USAGE
+        assert llmopt("freeze", "--reason", "r")[0] == USAGE
+
     def test_missing_topics_are_one_sentence_and_a_remedy(self, llmopt, kafka, prefix, monkeypatch):
         monkeypatch.setenv("LLMOPT_KAFKA_BOOTSTRAP", kafka)
         monkeypatch.setenv("LLMOPT_PREFIX", prefix)

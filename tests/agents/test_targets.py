@@ -201,3 +201,54 @@ class TestVerb:
             main()
         assert exit_.value.code == 2
         assert str(file) in capsys.readouterr().err
+
+
+POLICY = """\
+policies:
+  - id: one
+    type: security
+    rules:
+      - condition: "model.region == 'EU'"
+        action: deny
+        message: no EU models
+"""
+
+
+class TestPolicies:
+    @pytest.mark.parametrize(
+        ("old", "new", "expected"),
+        [
+            ("== 'EU'", "==", "14:20: policies[0].rules[0].condition: must be CEL: mismatched input '<EOF>'"),
+            ("model.region", "modle.region", "14:20: policies[0].rules[0].condition: must speak of target,"),
+            (
+                "\"model.region == 'EU'\"",
+                "'[1].all(x, x > 0)'",
+                "14:20: policies[0].rules[0].condition: must not loop",
+            ),
+            ("action: deny", "action: limit", "15:17: policies[0].rules[0].action: must have a share_bps"),
+            (
+                "action: deny",
+                "action: allow",
+                "15:17: policies[0].rules[0].action: must be one of deny, requ",
+            ),
+            (
+                "type: security",
+                "type: taste",
+                "12:11: policies[0].type: must be one of cost, compliance, qua",
+            ),
+        ],
+    )
+    def test_a_mistake_is_told_with_line_and_column(self, old, new, expected):
+        (mistake,) = mistakes((GOOD + POLICY).replace(old, new))
+        assert mistake.startswith(expected)
+
+    def test_an_incumbent_that_is_denied_itself_is_a_doubt(self):
+        text = (GOOD + POLICY).replace("- name: large", "- name: large\n    attributes: {region: EU}")
+        (doubt,) = [str(one) for one in read(text).doubts if one.path == "incumbent"]
+        assert (
+            "is denied in segment other by policy one: no EU models; it is served there all the same" in doubt
+        )
+
+    def test_a_budget_says_an_amount(self):
+        (mistake,) = mistakes(GOOD + "budget: {warn_bps: 9000}\n")
+        assert "budget: must say usd_per_day or usd_per_month, or both, found neither" in mistake

@@ -5,6 +5,7 @@ from random import Random
 from optimizer.act.stage import Act
 from optimizer.decide.stage import Decide
 from optimizer.loop import Loop, time_of
+from optimizer.model.budget import Approvals, Budget, Limits
 from optimizer.model.command import Alert, Command, PolicyVerdict
 from optimizer.model.cycles import Cycles
 from optimizer.model.event import (
@@ -17,6 +18,7 @@ from optimizer.model.event import (
 )  # fmt: skip
 from optimizer.model.finding import Evidence, Finding
 from optimizer.model.lever import Levers, Parameter
+from optimizer.model.policy import MOST_POLICIES, MOST_RULES, Policy, Rule
 from optimizer.model.progress import Watermark
 from optimizer.model.target import Experiment, Failover, Holdback, Model, Plan, Segments, Target
 from optimizer.model.variant import variant_of
@@ -34,6 +36,22 @@ COMMANDS = (
 STRATEGIES = ("bandit", "contextual", "ab_test", "thresholds", "reinforcement", "tuning")
 TURNED = Levers(parameters={"max_tokens": Parameter(least=200, most=800, step=200)})
 METRICS = ("quality", "latency", "errors", "cost")
+GOVERNED = {
+    "policies": (
+        Policy(
+            id="p",
+            type="cost",
+            rules=(
+                Rule(condition="daily_cost > 40.0", action="deny"),
+                Rule(condition="model.name == 'm3' && quality_score < 0.5", action="require_approval"),
+                Rule(condition="weight_bps > 2500", action="limit", share_bps=5000),
+            ),
+        ),
+    ),
+    "budget": Budget(usd_per_day=50.0, usd_per_month=400.0),
+    "limits": Limits(starts_per_day=9, on_trial_bps=9000),
+    "approvals": Approvals(needed=2, expires_s=300),
+}
 
 
 class Author:
@@ -90,6 +108,7 @@ class Author:
             withdrawn=random.random() < 0.15,
             strategy=random.choice((*STRATEGIES, "pareto", "pareto")),
             cycles=Cycles(main_s=random.choice((0, 120)), slow_s=600),
+            **random.choice(({}, {}, GOVERNED)),
         )  # fmt: skip
         self.write(TargetEvent, name, self.declared[name])
 
@@ -124,7 +143,8 @@ class Author:
         kind = random.choice(COMMANDS)
         segment = random.choice((None, None, "other", *SEGMENTS))
         wish = Command(
-            command=kind, by="ann", reason="because", segment=None if kind == "return" else segment,
+            command=kind, by=random.choice(("ann", "bob")), reason="because",
+            segment=None if kind == "return" else segment,
             decision=random.choice((None, *waiting)),
             generation=random.choice((None, random.randrange(1, 200), *self._generations(name))),
         )  # fmt: skip
@@ -168,6 +188,9 @@ class Author:
                     )
                     told = {"segment": segment, "alarm_id": segment, "status": status, "severity": severity}
                     self.find(name, "analysis", random.choice(METRICS), **told)
+                for variant in (None, *(known.candidates() or ("gone",))):
+                    told = {"segment": segment, "variant": variant, "role": "signal", "n_effective": 9.0}
+                    self.find(name, "spend", "cost", **told)
                 if known.experiment is not None:
                     self.compare_arms(name, segment, known)
                     continue
@@ -232,6 +255,19 @@ def flood(seed):
         models=models,
         segments=Segments(attribute="a" * 128, values=tuple(f"{i:0128d}" for i in range(16))),
         plan=Plan(cooldown_s=0),
+        policies=tuple(
+            Policy(
+                id=f"{i:0128d}",
+                name="n" * 128,
+                type="compliance",
+                rules=tuple(
+                    Rule(condition="false".ljust(400), action="deny", message="m" * 160)
+                    for _ in range(MOST_RULES)
+                ),
+            )
+            for i in range(MOST_POLICIES)
+        ),
+        budget=Budget(usd_per_day=1e9),
     )
     author.write(TargetEvent, "search", author.declared["search"])
     for _ in range(8):

@@ -6,12 +6,13 @@ checked. `make accept` writes them anew.
     model NAME price=… quality=… latency_ms=… errors=…      a model, or how it behaves from now on
     lever NAME least=… most=… step=…                         a parameter that may be turned, in later declarations
     effect NAME VALUE price=… quality=…                      what a parameter at a value does to every model
+    policy ID ACTION [share_bps=…]: CONDITION                a rule, from the next declaration on
     declare KEY=VALUE …                                      the target `chat`, with all models known so far
     traffic N                                                calls per second
     callers follow | callers stay                            whether new configurations are picked up
     lose ARM SHARE                                           this share of an arm's calls is not reported
     run 10m                                                  time passes
-    say COMMAND [segment=…]: REASON                          a person
+    say COMMAND [segment=…] [by=…]: REASON                   a person
     alert SEVERITY: SENTENCE                                 another system
     show                                                     the configuration in force
 """
@@ -26,11 +27,13 @@ from optimizer.act.assign import arm_of
 from optimizer.act.stage import Act
 from optimizer.decide.stage import Decide
 from optimizer.loop import Loop, time_of
+from optimizer.model.budget import Approvals, Budget, Limits
 from optimizer.model.call import Assignment, Call, Quality
 from optimizer.model.command import Alert, Command
 from optimizer.model.cycles import Cycles
 from optimizer.model.event import AlertEvent, CallEvent, CommandEvent, TargetEvent, TickEvent
 from optimizer.model.lever import Levers, Parameter
+from optimizer.model.policy import Policy, Rule
 from optimizer.model.progress import Tick
 from optimizer.model.target import (
     Errors,
@@ -52,6 +55,7 @@ TICK_MS = 5_000
 PARTITIONS = 2
 PARTS = {
     "plan": Plan, "guardrails": Guardrails, "trips": Trips, "holdback": Holdback, "errors": Errors, "cycles": Cycles,
+    "budget": Budget, "limits": Limits, "approvals": Approvals,
 }  # fmt: skip
 WIDTH = 100
 
@@ -66,6 +70,7 @@ class World:
         self.now_at = BEGIN_AT
         self.models, self.declared, self.revision = {}, None, 0
         self.parameters, self.effects = {}, {}
+        self.regions, self.policies = {}, ()
         self.followed, self.following, self.per_s, self.calls = None, True, 20.0, 0
         self.lost = {}
         self.said, self.asked, self.ids = [], None, count()
@@ -84,7 +89,20 @@ class World:
         known = self.models.setdefault(
             name, {"price": 1.0, "quality": 0.8, "latency_ms": 500.0, "errors": 0.0}
         )
-        known |= {key: float(value) for key, value in (one.split("=") for one in settings)}
+        given = dict(one.split("=") for one in settings)
+        if "region" in given:
+            self.regions[name] = given.pop("region")
+        known |= {key: float(value) for key, value in given.items()}
+
+    def do_policy(self, rest):
+        words, _, condition = rest.partition(": ")
+        name, action, *share = words.split()
+        rule = Rule(
+            condition=condition,
+            action=action,
+            share_bps=int(share[0].removeprefix("share_bps=")) if share else None,
+        )
+        self.policies = (*self.policies, Policy(id=name, type="compliance", rules=(rule,)))
 
     def do_lever(self, rest):
         name, *settings = rest.split()
@@ -103,22 +121,34 @@ class World:
         parts = {
             part: struct(**{key: given.pop(key) for key in struct.__struct_fields__ if key in given})
             for part, struct in PARTS.items()
+            if part != "budget" or not given.keys().isdisjoint(struct.__struct_fields__)
         }
         if "chooses" in given:  # `strategy` is the plan's
             given["strategy"] = given.pop("chooses")
         if "segments" in given:
-            given["segments"] = Segments(attribute="task", values=tuple(str(given["segments"]).split(",")))
+            given["segments"] = Segments(
+                attribute=given.pop("told_by", "task"), values=tuple(str(given["segments"]).split(","))
+            )
         if "experiment" in given:
             given["experiment"] = Experiment(
                 models=tuple(given["experiment"].split(",")), arm_bps=given.pop("arm_bps", 500)
             )
         if "failover" in given:
             given["failover"] = Failover(to=given["failover"])
-        names = str(given.pop("models", ",".join(self.models))).split(",")
-        models = tuple(Model(name=n, input_usd_per_million_tokens=self.models[n]["price"]) for n in names)
         if self.parameters:
             given["levers"] = Levers(parameters=dict(self.parameters))
-        self.declared = Target(target="chat", revision=self.revision, models=models, **parts, **given)
+        names = str(given.pop("models", ",".join(self.models))).split(",")
+        models = tuple(
+            Model(
+                name=n,
+                input_usd_per_million_tokens=self.models[n].get("listed", self.models[n]["price"]),
+                attributes={"region": self.regions[n]} if n in self.regions else {},
+            )
+            for n in names
+        )
+        self.declared = Target(
+            target="chat", revision=self.revision, models=models, policies=self.policies, **parts, **given
+        )
         self._feed(TargetEvent, self.declared)
 
     def do_traffic(self, rest):
@@ -143,7 +173,10 @@ class World:
         kind, *settings = words.split()
         given = {key: _value(value) for key, value in (one.split("=") for one in settings)}
         decision = self.asked if kind in ("approve", "reject") else None
-        self._feed(CommandEvent, Command(command=kind, by="ann", reason=reason, decision=decision, **given))
+        self._feed(
+            CommandEvent,
+            Command(command=kind, by=given.pop("by", "ann"), reason=reason, decision=decision, **given),
+        )
 
     def do_alert(self, rest):
         severity, _, sentence = rest.partition(": ")
@@ -206,11 +239,14 @@ class World:
             cost_usd=None if fails else nature["price"] * 1e-3 * dice.uniform(0.5, 1.5),
             error_type="timeout" if fails else None,
             quality=None if fails else Quality(score=min(1.0, max(0.0, dice.gauss(weak, 0.1)))),
-            attributes={"task": segment},
+            attributes={self._told_by(): segment},
         )  # fmt: skip
         return CallEvent(
             specversion="1.0", id=data.call_id, source="/callers", time=time_of(at), subject="chat", data=data
         )
+
+    def _told_by(self):
+        return self.declared.segments.attribute if self.declared and self.declared.segments else "task"
 
     def _newest(self):
         log = self.loop.topics["configurations"][self.loop.partition_of("chat")]

@@ -79,7 +79,7 @@ class Pareto:
 
 
 def _by_price(situation: Situation, declared: Target) -> tuple[Proposal, ...]:
-    choice = choose(declared, situation.incumbent, situation.bans, situation.now_at)
+    choice = choose(declared, situation.incumbent, situation.bans, situation.now_at, barred=situation.barred)
     return (
         Proposal(
             strategy=Pareto.name,
@@ -103,8 +103,10 @@ def _believed(
         one = _measured(situation, declared, candidate) or _listed(situation, declared, candidate)
         ban = situation.bans.get(candidate.variant_id)
         why = ""
-        if ban is not None and situation.is_banned(candidate.variant_id):
+        if ban is not None and ban.until_at > situation.now_at:
             why = f"is banned until {instant(ban.until_at)}: {ban.why}"
+        elif against := situation.barred(candidate.variant_id):
+            why = against
         elif guardrails(situation.memory, candidate.variant_id, situation.incumbent, declared) == "outside":
             why = "is proven outside a guardrail"
         elif one.was_measured and one.box[0][1] <= 0:

@@ -88,7 +88,8 @@ class Desk:
         found = {
             "finding_id": f"f{next(self.ids)}", "segment": "other", "kind": kind, "metric": metric,
             "role": {"comparison": "goal" if metric == "cost" else "guardrail", "trip": "guardrail",
-                     "level": "signal", "coverage": "health", "health": "health", "analysis": "signal"}[kind],
+                     "level": "signal", "coverage": "health", "health": "health", "analysis": "signal",
+                     "spend": "signal"}[kind],
             "verdict": verdict, "window_start_at": end_at - 60_000, "window_end_at": end_at,
             "sentence": f"{metric} is {verdict}", "n": 100, "n_control": 100,
             "evidence": (Evidence(partition=0, first_offset=3, last_offset=9),),

@@ -1,0 +1,48 @@
+"""What a target may spend, and how much of that on trials; how often it may change; who must agree."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+Usd = Annotated[float, Meta(gt=0, le=1_000_000_000)]
+Bps = Annotated[int, Meta(ge=0, le=10_000)]
+
+
+class Budget(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Money for all calls of a target, in event time; days and months are those of UTC."""
+
+    usd_per_day: Usd | None = None
+    usd_per_month: Usd | None = None
+    trials_bps: Bps = 1000
+    """The share of a day's money that candidates may cost more than their controls would have."""
+    warn_bps: Bps = 8000
+    """The share of a day's or a month's money at which a warning is given."""
+
+    @property
+    def trials_usd_per_day(self) -> float:
+        """What candidates may cost more on one day, US dollars; of a month's money a thirtieth."""
+        month = (self.usd_per_month or 0.0) / 30
+        return (self.usd_per_day or month) * self.trials_bps / 10_000
+
+
+class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much may change at once."""
+
+    parameter_changes_bps: Bps | None = None
+    """Of a target's levers (its parameters in each of its segments), how many may be tried otherwise within
+    24 h; at least one may. None: any number; the strategy `tuning` has a pace of its own."""
+    starts_per_day: Annotated[int, Meta(ge=1, le=60)] | None = None
+    """How many candidates may be started within 24 h, in all segments together; None: any number."""
+    on_trial_bps: Annotated[int, Meta(ge=1, le=10_000)] = 10_000
+    """The share of the target's calls that candidates may answer at once, in all segments together."""
+    must_conclude: bool = False
+    """Whether a candidate is refused that the first step's traffic cannot tell from its margins."""
+
+
+class Approvals(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a person's yes is asked for."""
+
+    needed: Annotated[int, Meta(ge=1, le=5)] = 1
+    """How many different people must say yes to a start, or to a promotion by hand."""
+    expires_s: Annotated[int, Meta(ge=60, le=31_536_000)] | None = None
+    """How long the answer is waited for; None: as long as a step may last."""
