@@ -3,12 +3,14 @@
     index    = sum_b (q_b - p_b) * log(q_b / p_b)
     expected = (bins - 1) * (1/n + 1/m)                    of two samples of one law
     moved    = max(0, index - expected)
+    error    = sqrt(2 (bins - 1 + 2 N moved)) / N,  N = n m / (n + m)
     p_value  = P(chi²(bins - 1) >= index * n m / (n + m))
 
 Rules of thumb (.1 is some, .25 much) are about `moved`: at a hundred values a side two
 samples of one law have an index above .1 five times out of six. Bins hold equally many
 values of both samples together, ten of them by default; half a value is added to each,
-so that an empty one is finite.
+so that an empty one is finite. `error` is the deviation of a noncentral chi², as which N * index is
+distributed around a law that has moved.
 
 Source: Yurdakul & Naranjo, "Statistical properties of the population stability index",
 Journal of Risk Model Validation 14(4), 2020, for the expectation and the law.
@@ -20,6 +22,7 @@ Journal of Risk Model Validation 14(4), 2020, for the expectation and the law.
 """
 
 from dataclasses import dataclass
+from math import sqrt
 
 import numpy as np
 import numpy.typing as npt
@@ -40,11 +43,18 @@ class Stability:
     """What two samples of one law of these sizes have on average."""
     bins: int
     p_value: float
+    size: float
+    """n m / (n + m)."""
 
     @property
     def moved(self) -> float:
         """The index less its expectation, 0 at least: comparable between samples of any size."""
         return max(0.0, self.index - self.expected)
+
+    @property
+    def error(self) -> float:
+        """The standard error of `moved`, if the law has moved as far as that."""
+        return sqrt(2 * (self.bins - 1 + 2 * self.size * self.moved)) / self.size
 
 
 def index_of(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> float:
@@ -61,10 +71,11 @@ def stability_index(first: Histogram, second: Histogram, *, bins: int = BINS) ->
     of = len(one)
     shares = (np.asarray((counts + HALF) / (counts.sum() + HALF * of), np.float64) for counts in (one, two))
     index = index_of(*shares)
-    freedom = of - 1
+    freedom, size = of - 1, n * m / (n + m)
     return Stability(
         index=index,
         expected=freedom * (1 / n + 1 / m),
         bins=of,
-        p_value=float(chdtrc(freedom, index * n * m / (n + m))) if freedom else 1.0,
+        p_value=float(chdtrc(freedom, index * size)) if freedom else 1.0,
+        size=size,
     )

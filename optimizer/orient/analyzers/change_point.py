@@ -7,8 +7,8 @@ from the others. A change is told for a day after it, if it is as large as what 
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from math import exp, log
-from statistics import fmean, median
+from math import exp, log, sqrt
+from statistics import fmean, median, pvariance
 from typing import ClassVar, NamedTuple
 
 from msgspec import Struct, field
@@ -34,6 +34,9 @@ APART = {3: 2.5, 6: 1.8, 12: 1.2}
 """Last hours → how many spreads their median lies from that of all before, for a cut to be looked for."""
 FEWEST_HOURS, STAYED = 3, 0.5
 """The median of the first hours has gone at least half the way: one bad hour is no level."""
+CERTAIN = 4.0
+"""Standard errors between the levels: 24 places for a cut on 7 days in 5 numbers, each by normal chance on
+either side, are wrong once in 19 weeks."""
 MUCH = 0.2
 """Of the cost, and of the length of prompts: relative."""
 LEAST_SCORE = 0.1
@@ -49,6 +52,8 @@ class Number(NamedTuple):
     metric: Metric
     words: str
     value: float
+    error: float
+    """Its standard error; 0 where it is unknown."""
     n: int
     margin: float
     is_log: bool
@@ -90,25 +95,37 @@ def _numbers(window: Watched) -> Iterator[Number]:
     durations, quality = sums.durations, sums.quality
     if durations.count >= FEWEST and (read := log_p95(durations)):
         yield Number(
-            "latency", "latency", "p95 latency", read.value, read.n, margins.latency_rise, is_log=True
+            "latency",
+            "latency",
+            "p95 latency",
+            read.value,
+            read.error,
+            read.n,
+            margins.latency_rise,
+            is_log=True,
         )
     if sums.costed >= FEWEST and (read := log_mean(sums.cost)):
-        yield Number("cost", "cost", "cost of a call", read.value, read.n, MUCH, is_log=True)
+        yield Number("cost", "cost", "cost of a call", read.value, read.error, read.n, MUCH, is_log=True)
     if quality.count >= FEWEST and quality.mean is not None:
         margin = margins.quality_drop * max(quality.mean, LEAST_SCORE)
-        yield Number("quality", "quality", "quality", quality.mean, quality.count, margin, is_log=False)
+        error = quality.standard_error or 0.0
+        yield Number(
+            "quality", "quality", "quality", quality.mean, error, quality.count, margin, is_log=False
+        )
     if sums.calls >= FEWEST and (read := share(sums.errors, sums.calls)):
-        yield Number("errors", "errors", "errors", read.value, read.n, margins.error_rise, is_log=False)
+        yield Number(
+            "errors", "errors", "errors", read.value, read.error, read.n, margins.error_rise, is_log=False
+        )
     if sums.calls >= FEWEST and sums.input_tokens > 0:
         length = log(sums.input_tokens / sums.calls)
-        yield Number("prompt", "cost", "length of prompts", length, sums.calls, MUCH, is_log=True)
+        yield Number("prompt", "cost", "length of prompts", length, 0.0, sums.calls, MUCH, is_log=True)
 
 
-def newest_change(hours: list[tuple[int, int]]) -> tuple[int, float, float] | None:
+def newest_change(hours: list[tuple[int, int]], error: float) -> tuple[int, float, float] | None:
     """The hour at which the newest level of the last RECENT hours began, and the levels before and since.
 
-    `hours` are (hour since the epoch, value), oldest first. The levels are in the values' unit, less what is
-    usual at the hour of the day; None where nothing changed.
+    `hours` are (hour since the epoch, value), oldest first; `error` is the standard error of the last. The levels
+    are in the values' unit, less what is usual at the hour of the day; None where nothing certainly changed.
     """
     usual: dict[int, list[int]] = {}
     for hour, value in hours:
@@ -121,11 +138,21 @@ def newest_change(hours: list[tuple[int, int]]) -> tuple[int, float, float] | No
     if not cuts or len(rest) - cuts[-1] > RECENT:
         return None
     first = cuts[-2] if len(cuts) > 1 else 0
-    before, now = fmean(rest[first : cuts[-1]]), fmean(rest[cuts[-1] :])
+    old, new = rest[first : cuts[-1]], rest[cuts[-1] :]
+    before, now = fmean(old), fmean(new)
     began = median(rest[cuts[-1] : cuts[-1] + FEWEST_HOURS])
-    if (began - before) / (now - before) < STAYED:
+    if (began - before) / (now - before) < STAYED or abs(now - before) <= CERTAIN * _error(old, new, error):
         return None
     return hours[cuts[-1]][0], before, now
+
+
+def _error(old: list[float], new: list[float], least: float) -> float:
+    """The standard error between the levels of some hours before a cut and since.
+
+    Hours since vary at least as few calls make the last one vary: a night is noisier than what came before it.
+    """
+    within = (len(old) * pvariance(old) + len(new) * pvariance(new)) / max(1, len(old) + len(new) - 2)
+    return sqrt(within / len(old) + max(within, least * least) / len(new))
 
 
 def _lies_apart(rest: list[float]) -> bool:
@@ -139,7 +166,7 @@ def _lies_apart(rest: list[float]) -> bool:
 def _said(number: Number, hours: list[tuple[int, int]], window: Watched) -> Saying:
     where, young = place(window.segment), len(hours) < YOUNG
     sentence = f"{number.words} in {where}: learning its level, {len(hours)} of {YOUNG} hours"
-    surprise, effect, found = 0.0, 0.0, None if young else newest_change(hours)
+    surprise, effect, found = 0.0, 0.0, None if young else newest_change(hours, number.error * SCALE)
     if not young:
         sentence = f"{number.words} in {where}: no change of level within a day"
     if found is not None:

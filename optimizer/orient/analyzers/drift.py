@@ -3,9 +3,11 @@
 The law of an hour's values is held against a reference that forgets within a day, by the population
 stability index less what two samples of one law of these sizes have by chance. Large is what exceeds both
 the rule of thumb and what the target's own hours differ by: a mix that changes with the time of day is usual.
+Only what is certain counts: a hundred values that lie a little aside often look as if they lay far.
 
     moved     = max(0, index - expected)
-    surprise  = moved / max(MUCH, MARGIN * record)
+    certain   = max(0, moved - Z * error)       of hours of these sizes (`stats.stability_index`)
+    surprise  = certain / max(MUCH, MARGIN * record)
     reference = 23/24 reference + hour
 
 Of prompts only the mean is known: it is held against its own past, as a logarithm.
@@ -29,6 +31,8 @@ from optimizer.stats.stability_index import stability_index
 MUCH = 0.25
 """Of the index: a large move by its rule of thumb."""
 MARGIN = 1.2
+Z = 3.72
+"""Of the index: by chance once in 10,000 hours, a year of one target, at the very bound."""
 YOUNG = 24
 """Hours: a day has been seen."""
 HOURS = 24
@@ -49,7 +53,7 @@ class Law(Struct, array_like=True):
     reference: dict[int, int] = {}
     """Bucket → HOURS times the count of an hour, about."""
     record: float = 0.0
-    """The greatest move, slowly forgotten."""
+    """The greatest certain move, slowly forgotten."""
 
 
 class DriftState(Struct, omit_defaults=True):
@@ -93,20 +97,20 @@ def output_lengths(sums: Sums) -> Histogram:
 
 
 def drifted(reference: Histogram, hour: Histogram) -> float | None:
-    """How far the second law has moved from the first beyond chance, in multiples of MUCH; None of nothing."""
+    """How far the second law has certainly moved from the first, in multiples of MUCH; None of nothing."""
     found = stability_index(reference, hour)
-    return None if found is None else found.moved / MUCH
+    return None if found is None else max(0.0, found.moved - Z * found.error) / MUCH
 
 
 def _moved(subject: str, law: Law, hour: Histogram, window: Watched) -> Saying:
     reference = Histogram(law.reference)
     young = law.hours < YOUNG
-    moved = MUCH * (drifted(reference, hour) or 0.0)
-    surprise = moved / max(MUCH, MARGIN * law.record)
+    certain = MUCH * (drifted(reference, hour) or 0.0)
+    surprise = certain / max(MUCH, MARGIN * law.record)
     apart = jensen_shannon(reference, hour) or 0.0
     was, now = reference.quantile(0.5), hour.quantile(0.5)
     law.hours = min(law.hours + 1, YOUNG)
-    law.record = max(law.record * FADED, 0.0 if surprise > 1 and not young else moved)
+    law.record = max(law.record * FADED, 0.0 if surprise > 1 and not young else certain)
     # A young reference is not worth a whole day yet, and must not weigh an hour as one.
     law.reference = {
         bucket: n
@@ -123,11 +127,11 @@ def _moved(subject: str, law: Law, hour: Histogram, window: Watched) -> Saying:
     if not young:
         sentence = (
             f"{names[subject]} in {where}: median {_worded(subject, now)} after {_worded(subject, was)} in the "
-            f"days before; its law moved by {moved:.2f} (PSI beyond chance), Jensen-Shannon {apart:.2f}"
+            f"days before; its law certainly moved by {certain:.2f} (PSI), Jensen-Shannon {apart:.2f}"
         )
     return Saying(
         subject=f"drift.{subject}", metric=metric, surprise=surprise,
-        severity="warning", estimate=moved, low=0.0, high=max(MUCH, MARGIN * law.record), unit="psi",
+        severity="warning", estimate=certain, low=0.0, high=max(MUCH, MARGIN * law.record), unit="psi",
         n=hour.count, sentence=sentence,
         otherwise=f"up to {max(MUCH, MARGIN * law.record):.2f} is usual", is_learning=young,
     )  # fmt: skip
