@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import platform
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -104,11 +106,13 @@ def markdown(lines: Sequence[Line], cpu_s: float, processes: int) -> str:
     """The table as a page of the documentation."""
     rows = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
     rows += ["| " + " | ".join(line.cells()) + " |" for line in lines]
-    machine = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    command = " ".join(("llmopt", *sys.argv[1:]))
     return f"""# What is promised of the loop, and what was measured
 
-Written by `llmopt simulate --output markdown` (`make simulate`) in {cpu_s:,.0f} s of CPU time, {processes} process(es),
-on {machine}. Equal seeds give equal numbers on every machine.
+Written by `{command}` in {cpu_s:,.0f} s of CPU time, {processes} process(es), on
+{machine}. Equal seeds give equal numbers on every machine; `make simulate` lives as many lives as
+each promise needs.
 
 *held*: the whole interval lies on the right side of the bound; *open*: what was measured does, its interval does
 not; *missed*: what was measured does not. The worlds are in `compose/worlds`, what is compared in
