@@ -326,8 +326,6 @@ class Host:
 
     def _fresh(self, row: Row[Any], events: Sequence[Event]) -> Sequence[Event]:
         """The events that this row has not folded yet."""
-        if not events:
-            return events
         fresh = events
         if events[0].offset <= row.applied:  # offsets ascend: otherwise all are new
             fresh = [e for e in events if e.offset > row.applied]

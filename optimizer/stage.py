@@ -102,7 +102,10 @@ class Stage(Protocol[State]):
     """How many records before `resume_at` are worth re-reading to refill a filter; 0 if none."""
 
     def by_row(self, events: Sequence[Any], partition: int) -> Mapping[str, Sequence[Any]]:
-        """Row → its events, in order: the partition's own row for observe, one for each target elsewhere."""
+        """Row → its events, in order: the partition's own row for observe, one for each target elsewhere.
+
+        No events, no rows.
+        """
         ...
 
     def initial(self, row: str) -> State:

@@ -43,7 +43,7 @@ class Observe:
 
     def by_row(self, events: Sequence[Any], partition: int) -> Mapping[str, Sequence[Any]]:
         """All in the input partition's row, whatever they speak of."""
-        return {str(partition): events}
+        return {str(partition): events} if events else {}
 
     def initial(self, row: str) -> Observed:
         """A partition that has never been read."""

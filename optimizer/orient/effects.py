@@ -55,10 +55,13 @@ def compared(metric: Metric, strata: Sequence[Pair], *, margin: Margin, risks: R
             (share_arm(candidate.failures), share_arm(control.failures)) for candidate, control in strata
         ]
         return Effect(compare_shares(*pooled(shares), margin, risks))
-    plain = pooled([(_arm(metric, candidate), _arm(metric, control)) for candidate, control in strata])
-    adjusted = pooled([_adjusted(metric, pair) for pair in strata])
-    before, after = _squared_error(plain), _squared_error(adjusted)
-    return Effect(compare_means(*adjusted, margin, risks), after / before if before else 1.0)
+    seen = [(_arm(metric, candidate), _arm(metric, control)) for candidate, control in strata]
+    adjusted = [_adjusted(metric, pair, plain) for pair, plain in zip(strata, seen, strict=True)]
+    arms = pooled(adjusted)
+    if adjusted == seen:
+        return Effect(compare_means(*arms, margin, risks))
+    before, after = _squared_error(pooled(seen)), _squared_error(arms)
+    return Effect(compare_means(*arms, margin, risks), after / before if before else 1.0)
 
 
 def is_beyond(metric: Metric, pair: Pair, margin: Margin) -> bool:
@@ -69,7 +72,7 @@ def is_beyond(metric: Metric, pair: Pair, margin: Margin) -> bool:
     if metric == "errors":
         arms = share_arm(candidate.failures), share_arm(control.failures)
     else:
-        arms = _adjusted(metric, pair)
+        arms = _adjusted(metric, pair, (_arm(metric, candidate), _arm(metric, control)))
     return is_mean_beyond(*arms, margin)
 
 
@@ -109,9 +112,8 @@ def _arm(metric: Metric, sums: Sums) -> Arm:
     )
 
 
-def _adjusted(metric: Metric, pair: Pair) -> tuple[Arm, Arm]:
-    """Both arms, adjusted for the covariate where that can be done."""
-    plain = _arm(metric, pair[0]), _arm(metric, pair[1])
+def _adjusted(metric: Metric, pair: Pair, plain: tuple[Arm, Arm]) -> tuple[Arm, Arm]:
+    """Both arms, as they were seen or, where that can be done, adjusted for the covariate."""
     if metric == "cost_per_good_answer" or not all(sums.covariates for sums in pair):
         return plain
     known = [_with_covariate(metric, Covariates(*sums.covariates)) for sums in pair]

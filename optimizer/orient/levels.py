@@ -8,11 +8,10 @@ becomes `no_data`, which never passes; after that there is silence.
     p95 bounds = quantiles at .95 ± 1.96 * sqrt(.95 * .05 / n)
 """
 
-from math import sqrt
-
 from optimizer.model.finding import Finding, Metric, Verdict
 from optimizer.orient.belief import About, Measured, Span, finding
 from optimizer.orient.merge import Sums
+from optimizer.orient.readings import Z, tail
 from optimizer.orient.sentence import NAMES, UNITS, count, milliseconds, money, percent, score, span
 from optimizer.orient.state import NO_VARIANTS, SILENCE_MS, Segment
 from optimizer.orient.windows import Serving
@@ -21,9 +20,7 @@ from optimizer.stats.proportion import wilson
 
 METRICS: tuple[Metric, ...] = ("latency", "cost", "quality", "errors")
 LEVEL = 0.95
-Z = 1.959963984540054
-"""The normal quantile that LEVEL leaves 2.5 % beyond."""
-P95 = 0.95
+"""What `Z` is the quantile of."""
 WORDS = {"latency": milliseconds, "cost": money, "quality": score, "errors": percent}
 MISSING = {"latency": "succeeded", "cost": "had a known cost", "quality": "was scored"}
 
@@ -88,15 +85,10 @@ def worded(about: About, told: Measured, *, calls: int, minutes: int) -> str:
 
 def _tail(sums: Sums) -> Measured | None:
     durations = sums.durations
-    n = durations.count
-    p95_us = durations.quantile(P95)
-    if p95_us is None:
+    found = tail(durations)
+    if found is None:
         return None
-    aside = Z * sqrt(P95 * (1 - P95) / n)
-    low, high = durations.quantile(max(0.0, P95 - aside)), durations.quantile(min(1.0, P95 + aside))
-    assert low is not None  # noqa: S101 - there are durations
-    assert high is not None  # noqa: S101 - there are durations
-    return _told(p95_us / 1000, (low / 1000, high / 1000), "ms", n)
+    return _told(found.p95 / 1000, (found.low / 1000, found.high / 1000), "ms", durations.count)
 
 
 def _mean(moments: Moments, unit: str) -> Measured | None:

@@ -17,6 +17,7 @@ from optimizer.stats.proportion import Proportion
 
 P95 = 0.95
 Z = 1.959963984540054
+"""The normal quantile that leaves 2.5 % beyond."""
 
 
 class Reading(NamedTuple):
@@ -29,16 +30,32 @@ class Reading(NamedTuple):
     """How many calls tell it."""
 
 
-def log_p95(histogram: Histogram) -> Reading | None:
-    """Ln of the 95th percentile, of microseconds; None where nothing was measured."""
-    n, p95 = histogram.count, histogram.quantile(P95)
+class Tail(NamedTuple):
+    """A 95th percentile with its interval, in the unit of its histogram."""
+
+    p95: float
+    low: float
+    high: float
+
+
+def tail(histogram: Histogram) -> Tail | None:
+    """The 95th percentile between the order statistics that hold it in 95 %; None where nothing was measured."""
+    p95 = histogram.quantile(P95)
     if p95 is None:
         return None
-    aside = Z * sqrt(P95 * (1 - P95) / n)
+    aside = Z * sqrt(P95 * (1 - P95) / histogram.count)
     low, high = histogram.quantile(max(0.0, P95 - aside)), histogram.quantile(min(1.0, P95 + aside))
     assert low is not None  # noqa: S101 - there are values
     assert high is not None  # noqa: S101 - there are values
-    return Reading(_ln(p95), (_ln(high) - _ln(low)) / (2 * Z), n)
+    return Tail(p95, low, high)
+
+
+def log_p95(histogram: Histogram) -> Reading | None:
+    """Ln of the 95th percentile, of microseconds; None where nothing was measured."""
+    found = tail(histogram)
+    if found is None:
+        return None
+    return Reading(_ln(found.p95), (_ln(found.high) - _ln(found.low)) / (2 * Z), histogram.count)
 
 
 def log_mean(moments: Moments) -> Reading | None:

@@ -80,8 +80,13 @@ def is_tail_beyond(candidate: Histogram, control: Histogram, margin: Margin, *, 
     base = _exceeded_by(control, tail)
     if base is None:
         return False
+    return _beyond(candidate, base, margin) > tail
+
+
+def _beyond(candidate: Histogram, base: float, margin: Margin) -> float:
+    """The share of the candidate that lies beyond the control's quantile `base` and the margin."""
     limit = base * (1 + margin.size) if margin.relative else base + margin.size
-    return (candidate.share_above(limit) or 0.0) > tail
+    return candidate.share_above(limit) or 0.0
 
 
 def compare_tails_within(
@@ -123,9 +128,8 @@ def _form(
     counts = [(candidate.count, control.count) for candidate, control in strata]
     whole = sum(map(sum, counts))
     for (candidate, _), (n, m), base in zip(strata, counts, bases, strict=True):
-        limit = base * (1 + margin.size) if margin.relative else base + margin.size
         weight = (n + m) / whole
-        inside += weight * (tail - (candidate.share_above(limit) or 0.0))
+        inside += weight * (tail - _beyond(candidate, base, margin))
         squared_error += weight**2 * variance * (1 / n + 1 / m)
         third -= weight**3 * variance * (1 - 2 * tail) * (1 / n**2 + 2 / m**2)
     return Form(

@@ -97,8 +97,18 @@ class Arm:
 
 def is_mean_beyond(candidate: Arm, control: Arm, margin: Margin) -> bool:
     """Whether the candidate's mean was seen outside the margin: d < 0, without which nothing fails."""
-    better = float(candidate.mean - control.mean) * (1.0 if margin.better == "higher" else -1.0)
-    return better + margin.size * (abs(float(control.mean)) if margin.relative else 1.0) < 0
+    return bool(_inside(candidate, control, margin) < 0)
+
+
+def _direction(margin: Margin) -> float:
+    return 1.0 if margin.better == "higher" else -1.0
+
+
+def _inside(candidate: Arm, control: Arm, margin: Margin) -> Floats:
+    """d: how far inside the margin the candidate's mean was seen."""
+    # |m_0| rather than m_0, so that a margin never becomes a demand to be better.
+    allowed: Floats = margin.size * np.abs(control.mean) if margin.relative else margin.size
+    return _direction(margin) * (candidate.mean - control.mean) + allowed
 
 
 def form_of_means(candidate: Arm, control: Arm, margin: Margin) -> Form:
@@ -113,15 +123,8 @@ def form_of_shares(candidate: Arm, control: Arm, margin: Margin) -> Form:
 
 def _form(candidate: Arm, control: Arm, margin: Margin, moved: Callable[[Arm, Floats], Floats]) -> Form:
     """The form, given how the variance of one unit changes as an arm's mean is moved."""
-    direction = 1.0 if margin.better == "higher" else -1.0
-    allowed: Floats
-    slope: Floats
-    if margin.relative:
-        # |m_0| rather than m_0, so that a margin never becomes a demand to be better.
-        allowed, slope = margin.size * np.abs(control.mean), direction - margin.size * np.sign(control.mean)
-    else:
-        allowed, slope = margin.size, direction
-    inside = direction * (candidate.mean - control.mean) + allowed
+    direction, inside = _direction(margin), _inside(candidate, control, margin)
+    slope: Floats = direction - margin.size * np.sign(control.mean) if margin.relative else direction
     n_candidate, n_control = np.maximum(candidate.n, 1), np.maximum(control.n, 1)
     other = slope * slope * control.variance / n_control
     return Form(

@@ -47,7 +47,7 @@ class Shell:
         self.folded = max(self.folded, *(event.offset for event in events))
 
     def _fold(self, run):
-        for row, events in self.stage.by_row(run, 0).items() if run else ():
+        for row, events in self.stage.by_row(run, 0).items():
             state = self.rows.get(row) or self.stage.initial(row)
             self._take(row, self.stage.fold(state, events))
 
