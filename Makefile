@@ -47,7 +47,7 @@ architecture: $(READY)  ## who may import whom
 check: lint types architecture test  ## what CI runs
 
 chaos: $(READY)  ## kill, freeze, wipe, rebalance; then take each rule of the host away and see it missed
-	@$(BIN)/python -m pytest -m chaos -s tests/chaos $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist load -m chaos tests/chaos $(ARGS)
 
 bench: $(READY)  ## throughput, latency and memory, side by side with Faust, Quix and Kafka Streams; asserts nothing
 	@$(BIN)/python -m tests.bench $(ARGS)

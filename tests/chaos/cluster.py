@@ -18,7 +18,8 @@ from tests.chaos import records
 ROOT = Path(__file__).parents[2]
 GROUPS = {"observe": "metrics", "orient": "aggregates", "decide": "findings", "act": "decisions"}
 
-
+PATIENCE_S = 600.0
+"""No test fails on time: a worker that is not done by then, on however busy a machine, never will be."""
 STILL_S = 6.0
 """A worker that has reported nothing new for so long has folded what there is."""
 
@@ -135,7 +136,7 @@ class Cluster:
             return False
         return True
 
-    def drain(self, *, stages=tuple(GROUPS), limit_s=180.0, supervise=lambda: None, all_of_observe=True):
+    def drain(self, *, stages=tuple(GROUPS), limit_s=PATIENCE_S, supervise=lambda: None, all_of_observe=True):
         """Await that everything is folded and durable; workers that end are `supervise`d."""
         deadline = time.monotonic() + limit_s
         while time.monotonic() < deadline:

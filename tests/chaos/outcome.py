@@ -77,7 +77,7 @@ TABLES = {
     "finding": "findings", "decision": "optimization_decisions", "rollout.status": "rollouts",
     "rollout.command": "rollouts", "configuration": "configurations",
 }  # fmt: skip
-LEDGER_S = 90.0
+LEDGER_S = 600.0
 
 
 def ledger_faults(cluster):

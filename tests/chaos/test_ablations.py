@@ -11,12 +11,15 @@ from confluent_kafka import Producer
 
 from agents.rows import version
 from tests.chaos import records
+from tests.chaos.cluster import PATIENCE_S
 from tests.chaos.outcome import differences, outcome
 from tests.chaos.recording import publish
 from tests.chaos.test_chaos import Killer, alternately, nap, never, same, starts
 
 pytestmark = pytest.mark.chaos
 
+BROKEN_S = 90
+"""An ablated host that is not done by then is damaged: it may never be."""
 ATTACKS = {
     # rule: (fault, kills, wiped, seconds of a life, event seconds per second)
     "no-sequence": ("emitted:0.05", 3, alternately, (40, 40), 60),
@@ -41,7 +44,7 @@ def attacked(cluster, publication, name, attack):
     published.hurry.set()
     published.finish()
     try:
-        cluster.drain(limit_s=60)
+        cluster.drain(limit_s=BROKEN_S)
     except AssertionError as exc:
         return [f"never done: {exc}"]
     worker.stop()
@@ -72,7 +75,7 @@ def written_and_lost(cluster, recording, ablation):
     cluster.drain(all_of_observe=False)
     worker.stop()
     publish_piece(1)
-    cluster.start("a", ablation=ablation, fault="written:1.0:orient").process.wait(60)
+    cluster.start("a", ablation=ablation, fault="written:1.0:orient").process.wait(PATIENCE_S)
     worker = cluster.start("a", ablation=ablation)
     cluster.drain(all_of_observe=False)
     publish_piece(2)
@@ -82,7 +85,7 @@ def written_and_lost(cluster, recording, ablation):
     cluster.wipe("a")
     publish_piece(3)
     cluster.start("a", ablation=ablation)
-    cluster.drain(limit_s=90)
+    cluster.drain(limit_s=BROKEN_S if ablation else PATIENCE_S)
 
 
 def test_rows_that_died_before_they_reached_the_changelog_are_written_again(cluster, recording, truth):
@@ -125,7 +128,7 @@ def folded_then_written_late(cluster, recording, ablation):
     rest = recording._replace(declarations=[], commands=[], seconds=recording.seconds[half:])
     publish(cluster.bootstrap, cluster.topic, rest)
     cluster.start("a", ablation=ablation)
-    cluster.drain(limit_s=90)
+    cluster.drain(limit_s=BROKEN_S if ablation else PATIENCE_S)
 
 
 def test_rows_that_a_frozen_owner_wrote_late_are_overruled_and_repaired(cluster, recording, truth):
@@ -151,7 +154,7 @@ def comings_and_goings(cluster, publication, ablation):
 
     def folds(worker, before):
         """Await that a worker is given partitions, and let it fold some."""
-        nap(60, unless=lambda: restart_what_ended() or starts(cluster, worker) > before)
+        nap(PATIENCE_S, unless=lambda: restart_what_ended() or starts(cluster, worker) > before)
         assert starts(cluster, worker) > before, worker.tail()
         nap(4)
 
@@ -165,7 +168,7 @@ def comings_and_goings(cluster, publication, ablation):
     assert published.is_alive(), "all was published before the last coming and going"
     published.hurry.set()
     published.finish()
-    cluster.drain(limit_s=120, supervise=restart_what_ended)
+    cluster.drain(limit_s=BROKEN_S if ablation else PATIENCE_S, supervise=restart_what_ended)
 
 
 def test_partitions_that_come_back_are_read_anew(cluster, publication, truth):
@@ -194,5 +197,5 @@ def test_the_whole_host_survives_what_the_ablations_are_attacked_with(cluster, p
         restart_what_ended()
         nap(0.2)
     published.finish()
-    cluster.drain(limit_s=240, supervise=restart_what_ended)
+    cluster.drain(supervise=restart_what_ended)
     same(cluster, truth)

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.chaos.cluster import GROUPS
+from tests.chaos.cluster import GROUPS, PATIENCE_S
 from tests.chaos.outcome import differences, ledger_faults, outcome, rocksdb_equals_changelog
 
 pytestmark = pytest.mark.chaos
@@ -34,7 +34,7 @@ def drained(cluster, workers):
 def same(cluster, truth, store_of=None):
     if store_of:
         *_, last = (worker for worker in cluster.workers if worker.name == store_of)
-        nap(60, unless=last.has_recovered)
+        nap(PATIENCE_S, unless=last.has_recovered)
         assert last.has_recovered(), last.tail()
     wrong = ledger_faults(cluster)
     cluster.stop()
@@ -181,7 +181,7 @@ def test_a_broker_killed_and_started_again_changes_nothing(servers, cluster, pub
         servers.start_kafka()
         restart_what_ended()
     published.finish()
-    cluster.drain(supervise=restart_what_ended, limit_s=240)
+    cluster.drain(supervise=restart_what_ended)
     same(cluster, truth)
 
 
@@ -215,7 +215,7 @@ def test_state_and_changelogs_lost_after_the_end_are_rebuilt_from_the_input(
     before = outcome_of_inputs(cluster)
     cluster.start("a")
     # Offsets are committed already: that all is folded again is seen in what is published again, and in the rows.
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE_S
     wrong = ["nothing yet"]
     while wrong and time.monotonic() < deadline:
         nap(5)
