@@ -124,6 +124,8 @@ class Cell(Struct, kw_only=True, omit_defaults=True):
     joint: Joint | None = None
     weighted: Weighted | None = None
     covariates: Covariates | None = None
+    units: list[int] = []
+    """A sample of the units of a candidate's or a control's calls: a sketch of `optimizer.stats.bottom_k`."""
 
 
 class Measure(Struct, kw_only=True, omit_defaults=True):

@@ -36,13 +36,25 @@ BASE = (
 HISTOGRAMS = ("latency_us", "first_token_us", "output_lengths")
 NO_HISTOGRAM: Histogram = {}
 """Shared, and never added to: a pane gives its cells their histograms when it is closed."""
+NO_UNITS: list[int] = []
+"""Shared, and never added to: a sketch is replaced by the next one."""
 SCORED = BASE.index("scored")
 
 
 class Sums:
     """A cell that is being filled: what `Cell` holds, as rows of numbers that are added at once."""
 
-    __slots__ = ("base", "covariates", "errors", "feedback", "joint", "number", "weighted", *HISTOGRAMS)
+    __slots__ = (
+        "base",
+        "covariates",
+        "errors",
+        "feedback",
+        "joint",
+        "number",
+        "units",
+        "weighted",
+        *HISTOGRAMS,
+    )
 
     def __init__(self) -> None:
         # As little as can be: where targets are many, there is a cell for every few calls.
@@ -52,6 +64,7 @@ class Sums:
         self.covariates: list[int] | None = None
         self.errors: dict[str, int] | None = None
         self.feedback: dict[str, int] | None = None
+        self.units: list[int] = NO_UNITS
         self.number = -1
         """Among the cells of its pane."""
         self.latency_us = self.first_token_us = self.output_lengths = NO_HISTOGRAM
@@ -73,6 +86,7 @@ class Sums:
             joint=None if self.joint is None else Joint(*self.joint),
             weighted=None if self.weighted is None else Weighted(*self.weighted),
             covariates=None if self.covariates is None else Covariates(*self.covariates),
+            units=self.units,
             **named,
         )
 

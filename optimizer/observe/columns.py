@@ -21,6 +21,7 @@ import numpy.typing as npt
 from optimizer.model.event import CallEvent
 from optimizer.model.pane import LEAST_PROPENSITY
 from optimizer.observe.openpanes import Group, OpenPane
+from optimizer.observe.units import sketched
 from optimizer.prices import NO_PRICES, PriceList
 from optimizer.stats.histogram import BUCKETS, bucket_of
 
@@ -118,7 +119,10 @@ class Pending:
                 if cost is not None:  # whole nano-dollars below 2**53: a float holds them exactly
                     matrix[COST, i], matrix[LISTED, i] = cost, 1
                     groups[i].partial.prices = prices.version
-        for group, event in dict(zip(groups, events, strict=True)).items():
+        last = dict(zip(groups, events, strict=True))
+        if any(group.units is not None for group in last):
+            _note_units(events, groups)
+        for group, event in last.items():
             group.last_offset = event.offset
             if group.number < 0:
                 group.number = len(self._groups)
@@ -146,6 +150,17 @@ class Pending:
             group.number = -1
         self._groups, self._matrices, self._numbers, self._failed = [], [], [], []
         self._told = set()
+
+
+def _note_units(events: Sequence[CallEvent], groups: Sequence[Group]) -> None:
+    """Add the units of calls to the sketches of their cells, where these have one: each unit once."""
+    for group, event in zip(groups, events, strict=True):
+        if (met := group.units) is not None and (token := event.data.assignment) is not None:
+            met.add(token.unit)
+    for group in set(groups):
+        if group.units:
+            group.cell.units = sketched(group.cell.units, group.units)
+            group.units.clear()
 
 
 def _matrix(events: list[CallEvent]) -> tuple[Floats, list[int]]:

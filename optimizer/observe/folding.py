@@ -21,7 +21,7 @@ from optimizer.model.event import (
     name_of,
 )  # fmt: skip
 from optimizer.model.progress import Watermark
-from optimizer.observe import feedback, measures, series
+from optimizer.observe import feedback, measures, series, units
 from optimizer.observe.cells import ANONYMOUS, UNATTRIBUTED, Key, cell_of, key_of
 from optimizer.observe.columns import MOST_GATHERED, cost_of
 from optimizer.observe.declared import OTHER, UNDECLARED, USUAL, Declared, declared_by, size_of
@@ -178,6 +178,8 @@ class Folding(Intake):
         key = UNATTRIBUTED if declared is None else key_of(declared, call.assignment, call.attributes)
         cell, taken = cell_of(partial.cells, key)
         group = self.memory.panes[start].group(partial, cell, origin)
+        if units.are_told_by(call.assignment, key, taken):
+            group.units = set()
         if taken != key:
             self._count("folded", offset)
         else:

@@ -14,7 +14,7 @@ INSTANCES = 256
 """At most so many instances of a target's consumers are listed in one pane."""
 PANE_BYTES = 400_000
 """A pane that may be larger, as JSON, is published as several: an event must stay under 1 MB."""
-CELL_BYTES, BUCKET_BYTES, CLASS_BYTES = 5_000, 16, 400
+CELL_BYTES, BUCKET_BYTES, CLASS_BYTES = 5_400, 16, 400
 """A cell is no larger than these, its buckets and its classes of errors: names are escaped at the worst."""
 MEASURE_BYTES = 2_500
 
@@ -133,13 +133,15 @@ def _portions(
 class Group:
     """Calls of one cell that come from one place: many of them are added at once."""
 
-    __slots__ = ("cell", "last_offset", "number", "origin", "partial")
+    __slots__ = ("cell", "last_offset", "number", "origin", "partial", "units")
 
     def __init__(self, partial: Partial, cell: Sums, origin: Origin) -> None:
         self.partial, self.cell, self.origin = partial, cell, origin
         self.number = -1
         """Among the groups with calls that are not added yet; -1 where there are none."""
         self.last_offset = -1
+        self.units: set[str | None] | None = None
+        """Those of the calls at hand, where they are noted."""
 
 
 class OpenPane:

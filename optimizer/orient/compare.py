@@ -18,7 +18,7 @@ interval is the narrower of a 95 % one and the one whose either side holds at th
 from collections.abc import Callable, Sequence
 
 from optimizer.model.finding import Finding, Metric, Role
-from optimizer.orient import split
+from optimizer.orient import contamination, split
 from optimizer.orient.analysis import WHOLE
 from optimizer.orient.belief import About, Measured, Span, finding
 from optimizer.orient.effects import Effect, compared, is_beyond, units
@@ -97,7 +97,10 @@ def findings(
         made.append(_told(about, declared, effect, seen, began_at=trial.since_at))
     if not harm_only:
         about = _about(target, segment, trial, metric="sample_ratio", role="health")
-        made += split.findings(about, declared.name_of(trial.variant), trial.split, window)
+        name = declared.name_of(trial.variant)
+        made += split.findings(about, name, trial.split, window)
+        about = _about(target, segment, trial, metric="contamination", role="health")
+        made += contamination.findings(about, name, trial.met, window)
     return made
 
 

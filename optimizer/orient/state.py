@@ -13,6 +13,7 @@ from optimizer.model.finding import Metric
 from optimizer.model.target import Errors, Guardrails, Target, Trips
 from optimizer.model.variant import label, variants_of
 from optimizer.orient.analysis import Margins
+from optimizer.orient.contamination import Met
 from optimizer.orient.merge import Spans, Sums
 from optimizer.orient.spend import Minute
 from optimizer.orient.split import Split
@@ -88,6 +89,7 @@ class Trial(Struct, kw_only=True, omit_defaults=True):
     stretch: Stretch | None = None
     """What is watched for harm beside the whole, once the trial is long enough."""
     split: Split = field(default_factory=Split)
+    met: Met = field(default_factory=Met)
     newest_control: tuple[int, str] = (-1, "")
     """Newest generation and variant among the control's calls."""
     spans: Spans = {}

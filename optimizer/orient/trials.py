@@ -75,6 +75,7 @@ def count(state: Orientation, name: str, parts: Iterable[Part], pane: Span) -> N
                 (late.candidate if is_tried else late.control).add(guarded)
             if part.arm != "shadow":  # nobody was promised one
                 trial.split.add(part)
+                trial.met.add(part)
             if part.arm == "control":
                 trial.newest_control = max(trial.newest_control, (part.generation, part.variant))
             widen(trial.spans, pane.spans)

@@ -15,6 +15,7 @@ from msgspec import Struct
 from optimizer.model.call import Arm
 from optimizer.model.pane import Pane
 from optimizer.orient.merge import Spans, Sums, widen
+from optimizer.stats.bottom_k import smallest
 
 MINUTE_MS = 60_000
 
@@ -29,6 +30,8 @@ class Part(Struct, array_like=True):
     generation: int
     variant: str
     sums: Sums
+    units: list[int] = []
+    """A sample of the units, as `optimizer.model.pane.Cell`."""
 
     @property
     def key(self) -> tuple[str, Arm, int, str]:
@@ -51,7 +54,8 @@ class Held(Struct, array_like=True):
     def of(pane: Pane) -> "Held":
         """What a single pane says."""
         parts = (
-            Part(cell.segment, cell.arm, cell.generation, cell.variant, Sums.of(cell)) for cell in pane.cells
+            Part(cell.segment, cell.arm, cell.generation, cell.variant, Sums.of(cell), cell.units)
+            for cell in pane.cells
         )
         spans = {pane.partition: (pane.first_offset, pane.last_offset)} if pane.first_offset >= 0 else {}
         held = Held()
@@ -76,6 +80,8 @@ def united(parts: Iterable[Part]) -> list[Part]:
             found[part.key] = part
         else:
             known.sums.add(part.sums)
+            if part.units:
+                known.units = smallest(known.units, part.units)
     return [found[key] for key in sorted(found)]
 
 

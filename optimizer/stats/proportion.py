@@ -9,9 +9,11 @@ one is zero until the first error comes, which would read as certainty.
     wilson    = (p + z²/2n ± z * sqrt(p(1-p)/n + z²/4n²)) / (1 + z²/n)
     newcombe  = d - sqrt((p1 - l1)² + (u2 - p2)²), d + sqrt((u1 - p1)² + (p2 - l2)²)
     smoothed  = q(1-q),  q = (hits + 1) / (n + 2)
+    at_least  = the share at which so many hits or more come with probability alpha
 
 Source: Wilson (1927) JASA 22; Newcombe (1998) Statistics in Medicine 17(8), method 10;
-Agresti & Caffo (2000) The American Statistician 54(4) for one hit and one miss more.
+Agresti & Caffo (2000) The American Statistician 54(4) for one hit and one miss more;
+Clopper & Pearson (1934) Biometrika 26(4) for the exact bound.
 
     >>> [round(bound, 6) for bound in wilson(Proportion(20, 4))]
     [0.080658, 0.416017]
@@ -21,7 +23,7 @@ from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import betaincinv, ndtri
 
 from optimizer.errors import OutOfRange
 from optimizer.stats.confidence_sequence import Floats
@@ -69,6 +71,15 @@ def wilson(seen: Proportion, *, alpha: float = 0.05) -> tuple[float, float]:
     widened = 1 + z * z / n
     # At no or only hits a bound is 0 or 1 but for the last digit.
     return max(0.0, (centre - half) / widened), min(1.0, (centre + half) / widened)
+
+
+def at_least(seen: Proportion, *, alpha: float) -> float:
+    """The share that is surpassed with confidence 1 - alpha, for one look; exact where hits are few.
+
+    Wilson's bound is too bold there: of a share of 1 % it calls four of 64 more than 1 % at a confidence of .999.
+    """
+    misses = seen.count - seen.hits
+    return float(betaincinv(seen.hits, misses + 1, alpha)) if seen.hits else 0.0
 
 
 def newcombe(first: Proportion, second: Proportion, *, alpha: float = 0.05) -> tuple[float, float]:

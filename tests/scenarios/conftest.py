@@ -10,6 +10,8 @@ checked. `make accept` writes them anew.
     declare KEY=VALUE …                                      the target `chat`, with all models known so far
     traffic N                                                calls per second
     callers follow | callers stay                            whether new configurations are picked up
+    callers roll | callers hash                              whether each call is assigned by dice, or by its unit
+    users N                                                  how many there are; a thousand million, if nothing is said
     lose ARM SHARE                                           this share of an arm's calls is not reported
     run 10m                                                  time passes
     say COMMAND [segment=…] [by=…]: REASON                   a person
@@ -72,6 +74,7 @@ class World:
         self.parameters, self.effects = {}, {}
         self.regions, self.policies = {}, ()
         self.followed, self.following, self.per_s, self.calls = None, True, 20.0, 0
+        self.rolling, self.users = False, 10**9
         self.lost = {}
         self.said, self.asked, self.ids = [], None, count()
 
@@ -155,7 +158,13 @@ class World:
         self.per_s = float(rest)
 
     def do_callers(self, rest):
-        self.following = rest == "follow"
+        if rest in ("roll", "hash"):
+            self.rolling = rest == "roll"
+        else:
+            self.following = rest == "follow"
+
+    def do_users(self, rest):
+        self.users = int(rest)
 
     def do_lose(self, rest):
         arm, share = rest.split()
@@ -211,16 +220,16 @@ class World:
         """A call; where it is mirrored, also the one that no user meets."""
         dice = self.random
         values = self.declared.segment_names() if self.declared else ("other",)
-        segment, unit = dice.choice(values), f"user-{dice.randrange(10**9)}"
+        segment, unit = dice.choice(values), f"user-{dice.randrange(self.users)}"
         if self.followed is None:
             yield self._call(at, segment, self.declared.incumbent if self.declared else "large", None)
             return
-        met = arm_of(self.followed, segment, unit)
+        met = arm_of(self.followed, segment, f"{unit} {dice.random()}" if self.rolling else unit)
         shadows = [arm for arm in self.followed.segments[met.segment] if arm.arm == "shadow"]
         for arm in [met.arm, *(shadows if met.arm.arm == "control" else [])]:
             assignment = Assignment(
                 generation=self.followed.generation, variant=arm.variant, arm=arm.arm,
-                segment=met.segment, propensity=met.propensity,
+                segment=met.segment, propensity=met.propensity, unit=unit,
             )  # fmt: skip
             effect = {}
             for turn in arm.parameters.items():
