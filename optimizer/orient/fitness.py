@@ -1,13 +1,15 @@
 """Which panes can be merged with others: what must hold, so that whatever holds of each holds of the sum.
 
 Counts that are not negative, no more errors than calls, squares that some values could have (Cauchy-Schwarz),
-and buckets of the one histogram there is: each of these survives adding up, and with them no sum that
+buckets of the one histogram there is, samples in order: each of these survives adding up, and with them no sum that
 orient reads can be without a meaning.
 """
 
 from collections.abc import Iterator, Mapping
+from operator import lt
 
 from optimizer.model.pane import Cell, Pane
+from optimizer.stats.bottom_k import K
 from optimizer.stats.histogram import BUCKETS
 
 LATEST_AT = 250_000_000_000_000
@@ -49,12 +51,19 @@ def _wrong(cell: Cell) -> Iterator[str]:
     yield from _buckets("latency_us", cell.latency_us)
     yield from _buckets("first_token_us", cell.first_token_us)
     yield from _buckets("output_lengths", cell.output_lengths)
+    if cell.units:
+        yield from _sketch(cell.units)
     if cell.costed > cell.calls:
         yield f"costed must be at most the {cell.calls} calls, found {cell.costed}"
     if cell.costed * cell.cost_squares < cell.cost_nano_usd * cell.cost_nano_usd:
         yield f"cost_squares must be at least cost_nano_usd² / costed, found {cell.cost_squares:.3g}"
     if cell.scored * cell.quality_squares < cell.quality_millionths * cell.quality_millionths:
         yield f"quality_squares must be at least quality_millionths² / scored, found {cell.quality_squares:.3g}"
+
+
+def _sketch(places: list[int]) -> Iterator[str]:
+    if not (places[0] >= 0 and places[-1] < 2**32 and len(places) <= K and all(map(lt, places, places[1:]))):
+        yield f"units must be at most {K} places of 32 bits, ascending, found {len(places)}"
 
 
 def _buckets(name: str, histogram: Mapping[int, int]) -> Iterator[str]:

@@ -26,6 +26,10 @@ from optimizer.stats.histogram import BUCKETS
         ({"cost_squares": 1}, "cost_squares must be at least cost_nano_usd² / costed"),
         ({"quality_squares": 1}, "quality_squares must be at least quality_millionths² / scored"),
         ({"feedback": {"retry": -1}}, "feedback must count from 0"),
+        ({"units": [3, 3]}, "units must be at most 32 places of 32 bits, ascending, found 2"),
+        ({"units": [-1]}, "units must be"),
+        ({"units": [2**32]}, "units must be"),
+        ({"units": list(range(33))}, "units must be"),
     ],
 )
 def test_a_pane_that_could_not_be_is_refused_by_the_name_of_its_field(world, hand, changed, reason):
