@@ -21,7 +21,6 @@ Source: Cohen & Kaplan, "Summarizing data using bottom-k sketches", PODC 2007; B
 """
 
 from collections.abc import Iterable
-from heapq import nsmallest
 from zlib import crc32
 
 from optimizer.stats.proportion import Proportion
@@ -38,7 +37,7 @@ def place(name: str) -> int:
 
 def smallest(places: Iterable[int], more: Iterable[int] = ()) -> list[int]:
     """The sketch of all these places: ascending, each once, K at most."""
-    return nsmallest(K, {*places, *more})
+    return sorted({*places, *more})[:K]
 
 
 def overlap(first: list[int], second: list[int]) -> Proportion:

@@ -54,7 +54,7 @@ def call(i, target, dice):
             call_id=f"{i:012d}", latency_ms=dice.randrange(5_000, 3_000_000) / 1000, model="m-large", provider="acme",
             assignment=Assignment(
                 generation=3, variant=f"{i % 2:012x}", arm=arm, segment=f"task-{i % 4}", propensity=0.05,
-                unit=f"u{i % 977:07d}",
+                unit=f"u{i % 981:07d}",  # a multiple of the arms: a unit has one
             ),
             input_tokens=dice.randrange(4000), output_tokens=dice.randrange(800),
             cost_usd=dice.randrange(1_000_000) / 1e8, quality=Quality(score=dice.randrange(101) / 100),
