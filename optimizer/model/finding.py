@@ -7,7 +7,15 @@ from msgspec import Struct
 Verdict = Literal["pass", "fail", "inconclusive", "error", "no_data"]
 Role = Literal["goal", "guardrail", "signal", "health"]
 Metric = Literal[
-    "quality", "cost", "latency", "errors", "coverage", "calls", "cost_per_good_answer", "sample_ratio"
+    "quality",
+    "cost",
+    "latency",
+    "errors",
+    "coverage",
+    "calls",
+    "cost_per_good_answer",
+    "sample_ratio",
+    "worth",
 ]
 Kind = Literal["level", "comparison", "trip", "coverage", "health", "analysis", "spend"]
 Severity = Literal["", "info", "warning", "critical"]
