@@ -68,17 +68,35 @@ def would_change(told: Told) -> list[str]:
                 f"{name}: about {estimate.n_needed:,} calls per arm (there were {estimate.n:,} and "
                 f"{estimate.n_control:,}), if the estimate stays where it is"
             )
-        elif (room := _room(estimate, told.findings.get(estimate.finding_id))) is not None:
+        elif (known := told.findings.get(estimate.finding_id)) is not None and known.otherwise:
+            lines.append(f"{name}: {known.otherwise}")
+        elif (room := _room(estimate, known)) is not None:
             outcome = "would no longer pass" if verdict == "pass" else "would no longer fail"
             lines.append(f"{name}: an interval {_number(room, estimate.unit)} nearer its margin {outcome}")
-    return lines
+    return [*_of_rules(told.decision), *lines]
+
+
+def _of_rules(decision: Decision) -> list[str]:
+    """What it would have taken where a rule, and no comparison, decided."""
+    said = [
+        f"policy {one.policy}: another answer to what it asks ({one.why})"
+        for one in decision.policies
+        if one.outcome == "deny"
+    ]
+    if decision.cause == "budget":
+        said.append("budget: more money in `budget`, or less spent before this moment")
+    if decision.cause == "limit":
+        said.append(
+            "limits: wider `limits` or `errors.proposals` in the declaration, or the time that is named above"
+        )
+    return said
 
 
 def _room(estimate: Estimate, finding: Finding | None) -> float | None:
     """How far the deciding bound of the interval is from the margin; None where there is none."""
     if estimate.margin is None or finding is None or finding.kind != "comparison":
         return None
-    worse_is_less = estimate.metric == "quality"
+    worse_is_less = estimate.metric in ("quality", "worth")
     limit = -estimate.margin if worse_is_less else estimate.margin
     bound = estimate.low if worse_is_less == (estimate.verdict == "pass") else estimate.high
     return abs(bound - limit) if bound is not None and estimate.verdict in ("pass", "fail") else None

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from agents.cli.failure import BAD, Failure
-from optimizer.decide.forecast import ASSUMED, Forecast, forecast
+from optimizer.decide.forecast import ASSUMED, Forecast, forecast, least_gain
 from optimizer.decide.sentences import share, span
+from optimizer.model.objective import goal_of
 from optimizer.model.traffic import Traffic
 
 if TYPE_CHECKING:
@@ -60,6 +61,15 @@ def show(console: Console, target: Target, steps: Steps | None) -> None:
         )  # fmt: skip
     console.print(table)
     console.print(f"{target.target}: {ASSUMED}")
+    if (goal := goal_of(target.objective)) in ("quality", "latency"):
+        for segment in dict.fromkeys(one.segment for one in steps):
+            gain = least_gain(target, steps, segment)
+            least = "no gain up to 50 %" if gain is None else f"a gain of {gain:.1%} or more"
+            console.print(
+                f"{target.target}: {segment}: the steps up to 50 % prove {least} in {goal}, the objective"
+            )
+    elif goal == "worth":
+        console.print(f"{target.target}: how large a gain in weighted worth is proven is not forecast")
 
 
 def refuse_the_hopeless(found: Sequence[tuple[Target, Steps | None]]) -> None:

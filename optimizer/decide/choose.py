@@ -1,4 +1,4 @@
-"""Which variant a segment tries next: the cheapest that is not banned there.
+"""Which variant a segment tries next: the cheapest that is not banned there, or the best by another objective.
 
 Cheapest first is `pareto` in small: a cheaper candidate that keeps the guardrails dominates every dearer
 one, and whatever fails is banned, so that each variant is tried at most once per ban. A turn of a lever that
@@ -11,13 +11,14 @@ from typing import NamedTuple
 
 from optimizer.decide.declaration import models_by_variant
 from optimizer.decide.levers import Candidate, candidates, price_of
-from optimizer.decide.objective import rank
+from optimizer.decide.objective import rank, worth
 from optimizer.decide.sentences import instant
 from optimizer.decide.state import Ban
 from optimizer.decide.strategy import Barred, nothing_bars
 from optimizer.model.decision import Alternative
+from optimizer.model.objective import goal_of
 from optimizer.model.target import Model, Target
-from optimizer.model.variant import label, variants_of
+from optimizer.model.variant import Variant, label, variants_of
 
 
 class Choice(NamedTuple):
@@ -38,7 +39,9 @@ class Choice(NamedTuple):
 def choose(
     target: Target, incumbent: str, bans: Mapping[str, Ban], now_at: int, *, barred: Barred = nothing_bars
 ) -> Choice:
-    """The first by objective among what costs no more by list, is not banned at `now_at` and not barred.
+    """The first by objective among what promises enough, is not banned at `now_at` and not barred.
+
+    Where cost is the goal, that is what costs no more by list.
 
     Whether a variant is barred is asked of none that comes after the one that is tried.
     """
@@ -55,9 +58,10 @@ def choose(
         ban = bans.get(candidate.variant_id)
         if candidate is itself:
             why = f"is the incumbent, at {limit:g} USD per million tokens in and out"
-        elif candidate.price > limit or (candidate.price == limit and candidate.lever == "model"):
-            why = f"is not cheaper: {candidate.price:g} against {limit:g} USD per million tokens"
-        elif chosen is None and (against := barred(candidate.variant_id)):
+        elif against := (
+            _promises_too_little(target, serving, candidate, limit)
+            or ("" if chosen is not None else barred(candidate.variant_id))
+        ):
             why = against
         elif ban is not None and ban.until_at > now_at:
             why = f"is banned until {instant(ban.until_at)}: {ban.why}"
@@ -75,15 +79,32 @@ def choose(
     return Choice(chosen.variant_id, model, tuple(rejected), chosen)
 
 
+NO_PROMISE = ("is not cheaper", "is not promised to be better")
+"""How it is said that list prices and priors speak against a candidate."""
+
+
+def _promises_too_little(target: Target, serving: Variant, candidate: Candidate, limit: float) -> str:
+    """Why the list, or what is believed before any call, speaks against it; empty if it does not.
+
+    `limit` is the list price of what serves. Where nothing is believed of a wanted metric, only a trial tells.
+    """
+    if goal_of(target.objective) == "cost":
+        if candidate.price > limit or (candidate.price == limit and candidate.lever == "model"):
+            return f"is not cheaper: {candidate.price:g} against {limit:g} USD per million tokens"
+        return ""
+    promised = worth(target, serving, candidate)
+    return f"is not promised to be better: {promised:+.1%} by list price and priors" if promised < 0 else ""
+
+
 def reason(target: Target, incumbent: str, choice: Choice) -> str:
     """Why the chosen one is tried, in words."""
     chosen = choice.candidate
     assert chosen is not None, "only a choice has a reason"  # noqa: S101 - a programming error
     serving = variants_of(target)[incumbent]
     name, other, limit = label(chosen.variant, target), label(serving, target), price_of(target, serving)
-    if chosen.price == limit:
+    if chosen.price == limit and (chosen.lever != "model" or goal_of(target.objective) == "cost"):
         return f"{chosen.sentence}: {name} is next to try beside {other}, as nothing cheaper by list is left"
-    what = "the cheapest model" if target.objective == "cost" else "the best model by objective"
+    what = "the cheapest model" if goal_of(target.objective) == "cost" else "the best model by objective"
     return f"{name} is {what} not banned here, {chosen.price:g} against {limit:g} USD per million tokens of {other}"
 
 

@@ -4,8 +4,8 @@
 |---|---|
 | an arm's trip, guardrail or goal fails | it is taken out at once, in every phase; its share goes to the control |
 | no arm is left | concluded without a winner |
-| an arm passes every guardrail and the goal, and no open arm can still be cheaper | concluded: it is rolled out |
-| `max_s` is over | concluded: the cheapest arm that has passed, or none, is rolled out |
+| an arm passes every guardrail and the goal, and no open arm can still be better by it | concluded: it is rolled out |
+| `max_s` is over | concluded: the arm that has passed and does best by the goal, or none, is rolled out |
 
 The verdicts hold at all looks and for all arms at once: orient shares the declared risks out among the
 candidates that are tried beside each other. A segment has one rollout or one experiment at a time, hence
@@ -22,7 +22,8 @@ from optimizer.decide.record import Ruling, decision_id
 from optimizer.decide.sentences import listed, share, span
 from optimizer.decide.state import MS, Deciding, Live
 from optimizer.model.decision import Decision
-from optimizer.model.finding import Finding
+from optimizer.model.finding import Finding, Metric, Role
+from optimizer.model.objective import goal_of
 from optimizer.model.target import Experiment, Target
 from optimizer.model.variant import variant_of
 
@@ -113,20 +114,21 @@ def _concluded(state: Deciding, name: str, by_arm: Mapping[str, Sequence[Finding
         return None
     plan = declared.experiment or _PACE
     age_s = (now_at - live.started_at) / MS
-    costs = {
+    goals = {
         arm: found
         for arm, findings in by_arm.items()
         for found in findings
-        if found.kind == "comparison" and found.metric == "cost"
+        if found.kind == "comparison" and found.role == "goal"
     }
-    passed = [arm for arm in costs if _passes(state, live, by_arm[arm], plan.min_units)]
+    sense = 1 if goal_of(declared.objective) in ("quality", "worth") else -1
+    passed = [arm for arm in goals if _passes(state, live, by_arm[arm], plan.min_units)]
     if age_s < plan.min_s or clock_at(declared, live, now_at) is None:
         return None
-    leader = min(passed, key=lambda arm: (costs[arm].estimate or 0.0, arm), default=None)
+    leader = min(passed, key=lambda arm: (-sense * (goals[arm].estimate or 0.0), arm), default=None)
     models = models_by_variant(declared)
     if leader is not None:
         rivals = [arm for arm in live.weights if arm != leader and arm not in passed]
-        if age_s >= plan.max_s or all(_is_dearer(costs.get(arm), costs[leader]) for arm in rivals):
+        if age_s >= plan.max_s or all(_is_behind(goals.get(arm), goals[leader], sense) for arm in rivals):
             why = f"{models[leader].name} has won after {span(age_s)}: {listed(tuple(by_arm[leader]))}"
             ruling = Ruling(now_at, "passed", why, tuple(f for found in by_arm.values() for f in found))
             return moves.conclude(state, name, ruling, winner=leader)
@@ -138,22 +140,30 @@ def _concluded(state: Deciding, name: str, by_arm: Mapping[str, Sequence[Finding
 
 def _passes(state: Deciding, live: Live, findings: Sequence[Finding], min_units: int) -> bool:
     declared = state.declaration
-    told = {f.metric: f for f in findings if f.kind == "comparison"}
-    needed = [*guarded(declared), "cost"] if declared else []
+    told = {(f.role, f.metric): f for f in findings if f.kind == "comparison"}
+    needed: list[tuple[Role, Metric]] = (
+        [("guardrail", metric) for metric in guarded(declared)] if declared else []
+    )
+    needed += [("goal", goal_of(declared.objective))] if declared else []
     return all(
-        metric in told
-        and told[metric].verdict == "pass"
-        and told[metric].n >= min_units
-        and told[metric].generation >= live.generation
-        for metric in needed
+        asked in told
+        and told[asked].verdict == "pass"
+        and told[asked].n >= min_units
+        and told[asked].generation >= live.generation
+        for asked in needed
     )
 
 
-def _is_dearer(rival: Finding | None, leader: Finding) -> bool:
-    """Whether a rival cannot be cheaper any more: the intervals against the one control lie apart."""
-    if rival is None or rival.low is None or leader.high is None:
+def _is_behind(rival: Finding | None, leader: Finding, sense: int) -> bool:
+    """Whether a rival cannot do better by the goal any more: the intervals against the one control lie apart.
+
+    `sense`: 1 where more is better, -1 where less is.
+    """
+    if rival is None:
         return False
-    return rival.low > leader.high
+    if sense > 0:
+        return rival.high is not None and leader.low is not None and rival.high < leader.low
+    return rival.low is not None and leader.high is not None and rival.low > leader.high
 
 
 def _key(experiment: Experiment) -> str:

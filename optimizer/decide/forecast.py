@@ -8,12 +8,14 @@ anything is observed the spread of the metrics is assumed to be as below; a guar
 many units, and a small segment has few.
 """
 
+from collections.abc import Sequence
 from math import exp, log
 from typing import NamedTuple
 
 from scipy.special import ndtr, ndtri
 
 from optimizer.decide.declaration import WHOLE_BPS, weights_bps
+from optimizer.model.objective import goal_of
 from optimizer.model.target import Target
 from optimizer.model.traffic import Traffic
 from optimizer.stats.power import seconds_to, units_for_every_look
@@ -73,6 +75,32 @@ def forecast(target: Target, traffic: Traffic) -> tuple[Forecast, ...]:
             found.append(Forecast(segment, step, weight, units, lasts, target.plan.step_max_s, why))
             reached = None if reached is None or units is None else reached + units
     return tuple(found)
+
+
+def least_gain(target: Target, steps: Sequence[Forecast], segment: str) -> float | None:
+    """The least relative gain in the objective's metric that the steps up to one half prove with POWER.
+
+    For quality and latency; None for another goal, or where no gain up to one half is found. What is less
+    than that is left to the bake, whose control is small.
+    """
+    goal = goal_of(target.objective)
+    units = sum(
+        one.units or 0 for one in steps if one.segment == segment and one.weight_bps <= WHOLE_BPS // 2
+    )
+    for gain in (thousandths / 1000 for thousandths in range(1, 501)):
+        if goal == "quality":
+            effect, spread2 = gain * QUALITY, 2 * QUALITY_SPREAD**2
+        elif goal == "latency":
+            beyond = 1 - float(ndtr(ndtri(0.95) - log(1 - gain) / LATENCY_SIGMA))
+            effect, spread2 = 0.05 - beyond, 2 * 0.05 * 0.95
+        else:
+            return None
+        needed = units_for_every_look(
+            effect, spread2, alpha=target.errors.wrong_promotion, power=POWER, sides=1
+        )
+        if needed is not None and needed <= units:
+            return gain
+    return None
 
 
 def share_of(target: Target, traffic: Traffic, segment: str) -> float:

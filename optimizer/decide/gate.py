@@ -5,6 +5,7 @@
     anything `error` or `no_data`            → hold       unknown never promotes
     all guardrails `pass`, goal not `fail`   → on         when the step is old and large enough
     the same at the end of the bake          → on         only if the goal is `pass`: else nothing is proven
+                                                          (the goal: what the declared objective wants)
     not yet so, for longer than step_max_s   → undecided
     otherwise                                → wait
 
@@ -21,6 +22,7 @@ from optimizer.decide.sentences import listed, said, span
 from optimizer.decide.state import MS, Live
 from optimizer.model.decision import Cause
 from optimizer.model.finding import Finding, Metric, Verdict, worst
+from optimizer.model.objective import goal_of
 from optimizer.model.target import Target
 
 Action = Literal["back", "on", "hold", "undecided", "wait"]
@@ -82,16 +84,17 @@ def judge(target: Target, live: Live, findings: Sequence[Finding], now_at: int) 
         return Judgement("hold", "error", "; ".join(f.sentence for f in unwell), unwell + others)
     newest = max((f.window_end_at for f in findings if f.kind == "comparison"), default=0)
     present = tuple(f for f in findings if f.kind == "comparison" and f.window_end_at == newest)
-    verdicts: dict[Metric, Verdict] = {f.metric: f.verdict for f in present}
+    present = tuple(sorted(present, key=lambda f: f.role != "goal"))  # what is wanted is said first
+    wanted: Metric = goal_of(target.objective)
+    verdicts: dict[Metric, Verdict] = {f.metric: f.verdict for f in present if f.role == "guardrail"}
+    goals = {f.metric: f.verdict for f in present if f.role == "goal"}
     needed: tuple[Metric, ...] = ("errors",) if live.failover else guarded(target)
-    goal: Verdict = "pass" if live.failover else verdicts.get("cost", "no_data")
+    goal: Verdict = "pass" if live.failover else goals.get(wanted, "no_data")
     overall = worst([*(verdicts.get(metric, "no_data") for metric in needed), goal])
     if overall in ("error", "no_data"):
-        missing = [
-            m
-            for m in (*needed, *(() if live.failover else ("cost",)))
-            if verdicts.get(m, "no_data") in ("error", "no_data")
-        ]
+        missing = [m for m in needed if verdicts.get(m, "no_data") in ("error", "no_data")]
+        if goal in ("error", "no_data") and wanted not in missing:
+            missing.append(wanted)
         cause: Cause = "error" if overall == "error" else "no_data"
         return Judgement("hold", cause, f"unknown: {', '.join(missing)} ({listed(present)})", present)
     return _of_known(target, live, Known(present, needed, goal, now_at))
@@ -118,9 +121,13 @@ def _of_known(target: Target, live: Live, known: Known) -> Judgement:
     if live.phase == "shadow":
         least_s = max(plan.shadow_s, plan.step_min_s)
     fresh = units(known.findings) - live.units_before
-    open_metrics = [f for f in known.findings if f.metric in known.needed and f.verdict != "pass"]
+    open_metrics = [
+        f
+        for f in known.findings
+        if f.role == "guardrail" and f.metric in known.needed and f.verdict != "pass"
+    ]
     if baking and known.goal != "pass":
-        open_metrics += [f for f in known.findings if f.metric == "cost"]
+        open_metrics += [f for f in known.findings if f.role == "goal"]
     if not open_metrics and age_s >= least_s and fresh >= plan.step_min_units:
         return Judgement(
             "on", "passed", f"passed after {span(age_s)}: {listed(known.findings)}", known.findings

@@ -6,7 +6,7 @@
 | money of the day, of the month | spent: none | spent: holds | spent: back, unless it saves |
 | money of trials | less left than forecast: the next one | – | spent: back |
 | error budget of the change | spent: the next one | – | – |
-| change rate | too many in 24 h: none | – | – |
+| change rate | too many in 24 h: none; parameters that rest after a change: the next one | – | – |
 | share on trial | too large: none | too large: holds | – |
 | power | the first step cannot conclude: none | – | – |
 
@@ -25,8 +25,9 @@ from optimizer.decide.known import asked, calls_per_minute, declared_of, served_
 from optimizer.decide.money import reserve, trials_overspent, unaffordable, used_up
 from optimizer.decide.policies import Said, together
 from optimizer.decide.record import Ruling
-from optimizer.decide.sentences import share
+from optimizer.decide.sentences import instant, share
 from optimizer.decide.state import Deciding, Segment
+from optimizer.decide.strategies.tuning import CHANGES_A_DAY, rests_until
 from optimizer.decide.strategy import Barred
 from optimizer.model.decision import Cause
 from optimizer.model.finding import Finding
@@ -64,6 +65,7 @@ def barred(state: Deciding, name: str) -> Barred:
             known[variant] = (
                 _spent(declared, segment, variant)
                 or (f"is not allowed: {bars}" if bars else "")
+                or _rests(state, segment, variant)
                 or unaffordable(state, name, {variant: first})
             )
         return known[variant]
@@ -76,6 +78,21 @@ def _spent(declared: Target, segment: Segment, variant: str) -> str:
     if allowed is None or tried < allowed:
         return ""
     return f"has spent its error budget: tried {tried} of {allowed} times; declare more proposals"
+
+
+def _rests(state: Deciding, segment: Segment, variant: str) -> str:
+    """Why a segment's parameters are left as they are for now, if the variant turns one; empty: they are not."""
+    declared = state.declaration
+    assert declared is not None, "only a declared target is linted"  # noqa: S101 - a programming error
+    until_at = rests_until(segment.turned_at, declared)
+    if declared.limits.parameter_changes_bps is not None or state.now_at >= until_at:
+        return ""
+    if not turns_parameters(declared, segment.incumbent, variant):
+        return ""
+    pace = (
+        f"a parameter was changed here, and less than {CHANGES_A_DAY:.0%} of the levers may change in a day"
+    )
+    return f"waits until {instant(until_at)}: {pace}".replace("%", " %", 1)
 
 
 class Start(NamedTuple):
@@ -125,6 +142,8 @@ def _of_candidate(
     note = _banned(state, segment, variant) or _not_allowed(said, shares[variant])
     if note is None and (spent := _spent(declared, segment, variant)):
         note = Note("limit", f"it {spent}")
+    if note is None and (waits := _rests(state, segment, variant)):
+        note = Note("limit", f"it {waits}")
     if note is None or len(shares) == 1:
         return note
     return note._replace(sentence=f"{_called(declared, variant)}: {note.sentence}")
@@ -154,7 +173,7 @@ def _too_many(state: Deciding, segment: Segment, shares: Mapping[str, int]) -> N
             "limit", f"{len(today)} candidates were started within 24 h, {limits.starts_per_day} may be"
         )
     turns = sum(turns_parameters(declared, segment.incumbent, variant) for variant in shares)
-    if limits.parameter_changes_bps is None or not turns:
+    if limits.parameter_changes_bps in (None, WHOLE_BPS) or not turns:
         return None
     parameters = {name for one in declared.models for name in one.parameters} | {*declared.levers.parameters}
     levers = len(parameters) * len(declared.segment_names())

@@ -15,6 +15,7 @@ from optimizer.decide.record import Ruling, record
 from optimizer.decide.sentences import share, span
 from optimizer.decide.state import MAX_BANS, MAX_REPORTED, MS, Ban, Deciding, Held, Live, LivePhase, Segment
 from optimizer.model.decision import Alternative, Decision, DecisionKind
+from optimizer.model.objective import goal_of
 from optimizer.model.target import Target
 
 MAX_WHY = 160
@@ -175,7 +176,8 @@ def promote(state: Deciding, name: str, ruling: Ruling) -> Decision:
     if kept:
         until_at = ruling.at + declared.holdback.for_s * MS
         segment.held = Held(rollout=live.rollout, variant=former, share_bps=kept, until_at=until_at)
-    if not is_cheaper_by_list(declared, live.variant, former):
+    surpassed = goal_of(declared.objective) != "cost" and not live.failover  # proven worse by what is wanted
+    if surpassed or not is_cheaper_by_list(declared, live.variant, former):
         ban(declared, segment, former, ruling._replace(why=f"gave way to {live.variant}: {ruling.why}"))
     end(declared, segment, ruling.at)
     return decision

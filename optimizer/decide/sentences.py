@@ -20,6 +20,8 @@ def said(finding: Finding) -> str:
         return f"{value * factor:+.4g}" if finding.kind == "comparison" else f"{value * factor:.4g}"
 
     text = finding.metric if finding.kind != "trip" else f"trip on {finding.metric}"
+    if finding.role == "goal" and finding.metric != "cost":
+        text += " as the goal"  # a guardrail may speak of the same metric
     if finding.estimate is not None:
         text += f" {number(finding.estimate)}{unit}"
     inside = []

@@ -18,12 +18,14 @@ from optimizer.decide.gate import Judgement, harm, judge, relevant, units
 from optimizer.decide.generations import remember
 from optimizer.decide.known import note
 from optimizer.decide.look import Looked, follow, look, look_again
+from optimizer.decide.memory import SENSE
 from optimizer.decide.record import Ruling
 from optimizer.decide.sentences import span
 from optimizer.decide.state import MS, Deciding, Live, Segment
 from optimizer.model.decision import Cause, Decision
 from optimizer.model.event import AlertEvent, CommandEvent, FindingEvent, PolicyVerdictEvent, TargetEvent
 from optimizer.model.finding import Finding
+from optimizer.model.objective import goal_of
 from optimizer.model.target import Target
 from optimizer.stage import Durable, Emit, Rejected, Step
 
@@ -117,6 +119,8 @@ def keep(state: Deciding, finding: Finding) -> None:
     # by better news.
     several = segment.experiment is not None or (segment.live is not None and segment.live.weights)
     slot = f"{finding.kind}/{finding.metric}" + (f"/{finding.variant}" if several else "")
+    if finding.role == "goal":
+        slot += "/goal"  # of a metric that is guarded, too
     known = segment.waiting.get(slot)
     if known is not None:
         if known.verdict == "fail" and finding.verdict != "fail" and finding.kind in ("trip", "comparison"):
@@ -137,7 +141,7 @@ def _concerns(segment: Segment, finding: Finding) -> bool:
         return True
     if (running := segment.experiment) is not None:
         tried = finding.variant in running.weights and not running.awaits
-        told = finding.kind in ("comparison", "trip") and finding.role != "signal"
+        told = finding.kind in ("comparison", "trip") and not _is_only_told(finding)
         return tried and told and finding.window_end_at > running.started_at
     if live is None or live.phase == "awaiting":
         return finding.kind == "level" and live is None
@@ -145,11 +149,21 @@ def _concerns(segment: Segment, finding: Finding) -> bool:
         finding.variant not in (live.weights or (live.variant,))
     ):
         return False
-    if finding.role == "signal":
-        return False  # told, not asked
+    if _is_only_told(finding):
+        return False
     return finding.window_end_at > live.started_at and (
         finding.verdict == "fail" or finding.window_end_at > live.judged_at
     )
+
+
+def _is_only_told(finding: Finding) -> bool:
+    """Whether it is told, not asked; what memory keeps is worth knowing of every variant."""
+    return finding.role == "signal" and (finding.kind != "comparison" or finding.metric not in SENSE)
+
+
+def _is_outdated(declared: Target | None, finding: Finding) -> bool:
+    """Whether it speaks of a goal that was declared before this one."""
+    return finding.role == "goal" and declared is not None and finding.metric != goal_of(declared.objective)
 
 
 def _deadlines(state: Deciding) -> Iterator[int]:
@@ -175,7 +189,8 @@ def judge_segment(state: Deciding, name: str) -> Decision | None:
     segment, now_at = state.segments[name], state.now_at
     due = [finding for finding in segment.waiting.values() if finding.window_end_at <= now_at]
     segment.waiting = {slot: f for slot, f in segment.waiting.items() if f.window_end_at > now_at}
-    due.sort(key=lambda finding: (finding.kind, finding.metric, finding.variant or ""))
+    due = [finding for finding in due if not _is_outdated(state.declaration, finding)]
+    due.sort(key=lambda finding: (finding.kind, finding.metric, finding.variant or "", finding.role))
     for finding in due:
         if finding.kind == "coverage":
             segment.coverage_generation = max(segment.coverage_generation, finding.generation)

@@ -30,7 +30,8 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     parameter_changes_bps: Bps | None = None
     """Of a target's levers (its parameters in each of its segments), how many may be tried otherwise within
-    24 h; at least one may. None: any number; the strategy `tuning` has a pace of its own."""
+    24 h; at least one may, and with 10,000 any number. None: after a change for good a segment's parameters
+    rest until less than 5 % of its levers change in a day; what is tried and taken back is no change."""
     starts_per_day: Annotated[int, Meta(ge=1, le=60)] | None = None
     """How many candidates may be started within 24 h, in all segments together; None: any number."""
     on_trial_bps: Annotated[int, Meta(ge=1, le=10_000)] = 10_000

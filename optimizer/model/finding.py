@@ -16,6 +16,7 @@ Metric = Literal[
     "cost_per_good_answer",
     "sample_ratio",
     "contamination",
+    "worth",
 ]
 Kind = Literal["level", "comparison", "trip", "coverage", "health", "analysis", "spend"]
 Severity = Literal["", "info", "warning", "critical"]

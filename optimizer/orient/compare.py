@@ -1,9 +1,9 @@
 """A candidate against its concurrent control, metric by metric, at any look.
 
 Every declared guardrail asks whether the candidate is proven inside its margin (pass) or proven
-outside (fail); the goal asks the same of cost with a margin of nothing: proven cheaper, proven
-dearer; what a good answer costs is told beside it, as a signal. The bounds hold at all looks at
-once, so a look after every pane costs nothing.
+outside (fail); the goal asks the same of what the objective wants with a margin of nothing: proven
+cheaper (or better, faster, worth more), proven dearer; what a call and a good answer cost is told
+beside it, as a signal. The bounds hold at all looks at once, so a look after every pane costs nothing.
 
 Three views are taken: each segment since the trial began; the segment since its watch for harm
 last began anew (`restarts`), so that a good past does not hide what has turned bad; and, where
@@ -18,13 +18,15 @@ interval is the narrower of a 95 % one and the one whose either side holds at th
 from collections.abc import Callable, Sequence
 
 from optimizer.model.finding import Finding, Metric, Role
+from optimizer.model.objective import goal_of
 from optimizer.orient import contamination, split
 from optimizer.orient.analysis import WHOLE
 from optimizer.orient.belief import About, Measured, Span, finding
-from optimizer.orient.effects import Effect, compared, is_beyond, units
+from optimizer.orient.effects import Effect, Pair, compared, is_beyond, units
 from optimizer.orient.merge import Spans, widen
 from optimizer.orient.sentence import NAMES, UNITS, count, points, share, span
 from optimizer.orient.state import Declared, Trial
+from optimizer.orient.weighed import weighed
 from optimizer.stats.confidence_sequence import FEWEST
 from optimizer.stats.noninferiority import Comparison, Margin, Risks
 from optimizer.stats.restarts import risk_of
@@ -35,6 +37,11 @@ SINCE_BEGIN = 0.75
 first call on. What is left watches for harm that comes late."""
 TUNED_TO_FAIL = 120.0
 """Units at which harm is proven earliest: at a third of the risk a p95 × 2.5 is then still proven by 100 calls."""
+
+SAID: dict[Metric, tuple[str, str]] = {
+    "quality": ("better", "worse"), "latency": ("faster", "slower"), "worth": ("worth more", "worth less"),
+}  # fmt: skip
+"""What a goal or a signal that passes is, and one that fails; of the others: cheaper, dearer."""
 
 Question = tuple[Metric, Role, Margin]
 
@@ -49,8 +56,12 @@ def questions(declared: Declared) -> list[Question]:
         asked.append(("latency", "guardrail", Margin(guards.latency_p95_rise_relative, "lower")))
     if guards.error_rate_rise is not None:
         asked.append(("errors", "guardrail", Margin(guards.error_rate_rise, "lower", relative=False)))
-    cheaper = Margin(0.0, "lower")
-    return [*asked, ("cost", "goal", cheaper), ("cost_per_good_answer", "signal", cheaper)]
+    cheaper, goal = Margin(0.0, "lower"), goal_of(declared.objective)
+    if goal == "cost":
+        return [*asked, ("cost", "goal", cheaper), ("cost_per_good_answer", "signal", cheaper)]
+    wanted = Margin(0.0, "lower" if goal == "latency" else "higher")
+    told: list[Question] = [("cost", "signal", cheaper), ("cost_per_good_answer", "signal", cheaper)]
+    return [*asked, (goal, "goal", wanted), *told]
 
 
 def risks_of(declared: Declared, role: Role, *, beside: int = 1, restart: int = 0) -> Risks:
@@ -84,7 +95,7 @@ def findings(
             continue
         about = _about(target, segment, trial, metric=metric, role=role)
         risks = risks_of(declared, role, beside=trial.beside)
-        effect = compared(metric, [pair], margin=margin, risks=risks)
+        effect = _compared(declared, metric, [pair], margin=margin, risks=risks)
         is_harm, seen = effect.comparison.verdict == "fail", window
         if harm_only and not is_harm:
             continue
@@ -124,10 +135,18 @@ def overall(
             if _is_untold(metric, trials):
                 continue
             pairs = [(trial.candidate, trial.control) for trial in trials]
-            effect = compared(metric, pairs, margin=margin, risks=risks_of(declared, role))
+            effect = _compared(declared, metric, pairs, margin=margin, risks=risks_of(declared, role))
             about = _about(target, WHOLE, newest, metric=metric, role=role)
             made.append(_told(about, declared, effect, window, began_at=window.start_at))
     return made
+
+
+def _compared(
+    declared: Declared, metric: Metric, strata: Sequence[Pair], *, margin: Margin, risks: Risks
+) -> Effect:
+    if metric == "worth":
+        return weighed(declared.objective, strata, risks=risks)
+    return compared(metric, strata, margin=margin, risks=risks)
 
 
 def _is_untold(metric: Metric, trials: Sequence[Trial]) -> bool:
@@ -147,6 +166,8 @@ def _about(target: str, segment: str, trial: Trial, *, metric: Metric, role: Rol
         variant=trial.variant,
         control=trial.newest_control[1] or None,
         generation=max(trial.generations[1], trial.newest_control[0]),
+        # A metric that is guarded may be the goal, too: two findings about one window.
+        subject="goal" if role == "goal" and metric != "cost" else "",
     )
 
 
@@ -185,7 +206,8 @@ def worded(found: Comparison, about: About, name: str) -> str:
     words: Callable[[float], str] = share if found.margin.relative else points
     effect = "no ratio to" if found.effect is None else f"{words(found.effect)} against"
     bound = f", bound {_bound(found.margin)}" if about.role == "guardrail" else ""
-    verdict = {} if about.role == "guardrail" else {"pass": "cheaper, pass", "fail": "dearer, fail"}
+    better, worse = SAID.get(about.metric, ("cheaper", "dearer"))
+    verdict = {} if about.role == "guardrail" else {"pass": f"{better}, pass", "fail": f"{worse}, fail"}
     needed = f", about {count(found.n_needed)} per arm needed" if found.n_needed else ""
     interval = span(found.low, found.high, words)
     said = verdict.get(found.verdict, found.verdict)

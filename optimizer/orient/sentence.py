@@ -21,6 +21,7 @@ NAMES: dict[Metric, str] = {
     "cost_per_good_answer": "cost per good answer",
     "sample_ratio": "split",
     "contamination": "contamination",
+    "worth": "worth",
 }
 UNITS: dict[Metric, str] = {"quality": "answers", "cost_per_good_answer": "answers"}
 """What is counted; calls, where nothing is said."""

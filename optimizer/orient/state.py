@@ -10,6 +10,7 @@ from msgspec import Struct, field
 
 from optimizer.model.alarms import Alarms
 from optimizer.model.finding import Metric
+from optimizer.model.objective import Objective
 from optimizer.model.target import Errors, Guardrails, Target, Trips
 from optimizer.model.variant import label, variants_of
 from optimizer.orient.analysis import Margins
@@ -48,6 +49,7 @@ class Declared(Struct, kw_only=True):
     errors: Errors
     models: dict[str, str]
     """Variant → what it is called: the model, and what is turned on it."""
+    objective: Objective = "cost"
     alarms: Alarms = Alarms()
     margins: Margins = Margins()
     tells_spend: bool = False
@@ -62,6 +64,7 @@ class Declared(Struct, kw_only=True):
             trips=target.trips,
             errors=target.errors,
             models={one: label(variant, target) for one, variant in variants_of(target).items()},
+            objective=target.objective,
             alarms=target.alarms,
             margins=margins_of(target),
             tells_spend=target.budget is not None or bool(target.policies),

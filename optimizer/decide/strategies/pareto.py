@@ -11,7 +11,7 @@ Without any measurement that is: the cheapest list price that is not banned (`op
 from math import inf
 from typing import ClassVar, NamedTuple
 
-from optimizer.decide.choose import choose
+from optimizer.decide.choose import NO_PROMISE, choose
 from optimizer.decide.levers import Candidate
 from optimizer.decide.memory import Memory
 from optimizer.decide.mixing import promised
@@ -97,7 +97,7 @@ def _believed(
 ) -> tuple[list[Believed], list[Alternative]]:
     """What may be tried, with what is believed of it, and the rest with the reasons against it."""
     fallback = choose(declared, situation.incumbent, situation.bans, situation.now_at)
-    by_price = {one.variant: one.why for one in fallback.rejected if one.why.startswith("is not cheaper")}
+    by_price = {one.variant: one.why for one in fallback.rejected if one.why.startswith(NO_PROMISE)}
     believed, rejected = [], []
     for candidate in candidates:
         one = _measured(situation, declared, candidate) or _listed(situation, declared, candidate)

@@ -5,7 +5,7 @@ import json
 import msgspec
 import pytest
 
-from optimizer.decide.choose import choose
+from optimizer.decide.choose import choose, reason
 from optimizer.decide.declaration import mistakes
 from optimizer.decide.levers import candidates, price_of
 from optimizer.decide.objective import worth
@@ -102,20 +102,35 @@ class TestChoice:
         assert second.candidate.sentence == "max_tokens 400 instead of 600"
         assert {one.model for one in second.rejected} == {"large", "small", "large with max_tokens 800"}
 
-    def test_the_objective_ranks_what_is_cheaper(self):
+    def test_the_objective_ranks_what_promises_something(self):
         models = (
             msgspec.structs.replace(LARGE, prior=Prior(quality=0.8, latency_ms=200)),
-            Model(name="a", input_usd_per_million_tokens=1.0, prior=Prior(quality=0.6, latency_ms=100)),
-            Model(name="b", input_usd_per_million_tokens=2.0, prior=Prior(quality=0.7, latency_ms=300)),
+            Model(name="a", input_usd_per_million_tokens=1.0, prior=Prior(quality=0.85, latency_ms=100)),
+            Model(name="b", input_usd_per_million_tokens=2.0, prior=Prior(quality=0.9, latency_ms=300)),
+            Model(name="c", input_usd_per_million_tokens=0.1, prior=Prior(quality=0.5, latency_ms=900)),
         )
         incumbent = variant_of(LARGE).variant_id
         first = {
             wish if isinstance(wish, str) else "both": choose(
                 a_target(models, objective=wish, levers=Levers()), incumbent, {}, 0
             ).model.name
-            for wish in ("cost", "quality", "latency", Weights(cost=1.0, quality=2.0))
+            for wish in ("cost", "quality", "latency", Weights(cost=1.0, quality=6.0))
         }
-        assert first == {"cost": "a", "quality": "b", "latency": "a", "both": "b"}
+        assert first == {"cost": "c", "quality": "b", "latency": "a", "both": "b"}
+
+    def test_a_dearer_model_is_tried_where_quality_is_wanted_and_not_where_the_prior_speaks_against_it(self):
+        models = (
+            Model(name="large", input_usd_per_million_tokens=5.0, prior=Prior(quality=0.8)),
+            Model(name="better", input_usd_per_million_tokens=50.0, prior=Prior(quality=0.9)),
+            Model(name="worse", input_usd_per_million_tokens=0.1, prior=Prior(quality=0.7)),
+        )
+        target = a_target(models, objective="quality", levers=Levers())
+        incumbent = variant_of(models[0]).variant_id
+        found = choose(target, incumbent, {}, 0)
+        assert found.model.name == "better"
+        (against,) = (one.why for one in found.rejected if one.model == "worse")
+        assert against == "is not promised to be better: -12.5% by list price and priors"
+        assert "the best model by objective" in reason(target, incumbent, found)
 
     def test_what_is_not_known_of_both_is_worth_nothing(self):
         target = a_target(objective="quality")

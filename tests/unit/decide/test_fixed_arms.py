@@ -165,3 +165,29 @@ def test_what_cannot_be_followed_is_named(desk, changes, path):
     desk.declare(**changes)
     assert path in [mistake.path for mistake in mistakes(desk.declared)]
     assert desk.state.declaration is None
+
+
+def test_where_quality_is_wanted_the_best_by_quality_wins_although_it_is_dearest(desk):
+    desk.started(experiment=ARMS, objective="quality")
+    gains = {"tiny": (0.01, 0.02), "small": (0.03, 0.05), "middle": (0.1, 0.2)}
+    said = []
+    for _ in range(4):
+        for name, (low, high) in gains.items():
+            desk.find(
+                "comparison", "quality", "pass", role="goal", variant=variant(desk, name), n=100,
+                generation=desk.act.generation, estimate=(low + high) / 2, low=low, high=high,
+                end_at=desk.now_at + 60_000,
+            )  # fmt: skip
+        desk.now_at += 60_000
+        desk.covered()
+        for name in gains:
+            for metric in ("quality", "latency", "errors"):
+                desk.find(
+                    "comparison", metric, "pass", variant=variant(desk, name), generation=desk.act.generation, n=100,
+                    estimate=0.0, low=-0.01, high=0.01,
+                )  # fmt: skip
+        said += desk.passes()
+        if said:
+            break
+    (end,) = said
+    assert (end.kind, end.model) == ("conclude", "middle")

@@ -3,7 +3,7 @@
 import pytest
 
 from optimizer.decide.declaration import mistakes
-from optimizer.decide.forecast import LEAST, forecast, share_of
+from optimizer.decide.forecast import LEAST, forecast, least_gain, share_of
 from optimizer.model.target import Guardrails, Model, Plan, Segments, Target
 from optimizer.model.traffic import Traffic
 from optimizer.stats.power import units_for_every_look
@@ -78,3 +78,23 @@ class TestShares:
             "must be a segment (a, b, other), found 'c'",
             "must add up to at most 1, found 1.1",
         ]
+
+
+class TestGain:
+    def gain(self, objective, **more):
+        target = a_target(segments=None, objective=objective, **more)
+        return least_gain(target, forecast(target, Traffic(calls_per_hour=1000)), "other")
+
+    def test_of_quality_is_what_the_calls_of_the_steps_can_tell_from_nothing(self):
+        gain = self.gain("quality")
+        units = sum(one.units for one in steps(1000, segments=None) if one.weight_bps <= 5000)
+        assert units_for_every_look(gain * 0.8, 2 * 0.2**2, alpha=0.05, sides=1) <= units
+        assert units_for_every_look((gain - 0.001) * 0.8, 2 * 0.2**2, alpha=0.05, sides=1) > units
+
+    def test_more_calls_tell_less_apart(self):
+        few, many = (self.gain("quality", plan=Plan(step_min_units=n)) for n in (100, 10_000))
+        assert many < few
+
+    def test_of_latency_is_larger_and_of_cost_and_weights_is_not_forecast(self):
+        assert self.gain("latency", plan=Plan(step_min_units=10_000)) > 0.01
+        assert self.gain("cost") is None

@@ -147,3 +147,35 @@ def test_the_gravest_reason_is_named_and_stands_first(cause, more):
     assert cause == judged.cause
     assert judged.findings[0] == more[0]
     assert len(judged.findings) == len(more) + 1
+
+
+class TestAnotherObjective:
+    """With `objective: quality` quality is guarded and wanted: two findings about one metric."""
+
+    def judged(self, goal, *, phase, cost="fail"):
+        target = structs.replace(a_target(), objective="quality")
+        rails = findings(quality="pass", latency="pass", errors="pass")
+        wanted = structs.replace(found("quality", goal), role="goal") if goal else None
+        told = structs.replace(found("cost", cost), role="signal")
+        return judge(target, a_live(phase=phase), [*rails, told, *([wanted] if wanted else [])], 1_200_000)
+
+    @pytest.mark.parametrize(
+        ("phase", "goal", "action"),
+        [
+            ("baking", "pass", "on"),
+            ("baking", "inconclusive", "wait"),
+            ("baking", "fail", "back"),
+            ("baking", None, "hold"),
+            ("step", "inconclusive", "on"),
+            ("step", None, "hold"),
+        ],
+    )
+    def test_is_what_a_promotion_waits_for_and_dearer_is_no_harm(self, phase, goal, action):
+        assert self.judged(goal, phase=phase).action == action
+
+    def test_cheaper_alone_promotes_nothing(self):
+        assert self.judged("inconclusive", phase="baking", cost="pass").action == "wait"
+
+    def test_names_the_goal_that_has_not_spoken_and_says_the_goal_first(self):
+        assert self.judged(None, phase="baking").why.startswith("unknown: quality (")
+        assert self.judged("pass", phase="baking").why.split(": ")[1].startswith("quality as the goal")

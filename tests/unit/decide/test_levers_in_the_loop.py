@@ -1,5 +1,6 @@
 """Levers that are declared, turned, redeclared and taken away, in decide and act together."""
 
+from optimizer.model.budget import Limits
 from optimizer.model.lever import Caching, Levers, Parameter
 from optimizer.model.target import Model
 from optimizer.model.variant import variant_of
@@ -39,8 +40,25 @@ def test_what_gave_way_at_the_same_list_price_is_not_tried_again(desk):
     assert ban.why.startswith(f"gave way to {promotion.variant}")
 
 
+def test_after_a_change_the_parameters_of_a_segment_rest_by_default_and_nothing_else_does(desk):
+    """One parameter and six other levers: one change in 20 / 7 days."""
+    more = Levers(parameters=TOKENS.parameters, caching=(Caching(mode="exact"),))
+    desk.started(models=ONE, levers=more)
+    while desk.live is not None and desk.live.phase != "baking":
+        desk.minute()
+    said = [decision for _ in range(12) for decision in desk.minute()]
+    assert kinds(said)[:2] == ["promote", "start"]
+    after = said[1]
+    assert after.why.startswith("exact caching for 3600 s instead of no caching of ours")
+    (against,) = [
+        one.why for one in after.rejected if "max_tokens 800" in one.model and "exact" not in one.model
+    ]
+    assert against.startswith("waits until 2023-11-1")
+    assert against.endswith("less than 5 % of the levers may change in a day")
+
+
 def test_the_next_turn_starts_from_what_was_promoted(desk):
-    promoted(desk)
+    promoted(desk, limits=Limits(parameter_changes_bps=10_000))
     decisions = [decision for _ in range(3) for decision in desk.minute()]
     (started,) = (decision for decision in decisions if decision.kind == "start")
     assert started.why.startswith("max_tokens 800 instead of 400")

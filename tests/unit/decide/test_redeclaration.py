@@ -179,3 +179,13 @@ class TestWithdrawal:
         assert (declared.kind, declared.generation) == ("declare", 5)
         assert withdrawn.configuration.generation == 5
         assert withdrawn.loop.quarantined == []
+
+
+def test_a_goal_of_before_harms_nothing_once_another_objective_is_declared(desk):
+    desk.started()
+    desk.declare(revision=2, objective="quality")
+    said = desk.minute(cost="fail")
+    assert "rollback" not in [decision.kind for decision in said]
+    assert desk.live is not None
+    desk.declare(revision=3, objective="cost")
+    assert [decision.kind for decision in desk.minute(cost="fail")] == ["rollback"]
