@@ -260,18 +260,23 @@ class Host:
         self.at("folded")
 
     async def _fold_records(self, part: Partition, batch: Batch, begin: int) -> None:
-        """Fold the records of a batch from its `begin`th on."""
-        events, unreadable = self.decoder.decode_batch(
-            batch[begin:], batch.headers[begin:], batch.offsets[begin:]
-        )
-        for offset, reason in unreadable:
-            await self.outbox.put_aside(part, batch, offset, reason)
-        for some in self._carefully(part, events):
-            for run in self._runs(some):
-                if isinstance(run, WatermarkEvent):
-                    await self._pass_watermark(part, run)
-                else:
-                    await self._fold_run(part, batch, run)
+        """Fold the records of a batch from its `begin`th on, so many at a time as the stage takes at once."""
+        while begin < len(batch):
+            end = begin + self.wiring.at_once
+            if len(batch) < end + self.wiring.at_once:
+                end = len(batch)  # a small rest would be as much work as a whole
+            events, unreadable = self.decoder.decode_batch(
+                batch[begin:end], batch.headers[begin:end], batch.offsets[begin:end]
+            )
+            for offset, reason in unreadable:
+                await self.outbox.put_aside(part, batch, offset, reason)
+            for some in self._carefully(part, events):
+                for run in self._runs(some):
+                    if isinstance(run, WatermarkEvent):
+                        await self._pass_watermark(part, run)
+                    else:
+                        await self._fold_run(part, batch, run)
+            begin = end
 
     def _carefully(self, part: Partition, events: Sequence[Event]) -> Iterable[Sequence[Event]]:
         """All at once; one by one where the stage has raised before, so that the culprit is known."""

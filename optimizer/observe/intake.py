@@ -8,12 +8,9 @@ A record too far ahead of the last tick, or too old, is rejected. All of this de
 never on how it is cut into batches.
 """
 
-from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime
 from math import inf
 from typing import NamedTuple
-
-import numpy as np
 
 from optimizer.model.event import CallEvent, Event, FeedbackEvent, MetricEvent
 from optimizer.observe.openpanes import OpenPane, Partial
@@ -21,6 +18,7 @@ from optimizer.observe.state import Memory, Observed
 from optimizer.prices import PriceList
 from optimizer.stage import EPOCH, Emit, Rejected
 
+DAY_MS = 86_400_000
 UNTIMED_PANES = 64
 """Before the first tick nothing can be closed; so many panes are held until it comes."""
 
@@ -36,18 +34,10 @@ class Settings(NamedTuple):
     behind_ms: int
 
 
-def milliseconds(events: Sequence[Event]) -> list[int]:
-    """When each event was (ms since the epoch, rounded down; microseconds decide)."""
-    since = [event.time - EPOCH for event in events]  # six times as fast as `timestamp`
-    seconds = np.fromiter(map(timedelta.total_seconds, since), np.float64, len(since))
-    times: list[int] = (np.rint(seconds * 1e6).astype(np.int64) // 1000).tolist()
-    return times
-
-
-def starts_of(times: Sequence[int], pane_ms: int) -> list[int]:
-    """When the pane of each instant starts (ms since the epoch)."""
-    starts: list[int] = (np.array(times, np.int64) // pane_ms * pane_ms).tolist()
-    return starts
+def milliseconds(time: datetime) -> int:
+    """An instant in ms since the epoch, rounded down."""
+    since = time - EPOCH  # all of its parts but the days are positive
+    return since.days * DAY_MS + since.seconds * 1000 + since.microseconds // 1000
 
 
 class Intake:
@@ -117,4 +107,4 @@ class Intake:
 
     def _add_pending(self) -> None:
         """Add the calls that wait to their cells."""
-        self.memory.pending.add(self.memory.panes, self.prices)
+        self.memory.pending.add(self.memory.panes)
