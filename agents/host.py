@@ -42,7 +42,7 @@ from agents.catalogue import CHANGELOG
 from agents.checkpoint import Checkpoints
 from agents.codec import Decoder, Unreadable
 from agents.delivery import BatchConsumer, Start, Transport
-from agents.fetched import Batch
+from agents.fetched import Batch, slices
 from agents.outbox import Outbox, Revoked
 from agents.partition import Partition, Wiring
 from agents.rows import CRASH, MARK, Crash, Mark, Row, RowTable, key_of
@@ -261,12 +261,9 @@ class Host:
 
     async def _fold_records(self, part: Partition, batch: Batch, begin: int) -> None:
         """Fold the records of a batch from its `begin`th on, so many at a time as the stage takes at once."""
-        while begin < len(batch):
-            end = begin + self.wiring.at_once
-            if len(batch) < end + self.wiring.at_once:
-                end = len(batch)  # a small rest would be as much work as a whole
+        for first, end in slices(begin, len(batch), self.wiring.at_once):
             events, unreadable = self.decoder.decode_batch(
-                batch[begin:end], batch.headers[begin:end], batch.offsets[begin:end]
+                batch[first:end], batch.headers[first:end], batch.offsets[first:end]
             )
             for offset, reason in unreadable:
                 await self.outbox.put_aside(part, batch, offset, reason)
@@ -276,7 +273,6 @@ class Host:
                         await self._pass_watermark(part, run)
                     else:
                         await self._fold_run(part, batch, run)
-            begin = end
 
     def _carefully(self, part: Partition, events: Sequence[Event]) -> Iterable[Sequence[Event]]:
         """All at once; one by one where the stage has raised before, so that the culprit is known."""

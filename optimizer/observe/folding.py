@@ -8,8 +8,7 @@ Calls are only sorted here: which cell takes each of them is decided one by one,
 They are added to their cells later, many at once (`columns`); until then a cell has a group of them.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from itertools import repeat
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from optimizer.model.event import (
@@ -32,7 +31,7 @@ from optimizer.observe.measures import Amount
 from optimizer.observe.openpanes import Group, GroupKey, OpenPane, Partial
 from optimizer.observe.series import SERIES, SERIES_BYTES, Series
 from optimizer.observe.state import Change
-from optimizer.stage import Emit, time_of
+from optimizer.stage import Emit
 
 TARGET_BYTES = 500_000
 """All declarations a row holds, as JSON: a row must stay under 900 kB, a Kafka message's limit."""
@@ -150,27 +149,6 @@ class Folding(Intake):
         if None in found:
             events = [event for event, group in zip(events, found, strict=True) if group is not None]
         self.memory.pending.put(events, [group for group in found if group is not None], self.prices)
-
-    def _starts(self, events: Sequence[CallEvent]) -> tuple[Iterable[int], bool]:
-        """When the pane of each call starts (ms since the epoch); and whether all are near the last tick.
-
-        Mostly the first and the last fall into one pane, and so do all between them: then nobody else is asked.
-        """
-        times = [event.time for event in events]
-        first, last = milliseconds(min(times)), milliseconds(max(times))
-        pane_ms = self.settings.pane_ms
-        start = first - first % pane_ms
-        next_start = start + pane_ms
-        starts: Iterable[int] = repeat(start, len(times))
-        if last >= next_start + pane_ms:
-            starts = [at - at % pane_ms for at in map(milliseconds, times)]
-        elif last >= next_start:
-            next_at = time_of(next_start)
-            starts = [start if time < next_at else next_start for time in times]
-        return starts, self._oldest <= first <= last <= self._newest
-
-    def _is_near(self, event: CallEvent) -> bool:
-        return self._oldest <= milliseconds(event.time) <= self._newest
 
     def _unassigned(self, event: CallEvent, start: int) -> GroupKey:
         """How a call is spelled that carries no assignment."""

@@ -8,7 +8,9 @@ A record too far ahead of the last tick, or too old, is rejected. All of this de
 never on how it is cut into batches.
 """
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import repeat
 from math import inf
 from typing import NamedTuple
 
@@ -16,7 +18,7 @@ from optimizer.model.event import CallEvent, Event, FeedbackEvent, MetricEvent
 from optimizer.observe.openpanes import OpenPane, Partial
 from optimizer.observe.state import Memory, Observed
 from optimizer.prices import PriceList
-from optimizer.stage import EPOCH, Emit, Rejected
+from optimizer.stage import EPOCH, Emit, Rejected, time_of
 
 DAY_MS = 86_400_000
 UNTIMED_PANES = 64
@@ -63,6 +65,27 @@ class Intake:
             self._count("duplicates", event.offset)
             return False
         return self._is_in_time(event, at)
+
+    def _starts(self, events: Sequence[CallEvent]) -> tuple[Iterable[int], bool]:
+        """When the pane of each call starts (ms since the epoch); and whether all are near the last tick.
+
+        Mostly the first and the last fall into one pane, and so do all between them: then nobody else is asked.
+        """
+        times = [event.time for event in events]
+        first, last = milliseconds(min(times)), milliseconds(max(times))
+        pane_ms = self.settings.pane_ms
+        start = first - first % pane_ms
+        next_start = start + pane_ms
+        starts: Iterable[int] = repeat(start, len(times))
+        if last >= next_start + pane_ms:
+            starts = [at - at % pane_ms for at in map(milliseconds, times)]
+        elif last >= next_start:
+            next_at = time_of(next_start)
+            starts = [start if time < next_at else next_start for time in times]
+        return starts, self._oldest <= first <= last <= self._newest
+
+    def _is_near(self, event: CallEvent) -> bool:
+        return self._oldest <= milliseconds(event.time) <= self._newest
 
     def _is_in_time(self, event: Event, at: int) -> bool:
         """Whether a record's time is near the last tick's; otherwise it is rejected."""

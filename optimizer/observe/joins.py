@@ -20,6 +20,8 @@ from optimizer.observe.cells import ANONYMOUS, Key, key_of
 from optimizer.observe.declared import OTHER, Declared
 
 BLOCKS = 16
+CHUNK = 512
+"""Calls are noted in lists of at least so many: one for each small batch would soon be work for the collector."""
 JOINED_MS = 3_600_000
 """Feedback is joined until an hour after the beginning of its call's pane."""
 UNDECLARED_THEN = -2
@@ -72,7 +74,11 @@ class _Block:
 
     def add(self, ids: list[str], origins: list[Origin]) -> None:
         """Note calls; they are sorted when somebody asks, as tokens make asking rare."""
-        self._unsorted.append((ids, origins))
+        if self._unsorted and len(self._unsorted[-1][0]) < CHUNK:
+            self._unsorted[-1][0].extend(ids)
+            self._unsorted[-1][1].extend(origins)
+        else:
+            self._unsorted.append((ids, origins))
 
     def find(self, subject: str, call_id: str) -> Origin | None:
         """Where the last call of that id was counted."""
