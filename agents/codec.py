@@ -115,7 +115,9 @@ class Decoder:
 
         Both lists keep the order of the records; every record is in one of them.
         """
-        events: list[Event] = []
+        if (events := self._at_once(values, headers, offsets)) is not None:
+            return events, []
+        events = []
         unreadable: list[tuple[int, Unreadable]] = []
         fast, take = self._fast, events.append
         for value, header, offset in zip(values, headers, offsets, strict=True):
@@ -138,6 +140,24 @@ class Decoder:
             event.offset = offset
             take(event)
         return events, unreadable
+
+    def _at_once(
+        self, values: Sequence[bytes | None], headers: Sequence[Headers], offsets: Sequence[int]
+    ) -> list[Event] | None:
+        """All events of records that are as we write them; None where any of them has to be looked at."""
+        if [header for header in headers if header and header[0] != _USUAL]:
+            return None
+        try:
+            if max(map(len, values), default=0) > MAX_BYTES:  # type: ignore[arg-type]  # a tombstone is a TypeError
+                return None
+            events: list[Event] = list(map(self._fast, values))  # type: ignore[arg-type]  # as above
+        except (ValueError, TypeError, RecursionError):
+            return None
+        for event, offset in zip(events, offsets, strict=True):
+            if event.datacontenttype is not None:
+                return None
+            event.offset = offset
+        return events
 
     def _by_parts(self, value: bytes | None, headers: Headers) -> Event:
         attributes, data = attributes_of(value, headers)

@@ -63,6 +63,18 @@ class Batch(list[bytes]):
         return [record.timestamp for record in self.records]
 
 
+def slices(begin: int, end: int, least: int) -> Iterator[tuple[int, int]]:
+    """From `begin` to `end` in pieces of `least` records; the last takes the rest, unless that is all there is.
+
+    A small rest by itself would cost as much as a whole piece, and look like the traffic of a quiet hour.
+    """
+    while end - begin >= 2 * least:
+        yield begin, begin + least
+        begin += least
+    if begin < end:
+        yield begin, end
+
+
 class Unread:
     """What one fetch brought for one partition and nobody has taken yet; stands where aiokafka's iterator stood."""
 

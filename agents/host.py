@@ -42,7 +42,7 @@ from agents.catalogue import CHANGELOG
 from agents.checkpoint import Checkpoints
 from agents.codec import Decoder, Unreadable
 from agents.delivery import BatchConsumer, Start, Transport
-from agents.fetched import Batch
+from agents.fetched import Batch, slices
 from agents.outbox import Outbox, Revoked
 from agents.partition import Partition, Wiring
 from agents.rows import CRASH, MARK, Crash, Mark, Row, RowTable, key_of
@@ -260,18 +260,19 @@ class Host:
         self.at("folded")
 
     async def _fold_records(self, part: Partition, batch: Batch, begin: int) -> None:
-        """Fold the records of a batch from its `begin`th on."""
-        events, unreadable = self.decoder.decode_batch(
-            batch[begin:], batch.headers[begin:], batch.offsets[begin:]
-        )
-        for offset, reason in unreadable:
-            await self.outbox.put_aside(part, batch, offset, reason)
-        for some in self._carefully(part, events):
-            for run in self._runs(some):
-                if isinstance(run, WatermarkEvent):
-                    await self._pass_watermark(part, run)
-                else:
-                    await self._fold_run(part, batch, run)
+        """Fold the records of a batch from its `begin`th on, so many at a time as the stage takes at once."""
+        for first, end in slices(begin, len(batch), self.wiring.at_once):
+            events, unreadable = self.decoder.decode_batch(
+                batch[first:end], batch.headers[first:end], batch.offsets[first:end]
+            )
+            for offset, reason in unreadable:
+                await self.outbox.put_aside(part, batch, offset, reason)
+            for some in self._carefully(part, events):
+                for run in self._runs(some):
+                    if isinstance(run, WatermarkEvent):
+                        await self._pass_watermark(part, run)
+                    else:
+                        await self._fold_run(part, batch, run)
 
     def _carefully(self, part: Partition, events: Sequence[Event]) -> Iterable[Sequence[Event]]:
         """All at once; one by one where the stage has raised before, so that the culprit is known."""

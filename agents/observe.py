@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 CHECKPOINT_S = 1.0
 """Its row is a hundred bytes a target: open panes are rebuilt from the log, not stored."""
+AT_ONCE = 256
+"""So many calls, with all that is made of them, fit into the cache of one core: a call costs a quarter less than
+where 2,000 are decoded before the first of them is folded."""
 
 
 def wire(settings: Settings, catalogue: Catalogue) -> Wiring:
@@ -32,4 +35,5 @@ def wire(settings: Settings, catalogue: Catalogue) -> Wiring:
         quarantine=catalogue.name("quarantine"),
         checkpoint_s=CHECKPOINT_S,
         hands_on_watermark=False,
+        at_once=AT_ONCE,
     )

@@ -29,6 +29,8 @@ class Wiring:
     checkpoint_s: float
     hands_on_watermark: bool
     """Whether watermarks go on to the same partition of the topic that carries them."""
+    at_once: int = 10_000
+    """So many records are decoded, folded and let go before more are looked at."""
 
 
 @dataclass

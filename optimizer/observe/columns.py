@@ -1,7 +1,7 @@
 """Many calls are added to their cells at once: one row of numbers for each field, one sum for each cell.
 
-Calls are gathered while they are at hand, a thousand at a time: what they say becomes a matrix, a row for
-each field and a column for each call, and the calls themselves are let go. Some matrices later the columns
+What calls say is taken down while they are at hand, some hundred at a time: it becomes a matrix, a row for
+each field and a column for each call, and the calls themselves are let go. Many matrices later the columns
 are sorted by cell and summed. Sums are exact: taken in 64 bits where the greatest possible result fits, and
 otherwise over the halves of the largest factor:
 
@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from optimizer.model.call import Call
 from optimizer.model.event import CallEvent
 from optimizer.model.pane import LEAST_PROPENSITY
 from optimizer.observe.openpanes import Group, OpenPane
@@ -82,90 +83,100 @@ def totals(starts: Whole, *factors: Column) -> list[int]:
 
 
 class Pending:
-    """Calls that are sorted into groups, and not added to their cells yet."""
+    """What calls said that are sorted into groups, and not added to their cells yet."""
 
     def __init__(self) -> None:
-        self._events: list[CallEvent] = []
-        self._places: list[Group] = []
-        """The group of each event."""
+        self._begin()
+
+    def _begin(self) -> None:
+        """Hold nothing."""
         self._groups: list[Group] = []
-        """Those with calls in the matrices, by number."""
+        """Those with calls here, by number."""
         self._matrices: list[Floats] = []
-        self._numbers: list[int] = []
+        self._numbers: list[npt.NDArray[np.uint16]] = []
         """The group of each column."""
-        self._failed: list[bool] = []
+        self._offsets: list[Whole] = []
+        self._failed: list[int] = []
+        """Columns of calls that failed."""
+        self._count = 0
         self._told: set[int] = set()
         """Fields that some call told, or that a list of prices may."""
 
     def __len__(self) -> int:
-        return len(self._events) + len(self._numbers)
+        return self._count
 
-    def put(self, events: Sequence[CallEvent], groups: Sequence[Group]) -> None:
-        """Take calls in, each with its group."""
-        self._events += events
-        self._places += groups
-
-    def gather(self, prices: PriceList, least: int = 1) -> None:
-        """Take down what the calls say and let them go, if so many are waiting at least."""
-        if len(self._events) < least:
+    def put(self, events: Sequence[CallEvent], groups: Sequence[Group], prices: PriceList) -> None:
+        """Take down what calls say, each with its group; the calls themselves can be let go."""
+        if not events:
             return
-        events, groups = self._events, self._places
-        self._events, self._places = [], []
-        matrix, told = _matrix(events)
+        calls = [event.data for event in events]
+        matrix, told = _matrix(calls)
         self._told.update(told)
         if prices is not NO_PRICES:
             for i in np.flatnonzero(np.isnan(matrix[COST])).tolist():
-                cost = prices.cost_nano_usd(events[i].data, cost_at(events[i]))
+                cost = prices.cost_nano_usd(calls[i], cost_at(events[i]))
                 if cost is not None:  # whole nano-dollars below 2**53: a float holds them exactly
                     matrix[COST, i], matrix[LISTED, i] = cost, 1
                     groups[i].partial.prices = prices.version
-        last = dict(zip(groups, events, strict=True))
-        if any(group.units is not None for group in last):
-            _note_units(events, groups)
-        for group, event in last.items():
-            group.last_offset = event.offset
-            if group.number < 0:
-                group.number = len(self._groups)
-                self._groups.append(group)
+        count = len(calls)
         self._matrices.append(matrix)
-        self._numbers += [group.number for group in groups]
-        self._failed += [event.data.error_type is not None for event in events]
+        self._numbers.append(np.fromiter(self._numbered(groups), np.uint16, count))
+        self._offsets.append(np.fromiter([event.offset for event in events], np.int64, count))
+        if any(group.units is not None for group in set(groups)):
+            _note_units(calls, groups)
+        errors = [call.error_type for call in calls]
+        if errors.count(None) < count:
+            for i, error in enumerate(errors):
+                if error is not None:
+                    groups[i].cell.add_error(error)
+                    self._failed.append(self._count + i)
+        self._count += count
 
-    def add(self, panes: dict[int, OpenPane], prices: PriceList) -> None:
+    def _numbered(self, groups: Sequence[Group]) -> list[int]:
+        """The numbers of groups; those that had none get one."""
+        numbers = [group.number for group in groups]
+        if min(numbers) < 0:
+            for group in groups:
+                if group.number < 0:
+                    group.number = len(self._groups)
+                    self._groups.append(group)
+            numbers = [group.number for group in groups]
+        return numbers
+
+    def add(self, panes: dict[int, OpenPane]) -> None:
         """Add all calls to the cells of their groups."""
-        self.gather(prices)
-        groups, numbers = self._groups, np.array(self._numbers, np.uint16)
+        groups = self._groups
         if not groups:
             return
+        numbers = np.concatenate(self._numbers)
         order = np.argsort(numbers, kind="stable")
-        failed = np.array(self._failed, np.bool_)[order]
         lengths = np.bincount(numbers, minlength=len(groups))
         told = sorted(self._told)
-        rows = np.concatenate([matrix[told] for matrix in self._matrices], axis=1)[:, order]
+        rows = [np.concatenate([matrix[field] for matrix in self._matrices])[order] for field in told]
+        answered = np.ones(len(numbers), np.bool_)
+        answered[self._failed] = False
         summed = Summed(groups, lengths, rows, told)
         summed.add()
-        summed.add_histograms(panes, numbers[order], ~failed)
-        for group in groups:
-            group.partial.last_offset = max(group.partial.last_offset, group.last_offset)
+        summed.add_histograms(panes, numbers[order], answered[order])
+        newest = np.concatenate(self._offsets)[order][np.cumsum(lengths) - 1].tolist()
+        for group, offset in zip(groups, newest, strict=True):
+            group.partial.last_offset = max(group.partial.last_offset, offset)
             group.number = -1
-        self._groups, self._matrices, self._numbers, self._failed = [], [], [], []
-        self._told = set()
+            if group.units:
+                group.cell.units = sketched(group.cell.units, group.units)
+                group.units.clear()
+        self._begin()
 
 
-def _note_units(events: Sequence[CallEvent], groups: Sequence[Group]) -> None:
-    """Add the units of calls to the sketches of their cells, where these have one: each unit once."""
-    for group, event in zip(groups, events, strict=True):
-        if (met := group.units) is not None and (token := event.data.assignment) is not None:
+def _note_units(calls: Sequence[Call], groups: Sequence[Group]) -> None:
+    """Keep the units of calls at hand, each once, where their cells have a sample of them."""
+    for group, call in zip(groups, calls, strict=True):
+        if (met := group.units) is not None and (token := call.assignment) is not None:
             met.add(token.unit)
-    for group in set(groups):
-        if group.units:
-            group.cell.units = sketched(group.cell.units, group.units)
-            group.units.clear()
 
 
-def _matrix(events: list[CallEvent]) -> tuple[Floats, list[int]]:
+def _matrix(calls: list[Call]) -> tuple[Floats, list[int]]:
     """What calls say, in the units that are summed, not rounded yet, NaN where they do not; and what some say."""
-    calls = [event.data for event in events]
     tokens = [None if call.assignment is None else call.assignment.propensity for call in calls]
     rows: tuple[list[Any], ...] = (
         [call.latency_ms for call in calls],
@@ -184,14 +195,13 @@ def _matrix(events: list[CallEvent]) -> tuple[Floats, list[int]]:
     matrix = np.full((len(FIELDS), len(calls)), np.nan)
     told = [COST, LISTED]
     for field, (row, values) in enumerate(zip(matrix, rows, strict=True)):
-        if (unknown := values.count(None)) == len(calls):
+        if values[0] is None and values.count(None) == len(calls):
             continue
         told.append(field)
-        if unknown:
+        try:  # whole numbers become floats faster in an array than one by one
+            row[:] = np.fromiter(values, np.int64 if INPUT <= field <= REASONING else np.float64, len(calls))
+        except TypeError:  # somebody does not know
             row[:] = np.array(values, np.float64)
-        else:  # whole numbers become floats faster in an array than one by one
-            kind = np.int64 if INPUT <= field <= REASONING else np.float64
-            row[:] = np.fromiter(values, kind, len(calls))
     np.divide(1.0, np.maximum(matrix[WEIGHT], LEAST_PROPENSITY), out=matrix[WEIGHT])
     matrix *= SCALES
     return matrix, told
@@ -200,18 +210,18 @@ def _matrix(events: list[CallEvent]) -> tuple[Floats, list[int]]:
 class Summed:
     """Rows of fields whose columns are sorted by group, and their sums; rows that are not there tell nothing."""
 
-    def __init__(self, groups: list[Group], lengths: Whole, rows: Floats, fields: list[int]) -> None:
+    def __init__(self, groups: list[Group], lengths: Whole, rows: list[Floats], fields: list[int]) -> None:
         self.groups = groups
         self.lengths = lengths
         self.starts = np.cumsum(lengths) - lengths
-        shape = len(FIELDS), rows.shape[1]
+        shape = len(FIELDS), int(lengths.sum())
         self.known: Mask = np.zeros(shape, np.bool_)
         self.whole: Whole = np.zeros(shape, np.int64)
         self.sizes = [0] * len(FIELDS)
-        known = ~np.isnan(rows)
-        np.rint(np.where(known, rows, 0.0), out=rows)
-        for field, row, told in zip(fields, rows, known, strict=True):
-            self.known[field], self.whole[field] = told, row
+        for field, row in zip(fields, rows, strict=True):
+            known = self.known[field] = ~np.isnan(row)
+            row[~known] = 0.0
+            self.whole[field] = np.rint(row, out=row)
             self.sizes[field] = int(np.abs(row).max())
 
     def _column(self, field: int) -> Column:

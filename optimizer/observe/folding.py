@@ -25,7 +25,7 @@ from optimizer.observe import feedback, measures, series, units
 from optimizer.observe.cells import ANONYMOUS, UNATTRIBUTED, Key, cell_of, key_of
 from optimizer.observe.columns import MOST_GATHERED, cost_of
 from optimizer.observe.declared import OTHER, UNDECLARED, USUAL, Declared, declared_by, size_of
-from optimizer.observe.intake import Intake, milliseconds, starts_of
+from optimizer.observe.intake import Intake, milliseconds
 from optimizer.observe.joins import Origin, origin_of
 from optimizer.observe.measures import Amount
 from optimizer.observe.openpanes import Group, GroupKey, OpenPane, Partial
@@ -37,15 +37,23 @@ TARGET_BYTES = 500_000
 """All declarations a row holds, as JSON: a row must stay under 900 kB, a Kafka message's limit."""
 CHANGES = 1_000
 """Declarations that may change between two closings: they are kept while a pane is open that began before."""
-CHUNK = 1024
+CHUNK = 512
 """Records that are folded together: while they are, they stay in the processor's cache."""
-LIVE, LIVE_GATHERED = CHUNK // 2, 4096
+LIVE, LIVE_GATHERED = CHUNK // 2 - 1, 4096
 """Where no more records than these come at a time nothing waits behind them: then calls are added sooner, so that
 the next tick finds less to do."""
 NAMED = {CallEvent, FeedbackEvent, MetricEvent}
 """What duplicates are told apart of."""
 STRANGERS = 1024
 """Spellings of undeclared targets and their tokens that are kept at hand in one pane; others cost time."""
+
+
+def _others(events: Sequence[Any]) -> list[int]:
+    """Which of these are no calls, by number."""
+    kinds = list(map(type, events))
+    if kinds.count(CallEvent) == len(kinds):
+        return []
+    return [i for i, kind in enumerate(kinds) if kind is not CallEvent]
 
 
 class Folding(Intake):
@@ -59,24 +67,22 @@ class Folding(Intake):
             self._add_pending()
 
     def _run(self, events: Sequence[Any]) -> None:
-        others = [i for i, event in enumerate(events) if type(event) is not CallEvent]
+        others = _others(events)
         named = [event for event in events if type(event) in NAMED] if others else events
         self._repeated = self.memory.duplicates.repeated(named)
         if events[0].offset <= self.state.folded:
             self._remember([event for event in events if event.offset <= self.state.folded])
             events = [event for event in events if event.offset > self.state.folded]
-            others = [i for i, event in enumerate(events) if type(event) is not CallEvent]
+            others = _others(events)
         if not events:
             return
-        times = milliseconds(events)
         begin = 0
         for i in (*others, len(events)):
             if begin < i:
-                self._calls(events[begin:i], times[begin:i])
+                self._calls(events[begin:i] if others else events)
             if i < len(events):
-                self._other(events[i], times[i])
+                self._other(events[i], milliseconds(events[i].time))
             begin = i + 1
-        self.memory.pending.gather(self.prices, least=CHUNK // 2)
         if len(self.memory.pending) >= MOST_GATHERED:
             self._add_pending()
         self.state.folded = events[-1].offset
@@ -102,7 +108,8 @@ class Folding(Intake):
     def _remember(self, events: Sequence[Any]) -> None:
         """Note what feedback may speak of, and what it has said; count nothing."""
         pane_ms, joins = self.settings.pane_ms, self.memory.joins
-        for event, at in zip(events, milliseconds(events), strict=True):
+        for event in events:
+            at = milliseconds(event.time)
             if type(event) is CallEvent:
                 declared = self.state.targets.get(event.subject)
                 joins.remember([event], [origin_of(event, declared, at - at % pane_ms)])
@@ -111,26 +118,27 @@ class Folding(Intake):
 
     # -- calls ----------------------------------------------------------------------------------
 
-    def _calls(self, events: Sequence[CallEvent], times: Sequence[int]) -> None:
+    def _calls(self, events: Sequence[CallEvent]) -> None:
         """Count calls, which follow one another in the log.
 
         Mostly each is spelled like some call before it and goes where that went; the others are looked at
         one by one, before any is added, as they decide which cells there are.
         """
         groups, repeated = self.memory.groups, self._repeated
+        starts, are_in_time = self._starts(events)
         keys = [
             (start, event.subject, token.generation, token.variant, token.arm, token.segment)
             if (token := event.data.assignment) is not None
             else self._unassigned(event, start)
-            for event, start in zip(events, starts_of(times, self.settings.pane_ms), strict=True)
+            for event, start in zip(events, starts, strict=True)
         ]
         found = list(map(groups.get, keys))
-        if repeated or None in found or not self._oldest <= min(times) <= max(times) <= self._newest:
+        if repeated or None in found or not are_in_time:
             origins = []
-            for i, (event, at, key) in enumerate(zip(events, times, keys, strict=True)):
+            for i, (event, key) in enumerate(zip(events, keys, strict=True)):
                 group = groups.get(key)
-                if group is None or event.offset in repeated or not self._oldest <= at <= self._newest:
-                    group, origin = self._call(event, at)
+                if group is None or event.offset in repeated or not (are_in_time or self._is_near(event)):
+                    group, origin = self._call(event, milliseconds(event.time))
                     origins.append(origin)
                 else:
                     origins.append(group.origin)
@@ -140,11 +148,7 @@ class Folding(Intake):
         self.memory.joins.remember(events, origins)
         if None in found:
             events = [event for event, group in zip(events, found, strict=True) if group is not None]
-        counted = [group for group in found if group is not None]
-        self.memory.pending.put(events, counted)
-        for event, group in zip(events, counted, strict=True):
-            if (error_type := event.data.error_type) is not None:
-                group.cell.add_error(error_type)
+        self.memory.pending.put(events, [group for group in found if group is not None], self.prices)
 
     def _unassigned(self, event: CallEvent, start: int) -> GroupKey:
         """How a call is spelled that carries no assignment."""

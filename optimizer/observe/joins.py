@@ -20,6 +20,8 @@ from optimizer.observe.cells import ANONYMOUS, Key, key_of
 from optimizer.observe.declared import OTHER, Declared
 
 BLOCKS = 16
+CHUNK = 512
+"""Calls are noted in lists of at least so many: one for each small batch would soon be work for the collector."""
 JOINED_MS = 3_600_000
 """Feedback is joined until an hour after the beginning of its call's pane."""
 UNDECLARED_THEN = -2
@@ -29,6 +31,7 @@ UNDECLARED_THEN = -2
 class Origin(NamedTuple):
     """Where a call was counted: shared by all calls of a block that were counted there."""
 
+    subject: str
     generation: int
     variant: str
     arm: Arm
@@ -44,10 +47,13 @@ def origin_of(event: CallEvent, declared: Declared | None, start_at: int) -> Ori
     call: Call = event.data
     if declared is None or event.offset <= declared.since:
         if call.assignment is None:
-            return Origin(0, ANONYMOUS, "incumbent", OTHER, UNDECLARED_THEN, start_at)
+            return Origin(event.subject, 0, ANONYMOUS, "incumbent", OTHER, UNDECLARED_THEN, start_at)
         token = call.assignment
-        return Origin(token.generation, token.variant, token.arm, OTHER, UNDECLARED_THEN, start_at)
-    return Origin(*key_of(declared, call.assignment, call.attributes), declared.since, start_at)
+        return Origin(
+            event.subject, token.generation, token.variant, token.arm, OTHER, UNDECLARED_THEN, start_at
+        )
+    key = key_of(declared, call.assignment, call.attributes)
+    return Origin(event.subject, *key, declared.since, start_at)
 
 
 class _Block:
@@ -59,21 +65,27 @@ class _Block:
         self.number = number
         self.calls: dict[tuple[str, str], Origin] = {}
         """Subject and call id → origin."""
-        self._unsorted: list[tuple[list[str], list[str], list[Origin]]] = []
+        self._unsorted: list[tuple[list[str], list[Origin]]] = []
         self.said: set[tuple[str, str, str, str]] = set()
         """Source, subject, call id and kind."""
 
     def __len__(self) -> int:
-        return len(self.calls) + len(self.said) + sum(len(ids) for _, ids, _ in self._unsorted)
+        return len(self.calls) + len(self.said) + sum(len(ids) for ids, _ in self._unsorted)
 
-    def add(self, subjects: list[str], ids: list[str], origins: list[Origin]) -> None:
+    def add(self, ids: list[str], origins: list[Origin]) -> None:
         """Note calls; they are sorted when somebody asks, as tokens make asking rare."""
-        self._unsorted.append((subjects, ids, origins))
+        if self._unsorted and len(self._unsorted[-1][0]) < CHUNK:
+            self._unsorted[-1][0].extend(ids)
+            self._unsorted[-1][1].extend(origins)
+        else:
+            self._unsorted.append((ids, origins))
 
     def find(self, subject: str, call_id: str) -> Origin | None:
         """Where the last call of that id was counted."""
-        for subjects, ids, origins in self._unsorted:
-            self.calls.update(zip(zip(subjects, ids, strict=True), origins, strict=True))
+        for ids, origins in self._unsorted:
+            self.calls.update(
+                ((origin.subject, one), origin) for one, origin in zip(ids, origins, strict=True)
+            )
         self._unsorted = []
         return self.calls.get((subject, call_id))
 
@@ -93,13 +105,13 @@ class Joins:
         """Note where these calls, in order of offset, were counted."""
         if not events or not self._count:
             return
-        subjects, ids = [event.subject for event in events], [event.data.call_id for event in events]
+        ids = [event.data.call_id for event in events]
         first, last = events[0].offset // self._size, events[-1].offset // self._size
         if first == last:
-            self._block(events[0].offset).add(subjects, ids, origins)
+            self._block(events[0].offset).add(ids, origins)
             return
         for i, event in enumerate(events):
-            self._block(event.offset).add(subjects[i : i + 1], ids[i : i + 1], origins[i : i + 1])
+            self._block(event.offset).add(ids[i : i + 1], origins[i : i + 1])
 
     def is_repeated(self, event: FeedbackEvent) -> bool:
         """Whether its sender has said the same kind of thing of the same call before; notes that it has now."""

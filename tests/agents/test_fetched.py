@@ -20,7 +20,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import TopicPartition
 
-from agents.fetched import Batch, ConsumerThread, Unread
+from agents.fetched import Batch, ConsumerThread, Unread, slices
 
 SOURCE = TopicPartition("p.in", 0)
 CONTROL, TRANSACTIONAL = 0x20, 0x10
@@ -201,3 +201,17 @@ def test_columns_that_nobody_reads_are_not_made():
         [3],
         set(),
     )
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "expected"),
+    [
+        (0, 0, []),
+        (7, 8, [(7, 8)]),
+        (0, 19, [(0, 19)]),
+        (0, 20, [(0, 10), (10, 20)]),
+        (5, 44, [(5, 15), (15, 25), (25, 44)]),
+    ],
+)
+def test_a_batch_is_cut_into_pieces_none_of_which_is_a_small_rest(begin, end, expected):
+    assert expected == list(slices(begin, end, 10))

@@ -10,7 +10,8 @@
     otlp       spans accepted and acknowledged by one receiver, over gRPC and over HTTP
     memory     all stages in one process, idle
 
-A run of all parts with the sizes below also writes docs/benchmarks.md.
+A run of all parts with the sizes below also writes docs/benchmarks.md. `python -m tests.bench.pieces` says where
+observe's time goes.
 """
 
 import argparse

@@ -9,13 +9,15 @@ from optimizer.observe.duplicates import CHUNK, SOURCES, Duplicates
 from optimizer.observe.stage import Observe
 
 
-def records(call, random, n, names):
+def records(call, random, n, names, sources=3):
     """n records with offsets that grow by 1 or more, named by a few names that come back."""
     offset, written = 0, []
     for _ in range(n):
         offset += random.choice((1, 1, 1, 2, 40))
         name = random.randrange(names)
-        written.append(msgspec.structs.replace(call, offset=offset, id=f"{name}", source=f"/{name % 3}"))
+        written.append(
+            msgspec.structs.replace(call, offset=offset, id=f"{name}", source=f"/{name % sources}")
+        )
     return written
 
 
@@ -32,10 +34,11 @@ def by_definition(written, reach):
     return found
 
 
+@pytest.mark.parametrize("sources", [1, 3, 2 * SOURCES])
 @pytest.mark.parametrize(("reach", "names"), [(100, 30), (700, 900), (3000, 2000)])
-def test_duplicates_are_those_of_the_definition_wherever_batches_end(log, reach, names):
+def test_duplicates_are_those_of_the_definition_wherever_batches_end(log, reach, names, sources):
     random = Random(reach)
-    written = records(log.call(1), random, 3000, names)
+    written = records(log.call(1), random, 3000, names, sources)
     expected = by_definition(written, reach)
     assert 0 < len(expected) < 3000
     for sizes in ((1,), (1, 2, 5, 30), (500, 2000)):
@@ -69,7 +72,7 @@ def test_the_filter_holds_the_last_records_and_no_more(log):
             ]
         )
         assert len(duplicates) <= reach + CHUNK + batch
-        assert len(duplicates._sources) <= SOURCES + batch
+        assert len(duplicates._last) <= SOURCES + 1
     assert len(duplicates) >= reach
 
 

@@ -175,7 +175,8 @@ def test_a_call_is_remembered_for_fifteen_sixteenths_of_the_records_at_least_and
         for distance in range(1, 2 * records + 3):
             joins = Joins(records)
             joins.remember(
-                [msgspec.structs.replace(call, offset=begin)], [Origin(0, "v", "candidate", "s", 1, 0)]
+                [msgspec.structs.replace(call, offset=begin)],
+                [Origin(call.subject, 0, "v", "candidate", "s", 1, 0)],
             )
             later = msgspec.structs.replace(word, offset=begin + distance)
             found = joins.find(later, 1, None) is not None
