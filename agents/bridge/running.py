@@ -18,7 +18,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from agents.bridge import sentinel
 from agents.catalogue import load
 from agents.codec import Unreadable
-from agents.otlp.decoding import Signal, Undecodable, decode
+from agents.otlp.decoding import Signal, Undecodable, read
+from agents.otlp.sealed import opened
 from agents.publish import Publisher
 from agents.quarantine import record
 from agents.settings import Settings, SettingsError
@@ -74,7 +75,7 @@ class Bridge:
         self._signals: dict[str, Signal] = dict(zip(self.topics, get_args(Signal), strict=False))
         self._catalogue = load(settings.prefix)
         self._check_names()
-        self._normaliser = Normaliser()
+        self._normaliser = Normaliser(opened=opened)
         self._counts: Counter[str] = Counter()
         self._missing: set[str] = set()
         self._unsettled = 0
@@ -181,7 +182,7 @@ class Bridge:
             )
         body = value or b""
         # A request begins with its first field, 0x0a, which is also a line break: none is stripped.
-        request = decode(signal, body, json=body.lstrip(b" \t\r")[:1] == b"{")
+        request = read(signal, body, json=body.lstrip(b" \t\r")[:1] == b"{")
         if body and not request.ListFields():
             raise Undecodable(f"body: OTLP {signal}, got {len(body):,} bytes without any")
         out = getattr(self._normaliser, signal)(request)

@@ -12,13 +12,12 @@ from rich.console import Console
 from rich.table import Table
 
 from agents import resources, worlds
-from optimizer.replay.claims import CLAIMS, LIVES, Claim, Verdict
+from optimizer.replay.claims import CLAIMS, LIVES, Claim, Measured, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from optimizer.replay.life import Life
-    from optimizer.replay.means import Measured
 
 SHIPPED = "compose/worlds"
 

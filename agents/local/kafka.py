@@ -17,7 +17,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from agents import resources
-from agents.local import jars, process
+from agents.local import holding, jars, process
 from agents.local.errors import ServerError
 
 # The silent logger: a broker that does not answer yet is what is being waited for.
@@ -112,9 +112,10 @@ class Kafka:
         """Start the JVM; `await_ready` says when it answers.
 
         Raises:
-            ServerError: no Java, no room, a wrong jar, or a taken port.
+            ServerError: no Java, no room, a wrong jar, a taken port, or a folder that another one has.
         """
         runtime = java()
+        holding.require_free(self.directory, "Kafka")
         process.require_space(self.directory)
         classpath = jars.classpath(self._cache, progress)
         process.choose_port(self.port, "--kafka-port")
@@ -152,6 +153,7 @@ class Kafka:
             environment=environment,
             orphaned=signal.SIGKILL if self._owned else None,
         )
+        holding.hold(self.directory, self.pid)
 
     def await_ready(self) -> None:
         """Return once the broker answers a metadata request and names itself.

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from agents.local import jars, process
+from agents.local import holding, jars, process
 from agents.local.errors import ServerError
 
 READY_S = 30.0
@@ -94,10 +94,11 @@ class Postgres:
         """Start the server; `await_ready` says when it answers.
 
         Raises:
-            ServerError: no binaries, no room, a taken port, or a folder that cannot be used.
+            ServerError: no binaries, no room, a taken port, or a folder that cannot be used or that another one has.
         """
         version = jars.lock().postgres
         folder = binaries(version)
+        holding.require_free(self.directory, "PostgreSQL")
         process.require_space(self.directory)
         process.choose_port(self.port, "--postgres-port")
         data = self.directory / "data"
@@ -127,6 +128,7 @@ class Postgres:
             orphaned=signal.SIGQUIT if self._owned else None,
             popen={"cwd": "/", **guise.popen},
         )
+        holding.hold(self.directory, self.pid)
 
     def await_ready(self) -> None:
         """Return once the server answers SELECT 1.

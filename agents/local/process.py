@@ -68,6 +68,15 @@ def alive(identity: Identity) -> bool:
     return _living(identity) is not None
 
 
+def command_of(identity: Identity) -> str:
+    """What a living process was started with, in one line; nothing if it has ended."""
+    living = _living(identity)
+    try:
+        return " ".join(living.cmdline()) if living is not None else ""
+    except _psutil().Error:
+        return ""
+
+
 def end(identity: Identity, how: signal.Signals, deadline_s: float) -> bool:
     """Ask a process to end, and end it after `deadline_s` seconds; return whether it was alive."""
     process = _living(identity)

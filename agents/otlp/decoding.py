@@ -19,6 +19,8 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from agents.otlp.sealed import SealedSpans
+
 Signal = Literal["spans", "metrics", "logs"]
 Request = ExportTraceServiceRequest | ExportMetricsServiceRequest | ExportLogsServiceRequest
 REQUESTS: dict[Signal, type[Request]] = {
@@ -38,6 +40,17 @@ class Undecodable(ValueError):
         super().__init__(reason[:REASON_LENGTH])
 
 
+def read(signal: Signal, body: bytes, *, json: bool) -> Any:
+    """The same request as `decode` for a normaliser with `opened`: spans are left sealed.
+
+    Raises:
+        Undecodable: as `decode`, but not for what an attribute of a span in protobuf holds.
+    """
+    if signal != "spans":
+        return decode(signal, body, json=json)
+    return _parsed(SealedSpans, decode(signal, body, json=True).SerializeToString() if json else body)
+
+
 def decode(signal: Signal, body: bytes, *, json: bool) -> Request:
     """The export request in `body`, protobuf or OTLP/JSON, already decompressed.
 
@@ -48,21 +61,25 @@ def decode(signal: Signal, body: bytes, *, json: bool) -> Request:
     """
     request = REQUESTS[signal]
     if not json:
-        try:
-            message: Request = request.FromString(body)
-        except DecodeError as error:
-            raise Undecodable(f"body: a protobuf {request.DESCRIPTOR.name}, got {error}") from None
-        return message
+        parsed: Request = _parsed(request, body)
+        return parsed
     try:
         members = msgspec.json.decode(body)
         if not isinstance(members, dict):
             raise Undecodable(f"body: a JSON object, got {type(members).__name__}")
-        message = ParseDict(_as_protojson(members), request(), ignore_unknown_fields=True)
+        message: Request = ParseDict(_as_protojson(members), request(), ignore_unknown_fields=True)
     except (msgspec.DecodeError, ParseError, UnicodeError) as error:
         raise Undecodable(f"body: {request.DESCRIPTOR.name} as OTLP/JSON, got {error}") from None
     except RecursionError:
         raise Undecodable("body: a value nested less deeply") from None
     return message
+
+
+def _parsed(request: Any, body: bytes) -> Any:
+    try:
+        return request.FromString(body)
+    except DecodeError as error:
+        raise Undecodable(f"body: a protobuf {request.DESCRIPTOR.name}, got {error}") from None
 
 
 def _as_protojson(value: Any) -> Any:

@@ -12,13 +12,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from grpc import StatusCode
 
 from agents.ingest.publisher import Busy, NotAcknowledged
-from agents.otlp.decoding import Request, Signal, Undecodable, decode
+from agents.otlp.decoding import Signal, Undecodable, read
 from agents.otlp.refusal import Refused
+from agents.otlp.sealed import opened
 from optimizer.model.event import Event
 from optimizer.otlp.normalise import Normalised, Normaliser
 
@@ -61,7 +62,7 @@ class Intake:
     def __init__(self, publisher: Publishes) -> None:
         """Publish what is taken; remember which spans were calls lately."""
         self._publisher, self._held = publisher, 0
-        self._normaliser = Normaliser()
+        self._normaliser = Normaliser(opened=opened)
         self._decoding, self._normalising = asyncio.Lock(), asyncio.Lock()
 
     async def take(self, signal: Signal, body: bytes, *, json: bool = False) -> tuple[int, str]:
@@ -120,13 +121,13 @@ class Intake:
     async def _read(self, signal: Signal, body: bytes, *, json: bool) -> Normalised:
         """What an export holds: of large ones one at a time is decoded, as JSON takes many times its size."""
         if len(body) <= (SMALL_JSON_BYTES if json else SMALL_BYTES):
-            request = decode(signal, body, json=json)
+            request = read(signal, body, json=json)
             async with self._normalising:
                 return self._normalise(signal, request)
-        request = await _beside(self._decoding, partial(decode, signal, body, json=json))
+        request = await _beside(self._decoding, partial(read, signal, body, json=json))
         return await _beside(self._normalising, partial(self._normalise, signal, request))
 
-    def _normalise(self, signal: Signal, request: Request) -> Normalised:
+    def _normalise(self, signal: Signal, request: Any) -> Normalised:
         match signal:
             case "spans":
                 return self._normaliser.spans(request)

@@ -19,6 +19,9 @@ from optimizer.otlp.reading import (
     within,
 )
 
+REMEMBERED, REMEMBERED_BYTES = 2048, 256
+"""How many attributes' meaning is kept, and of which length: a longer one is a text, said once. About 1 MB."""
+
 
 def _cost_in(value: Any) -> float | None:
     details = json_object(value) or {}
@@ -75,24 +78,39 @@ _RULES = {
 """Attribute → its row's rank, where that decides; field, reader, and whether a failure to read counts."""
 
 
+Meaning = tuple[int | None, str, Any]
+"""An attribute's rank, where that decides; its field; its value, None if that cannot be meant."""
+
+
+def meaning_of(item: Any) -> Meaning | None:
+    """What an attribute says, with `.key` and `.value`; None: nothing that is read."""
+    name = item.key
+    rule = _RULES.get(name)
+    if rule is None:
+        if not name.startswith(ATTRIBUTE_PREFIX):
+            return None
+        return _marked(name.removeprefix(ATTRIBUTE_PREFIX), scalar(item.value))
+    rank, field, read, counts = rule
+    value = read(scalar(item.value))
+    return (rank, field, value) if value is not None or counts else None
+
+
 def fields_of(attributes: Iterable[Any], unread: list[str]) -> dict[str, Any]:
     """Field → value, of the attributes that the table knows; fields whose value cannot be meant go to `unread`."""
+    return _settled(map(meaning_of, attributes), unread)
+
+
+def _settled(meanings: Iterable[Meaning | None], unread: list[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     ranks: dict[str, int] = {}
-    for item in attributes:
-        name = item.key
-        rule = _RULES.get(name)
-        if rule is None:
-            if name.startswith(ATTRIBUTE_PREFIX):
-                _keep(found, name.removeprefix(ATTRIBUTE_PREFIX), scalar(item.value), unread)
+    for meant in meanings:
+        if meant is None:
             continue
-        rank, field, read, counts = rule
+        rank, field, value = meant
         if rank is not None and ranks.get(field, rank) < rank:
             continue
-        value = read(scalar(item.value))
         if value is None:
-            if counts:
-                unread.append(field)
+            unread.append(field)
             continue
         found[field] = value
         if rank is not None:
@@ -100,15 +118,47 @@ def fields_of(attributes: Iterable[Any], unread: list[str]) -> dict[str, Any]:
     return found
 
 
-def _keep(found: dict[str, Any], name: str, value: Any, unread: list[str]) -> None:
-    """Keep an attribute that the caller marked for us."""
+class Remembered:
+    """Reads attributes in the bytes in which they came, as most were just so in the last span."""
+
+    def __init__(self, opened: Callable[[bytes], Any]) -> None:
+        """Have an attribute made of bytes that are new."""
+        self._opened = opened
+        self._pairs: dict[bytes, tuple[str, Any] | tuple[()]] = {}
+        """Field and value, for `dict`; nothing of an attribute that is not read."""
+
+    def fields_of(self, attributes: Iterable[bytes], unread: list[str]) -> dict[str, Any]:
+        """What the function of this name says of the opened attributes."""
+        items = list(attributes)
+        pairs = list(map(self._pairs.get, items))
+        if None in pairs:
+            pairs = [
+                self._new(item) if pair is None else pair for item, pair in zip(items, pairs, strict=True)
+            ]
+        told: list[Any] = list(filter(None, pairs))
+        found = dict(told)
+        if len(found) < len(told) or None in found.values():  # one field said twice, or said wrongly
+            return _settled((meaning_of(self._opened(item)) for item in items), unread)
+        return found
+
+    def _new(self, item: bytes) -> tuple[str, Any] | tuple[()]:
+        meant = meaning_of(self._opened(item))
+        pair = meant[1:] if meant else ()
+        if len(item) <= REMEMBERED_BYTES:
+            if len(self._pairs) >= REMEMBERED:
+                self._pairs.clear()  # what is said in every span is soon here again
+            self._pairs[item] = pair
+        return pair
+
+
+def _marked(name: str, value: Any) -> Meaning:
+    """An attribute that the caller marked for us."""
     if isinstance(value, bool):
         value = "true" if value else "false"
     kept = text(value if isinstance(value, str) else str(value))
     if value is None or kept is None or text(name, 64) is None:
-        unread.append("attributes")
-    else:
-        found[f"attributes.{name}"] = kept
+        return None, "attributes", None
+    return None, f"attributes.{name}", kept
 
 
 def assignment_of(found: Mapping[str, Any], unread: list[str]) -> Assignment | None:

@@ -5,12 +5,14 @@ meant is dropped with a counted reason, or leaves one field of a call unknown.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from msgspec import Struct, field
 
 from optimizer.model.event import CallEvent, FeedbackEvent, MetricEvent
 from optimizer.otlp import evaluations, points, spans
+from optimizer.otlp.fields import Remembered, fields_of
 from optimizer.otlp.reading import plain, span_key
 from optimizer.otlp.same_call import SameCalls
 
@@ -31,22 +33,27 @@ class Normalised(Struct, kw_only=True):
 class Normaliser:
     """Reads requests one after another; remembers only which spans were calls lately."""
 
-    def __init__(self, remembers: int = REMEMBERS) -> None:
-        """Recognise two spans of one call among the last `remembers` ones; one thread at a time."""
+    def __init__(self, remembers: int = REMEMBERS, *, opened: Callable[[bytes], Any] | None = None) -> None:
+        """Recognise two spans of one call among the last `remembers` ones; one thread at a time.
+
+        With `opened`, which makes an attribute of bytes, the attributes of spans have to be bytes.
+        """
         self._calls = SameCalls(remembers)
+        self._fields_of = Remembered(opened).fields_of if opened else fields_of
 
     def spans(self, request: Any) -> Normalised:
         """The calls of an ExportTraceServiceRequest or TracesData, and evaluations among span events."""
         out = Normalised()
         for group in request.resource_spans:
             resource = plain(group.resource.attributes, spans.RESOURCE)
+            origin = spans.origin_of(resource)
             found: list[spans.Span] = []
             judged: list[tuple[Any, Any]] = []
             for scope in group.scope_spans:
                 for message in scope.spans:
                     if message.events:
                         judged += [(message, e) for e in message.events if e.name == evaluations.NAME]
-                    read = spans.read(message, resource)
+                    read = spans.read(message, origin, self._fields_of)
                     if isinstance(read, str):
                         out.dropped[read] += 1
                     else:

@@ -71,7 +71,7 @@ class SameCalls:
         return self._of_answer.get(answer) if answer else None
 
     def _is_new(self, span: Span) -> bool:
-        call = Counted(span.call_id, span.target, span.service, span.models)
+        call = Counted(span.call_id, span.target, span.origin.service, span.models)
         around = self._of_span.get(span.parent) if span.parent else None
         for other in (around, self._inside.get(span.key)):
             if (
@@ -89,15 +89,16 @@ class SameCalls:
         return call.call_id == span.call_id
 
     def _put(self, into: OrderedDict[K, V], key: K, value: V) -> None:
+        if key in into:
+            into.move_to_end(key)  # what comes again is the youngest
         into[key] = value
-        into.move_to_end(key)  # what comes again is the youngest
         if len(into) > self._remembers:
             # Not of a plain dict: finding its first key takes longer with each one that was taken away.
             into.popitem(last=False)
 
 
 def _is_same(inner: Span, outer: Span) -> bool:
-    return inner.service == outer.service and _agree(inner.models, outer.models)
+    return inner.origin.service == outer.origin.service and _agree(inner.models, outer.models)
 
 
 def _agree(one: frozenset[str], other: frozenset[str]) -> bool:

@@ -1,15 +1,15 @@
 """One span that is a call: read from the message, joined with the span around it, made into an event."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from optimizer.model.call import SPANS, Call, Prompt
 from optimizer.model.event import CallEvent
 from optimizer.otlp import usage
 from optimizer.otlp.attributes import FIRST_TOKEN_EVENTS, PARAMETERS
-from optimizer.otlp.fields import assignment_of, fields_of, plain_value
+from optimizer.otlp.fields import assignment_of, plain_value
 from optimizer.otlp.kinds import operation_of
 from optimizer.otlp.reading import FIRST_NS, MOST_MS, call_id_of, instant, scalar, span_key, target_of, text
 
@@ -22,21 +22,42 @@ _STATUS_ERROR = 2
 _RESOURCE_ATTRIBUTES = {"cloud.region": "attributes.region", "tenant.id": "attributes.tenant"}
 RESOURCE = frozenset({"service.name", "llmopt.target", *_RESOURCE_ATTRIBUTES})
 """What is read of a resource."""
+TRACE_DIGITS = 32
+"""Of a call's id, which begins with its trace's."""
+
+
+class Origin(NamedTuple):
+    """Where spans come from: what is read of their resource."""
+
+    service: str
+    target: str
+    fields: tuple[tuple[str, str], ...]
+    """Field → value, unless a span says otherwise."""
+
+
+def origin_of(resource: Mapping[str, Any]) -> Origin:
+    """What the attributes of a resource say of all its spans."""
+    named = ((field, text(resource.get(name))) for name, field in _RESOURCE_ATTRIBUTES.items())
+    return Origin(
+        service=text(resource.get("service.name")) or "",
+        target=target_of(None, resource),
+        fields=tuple((field, value) for field, value in named if value is not None),
+    )
 
 
 class Span:
     """One span that is a call."""
 
     __slots__ = (
-        "at", "call_id", "end", "events", "found", "is_failed", "key", "models", "operation", "parent",
-        "resource", "service", "start", "unread",
+        "at", "call_id", "end", "events", "found", "is_failed", "key", "models", "operation", "origin", "parent",
+        "start", "unread",
     )  # fmt: skip
 
     def __init__(self, message: Any, key: bytes, found: dict[str, Any], at: datetime) -> None:
         """Take what was read of a message that ended then; `joined` may still add to it."""
         self.key, self.found, self.at = key, found, at
-        self.operation, self.service = "", ""
-        self.resource: Mapping[str, Any] = {}
+        self.operation = ""
+        self.origin = _NOWHERE
         self.unread: list[str] = []
         """Fields that were sent and could not be read."""
         around = message.parent_span_id
@@ -54,12 +75,12 @@ class Span:
     def event_id(self) -> str:
         """The same for every span of one answer of a model: its own id within the trace, if it has one."""
         answer = self.found.get("response_id")
-        return f"{self.key[:16].hex()}/{answer}" if answer else self.call_id
+        return f"{self.call_id[:TRACE_DIGITS]}/{answer}" if answer else self.call_id
 
     @property
     def target(self) -> str:
         """What the call counts for."""
-        return target_of(self.found.get("target"), self.resource)
+        return self.found.get("target") or self.origin.target
 
     def joined(self, outer: "Span") -> None:
         """Take what only the span around this one knows; the two are one call."""
@@ -75,13 +96,19 @@ class Span:
                 mine.setdefault(name, value)
 
 
+_NOWHERE = origin_of({})
+
+
 @lru_cache(maxsize=1024)
 def _models(*named: str | None) -> frozenset[str]:
     return frozenset(name.rpartition("/")[2] for name in named if name)
 
 
-def read(message: Any, resource: Mapping[str, Any]) -> Span | str:
-    """The span if it is a call, or in a few words why it is none."""
+FieldsOf = Callable[[Iterable[Any], list[str]], dict[str, Any]]
+
+
+def read(message: Any, origin: Origin, fields_of: FieldsOf) -> Span | str:
+    """The span if it is a call, or in a few words why it is none; `fields_of` reads its attributes."""
     unread: list[str] = []
     found = fields_of(message.attributes, unread)
     operation = operation_of(found)
@@ -94,12 +121,10 @@ def read(message: Any, resource: Mapping[str, Any]) -> Span | str:
     at = instant(end)
     if at is None or start < FIRST_NS or not 0 <= end - start <= MOST_MS * 1_000_000:
         return "impossible time"
+    for field, value in origin.fields:
+        found.setdefault(field, value)
     span = Span(message, key, found, at)
-    span.operation, span.unread, span.resource = operation, unread, resource
-    for name, field in _RESOURCE_ATTRIBUTES.items():
-        if name in resource and (value := text(resource[name])) is not None:
-            found.setdefault(field, value)
-    span.service = text(resource.get("service.name")) or ""
+    span.operation, span.unread, span.origin = operation, unread, origin
     return span
 
 
@@ -141,19 +166,31 @@ def _groups(span: Span) -> tuple[dict[str, float | int | str | bool], dict[str, 
         for name, raw in span.found.get("parameters", {}).items()
         if name in PARAMETERS and (value := plain_value(raw)) is not None
     }
-    attributes = {"operation": span.operation}
-    for field, value in span.found.items():
-        group, _, name = field.partition(".")
-        if group == "parameters" and name:
-            parameters[name] = value
-        elif group == "attributes" and len(attributes) < MOST_ATTRIBUTES:
-            attributes[name] = value
+    found, attributes = span.found, {"operation": span.operation}
+    own, kept = _places(tuple(found))
+    for name, field in own:
+        parameters[name] = found[field]
+    for name, field in kept:
+        attributes[name] = found[field]
     return parameters, attributes
+
+
+@lru_cache(maxsize=256)
+def _places(fields: tuple[str, ...]) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Name and field of those that are parameters, and of those that are attributes: as good as always the same."""
+    groups: dict[str, list[tuple[str, str]]] = {"parameters": [], "attributes": []}
+    for field in fields:
+        group, _, name = field.partition(".")
+        if name and group in groups:
+            groups[group].append((name, field))
+    return groups["parameters"], groups["attributes"][: MOST_ATTRIBUTES - 1]
 
 
 def _first_token_ms(span: Span, latency_ms: float) -> float | None:
     first = span.found.get("first_token_ms")
     if first is None:
+        if not span.events and "first_token_at" not in span.found:  # as almost always
+            return None
         at = span.found.get("first_token_at") or next(
             (event.time_unix_nano for event in span.events if event.name in FIRST_TOKEN_EVENTS), None
         )

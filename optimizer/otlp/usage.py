@@ -31,8 +31,15 @@ class Tokens(NamedTuple):
 
 def tokens_of(found: Mapping[str, Any]) -> Tokens:
     """The tokens of a span with these fields: its attributes, or else its usage details."""
-    attributes = Tokens(*(found.get(name) for name in FIELDS[:5]))
-    usage = found.get("usage")
+    told = found.get
+    attributes = Tokens(
+        told("input_tokens"),
+        told("output_tokens"),
+        told("cached_input_tokens"),
+        told("cache_write_input_tokens"),
+        told("reasoning_tokens"),
+    )
+    usage = told("usage")
     if usage is None or attributes.input is not None or attributes.output is not None:
         return _settled(attributes, found.get("total_tokens"), apart=False)
     return _of_details(usage)

@@ -22,7 +22,7 @@ from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from agents import local, resources, settings
-from agents.local import background, jars, process
+from agents.local import background, holding, jars, process
 
 START = """
 import sys, time
@@ -185,6 +185,38 @@ class TestBackground:
         (tmp_path / "local" / "servers.json").write_bytes(msgspec.json.encode(local.Record(kafka=entry)))
         assert local.Record() == local.recorded(own)
         assert local.down(own) == ()
+
+    @pytest.mark.parametrize("what", ["kafka", "postgres"])
+    def test_up_beside_a_run_with_the_same_folder_says_who_has_it(self, running, own, what):
+        # What `llmopt demo` does: servers of a block, in the folder in which `up` would start its own.
+        folder = Path(own.local_dir)
+        (folder / what).mkdir(parents=True)
+        holding.hold(folder / what, running.pids[what])
+        named = own.model_copy(
+            update={"postgres_dsn": running.dsn}
+            if what == "kafka"
+            else {"kafka_bootstrap": running.bootstrap}
+        )
+        with pytest.raises(
+            local.ServerError, match=rf"{running.pids[what]}, for process {os.getpid()} \("
+        ) as refused:
+            local.up(named)
+        assert "Ctrl-C" in refused.value.remedy
+        assert "LLMOPT_LOCAL_DIR" in refused.value.remedy
+
+    def test_a_server_whose_starter_has_ended_is_named_with_the_way_to_end_it(self, running, tmp_path):
+        ended = process.Identity(pid=os.getpid(), started_at=0.0)
+        server = process.identify(running.pids["kafka"])
+        held = holding.Holder(server=server, owner=ended)
+        (tmp_path / "holder.json").write_bytes(msgspec.json.encode(held))
+        with pytest.raises(local.ServerError, match=f"`kill {server.pid}`"):
+            holding.require_free(tmp_path, "Kafka")
+
+    @pytest.mark.parametrize("left", [b"", b"{}", None])
+    def test_a_folder_of_which_nothing_is_known_is_free(self, tmp_path, left):
+        if left is not None:
+            (tmp_path / "holder.json").write_bytes(left)
+        holding.require_free(tmp_path, "Kafka")
 
     def test_one_up_at_a_time(self, own, tmp_path):
         (tmp_path / "local").mkdir()

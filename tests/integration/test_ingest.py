@@ -399,6 +399,40 @@ def test_every_entrance_runs_in_one_process_and_what_came_through_two_counts_onc
         assert entrance.stop() == 0, entrance.tail()
 
 
+def evaluation(of, score):
+    """What an evaluator logs in the context of the span that it has judged, as OTLP/JSON."""
+    (judged,) = of["resourceSpans"][0]["scopeSpans"][0]["spans"]
+    one = {
+        "traceId": judged["traceId"], "spanId": judged["spanId"], "timeUnixNano": str(time.time_ns()),
+        "eventName": "gen_ai.evaluation.result",
+        "attributes": [
+            {"key": "gen_ai.evaluation.name", "value": {"stringValue": "relevance"}},
+            {"key": "gen_ai.evaluation.score.value", "value": {"doubleValue": score}},
+        ],
+    }  # fmt: skip
+    resource = of["resourceSpans"][0]["resource"]
+    return {"resourceLogs": [{"resource": resource, "scopeLogs": [{"logRecords": [one]}]}]}
+
+
+def test_an_evaluation_that_is_logged_later_is_the_quality_of_its_call_however_often_it_is_sent(world):
+    sent = span(next(numbers) + 2**40)
+    judged = evaluation(sent, 0.75)
+    with Entrance(world.cluster, entrances=4) as entrance:
+        otlp = entrance.addresses["OTLP over HTTP"]
+        for path, body in (("traces", sent), ("logs", judged), ("logs", judged)):
+            answer = httpx.post(f"{otlp}/v1/{path}", json=body, timeout=30)
+            assert (200, {}) == (answer.status_code, answer.json())
+        assert entrance.stop() == 0, entrance.tail()
+
+    def scored():
+        panes = [event.data for event in world.on("aggregates", "pane") if event.subject == "search"]
+        return [
+            (cell.scored, cell.quality_millionths) for pane in panes for cell in pane.cells if cell.scored
+        ]
+
+    await_(lambda: scored() == [(1, 750_000)], lambda: f"{scored()}")
+
+
 def curls():
     """The commands of the document, as words; the shell's escapes are a shell's, the requests are sent here."""
     text = (ROOT / "docs/ingest.md").read_text()
