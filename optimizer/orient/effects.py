@@ -86,7 +86,7 @@ def units(metric: Metric, sums: Sums) -> int:
         case "cost_per_good_answer":
             return sums.joint[0] if sums.joint else 0
         case "latency":
-            return sums.durations.count
+            return sums.succeeded
         case _:
             return sums.calls
 

@@ -17,6 +17,7 @@ Source: Masson, Rim & Lee, "DDSketch", PVLDB 12(12), 2019, sec. 2.2 for the coll
     [812, 3, 3, 5]
 """
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from itertools import accumulate, chain
 from operator import add, sub
@@ -68,10 +69,32 @@ def unpack(packed: list[int]) -> dict[int, int]:
 
 
 def packed_sum(packed: list[int], more: list[int], most: int) -> list[int]:
-    """Two packed histograms as one, of at most `most` buckets as both are; a new list."""
+    """Two packed histograms as one, of at most `most` buckets as both are; a new list.
+
+    The shorter is sorted into the longer: mostly a pane into all before it, whose buckets are there already.
+    """
     if not packed or not more:
         return list(packed or more)
-    return pack(unite(unpack(packed), unpack(more)), most)
+    longer, shorter = (packed, more) if len(packed) >= len(more) else (more, packed)
+    united, at, place = list(longer), list(accumulate(longer[::2])), 0
+    for bucket, count in zip(accumulate(shorter[::2]), shorter[1::2], strict=True):
+        place = bisect_left(at, bucket, place)
+        if place == len(at):
+            united += (bucket - at[-1], count)
+            at.append(bucket)
+        elif at[place] == bucket:
+            united[2 * place + 1] += count
+        else:
+            gap = bucket - at[place - 1] if place else bucket
+            united[2 * place] -= gap
+            united[2 * place : 2 * place] = (gap, count)
+            at.insert(place, bucket)
+    cut = len(at) - most
+    if cut > 0:
+        united[2 * cut] = at[cut]
+        united[2 * cut + 1] += sum(united[1 : 2 * cut : 2])
+        del united[: 2 * cut]
+    return united
 
 
 def unite(into: dict[int, int], more: Mapping[int, int]) -> dict[int, int]:
@@ -170,6 +193,22 @@ class Sums(Struct, array_like=True):
 
     def add_level(self, more: "Sums") -> None:
         """Adds all but what only comparisons read: joint sums, weights and covariates."""
+        self._add_counts(more)
+        self.first_token = packed_sum(self.first_token, more.first_token, COARSE_BUCKETS)
+        self.output = packed_sum(self.output, more.output, COARSE_BUCKETS)
+
+    def add_compared(self, more: "Sums") -> None:
+        """Adds only what a comparison reads: a row has room for as little as can be."""
+        self.add_guarded(more)
+        self.joint = added(self.joint, more.joint)
+
+    def add_guarded(self, more: "Sums") -> None:
+        """Adds only what the comparison of a guardrail reads."""
+        self._add_counts(more)
+        self.covariates = added(self.covariates, more.covariates)
+
+    def _add_counts(self, more: "Sums") -> None:
+        """Adds what everybody reads: the numbers, and how long the calls took."""
         self.calls += more.calls
         self.errors += more.errors
         self.costed += more.costed
@@ -185,8 +224,6 @@ class Sums(Struct, array_like=True):
         self.cached_input_tokens += more.cached_input_tokens
         self.cache_write_input_tokens += more.cache_write_input_tokens
         self.reasoning_tokens += more.reasoning_tokens
-        self.first_token = packed_sum(self.first_token, more.first_token, COARSE_BUCKETS)
-        self.output = packed_sum(self.output, more.output, COARSE_BUCKETS)
         self.failed_as = added(self.failed_as, more.failed_as)
         self.retried += more.retried
 
@@ -204,6 +241,11 @@ class Sums(Struct, array_like=True):
     def failures(self) -> Proportion:
         """Calls that failed, of all calls."""
         return Proportion(self.calls, self.errors)
+
+    @property
+    def succeeded(self) -> int:
+        """How many calls succeeded: those in `durations`."""
+        return sum(self.latency[1::2])
 
     @property
     def durations(self) -> Histogram:

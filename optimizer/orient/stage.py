@@ -173,16 +173,23 @@ def _tripped(state: Orientation, name: str, parts: list[Part], pane: Span) -> li
         widen(minute.spans, spans)
     found: list[Finding] = []
     for variant, trial in sorted(state.segments[name].trials.items()):
-        sums = Sums()
-        for part in parts:
-            if part.arm in trials.TRIED and part.variant == variant:
-                sums.add(part.sums)
+        sums = _summed([p.sums for p in parts if p.arm in trials.TRIED and p.variant == variant])
         if sums.calls:
             trips.remember(trial, sums, declared=state.declared, pane=pane)
             found += trips.findings(
                 state.target, state.declared, segment=name, trial=trial, pane=minute, sums=sums
             )
     return found
+
+
+def _summed(some: list[Sums]) -> Sums:
+    """All together, to be read only: a single one is not copied."""
+    if len(some) == 1:
+        return some[0]
+    sums = Sums()
+    for one in some:
+        sums.add(one)
+    return sums
 
 
 def _compared(state: Orientation, at: int, *, harm_only: bool) -> list[Finding]:

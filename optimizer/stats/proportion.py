@@ -20,11 +20,10 @@ Agresti & Caffo (2000) The American Statistician 54(4) for one hit and one miss 
 from dataclasses import dataclass
 from math import sqrt
 
-import numpy as np
 from scipy.special import ndtri
 
 from optimizer.errors import OutOfRange
-from optimizer.stats.confidence_sequence import Floats
+from optimizer.stats.elementwise import Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ class Proportion:
 
 def smoothed_variance(hits: Floats, count: Floats) -> Floats:
     """The variance of one unit, as if one hit and one miss more had been seen; never zero."""
-    share = (np.asarray(hits) + 1.0) / (np.asarray(count) + 2.0)
+    share = (hits + 1.0) / (count + 2.0)
     return share * (1.0 - share)
 
 
