@@ -16,8 +16,10 @@ interval is the narrower of a 95 % one and the one whose either side holds at th
 """
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from optimizer.model.finding import Finding, Metric, Role
+from optimizer.model.target import Errors, Guardrails
 from optimizer.orient import split
 from optimizer.orient.analysis import WHOLE
 from optimizer.orient.belief import About, Measured, Span, finding
@@ -25,6 +27,7 @@ from optimizer.orient.effects import Effect, compared, is_beyond, units
 from optimizer.orient.merge import Spans, widen
 from optimizer.orient.sentence import NAMES, UNITS, count, points, share, span
 from optimizer.orient.state import Declared, Trial
+from optimizer.orient.stretch import Stretch
 from optimizer.stats.confidence_sequence import FEWEST
 from optimizer.stats.noninferiority import Comparison, Margin, Risks
 from optimizer.stats.restarts import risk_of
@@ -39,9 +42,13 @@ TUNED_TO_FAIL = 120.0
 Question = tuple[Metric, Role, Margin]
 
 
-def questions(declared: Declared) -> list[Question]:
+def questions(declared: Declared) -> tuple[Question, ...]:
     """What is asked of a candidate: the declared guardrails, then the goal, then what is only told."""
-    guards = declared.guardrails
+    return _questions(declared.guardrails)
+
+
+@lru_cache(maxsize=4096)
+def _questions(guards: Guardrails) -> tuple[Question, ...]:
     asked: list[Question] = []
     if guards.quality_drop_relative is not None:
         asked.append(("quality", "guardrail", Margin(guards.quality_drop_relative, "higher")))
@@ -50,7 +57,7 @@ def questions(declared: Declared) -> list[Question]:
     if guards.error_rate_rise is not None:
         asked.append(("errors", "guardrail", Margin(guards.error_rate_rise, "lower", relative=False)))
     cheaper = Margin(0.0, "lower")
-    return [*asked, ("cost", "goal", cheaper), ("cost_per_good_answer", "signal", cheaper)]
+    return (*asked, ("cost", "goal", cheaper), ("cost_per_good_answer", "signal", cheaper))
 
 
 def risks_of(declared: Declared, role: Role, *, beside: int = 1, restart: int = 0) -> Risks:
@@ -58,12 +65,16 @@ def risks_of(declared: Declared, role: Role, *, beside: int = 1, restart: int = 
 
     On the whole trial, or on its restart-th stretch.
     """
-    rails = sum(asked == "guardrail" for _, asked, _ in questions(declared))
-    shares = beside * (max(1, rails) if role == "guardrail" else 1)
-    shares *= declared.errors.proposals or 1  # each proposal of a change spends an equal part
-    wrong_pass = declared.errors.wrong_promotion / shares
-    wrong_fail = declared.errors.wrong_rollback / shares
-    if role == "guardrail":
+    rails = sum(asked == "guardrail" for _, asked, _ in questions(declared)) if role == "guardrail" else 1
+    return _risks(declared.errors, max(1, rails) * beside, role == "guardrail", restart)
+
+
+@lru_cache(maxsize=4096)
+def _risks(errors: Errors, shares: int, is_guardrail: bool, restart: int) -> Risks:  # noqa: FBT001 - part of a key
+    shares *= errors.proposals or 1  # each proposal of a change spends an equal part
+    wrong_pass = errors.wrong_promotion / shares
+    wrong_fail = errors.wrong_rollback / shares
+    if is_guardrail:
         late = (1 - SINCE_BEGIN) * wrong_fail
         wrong_fail = risk_of(restart, late) if restart else SINCE_BEGIN * wrong_fail
     interval = min(INTERVAL, 2 * wrong_pass)
@@ -82,23 +93,33 @@ def findings(
         pair = (trial.candidate, trial.control)
         if harm_only and not is_beyond(metric, pair, margin):
             continue
-        about = _about(target, segment, trial, metric=metric, role=role)
         risks = risks_of(declared, role, beside=trial.beside)
         effect = compared(metric, [pair], margin=margin, risks=risks)
         is_harm, seen = effect.comparison.verdict == "fail", window
         if harm_only and not is_harm:
             continue
         if role == "guardrail" and trial.stretch and not is_harm:
-            late = trial.stretch
-            risks = risks_of(declared, role, beside=trial.beside, restart=late.number)
-            of_late = compared(metric, [(late.candidate, late.control)], margin=margin, risks=risks)
-            if of_late.comparison.verdict == "fail":
-                effect, seen = of_late, Span(late.since_at, at, trial.spans)
+            of_late = _late_harm(declared, trial, trial.stretch, metric=metric, margin=margin)
+            if of_late is not None:
+                effect, seen = of_late, Span(trial.stretch.since_at, at, trial.spans)
+        about = _about(target, segment, trial, metric=metric, role=role)
         made.append(_told(about, declared, effect, seen, began_at=trial.since_at))
     if not harm_only:
         about = _about(target, segment, trial, metric="sample_ratio", role="health")
         made += split.findings(about, declared.name_of(trial.variant), trial.split, window)
     return made
+
+
+def _late_harm(
+    declared: Declared, trial: Trial, late: Stretch, *, metric: Metric, margin: Margin
+) -> Effect | None:
+    """The comparison of a guardrail over the latest watch for harm, if it fails there."""
+    pair = (late.candidate, late.control)
+    if not is_beyond(metric, pair, margin):
+        return None
+    risks = risks_of(declared, "guardrail", beside=trial.beside, restart=late.number)
+    effect = compared(metric, [pair], margin=margin, risks=risks)
+    return effect if effect.comparison.verdict == "fail" else None
 
 
 def overall(

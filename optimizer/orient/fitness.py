@@ -6,6 +6,7 @@ orient reads can be without a meaning.
 """
 
 from collections.abc import Iterator, Mapping
+from operator import attrgetter
 
 from optimizer.model.pane import Cell, Pane
 from optimizer.stats.histogram import BUCKETS
@@ -17,6 +18,7 @@ COUNTS = (
     "cached_input_tokens", "cache_write_input_tokens", "reasoning_tokens", "scored", "quality_millionths",
     "quality_squares", "generation",
 )  # fmt: skip
+_counts = attrgetter(*COUNTS)
 GREATEST = 10**60
 """No sum is greater: floats are made of them."""
 
@@ -36,10 +38,11 @@ def unfit(pane: Pane, pane_ms: int) -> str | None:
 
 
 def _wrong(cell: Cell) -> Iterator[str]:
-    for name in COUNTS:
-        found = getattr(cell, name)
-        if not 0 <= found <= GREATEST:
-            yield f"{name} must lie from 0 to 1e60, found {found:.3g}"
+    counts = _counts(cell)
+    if min(counts) < 0 or max(counts) > GREATEST:
+        for name, found in zip(COUNTS, counts, strict=True):
+            if not 0 <= found <= GREATEST:
+                yield f"{name} must lie from 0 to 1e60, found {found:.3g}"
     for name, said in (("errors", cell.errors), ("feedback", cell.feedback)):
         if said and min(said.values()) < 0:
             yield f"{name} must count from 0, found {min(said.values())}"

@@ -38,6 +38,10 @@ COARSE = 8
 """Buckets of 2 % in one of those that hold first tokens and output lengths."""
 COARSE_BUCKETS = 48
 """Of 17 % each: a factor of 2,000."""
+NO_BUCKET = 2**53
+"""Beyond all buckets."""
+SERVING = ("incumbent", "control")
+"""The arms whose calls make a level; of others neither first tokens nor output lengths are read."""
 PARTITIONS = 64
 """Source partitions whose evidence is kept: those with the lowest numbers."""
 NANO_USD = 10**9
@@ -50,16 +54,18 @@ Spans = dict[int, tuple[int, int]]
 def pack(counts: Mapping[int, int], most: int = BUCKETS) -> list[int]:
     """The histogram as gap, count, gap, count, …; `unpack` is its inverse up to `most` buckets."""
     buckets = sorted(counts)
+    return _packed(buckets, list(map(counts.__getitem__, buckets)), most)
+
+
+def _packed(buckets: list[int], counts: list[int], most: int) -> list[int]:
+    """Of rising buckets and as many counts."""
     cut = len(buckets) - most
-    below = 0
     if cut > 0:
-        below = sum(counts[bucket] for bucket in buckets[:cut])
-        del buckets[:cut]
+        counts[cut] += sum(counts[:cut])
+        del buckets[:cut], counts[:cut]
     packed = [0] * (2 * len(buckets))
     packed[::2] = map(sub, buckets, chain((0,), buckets))
-    packed[1::2] = map(counts.__getitem__, buckets)
-    if below:
-        packed[1] += below
+    packed[1::2] = counts
     return packed
 
 
@@ -76,24 +82,19 @@ def packed_sum(packed: list[int], more: list[int], most: int) -> list[int]:
     if not packed or not more:
         return list(packed or more)
     longer, shorter = (packed, more) if len(packed) >= len(more) else (more, packed)
-    united, at, place = list(longer), list(accumulate(longer[::2])), 0
+    buckets, counts, place = [*accumulate(longer[::2]), NO_BUCKET], longer[1::2], 0
     for bucket, count in zip(accumulate(shorter[::2]), shorter[1::2], strict=True):
-        place = bisect_left(at, bucket, place)
-        if place == len(at):
-            united += (bucket - at[-1], count)
-            at.append(bucket)
-        elif at[place] == bucket:
-            united[2 * place + 1] += count
+        place = bisect_left(buckets, bucket, place)
+        if buckets[place] == bucket:
+            counts[place] += count
         else:
-            gap = bucket - at[place - 1] if place else bucket
-            united[2 * place] -= gap
-            united[2 * place : 2 * place] = (gap, count)
-            at.insert(place, bucket)
-    cut = len(at) - most
-    if cut > 0:
-        united[2 * cut] = at[cut]
-        united[2 * cut + 1] += sum(united[1 : 2 * cut : 2])
-        del united[: 2 * cut]
+            buckets.insert(place, bucket)
+            counts.insert(place, count)
+    buckets.pop()
+    if 2 * len(buckets) > len(longer):
+        return _packed(buckets, counts, most)
+    united = list(longer)
+    united[1::2] = counts
     return united
 
 
@@ -158,7 +159,8 @@ class Sums(Struct, array_like=True):
 
     @staticmethod
     def of(cell: Cell) -> "Sums":
-        """The sums of a cell, whatever its key."""
+        """The sums of a cell: what is read of its arm."""
+        is_level = cell.arm in SERVING
         return Sums(
             calls=cell.calls,
             errors=sum(cell.errors.values()),
@@ -175,8 +177,8 @@ class Sums(Struct, array_like=True):
             cached_input_tokens=cell.cached_input_tokens,
             cache_write_input_tokens=cell.cache_write_input_tokens,
             reasoning_tokens=cell.reasoning_tokens,
-            first_token=pack(coarse(cell.first_token_us), COARSE_BUCKETS),
-            output=pack(coarse(cell.output_lengths), COARSE_BUCKETS),
+            first_token=pack(coarse(cell.first_token_us), COARSE_BUCKETS) if is_level else [],
+            output=pack(coarse(cell.output_lengths), COARSE_BUCKETS) if is_level else [],
             joint=_numbers(cell.joint),
             weighted=_numbers(cell.weighted),
             covariates=_numbers(cell.covariates),

@@ -31,7 +31,7 @@ from optimizer.orient.state import (
     Segment,
 )
 from optimizer.orient.waiting import MINUTE_MS, Held, Part, admit, united
-from optimizer.orient.watching import Audience, Watching, left, silenced, watch
+from optimizer.orient.watching import Audience, Watching, left, silenced, watch, watched
 from optimizer.orient.windows import HOP_MS, HOPPING_MS, LEVELS_MS, Window, hopped
 from optimizer.stage import Durable, Emit, Rejected, Step
 
@@ -261,7 +261,7 @@ def _levels(state: Orientation, window: Window, at: int) -> list[Finding]:
 
 def _watched(state: Orientation, window: Window, at: int, *, hops: bool = False) -> list[Finding]:
     """What the analyzers make known of a window that has closed."""
-    if not state.segments:
+    if not state.segments or not watched(window.length_ms, hops=hops):
         return []
     span, audience = Span(at - window.length_ms, at, window.spans), _audience(state)
     servings = [(n, window.segments.get(n)) for n in state.segment_names() if n in state.segments]

@@ -21,6 +21,7 @@ relative-error guarantees", PVLDB 12(12), 2019; the integer edges are ours.
     (1000, 943.91, 0.1)
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import ceil
@@ -134,13 +135,13 @@ class Histogram:
         """
         if not self.counts:
             return None
-        above = 0.0
-        for bucket, n in self.counts.items():
-            low, high = _left(bucket), float(EDGES[bucket])
-            if threshold < low:
-                above += n
-            elif threshold < high:
-                above += n * (high - threshold) / (high - low)
+        if threshold < 0:
+            return 1.0
+        cut = bisect_left(EDGES, threshold)
+        above = float(sum([n for bucket, n in self.counts.items() if bucket > cut]))
+        if cut in self.counts:
+            low, high = _left(cut), float(EDGES[cut])
+            above += self.counts[cut] * (high - max(threshold, low)) / ((high - low) or 1.0)
         return above / self.count
 
     def threshold(self, share: float) -> float | None:

@@ -94,6 +94,10 @@ class Arm:
         return Arm(float(moments.count), moments.mean or 0.0, moments.variance or 0.0)
 
 
+Moved = Callable[[Arm, Floats], Floats]
+"""The variance of one unit of an arm whose mean lay so far away."""
+
+
 def is_mean_beyond(candidate: Arm, control: Arm, margin: Margin) -> bool:
     """Whether the candidate's mean was seen outside the margin: d < 0, without which nothing fails."""
     return bool(_inside(candidate, control, margin) < 0)
@@ -120,20 +124,31 @@ def form_of_shares(candidate: Arm, control: Arm, margin: Margin) -> Form:
     return _form(candidate, control, margin, _share_moved)
 
 
-def _form(candidate: Arm, control: Arm, margin: Margin, moved: Callable[[Arm, Floats], Floats]) -> Form:
+def _form(candidate: Arm, control: Arm, margin: Margin, moved: Moved) -> Form:
     """The form, given how the variance of one unit changes as an arm's mean is moved."""
-    direction, inside = _direction(margin), _inside(candidate, control, margin)
-    slope: Floats = direction - margin.size * sign(control.mean) if margin.relative else direction
-    n_candidate, n_control = greater(candidate.n, 1), greater(control.n, 1)
-    other = slope * slope * control.variance / n_control
+    inside = _inside(candidate, control, margin)
     return Form(
         inside=inside,
-        squared_error=candidate.variance / n_candidate + other,
-        squared_error_to_pass=moved(candidate, -direction * HALFWAY * greater(inside, 0.0)) / n_candidate
-        + other,
+        squared_error=_squared_error(candidate, control, margin, candidate.variance),
+        squared_error_to_pass=_squared_error(
+            candidate, control, margin, _halfway(candidate, margin, inside, moved)
+        ),
         n_candidate=candidate.n,
         n_control=control.n,
     )
+
+
+def _halfway(candidate: Arm, margin: Margin, inside: Floats, moved: Moved) -> Floats:
+    """The variance of a candidate's unit half way to the margin."""
+    return moved(candidate, -_direction(margin) * HALFWAY * greater(inside, 0.0))
+
+
+def _squared_error(candidate: Arm, control: Arm, margin: Margin, variance: Floats) -> Floats:
+    """Of d, if that is the variance of one of the candidate's units."""
+    slope: Floats = _direction(margin)
+    if margin.relative:
+        slope = slope - margin.size * sign(control.mean)
+    return variance / greater(candidate.n, 1) + slope * slope * control.variance / greater(control.n, 1)
 
 
 def _mean_moved(arm: Arm, by: Floats) -> Floats:
@@ -209,7 +224,7 @@ def share_arm(seen: Proportion) -> Arm:
 
 
 def _turns(
-    arms: tuple[Arm, Arm], form: Form, margin: Margin, *, risks: Risks, moved: Callable[[Arm, Floats], Floats]
+    arms: tuple[Arm, Arm], form: Form, margin: Margin, *, risks: Risks, moved: Moved
 ) -> Turns:
     """Finds the margin at which the verdict turns: from it on it passes (side 1), below it it fails (side -1).
 
@@ -222,14 +237,17 @@ def _turns(
         far = float(multiplier_to(form, risks, side=side))
         if not slope or not isfinite(far):
             return None
-        size, now = margin.size, form
+        found, inside = margin.size, form.inside
+        squared = form.squared_error_to_pass if side > 0 else form.squared_error
         for step in range(STEPS):
             if step:
-                now = _form(*arms, Margin(max(size, 0.0), margin.better, margin.relative), moved)
-                size = max(size, 0.0)
-            squared = now.squared_error_to_pass if side > 0 else now.squared_error
-            size -= (float(now.inside) - side * far * sqrt(float(squared))) / slope
-        return size
+                found = max(found, 0.0)
+                now = Margin(found, margin.better, margin.relative)
+                inside = _inside(*arms, now)
+                variance = _halfway(arms[0], now, inside, moved) if side > 0 else arms[0].variance
+                squared = _squared_error(*arms, now, variance)
+            found -= (float(inside) - side * far * sqrt(float(squared))) / slope
+        return found
 
     return turn
 
