@@ -23,11 +23,10 @@ from optimizer.model.target import Errors, Guardrails
 from optimizer.orient import split
 from optimizer.orient.analysis import WHOLE
 from optimizer.orient.belief import About, Measured, Span, finding
-from optimizer.orient.effects import Effect, compared, is_beyond, units
+from optimizer.orient.effects import Effect, Pair, Seen, compared, is_beyond, units
 from optimizer.orient.merge import Spans, widen
 from optimizer.orient.sentence import NAMES, UNITS, count, points, share, span
 from optimizer.orient.state import Declared, Trial
-from optimizer.orient.stretch import Stretch
 from optimizer.stats.confidence_sequence import FEWEST
 from optimizer.stats.noninferiority import Comparison, Margin, Risks
 from optimizer.stats.restarts import risk_of
@@ -82,15 +81,22 @@ def _risks(errors: Errors, shares: int, is_guardrail: bool, restart: int) -> Ris
 
 
 def findings(
-    target: str, declared: Declared, *, segment: str, trial: Trial, at: int, harm_only: bool
+    target: str,
+    declared: Declared,
+    *,
+    segment: str,
+    trial: Trial,
+    pair: Pair,
+    at: int,
+    harm_only: bool,
 ) -> list[Finding]:
     """What there is to say of a trial; with `harm_only` the guardrails that failed since it began."""
-    window = Span(trial.since_at, at, trial.spans)
+    window, late = Span(trial.since_at, at, trial.spans), trial.stretch
+    late_pair = (Seen(late.candidate), Seen(late.control)) if late else None
     made = []
     for metric, role, margin in questions(declared):
         if (harm_only and role != "guardrail") or _is_untold(metric, [trial]):
             continue
-        pair = (trial.candidate, trial.control)
         if harm_only and not is_beyond(metric, pair, margin):
             continue
         risks = risks_of(declared, role, beside=trial.beside)
@@ -98,10 +104,17 @@ def findings(
         is_harm, seen = effect.comparison.verdict == "fail", window
         if harm_only and not is_harm:
             continue
-        if role == "guardrail" and trial.stretch and not is_harm:
-            of_late = _late_harm(declared, trial, trial.stretch, metric=metric, margin=margin)
-            if of_late is not None:
-                effect, seen = of_late, Span(trial.stretch.since_at, at, trial.spans)
+        if (
+            role == "guardrail"
+            and late
+            and late_pair
+            and not is_harm
+            and is_beyond(metric, late_pair, margin)
+        ):
+            risks = risks_of(declared, role, beside=trial.beside, restart=late.number)
+            of_late = compared(metric, [late_pair], margin=margin, risks=risks)
+            if of_late.comparison.verdict == "fail":
+                effect, seen = of_late, Span(late.since_at, at, trial.spans)
         about = _about(target, segment, trial, metric=metric, role=role)
         made.append(_told(about, declared, effect, seen, began_at=trial.since_at))
     if not harm_only:
@@ -110,27 +123,16 @@ def findings(
     return made
 
 
-def _late_harm(
-    declared: Declared, trial: Trial, late: Stretch, *, metric: Metric, margin: Margin
-) -> Effect | None:
-    """The comparison of a guardrail over the latest watch for harm, if it fails there."""
-    pair = (late.candidate, late.control)
-    if not is_beyond(metric, pair, margin):
-        return None
-    risks = risks_of(declared, "guardrail", beside=trial.beside, restart=late.number)
-    effect = compared(metric, [pair], margin=margin, risks=risks)
-    return effect if effect.comparison.verdict == "fail" else None
-
-
 def overall(
-    target: str, declared: Declared, *, everyone: Sequence[tuple[str, Trial]], at: int
+    target: str, declared: Declared, *, everyone: Sequence[tuple[Trial, Pair]], at: int
 ) -> list[Finding]:
     """The comparisons of each variant that is on trial in several segments, over all of them, if calls came."""
-    by_variant: dict[str, list[Trial]] = {}
-    for _, trial in everyone:
-        by_variant.setdefault(trial.variant, []).append(trial)
+    by_variant: dict[str, list[tuple[Trial, Pair]]] = {}
+    for trial, pair in everyone:
+        by_variant.setdefault(trial.variant, []).append((trial, pair))
     made = []
-    for _, trials in sorted(by_variant.items()):
+    for _, found in sorted(by_variant.items()):
+        trials, pairs = [trial for trial, _ in found], [pair for _, pair in found]
         if len(trials) == 1 or not any(trial.fresh for trial in trials):
             continue
         spans: Spans = {}
@@ -141,11 +143,15 @@ def overall(
         for metric, role, margin in questions(declared):
             if _is_untold(metric, trials):
                 continue
-            pairs = [(trial.candidate, trial.control) for trial in trials]
             effect = compared(metric, pairs, margin=margin, risks=risks_of(declared, role))
             about = _about(target, WHOLE, newest, metric=metric, role=role)
             made.append(_told(about, declared, effect, window, began_at=window.start_at))
     return made
+
+
+def pair_of(trial: Trial) -> Pair:
+    """Both arms of a trial, for one look."""
+    return Seen(trial.candidate), Seen(trial.control)
 
 
 def _is_untold(metric: Metric, trials: Sequence[Trial]) -> bool:

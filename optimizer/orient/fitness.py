@@ -18,7 +18,8 @@ COUNTS = (
     "cached_input_tokens", "cache_write_input_tokens", "reasoning_tokens", "scored", "quality_millionths",
     "quality_squares", "generation",
 )  # fmt: skip
-_counts = attrgetter(*COUNTS)
+HISTOGRAMS = ("latency_us", "first_token_us", "output_lengths")
+_counts, _histograms = attrgetter(*COUNTS), attrgetter(*HISTOGRAMS)
 GREATEST = 10**60
 """No sum is greater: floats are made of them."""
 
@@ -49,9 +50,13 @@ def _wrong(cell: Cell) -> Iterator[str]:
     failed = sum(cell.errors.values()) if cell.errors else 0
     if failed > cell.calls:
         yield f"errors must be no more than the {cell.calls} calls, found {failed}"
-    yield from _buckets("latency_us", cell.latency_us)
-    yield from _buckets("first_token_us", cell.first_token_us)
-    yield from _buckets("output_lengths", cell.output_lengths)
+    for name, buckets in zip(HISTOGRAMS, _histograms(cell), strict=True):
+        if buckets:
+            yield from _buckets(name, buckets)
+    yield from _moments(cell)
+
+
+def _moments(cell: Cell) -> Iterator[str]:
     if cell.costed > cell.calls:
         yield f"costed must be at most the {cell.calls} calls, found {cell.costed}"
     if cell.costed * cell.cost_squares < cell.cost_nano_usd * cell.cost_nano_usd:
@@ -61,8 +66,6 @@ def _wrong(cell: Cell) -> Iterator[str]:
 
 
 def _buckets(name: str, histogram: Mapping[int, int]) -> Iterator[str]:
-    if not histogram:
-        return
     if min(histogram) < 0 or max(histogram) >= BUCKETS:
         found = min(histogram) if min(histogram) < 0 else max(histogram)
         yield f"{name} must have buckets from 0 to {BUCKETS - 1}, found {found}"

@@ -75,12 +75,14 @@ def unpack(packed: list[int]) -> dict[int, int]:
 
 
 def packed_sum(packed: list[int], more: list[int], most: int) -> list[int]:
-    """Two packed histograms as one, of at most `most` buckets as both are; a new list.
+    """Two packed histograms as one, of at most `most` buckets as both are; the second stays its owner's.
 
     The shorter is sorted into the longer: mostly a pane into all before it, whose buckets are there already.
     """
-    if not packed or not more:
-        return list(packed or more)
+    if not more:
+        return packed
+    if not packed:
+        return list(more)
     longer, shorter = (packed, more) if len(packed) >= len(more) else (more, packed)
     buckets, counts, place = [*accumulate(longer[::2]), NO_BUCKET], longer[1::2], 0
     for bucket, count in zip(accumulate(shorter[::2]), shorter[1::2], strict=True):
@@ -115,9 +117,11 @@ def coarse(counts: Mapping[int, int]) -> dict[int, int]:
 
 
 def added(numbers: list[int], more: list[int]) -> list[int]:
-    """Sums, one by one; nothing stands for as many zeros as it takes."""
-    if not numbers or not more:
-        return list(numbers or more)
+    """Sums, one by one; nothing stands for as many zeros as it takes. The second list stays its owner's."""
+    if not more:
+        return numbers
+    if not numbers:
+        return list(more)
     return list(map(add, numbers, more))
 
 

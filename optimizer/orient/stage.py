@@ -196,13 +196,20 @@ def _compared(state: Orientation, at: int, *, harm_only: bool) -> list[Finding]:
     """The comparisons of every trial with calls that are news: since the last minute, or the last look."""
     assert state.declared  # noqa: S101 - the caller asked
     found: list[Finding] = []
-    everyone = trials.live(state)
+    everyone = [(name, trial, compare.pair_of(trial)) for name, trial in trials.live(state)]
     if not harm_only:
-        found += compare.overall(state.target, state.declared, everyone=everyone, at=at)
-    for name, trial in everyone:
+        pairs = [(trial, pair) for _, trial, pair in everyone]
+        found += compare.overall(state.target, state.declared, everyone=pairs, at=at)
+    for name, trial, pair in everyone:
         if trial.stirred if harm_only else trial.fresh:
             found += compare.findings(
-                state.target, state.declared, segment=name, trial=trial, at=at, harm_only=harm_only
+                state.target,
+                state.declared,
+                segment=name,
+                trial=trial,
+                pair=pair,
+                at=at,
+                harm_only=harm_only,
             )
             trial.fresh = harm_only
         trial.stirred = False

@@ -33,9 +33,10 @@ Source: Fieller (1954) JRSS-B 16(2) for the form and the ratio; the mixture is o
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import inf, isfinite, sqrt
 from typing import Final
+
+from msgspec import Struct
 
 from optimizer.errors import NotFinite
 from optimizer.stats.confidence_sequence import TINY, two_sided_multiplier
@@ -79,8 +80,7 @@ STEPS: Final = 3
 """Of a search for a margin: within 1 % of it in what was measured (`test_noninferiority`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Arm:
+class Arm(Struct, frozen=True):
     """The mean of one arm: numbers, or arrays of one shape in simulations."""
 
     n: Floats
@@ -223,9 +223,7 @@ def share_arm(seen: Proportion) -> Arm:
     return Arm(float(seen.count), seen.share or 0.0, smoothed_variance(seen.hits, seen.count))
 
 
-def _turns(
-    arms: tuple[Arm, Arm], form: Form, margin: Margin, *, risks: Risks, moved: Moved
-) -> Turns:
+def _turns(arms: tuple[Arm, Arm], form: Form, margin: Margin, *, risks: Risks, moved: Moved) -> Turns:
     """Finds the margin at which the verdict turns: from it on it passes (side 1), below it it fails (side -1).
 
     d grows by one unit (or one control's mean) with the margin and its error hardly changes, so that a few

@@ -29,7 +29,6 @@ l'Institut International de Statistique 5(4).
 
 from bisect import bisect_left
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from math import inf, isfinite
 from typing import Final, Literal
@@ -132,8 +131,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """About the margin below which it would fail now; None for a pass, or where no margin is so small."""
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
+class Form(msgspec.Struct, frozen=True):
     """The linear form of one comparison: numbers, or arrays of one shape in simulations."""
 
     inside: Floats
