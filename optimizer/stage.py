@@ -21,8 +21,10 @@ Laws (tests/laws/test_stages.py checks them for every stage it discovers):
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from hashlib import sha1
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from optimizer.model.event import BY_DATA, Event
 
@@ -58,7 +60,7 @@ def published(emit: Emit, source: str, sequence: int) -> Event:
     make: Any = BY_DATA[type(emit.data)]
     event: Event = make(
         specversion="1.0",
-        id=str(uuid5(NAMESPACE, f"{source}#{sequence}")),
+        id=_id_of(f"{source}#{sequence}"),
         source=source,
         time=time_of(emit.at),
         subject=emit.subject,
@@ -68,6 +70,16 @@ def published(emit: Emit, source: str, sequence: int) -> Event:
     return event
 
 
+def _id_of(name: str) -> str:
+    """`str(uuid5(NAMESPACE, name))` in a fifth of its time: every emission needs one."""
+    digest = bytearray(sha1(NAMESPACE.bytes + name.encode(), usedforsecurity=False).digest()[:16])
+    digest[6] = digest[6] & 0x0F | 0x50
+    digest[8] = digest[8] & 0x3F | 0x80
+    found = digest.hex()
+    return f"{found[:8]}-{found[8:12]}-{found[12:16]}-{found[16:20]}-{found[20:]}"
+
+
+@lru_cache(maxsize=64)
 def time_of(at: int) -> datetime:
     """Milliseconds since the epoch as an aware instant, exactly."""
     return EPOCH + timedelta(milliseconds=at)

@@ -16,13 +16,15 @@ interval is the narrower of a 95 % one and the one whose either side holds at th
 """
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from optimizer.model.finding import Finding, Metric, Role
-from optimizer.model.objective import goal_of
+from optimizer.model.objective import Objective, goal_of
+from optimizer.model.target import Errors, Guardrails
 from optimizer.orient import contamination, split
 from optimizer.orient.analysis import WHOLE
 from optimizer.orient.belief import About, Measured, Span, finding
-from optimizer.orient.effects import Effect, Pair, compared, is_beyond, units
+from optimizer.orient.effects import Effect, Pair, Seen, compared, is_beyond, units
 from optimizer.orient.merge import Spans, widen
 from optimizer.orient.sentence import NAMES, UNITS, count, points, share, span
 from optimizer.orient.state import Declared, Trial
@@ -46,9 +48,13 @@ SAID: dict[Metric, tuple[str, str]] = {
 Question = tuple[Metric, Role, Margin]
 
 
-def questions(declared: Declared) -> list[Question]:
+def questions(declared: Declared) -> tuple[Question, ...]:
     """What is asked of a candidate: the declared guardrails, then the goal, then what is only told."""
-    guards = declared.guardrails
+    return _questions(declared.guardrails, declared.objective)
+
+
+@lru_cache(maxsize=4096)
+def _questions(guards: Guardrails, objective: Objective) -> tuple[Question, ...]:
     asked: list[Question] = []
     if guards.quality_drop_relative is not None:
         asked.append(("quality", "guardrail", Margin(guards.quality_drop_relative, "higher")))
@@ -56,12 +62,12 @@ def questions(declared: Declared) -> list[Question]:
         asked.append(("latency", "guardrail", Margin(guards.latency_p95_rise_relative, "lower")))
     if guards.error_rate_rise is not None:
         asked.append(("errors", "guardrail", Margin(guards.error_rate_rise, "lower", relative=False)))
-    cheaper, goal = Margin(0.0, "lower"), goal_of(declared.objective)
+    cheaper, goal = Margin(0.0, "lower"), goal_of(objective)
     if goal == "cost":
-        return [*asked, ("cost", "goal", cheaper), ("cost_per_good_answer", "signal", cheaper)]
+        return (*asked, ("cost", "goal", cheaper), ("cost_per_good_answer", "signal", cheaper))
     wanted = Margin(0.0, "lower" if goal == "latency" else "higher")
     told: list[Question] = [("cost", "signal", cheaper), ("cost_per_good_answer", "signal", cheaper)]
-    return [*asked, (goal, "goal", wanted), *told]
+    return (*asked, (goal, "goal", wanted), *told)
 
 
 def risks_of(declared: Declared, role: Role, *, beside: int = 1, restart: int = 0) -> Risks:
@@ -69,12 +75,16 @@ def risks_of(declared: Declared, role: Role, *, beside: int = 1, restart: int = 
 
     On the whole trial, or on its restart-th stretch.
     """
-    rails = sum(asked == "guardrail" for _, asked, _ in questions(declared))
-    shares = beside * (max(1, rails) if role == "guardrail" else 1)
-    shares *= declared.errors.proposals or 1  # each proposal of a change spends an equal part
-    wrong_pass = declared.errors.wrong_promotion / shares
-    wrong_fail = declared.errors.wrong_rollback / shares
-    if role == "guardrail":
+    rails = sum(asked == "guardrail" for _, asked, _ in questions(declared)) if role == "guardrail" else 1
+    return _risks(declared.errors, max(1, rails) * beside, role == "guardrail", restart)
+
+
+@lru_cache(maxsize=4096)
+def _risks(errors: Errors, shares: int, is_guardrail: bool, restart: int) -> Risks:  # noqa: FBT001 - part of a key
+    shares *= errors.proposals or 1  # each proposal of a change spends an equal part
+    wrong_pass = errors.wrong_promotion / shares
+    wrong_fail = errors.wrong_rollback / shares
+    if is_guardrail:
         late = (1 - SINCE_BEGIN) * wrong_fail
         wrong_fail = risk_of(restart, late) if restart else SINCE_BEGIN * wrong_fail
     interval = min(INTERVAL, 2 * wrong_pass)
@@ -82,29 +92,41 @@ def risks_of(declared: Declared, role: Role, *, beside: int = 1, restart: int = 
 
 
 def findings(
-    target: str, declared: Declared, *, segment: str, trial: Trial, at: int, harm_only: bool
+    target: str,
+    declared: Declared,
+    *,
+    segment: str,
+    trial: Trial,
+    pair: Pair,
+    at: int,
+    harm_only: bool,
 ) -> list[Finding]:
     """What there is to say of a trial; with `harm_only` the guardrails that failed since it began."""
-    window = Span(trial.since_at, at, trial.spans)
+    window, late = Span(trial.since_at, at, trial.spans), trial.stretch
+    late_pair = (Seen(late.candidate), Seen(late.control)) if late else None
     made = []
     for metric, role, margin in questions(declared):
         if (harm_only and role != "guardrail") or _is_untold(metric, [trial]):
             continue
-        pair = (trial.candidate, trial.control)
         if harm_only and not is_beyond(metric, pair, margin):
             continue
-        about = _about(target, segment, trial, metric=metric, role=role)
         risks = risks_of(declared, role, beside=trial.beside)
         effect = _compared(declared, metric, [pair], margin=margin, risks=risks)
         is_harm, seen = effect.comparison.verdict == "fail", window
         if harm_only and not is_harm:
             continue
-        if role == "guardrail" and trial.stretch and not is_harm:
-            late = trial.stretch
+        if (
+            role == "guardrail"
+            and late
+            and late_pair
+            and not is_harm
+            and is_beyond(metric, late_pair, margin)
+        ):
             risks = risks_of(declared, role, beside=trial.beside, restart=late.number)
-            of_late = compared(metric, [(late.candidate, late.control)], margin=margin, risks=risks)
+            of_late = compared(metric, [late_pair], margin=margin, risks=risks)
             if of_late.comparison.verdict == "fail":
                 effect, seen = of_late, Span(late.since_at, at, trial.spans)
+        about = _about(target, segment, trial, metric=metric, role=role)
         made.append(_told(about, declared, effect, seen, began_at=trial.since_at))
     if not harm_only:
         about = _about(target, segment, trial, metric="sample_ratio", role="health")
@@ -116,14 +138,15 @@ def findings(
 
 
 def overall(
-    target: str, declared: Declared, *, everyone: Sequence[tuple[str, Trial]], at: int
+    target: str, declared: Declared, *, everyone: Sequence[tuple[Trial, Pair]], at: int
 ) -> list[Finding]:
     """The comparisons of each variant that is on trial in several segments, over all of them, if calls came."""
-    by_variant: dict[str, list[Trial]] = {}
-    for _, trial in everyone:
-        by_variant.setdefault(trial.variant, []).append(trial)
+    by_variant: dict[str, list[tuple[Trial, Pair]]] = {}
+    for trial, pair in everyone:
+        by_variant.setdefault(trial.variant, []).append((trial, pair))
     made = []
-    for _, trials in sorted(by_variant.items()):
+    for _, found in sorted(by_variant.items()):
+        trials, pairs = [trial for trial, _ in found], [pair for _, pair in found]
         if len(trials) == 1 or not any(trial.fresh for trial in trials):
             continue
         spans: Spans = {}
@@ -134,11 +157,15 @@ def overall(
         for metric, role, margin in questions(declared):
             if _is_untold(metric, trials):
                 continue
-            pairs = [(trial.candidate, trial.control) for trial in trials]
             effect = _compared(declared, metric, pairs, margin=margin, risks=risks_of(declared, role))
             about = _about(target, WHOLE, newest, metric=metric, role=role)
             made.append(_told(about, declared, effect, window, began_at=window.start_at))
     return made
+
+
+def pair_of(trial: Trial) -> Pair:
+    """Both arms of a trial, for one look."""
+    return Seen(trial.candidate), Seen(trial.control)
 
 
 def _compared(

@@ -6,6 +6,7 @@ is held against its own control (`stratified`); one with fewer than FEWEST units
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 from optimizer.model.finding import Metric
@@ -15,6 +16,7 @@ from optimizer.stats.co_moments import CoMoments
 from optimizer.stats.confidence_sequence import FEWEST
 from optimizer.stats.cuped import adjusted_arms
 from optimizer.stats.exceedance import compare_tails_within, is_tail_beyond
+from optimizer.stats.histogram import Histogram
 from optimizer.stats.noninferiority import (
     Arm,
     Comparison,
@@ -31,7 +33,29 @@ from optimizer.stats.stratified import pooled
 COVERED = 0.95
 """Of an arm's units must carry a covariate: those that do then stand for all."""
 
-Pair = tuple[Sums, Sums]
+
+class Seen:
+    """The sums of an arm as one look reads them: whatever is read, is read once."""
+
+    def __init__(self, sums: Sums) -> None:
+        """Read `sums`, which must not change meanwhile."""
+        self.sums = sums
+        self._arms: dict[Metric, Arm] = {}
+
+    @cached_property
+    def durations(self) -> Histogram:
+        """Microseconds of the calls that succeeded."""
+        return self.sums.durations
+
+    def arm(self, metric: Metric) -> Arm:
+        """The arm as it was seen, of all metrics but latency."""
+        found = self._arms.get(metric)
+        if found is None:
+            found = self._arms[metric] = _arm(metric, self.sums)
+        return found
+
+
+Pair = tuple[Seen, Seen]
 """A candidate and its control."""
 
 
@@ -46,16 +70,14 @@ class Effect(NamedTuple):
 def compared(metric: Metric, strata: Sequence[Pair], *, margin: Margin, risks: Risks) -> Effect:
     """What is known about the candidate in this metric, over all strata."""
     if len(strata) > 1:
-        strata = [pair for pair in strata if min(units(metric, sums) for sums in pair) >= FEWEST]
+        strata = [pair for pair in strata if min(units(metric, arm.sums) for arm in pair) >= FEWEST]
     if metric == "latency":
         tails = [(candidate.durations, control.durations) for candidate, control in strata]
         return Effect(compare_tails_within(tails, margin, risks))
     if metric == "errors":
-        shares = [
-            (share_arm(candidate.failures), share_arm(control.failures)) for candidate, control in strata
-        ]
+        shares = [(candidate.arm(metric), control.arm(metric)) for candidate, control in strata]
         return Effect(compare_shares(*pooled(shares), margin, risks))
-    seen = [(_arm(metric, candidate), _arm(metric, control)) for candidate, control in strata]
+    seen = [(candidate.arm(metric), control.arm(metric)) for candidate, control in strata]
     adjusted = [_adjusted(metric, pair, plain) for pair, plain in zip(strata, seen, strict=True)]
     arms = pooled(adjusted)
     if adjusted == seen:
@@ -69,10 +91,9 @@ def is_beyond(metric: Metric, pair: Pair, margin: Margin) -> bool:
     candidate, control = pair
     if metric == "latency":
         return is_tail_beyond(candidate.durations, control.durations, margin)
-    if metric == "errors":
-        arms = share_arm(candidate.failures), share_arm(control.failures)
-    else:
-        arms = _adjusted(metric, pair, (_arm(metric, candidate), _arm(metric, control)))
+    arms = candidate.arm(metric), control.arm(metric)
+    if metric != "errors":
+        arms = _adjusted(metric, pair, arms)
     return is_mean_beyond(*arms, margin)
 
 
@@ -86,13 +107,14 @@ def units(metric: Metric, sums: Sums) -> int:
         case "cost_per_good_answer":
             return sums.joint[0] if sums.joint else 0
         case "latency":
-            return sums.durations.count
+            return sums.succeeded
         case _:
             return sums.calls
 
 
 def _arm(metric: Metric, sums: Sums) -> Arm:
-    """The arm as it was seen."""
+    if metric == "errors":
+        return share_arm(sums.failures)
     if metric != "cost_per_good_answer":
         return Arm.of(sums.quality if metric == "quality" else sums.cost)
     joint = Joint(*sums.joint)
@@ -114,9 +136,9 @@ def _arm(metric: Metric, sums: Sums) -> Arm:
 
 def _adjusted(metric: Metric, pair: Pair, plain: tuple[Arm, Arm]) -> tuple[Arm, Arm]:
     """Both arms, as they were seen or, where that can be done, adjusted for the covariate."""
-    if metric == "cost_per_good_answer" or not all(sums.covariates for sums in pair):
+    if metric == "cost_per_good_answer" or not (pair[0].sums.covariates and pair[1].sums.covariates):
         return plain
-    known = [_with_covariate(metric, Covariates(*sums.covariates)) for sums in pair]
+    known = [_with_covariate(metric, Covariates(*arm.sums.covariates)) for arm in pair]
     if any(k.count < max(FEWEST, COVERED * float(arm.n)) for k, arm in zip(known, plain, strict=True)):
         return plain
     found = adjusted_arms(*known)

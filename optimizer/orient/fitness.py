@@ -6,7 +6,7 @@ orient reads can be without a meaning.
 """
 
 from collections.abc import Iterator, Mapping
-from operator import lt
+from operator import attrgetter, lt
 
 from optimizer.model.pane import Cell, Pane
 from optimizer.stats.bottom_k import K
@@ -19,6 +19,8 @@ COUNTS = (
     "cached_input_tokens", "cache_write_input_tokens", "reasoning_tokens", "scored", "quality_millionths",
     "quality_squares", "generation",
 )  # fmt: skip
+HISTOGRAMS = ("latency_us", "first_token_us", "output_lengths")
+_counts, _histograms = attrgetter(*COUNTS), attrgetter(*HISTOGRAMS)
 GREATEST = 10**60
 """No sum is greater: floats are made of them."""
 
@@ -38,21 +40,26 @@ def unfit(pane: Pane, pane_ms: int) -> str | None:
 
 
 def _wrong(cell: Cell) -> Iterator[str]:
-    for name in COUNTS:
-        found = getattr(cell, name)
-        if not 0 <= found <= GREATEST:
-            yield f"{name} must lie from 0 to 1e60, found {found:.3g}"
+    counts = _counts(cell)
+    if min(counts) < 0 or max(counts) > GREATEST:
+        for name, found in zip(COUNTS, counts, strict=True):
+            if not 0 <= found <= GREATEST:
+                yield f"{name} must lie from 0 to 1e60, found {found:.3g}"
     for name, said in (("errors", cell.errors), ("feedback", cell.feedback)):
         if said and min(said.values()) < 0:
             yield f"{name} must count from 0, found {min(said.values())}"
     failed = sum(cell.errors.values()) if cell.errors else 0
     if failed > cell.calls:
         yield f"errors must be no more than the {cell.calls} calls, found {failed}"
-    yield from _buckets("latency_us", cell.latency_us)
-    yield from _buckets("first_token_us", cell.first_token_us)
-    yield from _buckets("output_lengths", cell.output_lengths)
+    for name, buckets in zip(HISTOGRAMS, _histograms(cell), strict=True):
+        if buckets:
+            yield from _buckets(name, buckets)
     if cell.units:
         yield from _sketch(cell.units)
+    yield from _moments(cell)
+
+
+def _moments(cell: Cell) -> Iterator[str]:
     if cell.costed > cell.calls:
         yield f"costed must be at most the {cell.calls} calls, found {cell.costed}"
     if cell.costed * cell.cost_squares < cell.cost_nano_usd * cell.cost_nano_usd:
@@ -67,8 +74,6 @@ def _sketch(places: list[int]) -> Iterator[str]:
 
 
 def _buckets(name: str, histogram: Mapping[int, int]) -> Iterator[str]:
-    if not histogram:
-        return
     if min(histogram) < 0 or max(histogram) >= BUCKETS:
         found = min(histogram) if min(histogram) < 0 else max(histogram)
         yield f"{name} must have buckets from 0 to {BUCKETS - 1}, found {found}"

@@ -17,6 +17,7 @@ Source: Masson, Rim & Lee, "DDSketch", PVLDB 12(12), 2019, sec. 2.2 for the coll
     [812, 3, 3, 5]
 """
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from itertools import accumulate, chain
 from operator import add, sub
@@ -37,6 +38,10 @@ COARSE = 8
 """Buckets of 2 % in one of those that hold first tokens and output lengths."""
 COARSE_BUCKETS = 48
 """Of 17 % each: a factor of 2,000."""
+NO_BUCKET = 2**53
+"""Beyond all buckets."""
+SERVING = ("incumbent", "control")
+"""The arms whose calls make a level; of others neither first tokens nor output lengths are read."""
 PARTITIONS = 64
 """Source partitions whose evidence is kept: those with the lowest numbers."""
 NANO_USD = 10**9
@@ -49,16 +54,18 @@ Spans = dict[int, tuple[int, int]]
 def pack(counts: Mapping[int, int], most: int = BUCKETS) -> list[int]:
     """The histogram as gap, count, gap, count, …; `unpack` is its inverse up to `most` buckets."""
     buckets = sorted(counts)
+    return _packed(buckets, list(map(counts.__getitem__, buckets)), most)
+
+
+def _packed(buckets: list[int], counts: list[int], most: int) -> list[int]:
+    """Of rising buckets and as many counts."""
     cut = len(buckets) - most
-    below = 0
     if cut > 0:
-        below = sum(counts[bucket] for bucket in buckets[:cut])
-        del buckets[:cut]
+        counts[cut] += sum(counts[:cut])
+        del buckets[:cut], counts[:cut]
     packed = [0] * (2 * len(buckets))
     packed[::2] = map(sub, buckets, chain((0,), buckets))
-    packed[1::2] = map(counts.__getitem__, buckets)
-    if below:
-        packed[1] += below
+    packed[1::2] = counts
     return packed
 
 
@@ -68,10 +75,29 @@ def unpack(packed: list[int]) -> dict[int, int]:
 
 
 def packed_sum(packed: list[int], more: list[int], most: int) -> list[int]:
-    """Two packed histograms as one, of at most `most` buckets as both are; a new list."""
-    if not packed or not more:
-        return list(packed or more)
-    return pack(unite(unpack(packed), unpack(more)), most)
+    """Two packed histograms as one, of at most `most` buckets as both are; the second stays its owner's.
+
+    The shorter is sorted into the longer: mostly a pane into all before it, whose buckets are there already.
+    """
+    if not more:
+        return packed
+    if not packed:
+        return list(more)
+    longer, shorter = (packed, more) if len(packed) >= len(more) else (more, packed)
+    buckets, counts, place = [*accumulate(longer[::2]), NO_BUCKET], longer[1::2], 0
+    for bucket, count in zip(accumulate(shorter[::2]), shorter[1::2], strict=True):
+        place = bisect_left(buckets, bucket, place)
+        if buckets[place] == bucket:
+            counts[place] += count
+        else:
+            buckets.insert(place, bucket)
+            counts.insert(place, count)
+    buckets.pop()
+    if 2 * len(buckets) > len(longer):
+        return _packed(buckets, counts, most)
+    united = list(longer)
+    united[1::2] = counts
+    return united
 
 
 def unite(into: dict[int, int], more: Mapping[int, int]) -> dict[int, int]:
@@ -91,9 +117,11 @@ def coarse(counts: Mapping[int, int]) -> dict[int, int]:
 
 
 def added(numbers: list[int], more: list[int]) -> list[int]:
-    """Sums, one by one; nothing stands for as many zeros as it takes."""
-    if not numbers or not more:
-        return list(numbers or more)
+    """Sums, one by one; nothing stands for as many zeros as it takes. The second list stays its owner's."""
+    if not more:
+        return numbers
+    if not numbers:
+        return list(more)
     return list(map(add, numbers, more))
 
 
@@ -135,7 +163,8 @@ class Sums(Struct, array_like=True):
 
     @staticmethod
     def of(cell: Cell) -> "Sums":
-        """The sums of a cell, whatever its key."""
+        """The sums of a cell: what is read of its arm."""
+        is_level = cell.arm in SERVING
         return Sums(
             calls=cell.calls,
             errors=sum(cell.errors.values()),
@@ -152,8 +181,8 @@ class Sums(Struct, array_like=True):
             cached_input_tokens=cell.cached_input_tokens,
             cache_write_input_tokens=cell.cache_write_input_tokens,
             reasoning_tokens=cell.reasoning_tokens,
-            first_token=pack(coarse(cell.first_token_us), COARSE_BUCKETS),
-            output=pack(coarse(cell.output_lengths), COARSE_BUCKETS),
+            first_token=pack(coarse(cell.first_token_us), COARSE_BUCKETS) if is_level else [],
+            output=pack(coarse(cell.output_lengths), COARSE_BUCKETS) if is_level else [],
             joint=_numbers(cell.joint),
             weighted=_numbers(cell.weighted),
             covariates=_numbers(cell.covariates),
@@ -170,6 +199,22 @@ class Sums(Struct, array_like=True):
 
     def add_level(self, more: "Sums") -> None:
         """Adds all but what only comparisons read: joint sums, weights and covariates."""
+        self._add_counts(more)
+        self.first_token = packed_sum(self.first_token, more.first_token, COARSE_BUCKETS)
+        self.output = packed_sum(self.output, more.output, COARSE_BUCKETS)
+
+    def add_compared(self, more: "Sums") -> None:
+        """Adds only what a comparison reads: a row has room for as little as can be."""
+        self.add_guarded(more)
+        self.joint = added(self.joint, more.joint)
+
+    def add_guarded(self, more: "Sums") -> None:
+        """Adds only what the comparison of a guardrail reads."""
+        self._add_counts(more)
+        self.covariates = added(self.covariates, more.covariates)
+
+    def _add_counts(self, more: "Sums") -> None:
+        """Adds what everybody reads: the numbers, and how long the calls took."""
         self.calls += more.calls
         self.errors += more.errors
         self.costed += more.costed
@@ -185,8 +230,6 @@ class Sums(Struct, array_like=True):
         self.cached_input_tokens += more.cached_input_tokens
         self.cache_write_input_tokens += more.cache_write_input_tokens
         self.reasoning_tokens += more.reasoning_tokens
-        self.first_token = packed_sum(self.first_token, more.first_token, COARSE_BUCKETS)
-        self.output = packed_sum(self.output, more.output, COARSE_BUCKETS)
         self.failed_as = added(self.failed_as, more.failed_as)
         self.retried += more.retried
 
@@ -204,6 +247,11 @@ class Sums(Struct, array_like=True):
     def failures(self) -> Proportion:
         """Calls that failed, of all calls."""
         return Proportion(self.calls, self.errors)
+
+    @property
+    def succeeded(self) -> int:
+        """How many calls succeeded: those in `durations`."""
+        return sum(self.latency[1::2])
 
     @property
     def durations(self) -> Histogram:

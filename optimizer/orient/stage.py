@@ -31,7 +31,7 @@ from optimizer.orient.state import (
     Segment,
 )
 from optimizer.orient.waiting import MINUTE_MS, Held, Part, admit, united
-from optimizer.orient.watching import Audience, Watching, left, silenced, watch
+from optimizer.orient.watching import Audience, Watching, left, silenced, watch, watched
 from optimizer.orient.windows import HOP_MS, HOPPING_MS, LEVELS_MS, Window, hopped
 from optimizer.stage import Durable, Emit, Rejected, Step
 
@@ -173,10 +173,7 @@ def _tripped(state: Orientation, name: str, parts: list[Part], pane: Span) -> li
         widen(minute.spans, spans)
     found: list[Finding] = []
     for variant, trial in sorted(state.segments[name].trials.items()):
-        sums = Sums()
-        for part in parts:
-            if part.arm in trials.TRIED and part.variant == variant:
-                sums.add(part.sums)
+        sums = _summed([p.sums for p in parts if p.arm in trials.TRIED and p.variant == variant])
         if sums.calls:
             trips.remember(trial, sums, declared=state.declared, pane=pane)
             found += trips.findings(
@@ -185,17 +182,34 @@ def _tripped(state: Orientation, name: str, parts: list[Part], pane: Span) -> li
     return found
 
 
+def _summed(some: list[Sums]) -> Sums:
+    """All together, to be read only: a single one is not copied."""
+    if len(some) == 1:
+        return some[0]
+    sums = Sums()
+    for one in some:
+        sums.add(one)
+    return sums
+
+
 def _compared(state: Orientation, at: int, *, harm_only: bool) -> list[Finding]:
     """The comparisons of every trial with calls that are news: since the last minute, or the last look."""
     assert state.declared  # noqa: S101 - the caller asked
     found: list[Finding] = []
-    everyone = trials.live(state)
+    everyone = [(name, trial, compare.pair_of(trial)) for name, trial in trials.live(state)]
     if not harm_only:
-        found += compare.overall(state.target, state.declared, everyone=everyone, at=at)
-    for name, trial in everyone:
+        pairs = [(trial, pair) for _, trial, pair in everyone]
+        found += compare.overall(state.target, state.declared, everyone=pairs, at=at)
+    for name, trial, pair in everyone:
         if trial.stirred if harm_only else trial.fresh:
             found += compare.findings(
-                state.target, state.declared, segment=name, trial=trial, at=at, harm_only=harm_only
+                state.target,
+                state.declared,
+                segment=name,
+                trial=trial,
+                pair=pair,
+                at=at,
+                harm_only=harm_only,
             )
             trial.fresh = harm_only
         trial.stirred = False
@@ -254,7 +268,7 @@ def _levels(state: Orientation, window: Window, at: int) -> list[Finding]:
 
 def _watched(state: Orientation, window: Window, at: int, *, hops: bool = False) -> list[Finding]:
     """What the analyzers make known of a window that has closed."""
-    if not state.segments:
+    if not state.segments or not watched(window.length_ms, hops=hops):
         return []
     span, audience = Span(at - window.length_ms, at, window.spans), _audience(state)
     servings = [(n, window.segments.get(n)) for n in state.segment_names() if n in state.segments]

@@ -13,10 +13,8 @@ generations than the candidate's are in neither.
 
 from collections.abc import Iterable
 
-from msgspec import structs
-
 from optimizer.orient.belief import Span
-from optimizer.orient.merge import Sums, widen
+from optimizer.orient.merge import widen
 from optimizer.orient.state import (
     NO_VARIANTS,
     SILENCE_MS,
@@ -68,11 +66,10 @@ def count(state: Orientation, name: str, parts: Iterable[Part], pane: Span) -> N
         )
     for part in parts:
         for trial in _owners(segment, part):
-            sums, is_tried = _of_use(part.sums), part.arm in TRIED
-            (trial.candidate if is_tried else trial.control).add(sums)
+            is_tried = part.arm in TRIED
+            (trial.candidate if is_tried else trial.control).add_compared(part.sums)
             if (late := trial.stretch) is not None:
-                guarded = structs.replace(sums, joint=[])
-                (late.candidate if is_tried else late.control).add(guarded)
+                (late.candidate if is_tried else late.control).add_guarded(part.sums)
             if part.arm != "shadow":  # nobody was promised one
                 trial.split.add(part)
                 trial.met.add(part)
@@ -92,11 +89,6 @@ def begin_anew(trial: Trial, at: int) -> None:
 def forget(segment: Segment, at: int) -> None:
     """Ends the trials whose candidate has not been called for SILENCE_MS."""
     segment.trials = {v: trial for v, trial in segment.trials.items() if at - trial.seen_at < SILENCE_MS}
-
-
-def _of_use(sums: Sums) -> Sums:
-    """The sums without what no comparison reads: a row has room for as little as can be."""
-    return structs.replace(sums, first_token=[], output=[], weighted=[])
 
 
 def _begin(state: Orientation, segment: Segment, variant: str, pane: Span) -> Trial:

@@ -22,7 +22,8 @@ def remember(trial: Trial, sums: Sums, *, declared: Declared, pane: Span) -> Non
     """Takes in what the calls of the candidate in a pane amount to."""
     recent = [past for past in trial.recent if past[0] > pane.end_at - MINUTE_MS]
     trial.recent = [*recent, (pane.end_at, sums.calls, sums.errors)]
-    p95_us, limit_ms = sums.durations.quantile(P95), declared.trips.latency_p95_ms
+    limit_ms = declared.trips.latency_p95_ms
+    p95_us = None if limit_ms is None else sums.durations.quantile(P95)
     if limit_ms is None or p95_us is None or p95_us / 1000 <= limit_ms:
         trial.slow = []
     else:
@@ -85,9 +86,11 @@ def _slowness(
     about: About, whose: str, *, declared: Declared, trial: Trial, pane: Span, sums: Sums
 ) -> list[Finding]:
     calls = sum(past[1] for past in trial.slow)
-    limit_ms, p95_us = declared.trips.latency_p95_ms, sums.durations.quantile(P95)
-    few = len(trial.slow) < SLOW_PANES or calls < declared.trips.min_calls
-    if limit_ms is None or p95_us is None or few:
+    limit_ms = declared.trips.latency_p95_ms
+    if limit_ms is None or len(trial.slow) < SLOW_PANES or calls < declared.trips.min_calls:
+        return []
+    p95_us = sums.durations.quantile(P95)
+    if p95_us is None:
         return []
     measured = Measured(estimate=p95_us / 1000, unit="ms", n=calls, n_effective=float(calls), margin=limit_ms)
     sentence = (

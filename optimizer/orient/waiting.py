@@ -58,8 +58,9 @@ class Held(Struct, array_like=True):
             for cell in pane.cells
         )
         spans = {pane.partition: (pane.first_offset, pane.last_offset)} if pane.first_offset >= 0 else {}
-        held = Held()
-        held.add(Held(parts=united(parts), spans=spans, applied=pane.applied))
+        held = Held(united(parts), {}, dict(pane.applied))
+        widen(held.spans, spans)
+        held.size = len(_encode(held))
         return held
 
     def add(self, more: "Held") -> None:

@@ -5,6 +5,7 @@ a segment is forgotten they are closed, as nobody knows any more.
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, defstruct, field
@@ -85,6 +86,14 @@ def margins_of(target: Target) -> Margins:
     )
 
 
+@lru_cache(maxsize=16)
+def watched(length_ms: int, *, hops: bool) -> tuple[Analyzer, ...]:
+    """Who wants the windows of this length; `hops` tells the overlapping ones from the tumbling ones."""
+    return tuple(
+        one for one in ANALYZERS if length_ms in one.lengths_ms and hops == getattr(one, "hops", False)
+    )
+
+
 def watch(
     watching: Watching, audience: Audience, *, segment: str, serving: Serving | None, window: Span, hops: bool
 ) -> Iterator[Finding]:
@@ -93,20 +102,20 @@ def watch(
     `hops` tells the overlapping window from the tumbling one of the same length.
     """
     length = window.end_at - window.start_at
-    who = [one for one in ANALYZERS if length in one.lengths_ms and hops == getattr(one, "hops", False)]
+    who = watched(length, hops=hops)
     if not who:
         return
     if serving is not None and serving.calls and not serving.sums.calls:
         return  # everything is on trial
     sums, newest = (serving.sums, serving.newest) if serving else (Sums(), (0, ""))
-    watched = Watched(window.start_at, window.end_at, segment, sums, newest[0], audience.margins)
+    seen = Watched(window.start_at, window.end_at, segment, sums, newest[0], audience.margins)
     kept = watching.segments.setdefault(segment, Watch())
     others = watching.segments.items() if segment == WHOLE else ()
     explained = frozenset(key for name, one in others if name != WHOLE for key in one.book.open)
     context = Context(audience.target, segment, window, newest[0], audience.declared, explained)
     for analyzer in who:
         if analyzer.per_segment or segment == WHOLE:
-            sayings = analyzer.update(_state(kept, analyzer, length), watched)
+            sayings = analyzer.update(_state(kept, analyzer, length), seen)
             yield from heard(kept.book, watching.tuning, sayings, analyzer=analyzer.name, context=context)
     yield from lapsed(kept.book, watching.tuning, context, after_ms=LAPSE_MS)
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from optimizer.orient.merge import Spans, Sums, widen
+from optimizer.orient.merge import SERVING, Spans, Sums, widen
 from optimizer.orient.waiting import MINUTE_MS, Part
 
 LENGTHS_MS = (MINUTE_MS, 5 * MINUTE_MS, 15 * MINUTE_MS, 60 * MINUTE_MS)
@@ -23,8 +23,6 @@ LEVELS_MS = LENGTHS_MS[:2]
 """Those whose levels are told."""
 HOPPING_MS, HOP_MS = 15 * MINUTE_MS, 5 * MINUTE_MS
 """The window that overlaps, and by how much it moves on."""
-SERVING = ("incumbent", "control")
-"""The arms whose calls make a level."""
 
 
 class Serving(Struct, array_like=True):

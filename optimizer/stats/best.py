@@ -21,7 +21,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from optimizer.stats.confidence_sequence import Floats
+from optimizer.stats.elementwise import Floats
 
 LEVELS = 32
 """Quantiles of each arm at which the range is cut, apart from its tails."""

@@ -17,7 +17,7 @@ from msgspec import Struct
 from scipy.special import betainc, betaincinv, betaln, xlog1py, xlogy
 
 from optimizer.errors import OutOfRange
-from optimizer.stats.confidence_sequence import Floats
+from optimizer.stats.elementwise import Floats
 
 
 class BetaBelief(Struct, frozen=True):

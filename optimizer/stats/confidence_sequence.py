@@ -26,14 +26,13 @@ asymptotic confidence sequences", arXiv:2103.06476, thm 2.2 and app. B.
 """
 
 from functools import lru_cache
-from math import log
+from math import inf, log
 
 import numpy as np
-import numpy.typing as npt
 
 from optimizer.errors import OutOfRange
-
-Floats = float | npt.NDArray[np.float64]
+from optimizer.stats.elementwise import Floats, chosen, greater, log_of_one_more, root
+from optimizer.stats.elementwise import log as log_of
 
 TUNED_FOR = 500
 """Units. A bound tuned for fewer is bolder where the normal approximation is worst: of
@@ -45,7 +44,7 @@ too small, and no mixture knows. Of candidates exactly at the margin (.9025 agai
 up to 1,000 units, variances as seen) 73 % passed with 2, 23 % with 10, 7 % with 20; what is
 left is the business of whoever estimates the variance (`noninferiority`: 2.5 %)."""
 
-TINY = np.finfo(np.float64).tiny
+TINY = float(np.finfo(np.float64).tiny)
 """Keeps infinity times a zero error infinite; far below any error we can hold."""
 
 
@@ -71,19 +70,19 @@ def one_sided_multiplier(n: Floats, *, alpha: float, tuned_for: float = TUNED_FO
     bound is wrong at *any* n.
     """
     rho = mixture(2 * alpha, tuned_for)
-    units = np.maximum(n, FEWEST)
+    units = greater(n, FEWEST)
     growth = (units + rho) / rho
-    width = np.sqrt(growth * rho / units * 2 * np.log1p(np.sqrt(growth) / (2 * alpha)))
-    return np.where(np.asarray(n) < FEWEST, np.inf, width)
+    width = root(growth * rho / units * 2 * log_of_one_more(root(growth) / (2 * alpha)))
+    return chosen(n < FEWEST, inf, width)
 
 
 def two_sided_multiplier(n: Floats, *, alpha: float, tuned_for: float = TUNED_FOR) -> Floats:
     """As `one_sided_multiplier`, for an interval on both sides; `alpha` in (0, 1)."""
     rho = mixture(alpha, tuned_for)
-    units = np.maximum(n, FEWEST)
+    units = greater(n, FEWEST)
     growth = (units + rho) / rho
-    width = np.sqrt(growth * rho / units * np.log(growth / alpha**2))
-    return np.where(np.asarray(n) < FEWEST, np.inf, width)
+    width = root(growth * rho / units * log_of(growth / alpha**2))
+    return chosen(n < FEWEST, inf, width)
 
 
 def one_sided_radius(
@@ -94,14 +93,14 @@ def one_sided_radius(
     `squared_error` is the squared standard error of the estimate, `n` the number of
     units behind it. Infinite under FEWEST units, whatever the error.
     """
-    return one_sided_multiplier(n, alpha=alpha, tuned_for=tuned_for) * np.sqrt(squared_error + TINY)
+    return one_sided_multiplier(n, alpha=alpha, tuned_for=tuned_for) * root(squared_error + TINY)
 
 
 def two_sided_radius(
     squared_error: Floats, n: Floats, *, alpha: float, tuned_for: float = TUNED_FOR
 ) -> Floats:
     """Half the width of the two-sided sequence, in the estimate's unit; as `one_sided_radius`."""
-    return two_sided_multiplier(n, alpha=alpha, tuned_for=tuned_for) * np.sqrt(squared_error + TINY)
+    return two_sided_multiplier(n, alpha=alpha, tuned_for=tuned_for) * root(squared_error + TINY)
 
 
 def lower(
@@ -120,5 +119,5 @@ def upper(
 
 def effective_units(n_candidate: Floats, n_control: Floats) -> Floats:
     """The size of each of two equal arms that would tell as much: 2 / (1/n + 1/m); 0 if either is 0."""
-    first, second = np.asarray(n_candidate, np.float64), np.asarray(n_control, np.float64)
-    return np.asarray(2 * first * second / np.maximum(first + second, 1))
+    # The first factor is a float, so that no product of large counts leaves the integers of an array.
+    return 2.0 * n_candidate * n_control / greater(n_candidate + n_control, 1)

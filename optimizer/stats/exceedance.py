@@ -150,12 +150,12 @@ def _effects(
     effects, weights = [], []
     for (candidate, control), base in zip(strata, bases, strict=True):
         weight = (candidate.count + control.count) / whole / candidate.count
-        for bucket, count in candidate.counts.items():
-            value = float(EDGES[bucket])
-            effects.append(value / max(base, 1.0) - 1 if margin.relative else value - base)
-            weights.append(weight * count)
-    order = np.argsort(effects)[::-1]
-    return np.array(effects)[order], np.cumsum(np.array(weights)[order])
+        values = np.array([EDGES[bucket] for bucket in candidate.counts], np.float64)
+        effects.append(values / max(base, 1.0) - 1 if margin.relative else values - base)
+        weights.append(weight * np.array(list(candidate.counts.values()), np.float64))
+    effect = np.concatenate(effects)
+    order = np.argsort(effect)[::-1]
+    return effect[order], np.cumsum(np.concatenate(weights)[order])
 
 
 def _concluded(

@@ -21,8 +21,10 @@ relative-error guarantees", PVLDB 12(12), 2019; the integer edges are ours.
     (1000, 943.91, 0.1)
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import ceil
 
 import numpy as np
@@ -76,7 +78,7 @@ def _span(bucket: int) -> tuple[int, int]:
     return (EDGES[bucket - 1] + 1 if bucket else 0), EDGES[bucket]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Histogram:
     """How many values fell into each bucket."""
 
@@ -105,10 +107,15 @@ class Histogram:
     def __add__(self, other: "Histogram") -> "Histogram":
         return Histogram.merged((self, other))
 
-    @property
+    @cached_property
     def count(self) -> int:
         """How many values."""
         return sum(self.counts.values())
+
+    @cached_property
+    def _falling(self) -> list[int]:
+        """The buckets from above, as it is the high quantiles that are asked for."""
+        return sorted(self.counts, reverse=True)
 
     def quantile(self, q: float) -> float | None:
         """A value within 1 % of the smallest one that at least a share `q` does not exceed.
@@ -120,8 +127,7 @@ class Histogram:
         # .07 * 100 is 7.000000000000001: what is a whole rank but for rounding is that rank.
         rank = max(1, ceil(q * self.count - 1e-9))
         counts, reached = self.counts, self.count
-        # Downwards, as it is the high quantiles that are asked for.
-        for bucket in sorted(counts, reverse=True):
+        for bucket in self._falling:
             reached -= counts[bucket]
             if reached < rank:
                 return value_of(bucket)
@@ -134,13 +140,17 @@ class Histogram:
         """
         if not self.counts:
             return None
+        if threshold < 0:
+            return 1.0
+        cut = bisect_left(EDGES, threshold)
         above = 0.0
-        for bucket, n in self.counts.items():
-            low, high = _left(bucket), float(EDGES[bucket])
-            if threshold < low:
-                above += n
-            elif threshold < high:
-                above += n * (high - threshold) / (high - low)
+        for bucket in self._falling:
+            if bucket <= cut:
+                break
+            above += self.counts[bucket]
+        if cut in self.counts:
+            low, high = _left(cut), float(EDGES[cut])
+            above += self.counts[cut] * (high - max(threshold, low)) / ((high - low) or 1.0)
         return above / self.count
 
     def threshold(self, share: float) -> float | None:
@@ -152,15 +162,14 @@ class Histogram:
         if not self.counts:
             return None
         wanted = share * self.count
-        buckets = sorted(self.counts, reverse=True)
         above = 0
-        for bucket in buckets:
+        for bucket in self._falling:
             n = self.counts[bucket]
             if above + n >= wanted:
                 low, high = _left(bucket), float(EDGES[bucket])
                 return high - (high - low) * max(0.0, wanted - above) / n
             above += n
-        return _left(buckets[-1])
+        return _left(self._falling[-1])
 
 
 def _left(bucket: int) -> float:

@@ -22,8 +22,9 @@ calls that cost 1, 2 and 3 dollars, in nano-dollars:
     (2.0, 1.0)
 """
 
-from dataclasses import dataclass
 from math import isfinite, sqrt
+
+from msgspec import Struct
 
 from optimizer.errors import DifferentUnits, NotFinite
 
@@ -32,8 +33,7 @@ SCALE = 1_000_000
 enough that 10**12 squared values stay far below what Python's integers handle quickly."""
 
 
-@dataclass(frozen=True, slots=True)
-class Moments:
+class Moments(Struct, frozen=True):
     """The first two moments of what has been seen so far."""
 
     count: int = 0

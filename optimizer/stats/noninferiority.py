@@ -33,14 +33,14 @@ Source: Fieller (1954) JRSS-B 16(2) for the form and the ratio; the mixture is o
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from math import isfinite, sqrt
+from math import inf, isfinite, sqrt
 from typing import Final
 
-import numpy as np
+from msgspec import Struct
 
 from optimizer.errors import NotFinite
-from optimizer.stats.confidence_sequence import TINY, Floats, two_sided_multiplier
+from optimizer.stats.confidence_sequence import TINY, two_sided_multiplier
+from optimizer.stats.elementwise import Floats, chosen, greater, lesser, sign, size
 from optimizer.stats.moments import Moments
 from optimizer.stats.proportion import Proportion, smoothed_variance
 from optimizer.stats.verdict import (
@@ -80,8 +80,7 @@ STEPS: Final = 3
 """Of a search for a margin: within 1 % of it in what was measured (`test_noninferiority`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Arm:
+class Arm(Struct, frozen=True):
     """The mean of one arm: numbers, or arrays of one shape in simulations."""
 
     n: Floats
@@ -93,6 +92,10 @@ class Arm:
     def of(moments: Moments) -> "Arm":
         """The arm that these moments describe; zeros where they say nothing yet."""
         return Arm(float(moments.count), moments.mean or 0.0, moments.variance or 0.0)
+
+
+Moved = Callable[[Arm, Floats], Floats]
+"""The variance of one unit of an arm whose mean lay so far away."""
 
 
 def is_mean_beyond(candidate: Arm, control: Arm, margin: Margin) -> bool:
@@ -107,7 +110,7 @@ def _direction(margin: Margin) -> float:
 def _inside(candidate: Arm, control: Arm, margin: Margin) -> Floats:
     """d: how far inside the margin the candidate's mean was seen."""
     # |m_0| rather than m_0, so that a margin never becomes a demand to be better.
-    allowed: Floats = margin.size * np.abs(control.mean) if margin.relative else margin.size
+    allowed: Floats = margin.size * size(control.mean) if margin.relative else margin.size
     return _direction(margin) * (candidate.mean - control.mean) + allowed
 
 
@@ -121,45 +124,56 @@ def form_of_shares(candidate: Arm, control: Arm, margin: Margin) -> Form:
     return _form(candidate, control, margin, _share_moved)
 
 
-def _form(candidate: Arm, control: Arm, margin: Margin, moved: Callable[[Arm, Floats], Floats]) -> Form:
+def _form(candidate: Arm, control: Arm, margin: Margin, moved: Moved) -> Form:
     """The form, given how the variance of one unit changes as an arm's mean is moved."""
-    direction, inside = _direction(margin), _inside(candidate, control, margin)
-    slope: Floats = direction - margin.size * np.sign(control.mean) if margin.relative else direction
-    n_candidate, n_control = np.maximum(candidate.n, 1), np.maximum(control.n, 1)
-    other = slope * slope * control.variance / n_control
+    inside = _inside(candidate, control, margin)
     return Form(
         inside=inside,
-        squared_error=candidate.variance / n_candidate + other,
-        squared_error_to_pass=moved(candidate, -direction * HALFWAY * np.maximum(inside, 0.0)) / n_candidate
-        + other,
+        squared_error=_squared_error(candidate, control, margin, candidate.variance),
+        squared_error_to_pass=_squared_error(
+            candidate, control, margin, _halfway(candidate, margin, inside, moved)
+        ),
         n_candidate=candidate.n,
         n_control=control.n,
     )
 
 
+def _halfway(candidate: Arm, margin: Margin, inside: Floats, moved: Moved) -> Floats:
+    """The variance of a candidate's unit half way to the margin."""
+    return moved(candidate, -_direction(margin) * HALFWAY * greater(inside, 0.0))
+
+
+def _squared_error(candidate: Arm, control: Arm, margin: Margin, variance: Floats) -> Floats:
+    """Of d, if that is the variance of one of the candidate's units."""
+    slope: Floats = _direction(margin)
+    if margin.relative:
+        slope = slope - margin.size * sign(control.mean)
+    return variance / greater(candidate.n, 1) + slope * slope * control.variance / greater(control.n, 1)
+
+
 def _mean_moved(arm: Arm, by: Floats) -> Floats:
     """The variance of a unit if the mean lay `by` away because some units were zero, or that much dearer."""
-    size = np.maximum(np.maximum(np.abs(arm.mean), np.abs(arm.mean + by)), TINY)
-    share = np.minimum(np.abs(by) / size, 1.0)
-    kept = np.where(np.asarray(by) < 0, 1.0 - share, 1.0)
-    return np.asarray(kept * arm.variance + share * (1.0 - share) * size * size)
+    most = greater(greater(size(arm.mean), size(arm.mean + by)), TINY)
+    share = lesser(size(by) / most, 1.0)
+    kept = chosen(by < 0, 1.0 - share, 1.0)
+    return kept * arm.variance + share * (1.0 - share) * most * most
 
 
 def _share_moved(arm: Arm, by: Floats) -> Floats:
     """The variance of a unit if the share of hits lay `by` away; no smaller than it is."""
-    share = np.clip(arm.mean + by, 0.0, 1.0)
-    return np.maximum(arm.variance, share * (1.0 - share))
+    share = lesser(greater(arm.mean + by, 0.0), 1.0)
+    return greater(arm.variance, share * (1.0 - share))
 
 
 def cautious(candidate: Arm, control: Arm, margin: Margin) -> tuple[Arm, Arm]:
     """Both arms with their variances no smaller than one more unit at zero, or the larger arm, would make them."""
-    scale = np.maximum(np.abs(candidate.mean), np.abs(control.mean))
+    scale = greater(size(candidate.mean), size(control.mean))
     only_zeros = scale == 0
     # Two arms of only zeros are two equal constants; a relative margin knows no scale, so any will do.
-    lift = np.where(only_zeros & margin.relative, 1.0, 0.0)
-    scale = np.where(only_zeros, 1.0 if margin.relative else margin.size, scale)
+    lift = chosen(only_zeros, 1.0, 0.0) if margin.relative else 0.0
+    scale = chosen(only_zeros, 1.0 if margin.relative else margin.size, scale)
     first, second = (
-        Arm(a.n, a.mean + lift, np.maximum(a.variance, scale * scale / (np.asarray(a.n) + 1.0)))
+        Arm(a.n, a.mean + lift, greater(a.variance, scale * scale / (a.n + 1.0)))
         for a in (candidate, control)
     )
     return (first, second) if margin.better == "higher" else (_spread(first, second), _spread(second, first))
@@ -167,10 +181,9 @@ def cautious(candidate: Arm, control: Arm, margin: Margin) -> tuple[Arm, Arm]:
 
 def _spread(arm: Arm, other: Arm) -> Arm:
     """The arm, with at least the relative spread of the other where that has more units."""
-    told = other.variance * (arm.mean / np.where(np.asarray(other.mean) == 0, np.inf, other.mean)) ** 2
-    return Arm(
-        arm.n, arm.mean, np.where(np.asarray(other.n) > arm.n, np.maximum(arm.variance, told), arm.variance)
-    )
+    times = arm.mean / chosen(other.mean == 0, inf, other.mean)
+    told = other.variance * (times * times)
+    return Arm(arm.n, arm.mean, chosen(other.n > arm.n, greater(arm.variance, told), arm.variance))
 
 
 def compare_means(
@@ -210,9 +223,7 @@ def share_arm(seen: Proportion) -> Arm:
     return Arm(float(seen.count), seen.share or 0.0, smoothed_variance(seen.hits, seen.count))
 
 
-def _turns(
-    arms: tuple[Arm, Arm], form: Form, margin: Margin, *, risks: Risks, moved: Callable[[Arm, Floats], Floats]
-) -> Turns:
+def _turns(arms: tuple[Arm, Arm], form: Form, margin: Margin, *, risks: Risks, moved: Moved) -> Turns:
     """Finds the margin at which the verdict turns: from it on it passes (side 1), below it it fails (side -1).
 
     d grows by one unit (or one control's mean) with the margin and its error hardly changes, so that a few
@@ -224,14 +235,17 @@ def _turns(
         far = float(multiplier_to(form, risks, side=side))
         if not slope or not isfinite(far):
             return None
-        size, now = margin.size, form
+        found, inside = margin.size, form.inside
+        squared = form.squared_error_to_pass if side > 0 else form.squared_error
         for step in range(STEPS):
             if step:
-                now = _form(*arms, Margin(max(size, 0.0), margin.better, margin.relative), moved)
-                size = max(size, 0.0)
-            squared = now.squared_error_to_pass if side > 0 else now.squared_error
-            size -= (float(now.inside) - side * far * sqrt(float(squared))) / slope
-        return size
+                found = max(found, 0.0)
+                now = Margin(found, margin.better, margin.relative)
+                inside = _inside(*arms, now)
+                variance = _halfway(arms[0], now, inside, moved) if side > 0 else arms[0].variance
+                squared = _squared_error(*arms, now, variance)
+            found -= (float(inside) - side * far * sqrt(float(squared))) / slope
+        return found
 
     return turn
 

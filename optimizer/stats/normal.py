@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from optimizer.stats.confidence_sequence import Floats
+from optimizer.stats.elementwise import Floats
 
 
 @dataclass(frozen=True, slots=True)

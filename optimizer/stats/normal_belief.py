@@ -21,7 +21,7 @@ from msgspec import Struct
 from scipy.special import gammaln, stdtr, stdtrit
 
 from optimizer.errors import NotFinite, OutOfRange
-from optimizer.stats.confidence_sequence import Floats
+from optimizer.stats.elementwise import Floats
 from optimizer.stats.moments import Moments
 
 

@@ -22,11 +22,10 @@ Clopper & Pearson (1934) Biometrika 26(4) for the exact bound.
 from dataclasses import dataclass
 from math import sqrt
 
-import numpy as np
 from scipy.special import betaincinv, ndtri
 
 from optimizer.errors import OutOfRange
-from optimizer.stats.confidence_sequence import Floats
+from optimizer.stats.elementwise import Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,7 @@ class Proportion:
 
 def smoothed_variance(hits: Floats, count: Floats) -> Floats:
     """The variance of one unit, as if one hit and one miss more had been seen; never zero."""
-    share = (np.asarray(hits) + 1.0) / (np.asarray(count) + 2.0)
+    share = (hits + 1.0) / (count + 2.0)
     return share * (1.0 - share)
 
 

@@ -27,10 +27,10 @@ l'Institut International de Statistique 5(4).
     [0, 1]
 """
 
+from bisect import bisect_left
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
-from math import isfinite
+from math import inf, isfinite
 from typing import Final, Literal
 
 import msgspec
@@ -42,10 +42,10 @@ from optimizer.stats.confidence_sequence import (
     FEWEST,
     TINY,
     TUNED_FOR,
-    Floats,
     effective_units,
     one_sided_multiplier,
 )
+from optimizer.stats.elementwise import Floats, chosen, infinite, lesser, root
 
 Verdict = Literal["pass", "fail", "inconclusive", "no_data"]
 Side = Literal[1, -1]
@@ -131,8 +131,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """About the margin below which it would fail now; None for a pass, or where no margin is so small."""
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
+class Form(msgspec.Struct, frozen=True):
     """The linear form of one comparison: numbers, or arrays of one shape in simulations."""
 
     inside: Floats
@@ -149,7 +148,7 @@ class Form:
     @property
     def units(self) -> Floats:
         """The units of the smaller arm, which the normal approximation has to live on."""
-        return np.minimum(self.n_candidate, self.n_control)
+        return lesser(self.n_candidate, self.n_control)
 
 
 def standing(form: Form, risks: Risks = USUAL) -> npt.NDArray[np.int64]:
@@ -159,10 +158,17 @@ def standing(form: Form, risks: Risks = USUAL) -> npt.NDArray[np.int64]:
     return np.asarray(passed, np.int64) - np.asarray(failed, np.int64)
 
 
+def _verdict(form: Form, risks: Risks) -> Verdict:
+    """As `standing`, of a form of numbers."""
+    if form.inside > reach(form, risks, side=1):
+        return "pass"
+    return "fail" if -form.inside > reach(form, risks, side=-1) else "inconclusive"
+
+
 def reach(form: Form, risks: Risks, *, side: Side) -> Floats:
     """How far d must lie inside (side 1) or outside (side -1) of the margin to be beyond doubt, in d's unit."""
     squared_error = form.squared_error_to_pass if side > 0 else form.squared_error
-    return multiplier_to(form, risks, side=side) * np.sqrt(squared_error + TINY)
+    return multiplier_to(form, risks, side=side) * root(squared_error + TINY)
 
 
 def multiplier_to(form: Form, risks: Risks, *, side: Side) -> Floats:
@@ -175,9 +181,9 @@ def multiplier_to(form: Form, risks: Risks, *, side: Side) -> Floats:
 def _skewed(form: Form, *, alpha: float, tuned_for: float, side: int) -> Floats:
     """The multiplier of a bound on one side of d, widened or narrowed by Cornish and Fisher's first term."""
     multiplier = one_sided_multiplier(form.units, alpha=alpha, tuned_for=tuned_for)
-    few = np.isinf(multiplier)
-    finite = np.where(few, 0.0, multiplier)
-    return np.where(few, np.inf, finite + side * form.skewness * (finite * finite - 1) / 6)
+    few = infinite(multiplier)
+    finite = chosen(few, 0.0, multiplier)
+    return chosen(few, inf, finite + side * form.skewness * (finite * finite - 1) / 6)
 
 
 def conclude(
@@ -197,7 +203,7 @@ def conclude(
     verdict: Verdict = "no_data"
     needed = None
     if n_candidate and n_control:
-        verdict = ("inconclusive", "pass", "fail")[int(standing(form, risks))]
+        verdict = _verdict(form, risks)
         needed = _needed(form, risks) if verdict == "inconclusive" else None
     else:
         effect, bounds = None, (None, None)
@@ -230,10 +236,10 @@ _SIZES: Final = np.unique(np.round(np.geomspace(FEWEST, OUT_OF_SIGHT, 2000)))
 
 
 @lru_cache(maxsize=64)
-def _signal_needed(alpha: float, tuned_for: float) -> npt.NDArray[np.float64]:
-    """For each of _SIZES, the least d² / (n error²) that is beyond doubt; falling."""
+def _signal_needed(alpha: float, tuned_for: float) -> list[float]:
+    """For each of _SIZES, the least d² / (n error²) that is beyond doubt, negative: so that they rise."""
     multiplier = one_sided_multiplier(_SIZES, alpha=alpha, tuned_for=tuned_for)
-    return np.asarray(multiplier * multiplier / _SIZES)
+    return [float(needed) for needed in -(multiplier * multiplier / _SIZES)]
 
 
 def _needed(form: Form, risks: Risks) -> int | None:
@@ -245,6 +251,5 @@ def _needed(form: Form, risks: Risks) -> int | None:
     if not inside or not spread or units < 2:
         return None
     bound = (risks.wrong_pass, risks.tuned_to_pass) if good else (risks.wrong_fail, risks.tuned_to_fail)
-    falling = _signal_needed(*bound)
-    at = int(np.searchsorted(-falling, -(inside * inside / spread)))
+    at = bisect_left(_signal_needed(*bound), -(inside * inside / spread))
     return int(_SIZES[at]) if at < len(_SIZES) else None

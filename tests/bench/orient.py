@@ -1,7 +1,8 @@
 """What orient costs: decoding panes, folding them, waking rows and encoding what they say, in this process.
 
 Each target has 4 segments and 3 arms and a pane of 12 cells every 10 s, from one source partition. No broker:
-the host's own cost is in the other parts. Time is processor time, so that neighbours do not count.
+the host's own cost is in the other parts. Time is processor time, so that neighbours do not count. Garbage is
+collected as seldom as in a worker.
 """
 
 import time
@@ -11,6 +12,7 @@ import msgspec
 import numpy as np
 
 from agents.codec import Decoder, encode
+from agents.garbage import collect_seldom
 from optimizer.model.event import PaneEvent, TargetEvent
 from optimizer.model.pane import Cell, Joint, Pane, Weighted
 from optimizer.model.target import Model, Segments, Target
@@ -68,6 +70,7 @@ def measure(*, targets, minutes):
         declared = Target(target=name, incumbent="large", models=models, segments=segments)
         rows[name] = stage.fold(rows[name], [event(TargetEvent, name, BEGIN_AT, declared, 0)]).state
     cells = [[a_cell(dice, arm, segment) for segment in SEGMENTS for arm in ARMS] for _ in range(VARIETY)]
+    collect_seldom()
     busy, findings, waits, hours = 0.0, 0, {1: [], 15: []}, minutes * 60
     for number in range(hours * 1000 // PANE_MS):
         start = BEGIN_AT + number * PANE_MS

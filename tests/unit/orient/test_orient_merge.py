@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optimizer.model.finding import Evidence
-from optimizer.orient.merge import BUCKETS, Sums, evidence_of, pack, unite, unpack, widen
+from optimizer.orient.merge import BUCKETS, Sums, evidence_of, pack, packed_sum, unite, unpack, widen
 
 numbers = st.integers(0, 10**12)
 histograms = st.dictionaries(st.integers(0, 1383), st.integers(1, 10**6), max_size=300)
@@ -44,6 +44,14 @@ def test_folding_low_buckets_before_or_after_merging_is_the_same(a, b):
     assert early == pack(union)
     assert sum(unpack(early).values()) == sum(union.values())
     assert len(early) <= 2 * BUCKETS
+
+
+@given(a=histograms, b=histograms, most=st.integers(1, BUCKETS))
+def test_sorting_one_histogram_into_another_is_packing_their_union(a, b, most):
+    one, other = pack(a, most), pack(b, most)
+    kept = list(one), list(other)
+    assert packed_sum(one, other, most) == pack(unite(unpack(one), unpack(other)), most)
+    assert (one, other) == kept
 
 
 @given(a=histograms)

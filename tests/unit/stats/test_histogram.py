@@ -81,6 +81,13 @@ def test_share_above_is_exact_between_buckets_and_close_inside():
     assert (h.share_above(-1), h.share_above(GREATEST)) == (1.0, 0.0)
 
 
+@given(st.lists(values, min_size=1, max_size=50), st.integers(0, BUCKETS - 1))
+def test_share_above_an_edge_is_the_share_of_the_buckets_beyond_it(numbers, bucket):
+    h = Histogram.of(array(*numbers))
+    beyond = sum(n for b, n in h.counts.items() if b > bucket)
+    assert h.share_above(EDGES[bucket]) == pytest.approx(beyond / len(numbers))
+
+
 @given(st.lists(st.integers(1, 10**7), min_size=1, max_size=60), st.floats(0.001, 0.999))
 def test_threshold_is_the_inverse_of_share_above(numbers, share):
     h = Histogram.of(np.array(numbers, dtype=np.int64))
