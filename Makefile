@@ -32,7 +32,7 @@ down: $(READY)  ## stop them
 	@$(BIN)/llmopt down $(ARGS)
 
 test: $(READY)  ## every test but the long chaos runs and the benchmarks, against real servers
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not chaos and not bench" $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile -m "not chaos and not bench" $(ARGS)
 
 lint: $(READY)  ## ruff
 	@$(BIN)/ruff check .

@@ -8,7 +8,7 @@ import pytest
 from optimizer.model.objective import Weights, goal_of
 from optimizer.model.target import Errors, Guardrails
 from optimizer.orient.compare import questions, risks_of
-from optimizer.orient.effects import compared
+from optimizer.orient.effects import Seen, compared
 from optimizer.orient.merge import Sums, pack
 from optimizer.orient.state import Declared
 from optimizer.orient.weighed import weighed
@@ -49,8 +49,8 @@ def goal(objective, candidate, control):
     ((metric, role, margin),) = (one for one in questions(declared) if one[1] == "goal")
     risks = risks_of(declared, role)
     if metric == "worth":
-        return weighed(objective, [(candidate, control)], risks=risks).comparison
-    return compared(metric, [(candidate, control)], margin=margin, risks=risks).comparison
+        return weighed(objective, [(Seen(candidate), Seen(control))], risks=risks).comparison
+    return compared(metric, [(Seen(candidate), Seen(control))], margin=margin, risks=risks).comparison
 
 
 class TestWhatIsAsked:
@@ -107,7 +107,7 @@ class TestWeighedSum:
         found = goal(BOTH, *arms)
         risks = risks_of(a_declared(BOTH), "goal")
         each = [
-            compared(metric, [arms], margin=Margin(0.0, better), risks=risks).comparison
+            compared(metric, [tuple(map(Seen, arms))], margin=Margin(0.0, better), risks=risks).comparison
             for metric, better in (("cost", "lower"), ("quality", "higher"))
         ]
         assert found.effect == pytest.approx(-each[0].effect + 4 * each[1].effect)
