@@ -13,6 +13,7 @@ import numpy as np
 from agents.demo.outcomes import family
 from agents.documents import declared
 from optimizer.decide.declaration import mistakes as semantic_mistakes
+from optimizer.replay.players import play
 from optimizer.replay.simulate import live_together
 from optimizer.replay.world import Declared, Drawn, Recorded, World
 
@@ -69,6 +70,10 @@ def read(path: Path) -> tuple[World, Outcomes]:
     elif world.models is not None:
         found += [f"target.models: {name!r} does not behave: name it in `models`" for name in names
                   if name not in world.models]  # fmt: skip
+    if world.stages == "strategy" and world.target.strategy not in ("bandit", "contextual"):
+        found.append(
+            f"stages: {world.target.strategy!r} does not play for itself, only bandit and contextual do"
+        )
     if found:
         raise NotAWorld("\n".join(f"{path}: {sentence}" for sentence in found))
     return world, outcomes
@@ -112,6 +117,8 @@ def _live(world: World, outcomes: Outcomes, seeds: Sequence[int]) -> dict[int, L
         dice = np.random.default_rng(seed)
         mine = world.of_one_life(dice)
         cast[f"{world.target.target}-{seed}"] = mine, outcomes if mine is world else Declared(mine), dice
+    if world.stages == "strategy":
+        return dict(zip(seeds, (play(*one) for one in cast.values()), strict=True))
     return dict(zip(seeds, live_together(cast).values(), strict=True))
 
 

@@ -2,8 +2,8 @@
 
 The same stages, the same rows, the same watermark minimum and the same sequences as on Kafka, without
 anything that can fail. What is emitted is encoded and decoded on its way, as on a wire, so that no two
-rows ever share an object; told otherwise, the loop hands the object on. Feeding is deterministic: equal
-events in equal order, equal topics.
+rows ever share an object; told otherwise, the loop takes what it is given, numbers it and hands it on.
+Feeding is deterministic: equal events in equal order, equal topics.
 
     fed ─▶ metrics ─▶ observe ─▶ aggregates ─▶ orient ─▶ findings ─▶ decide ─▶ decisions ─▶ act
     act ─▶ rollouts, configurations
@@ -103,9 +103,13 @@ class Loop:
     """
 
     def __init__(self, stages: Sequence[Stage[Any]], partitions: int = 1, *, on_a_wire: bool = True) -> None:
-        """Chain stages; without a wire an emission arrives as the object it was made as, which is faster."""
+        """Chain stages; without a wire events arrive as the objects that they are, which is faster.
+
+        What is fed then belongs to the loop: it must not be fed twice.
+        """
         self.stages = list(stages)
         self.partitions = partitions
+        self._is_taken = not on_a_wire and partitions == 1
         self._make = _travelled if on_a_wire else published
         self.topics: dict[str, list[list[Event]]] = {name: [[] for _ in range(partitions)] for name in TOPICS}
         self._forgotten = {name: [0] * partitions for name in TOPICS}
@@ -133,7 +137,11 @@ class Loop:
             What the stages emitted because of it: topic → events in order, a broadcast once.
         """
         for event in events:
-            for name in (topic,) if topic else FED[type(event)]:
+            names = (topic,) if topic else FED[type(event)]
+            if self._is_taken and len(names) == 1:
+                self._take_in(names[0], event)
+                continue
+            for name in names:
                 everywhere = name == "metrics" and isinstance(event, TickEvent | TargetEvent)
                 for number in self._where(event, partition, everywhere=everywhere):
                     self._append(name, number, event)
@@ -180,6 +188,12 @@ class Loop:
         record = copy.copy(event)
         record.offset = self._forgotten[topic][number] + len(log)
         log.append(record)
+
+    def _take_in(self, topic: str, event: Event) -> None:
+        """Append the object itself: nobody else has it."""
+        log = self.topics[topic][0]
+        event.offset = self._forgotten[topic][0] + len(log)
+        log.append(event)
 
     # -- one partition of one stage ------------------------------------------------------------------
 
@@ -248,6 +262,9 @@ class Loop:
             event = self._make(emit, f"/llmopt/{stage.name}/{name}", row.sequence)
             topic = EMITTED[type(emit.data)]
             self._fresh.append((topic, event))
+            if self._is_taken:
+                self._take_in(topic, event)
+                continue
             for to in self._where(event, None, everywhere=False):
                 self._append(topic, to, event)
 

@@ -12,12 +12,13 @@ from rich.console import Console
 from rich.table import Table
 
 from agents import resources, worlds
-from optimizer.replay.claims import CLAIMS, LIVES, Claim, Measured, Verdict
+from optimizer.replay.claims import CLAIMS, LIVES, Claim, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from optimizer.replay.life import Life
+    from optimizer.replay.means import Measured
 
 SHIPPED = "compose/worlds"
 

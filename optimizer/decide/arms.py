@@ -151,11 +151,15 @@ def _without_harmful(state: Deciding, name: str, due: Sequence[Finding]) -> Deci
 def _hear(
     segment: Segment, running: Experiment, due: Sequence[Finding], weighed: Mapping[Metric, float]
 ) -> None:
-    told = {one.variant for one in due if one.kind == "comparison" and one.metric in weighed}
-    for variant in sorted(one for one in told if one is not None and one in running.weights):
-        known = worth(segment.memory, variant, segment.incumbent, weighed)
+    told = {
+        one.variant: one.n / max(one.n + one.n_control, 1)
+        for one in due
+        if one.kind == "comparison" and one.metric in weighed and one.variant in running.weights
+    }
+    for variant, shared in sorted(told.items(), key=lambda one: str(one[0])):
+        known = worth(segment.memory, str(variant), segment.incumbent, weighed)
         if known is not None:
-            earning.hear(running.earned.setdefault(variant, Earned()), known)
+            earning.hear(running.earned.setdefault(str(variant), Earned()), known, shared=shared)
 
 
 def _record(state: Deciding, name: str, kind: DecisionKind, ruling: Ruling) -> Decision:

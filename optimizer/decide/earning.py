@@ -9,7 +9,7 @@ recent units say, and every arm's past counts for no more than KEPT units, so th
 SURPRISE is asked at each of some hundred looks: 4.5 keeps false alarms under one in a thousand lives.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from math import exp, sqrt
 
 from optimizer.decide.state import Earned
@@ -25,8 +25,15 @@ KEPT = 100.0
 """As many as the nursery gives each arm."""
 
 
-def hear(earned: Earned, told: Worth) -> None:
-    """Add what has come since the last comparison; comparisons tell running sums."""
+def hear(earned: Earned, told: Worth, *, shared: float = 0.0) -> None:
+    """Add what has come since the last comparison; comparisons tell running sums.
+
+    Args:
+        earned: of one arm.
+        told: its worth against the control.
+        shared: the part of that worth's squared error that is the control's.
+    """
+    earned.shared = shared
     if told.units < earned.counted:  # the comparison has begun anew
         earned.counted, earned.counted_total = 0, 0.0
     units = told.units - earned.counted
@@ -71,6 +78,21 @@ def law(earned: Earned) -> Normal | None:
     if not earned.units:
         return None
     return Normal(earned.total / earned.units, max(sqrt(earned.noise / earned.units), LEAST_ERROR))
+
+
+def apart(control: Normal, arms: Sequence[tuple[Normal, float]]) -> list[Normal]:
+    """What is believed of the control and of each arm by itself, on the scale on which the control was measured.
+
+    Every arm was measured against one control, whose luck is in all of their errors alike. Taken for each
+    arm's own, it would hide the differences between arms that one control tells apart.
+
+    Args:
+        control: the control against itself.
+        arms: what is believed of each against the control, and the part of the squared error that is its.
+    """
+    luck = min((law.error * sqrt(shared) for law, shared in arms), default=0.0)
+    own = [Normal(law.mean, max(law.error * sqrt(1 - shared), LEAST_ERROR)) for law, shared in arms]
+    return [Normal(control.mean, max(luck, control.error)), *own]
 
 
 def _fade(arms: Iterable[Earned]) -> None:

@@ -106,6 +106,8 @@ class Earned(Struct, kw_only=True, omit_defaults=True):
     counted: int = 0
     """Units that its comparisons have told so far; comparisons tell running sums."""
     counted_total: float = 0.0
+    shared: float = 0.0
+    """The part of the noise that is the control's, and so the same for all arms beside it; 0 … 1."""
 
 
 class Experiment(OnTrial, kw_only=True, omit_defaults=True):

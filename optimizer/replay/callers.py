@@ -1,32 +1,31 @@
-"""The traffic of one life: callers that follow the configuration in force, and the book that is kept of them."""
+"""The traffic of one life: callers that follow the configuration in force.
 
-from bisect import bisect_right
+A control's calls are mirrored to a candidate in shadow, as the SDK does: they are made a second time, cost
+money, and no user meets them.
+"""
+
 from collections import deque
 from collections.abc import Iterator
+from datetime import timedelta
+from hashlib import sha256
 from itertools import accumulate, count
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from optimizer.act.assign import BUCKETS, bucket
+from optimizer.act.assign import BUCKETS
 from optimizer.model.call import Assignment, Call, Feedback, Quality
-from optimizer.model.configuration import Configuration
+from optimizer.model.configuration import ArmOfConfiguration, Configuration
 from optimizer.model.decision import Decision
 from optimizer.model.event import CallEvent, Event, FeedbackEvent
-from optimizer.replay.life import Life, Rollout, Served, is_harmful
+from optimizer.replay.book import BEGIN_AT, Arm, Book
+from optimizer.replay.life import Life
 from optimizer.replay.world import Dice, Outcomes, World
 from optimizer.stage import time_of
 
-BEGIN_AT = 1_772_323_200_000
-"""Midnight of a Sunday, UTC: every life begins there."""
-
-
-class Arm(NamedTuple):
-    """What serves some of a segment's units."""
-
-    model: str
-    assignment: Assignment | None
-    weight_bps: int
+LATER = tuple(timedelta(milliseconds=ms) for ms in range(10_000))
+"""By their milliseconds: an addition is three times as fast as a new instant."""
 
 
 class Callers:
@@ -34,136 +33,115 @@ class Callers:
 
     def __init__(self, world: World, outcomes: Outcomes, dice: Dice, target: str) -> None:
         self.world, self.outcomes, self.dice, self.target = world, outcomes, dice, target
-        self.life = Life(rollouts=[])
         self._segments = world.target.segment_names()
         self._mix = tuple(accumulate(outcomes.shares(self._segments)))
-        self._configuration: Configuration | None = None
-        self._arms: dict[str, tuple[Arm, ...]] = {
-            name: (Arm(world.target.incumbent, None, BUCKETS),) for name in self._segments
-        }
-        self._ends: dict[str, list[int]] = {}
-        """Segment → the bucket at which each arm but the last one ends."""
-        self._after_s = 0.0
-        self._of_candidate: dict[str, int] = {}
-        """Segment → calls that a candidate has answered since its rollout began."""
+        incumbent = next(model for model in world.target.models if model.name == world.target.incumbent)
+        first = Arm(incumbent.name, None, BUCKETS, self._factor(incumbent.name, incumbent.parameters))
+        self._book = Book(world, outcomes, dict.fromkeys(self._segments, first))
+        self._arms: dict[str, tuple[Arm, ...]] = dict.fromkeys(self._segments, (first,))
+        self._ends: dict[str, npt.NDArray[np.uint64]] = {}
+        """Segment → where each arm but the last one ends, on the whole of a digest's first 64 bits."""
+        self._hashed: dict[str, bytes] = {}
+        """Segment → what is hashed before the unit."""
         self._news: deque[FeedbackEvent] = deque()
         self._ids = count()
+
+    @property
+    def life(self) -> Life:
+        """What has been written down."""
+        return self._book.life
 
     # -- calls -------------------------------------------------------------------------------------
 
     def between(self, start_s: int, end_s: int) -> Iterator[Event]:
         """The calls of some seconds, and the feedback that has become known by their end."""
-        self._after_s = start_s
         n = int(self.dice.poisson(self.world.rate_at(start_s) * (end_s - start_s)))
-        self.life.calls += n
-        where = np.searchsorted(self._mix[:-1], self.dice.random(n), side="right").tolist()
-        units = (self.dice.random(n) * self.world.units).astype(int).tolist()
-        times = sorted((self.dice.random(n) * (end_s - start_s) * 1000).astype(int).tolist())
-        met: dict[tuple[int, int], list[int]] = {}
-        for place, unit, at in zip(where, units, times, strict=True):
-            met.setdefault((place, self._arm_of(self._segments[place], unit)), []).append(
-                BEGIN_AT + start_s * 1000 + at
-            )
-        for (place, position), mine in met.items():
-            segment = self._segments[place]
-            arm = self._arms[segment][position]
-            self._account(segment, arm, len(mine))
-            yield from self._calls(segment, arm, mine)
+        self._book.turn(start_s, n)
+        where = np.searchsorted(self._mix[:-1], self.dice.random(n), side="right")
+        units = (self.dice.random(n) * self.world.units).astype(int)
+        times = np.sort((self.dice.random(n) * (end_s - start_s) * 1000).astype(int))
+        met = where * BUCKETS
+        for place in np.unique(where).tolist():
+            here = where == place
+            met[here] += self._positions(self._segments[place], units[here])
+        keys, first = np.unique(met, return_index=True)
+        for key in keys[np.argsort(first)].tolist():  # in the order in which they are met
+            segment = self._segments[key // BUCKETS]
+            arms = self._arms[segment]
+            arm, mine = arms[key % BUCKETS], times[met == key].tolist()
+            self._book.served(segment, arm, len(mine))
+            yield from self._calls(segment, arm, start_s, mine)
+            for shadow in arms:
+                if shadow.role == "shadow" and arm.role == "control":
+                    self._book.mirrored(segment, shadow, len(mine))
+                    yield from self._calls(segment, shadow, start_s, mine)
+        self._book.turned()
         until = time_of(BEGIN_AT + end_s * 1000)
         while self._news and self._news[0].time < until:
             yield self._news.popleft()
 
-    def _arm_of(self, segment: str, unit: int) -> int:
-        """Which of the segment's arms serves a unit: as `optimizer.act.assign.arm_of` says."""
-        if self._configuration is None:
+    def _positions(self, segment: str, units: npt.NDArray[Any]) -> Any:
+        """Which of the segment's arms serves each unit: as `optimizer.act.assign.arm_of` says, many at once."""
+        ends = self._ends.get(segment)
+        if ends is None or not len(ends):
             return 0
-        name = segment if segment in self._configuration.segments else "other"
-        position = bucket(self._configuration.salt, name, str(unit))
-        return bisect_right(self._ends[segment], position)
+        hashed = self._hashed[segment]
+        digests = b"".join([sha256(b"%b%d" % (hashed, unit)).digest()[:8] for unit in units.tolist()])
+        return np.searchsorted(ends, np.frombuffer(digests, ">u8").astype(np.uint64), side="right")
 
-    def _calls(self, segment: str, arm: Arm, times: list[int]) -> Iterator[Event]:
-        drawn = self.outcomes.drawn(arm.model, segment, self._after_s, (self.dice, len(times)))
-        target, later_ms = self.target, self.world.feedback_after_s * 1000
+    def _calls(self, segment: str, arm: Arm, start_s: int, times: list[int]) -> Iterator[Event]:
+        drawn = self.outcomes.drawn(arm.model, segment, start_s, (self.dice, len(times)))
+        if arm.cost_factor != 1:
+            drawn = drawn._replace(cost_usd=drawn.cost_usd * arm.cost_factor)
+        target, later_ms, token = self.target, self.world.feedback_after_s * 1000, arm.assignment
         attribute = self.world.target.segments.attribute if self.world.target.segments else None
         attributes = {attribute: segment} if attribute else None
+        start, model = time_of(BEGIN_AT + start_s * 1000), arm.model
         for at, score, cost, latency, failed in zip(times, *(c.tolist() for c in drawn), strict=True):
             name = f"{target}-{next(self._ids)}"
             said = None if failed or later_ms else Quality(score)
             call = Call(
-                name, latency, arm.model, assignment=arm.assignment, cost_usd=None if failed else cost,
+                name, latency, model, assignment=token, cost_usd=None if failed else cost,
                 error_type="failed" if failed else None, quality=said, attributes=attributes,
             )  # fmt: skip
             yield CallEvent(
-                specversion="1.0", id=name, source=target, time=time_of(at), subject=target, data=call
+                specversion="1.0", id=name, source=target, time=start + LATER[at], subject=target, data=call
             )
             if later_ms and not failed:
                 self._news.append(FeedbackEvent(
-                    specversion="1.0", id=f"f-{name}", source=target, time=time_of(at + later_ms),
-                    subject=target, data=Feedback(name, "judge", score, assignment=arm.assignment),
+                    specversion="1.0", id=f"f-{name}", source=target,
+                    time=time_of(BEGIN_AT + start_s * 1000 + at + later_ms),
+                    subject=target, data=Feedback(name, "judge", score, assignment=token),
                 ))  # fmt: skip
-
-    def _account(self, segment: str, arm: Arm, calls: int) -> None:
-        mine = self.outcomes.truth(arm.model, segment, self._after_s)
-        first = self.outcomes.truth(self.world.target.incumbent, segment, self._after_s)
-        life = self.life
-        life.cost_usd += calls * mine.cost_usd
-        life.cost_usd_of_first += calls * first.cost_usd
-        life.quality += calls * mine.quality
-        life.quality_of_first += calls * first.quality
-        if arm.assignment is not None and arm.assignment.arm == "candidate":
-            self._of_candidate[segment] = self._of_candidate.get(segment, 0) + calls
 
     # -- what the loop says ------------------------------------------------------------------------
 
     def follow(self, configuration: Configuration) -> None:
         """Let all callers take up a configuration."""
-        self._configuration = configuration
-        self._arms = {}
         for segment in self._segments:
             name = segment if segment in configuration.segments else "other"
-            self._arms[segment] = tuple(
-                Arm(arm.model, Assignment(
-                    configuration.generation, arm.variant, arm.arm, name, arm.weight_bps / BUCKETS
-                ), arm.weight_bps)
-                for arm in configuration.segments[name]
-            )  # fmt: skip
-            self._ends[segment] = list(accumulate(arm.weight_bps for arm in self._arms[segment]))[:-1]
+            listed = configuration.segments[name]
+            self._arms[segment] = tuple(self._arm(one, name, configuration.generation) for one in listed)
+            ends = list(accumulate(one.weight_bps for one in listed))[:-1]
+            # position < end is digest × 10,000 / 2⁶⁴ < end, in whole numbers
+            self._ends[segment] = np.array(
+                [-(-(end << 64) // BUCKETS) for end in ends if end < BUCKETS], np.uint64
+            )
+            self._hashed[segment] = f"{configuration.salt}\x1f{name}\x1f".encode()
+        self._book.arms = self._arms
+
+    def _arm(self, one: ArmOfConfiguration, segment: str, generation: int) -> Arm:
+        propensity = one.weight_bps / BUCKETS or 1.0
+        token = Assignment(generation, one.variant, one.arm, segment, propensity)
+        return Arm(one.model, token, one.weight_bps, self._factor(one.model, one.parameters))
+
+    def _factor(self, model: str, parameters: Any) -> float:
+        laws = self.world.models
+        return laws[model].cost_factor(parameters) if laws else 1.0
 
     def write_down(self, decision: Decision) -> None:
         """Keep book of a decision that acts."""
-        self.life.decisions += 1
-        segment, after_s = decision.segment, (decision.decided_at - BEGIN_AT) / 1000
-        if not decision.act:
-            return
-        if decision.kind == "start" and decision.model is not None:
-            self._of_candidate[segment] = 0
-            began = Rollout(
-                segment=segment, model=decision.model, instead_of=self._incumbent(segment), began_s=after_s
-            )
-            self.life.rollouts.append(began)
-            return
-        live_one = next((r for r in reversed(self.life.rollouts) if r.segment == segment), None)
-        if (
-            decision.kind not in ("promote", "rollback")
-            or live_one is None
-            or live_one.outcome != "under_way"
-        ):
-            return
-        live_one.outcome = "promoted" if decision.kind == "promote" else "rolled_back"
-        live_one.ended_s, live_one.cause = after_s, decision.cause
-        live_one.answers = self._of_candidate.get(segment, 0)
-        candidate = self.outcomes.truth(live_one.model, segment, self._after_s)
-        control = self.outcomes.truth(live_one.instead_of, segment, self._after_s)
-        live_one.is_harmful = is_harmful(self.world.target.guardrails, candidate, control)
-        live_one.is_dearer = candidate.cost_usd > control.cost_usd
-
-    def _incumbent(self, segment: str) -> str:
-        serving = (
-            arm.model
-            for arm in self._arms[segment]
-            if arm.assignment is not None and arm.assignment.arm in ("incumbent", "control")
-        )
-        return next(serving, self.world.target.incumbent)
+        self._book.write_down(decision)
 
     def has_ended(self) -> bool:
         """Whether as many rollouts have ended as this world is lived for."""
@@ -171,21 +149,4 @@ class Callers:
 
     def ended(self) -> Life:
         """The life, its sums made means, and what a call amounts to at its end."""
-        life = self.life
-        if life.calls:
-            life.quality /= life.calls
-            life.quality_of_first /= life.calls
-        incumbent = (Arm(self.world.target.incumbent, None, BUCKETS),)
-        life.at_end = self._served(self._arms)
-        life.first_at_end = self._served(dict.fromkeys(self._segments, incumbent))
-        return life
-
-    def _served(self, arms: dict[str, tuple[Arm, ...]]) -> Served:
-        cost = quality = before = 0.0
-        for segment, until in zip(self._segments, self._mix, strict=True):
-            for arm in arms[segment]:
-                share = (until - before) * arm.weight_bps / BUCKETS
-                truth = self.outcomes.truth(arm.model, segment, self._after_s)
-                cost, quality = cost + share * truth.cost_usd, quality + share * truth.quality
-            before = until
-        return Served(cost_usd=cost, quality=quality)
+        return self._book.closed(self._mix)

@@ -5,33 +5,24 @@
     missed  what was measured lies on the wrong side
 
 Shares have Wilson's interval, medians the two order statistics between which the median lies, means the
-normal approximation. Where every single life must keep to a bound, the worst one is measured and no
+normal approximation (`means`). Where every single life must keep to a bound, the worst one is measured and no
 interval is given.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from math import inf, sqrt
+from math import inf
 from typing import Literal, NamedTuple
 
-from scipy.stats import binom
-
+from optimizer.replay import course
 from optimizer.replay.life import Life, Rollout, Served
+from optimizer.replay.means import Measured, mean, median
 from optimizer.stats.proportion import Proportion, wilson
 
 Verdict = Literal["held", "open", "missed"]
-Z95 = 1.959963984540054
 SOON = 100
 """Answers by which a candidate that is far too slow is found out."""
 DOLLARS = 10.0
 """What a dollar of a call's cost is worth in quality: RouterBench is judged by q - 10 · cost."""
-
-
-class Measured(NamedTuple):
-    """A number with its 95 % interval; None where it has none."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
 
 
 class Claim(NamedTuple):
@@ -118,29 +109,14 @@ def was_promoted(rollout: Rollout) -> bool:
     return rollout.outcome == "promoted"
 
 
+def has_met_users(rollout: Rollout) -> bool:
+    """Whether a candidate has answered anybody."""
+    return rollout.answers > 0
+
+
 def median_answers(lives: Sequence[Life]) -> Measured | None:
     """The median of the answers that candidates gave until they were rolled back."""
     return median([r.answers if r.outcome == "rolled_back" else inf for r in _rollouts(lives)])
-
-
-def median(values: Sequence[float]) -> Measured | None:
-    """The median, with the order statistics that enclose it in 95 % of the cases."""
-    if not values:
-        return None
-    ordered, n = sorted(values), len(values)
-    below = int(binom.ppf(0.025, n, 0.5))
-    return Measured(ordered[n // 2], ordered[max(0, below - 1)], ordered[min(n - 1, n - below)])
-
-
-def mean(values: Sequence[float]) -> Measured | None:
-    """The mean; a single value has no interval."""
-    if not values:
-        return None
-    centre, n = sum(values) / len(values), len(values)
-    if n == 1:
-        return Measured(centre)
-    half = Z95 * sqrt(sum((value - centre) ** 2 for value in values) / (n - 1) / n)
-    return Measured(centre, centre - half, centre + half)
 
 
 def _ends(lives: Sequence[Life]) -> list[tuple[Served, Served]]:
@@ -185,6 +161,23 @@ CLAIMS = (
           share(lambda r: is_called_worse(r) and r.answers <= SOON), 0.98, "at least", "share"),
     Claim("promoted_not_worse", "mixed", "what is promoted truly keeps its guardrails and is cheaper",
           share(is_truly_better, was_promoted), 0.95, "above", "share"),
+    Claim("shadow_rolled_back", "shadow", "33 points worse, in shadow: the candidate is rolled back",
+          share(is_called_worse), 0.98, "at least", "share"),
+    Claim("shadow_unmet", "shadow", "33 points worse, in shadow: a user meets it before",
+          never(has_met_users), 0.0, "at most", "share"),
+    Claim("bandit", "close", "bandit, four close arms, 20,000 calls: lost, of what equal shares lose",
+          course.regret, 0.10, "at most", "share"),
+    Claim("bandit_alone", "close_alone", "its rules alone, told every outcome at once: lost, of what equal shares lose",
+          course.regret, 0.10, "at most", "share"),
+    Claim("bandit_recovers", "changing", "bandit, another arm is best: its share of the calls, 2,000 calls later",
+          course.share_after_change, 0.5, "above", "share"),
+    Claim("bandit_recovers_alone", "changing_alone",
+          "its rules alone, told every outcome at once: share of a new best arm, 2,000 calls later",
+          course.share_after_change, 0.5, "above", "share"),
+    Claim("contextual", "contextual", "contextual, 20,000 calls per segment: lost, of the best, in the worst segment",
+          course.lost_to_oracle, 0.03, "at most", "share"),
+    Claim("tuning", "tuning", "parameters changed, of all levers a day, though every try succeeds",
+          course.changes_a_day, 0.05, "below", "share"),
     Claim("routerbench", "routerbench", "RouterBench: q − 10 · cost of what serves at the end",
           mean_utility, 0.746, "at least", "utility", 0.757),
     Claim("demo_saved", "demo", "the demo's world: cheaper at the end, in the worst seed",
@@ -195,6 +188,8 @@ CLAIMS = (
 """In the order in which they are printed."""
 
 LIVES = {
-    "aa": 250, "harm": 1000, "weaker": 300, "slow": 200, "mixed": 200, "demo": 10, "routerbench": 2,
+    "aa": 250, "harm": 1000, "weaker": 300, "slow": 200, "mixed": 200, "shadow": 200, "close": 12,
+    "close_alone": 12, "changing": 4, "changing_alone": 60, "contextual": 4, "tuning": 2, "demo": 10,
+    "routerbench": 2,
 }  # fmt: skip
 """World → lives that keep the interval clear of the bound where a claim is held."""

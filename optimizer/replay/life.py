@@ -12,7 +12,8 @@ from msgspec import Struct
 from optimizer.model.target import Guardrails
 from optimizer.replay.world import Truth
 
-Outcome = Literal["promoted", "rolled_back", "under_way"]
+Outcome = Literal["promoted", "rolled_back", "concluded", "under_way"]
+"""concluded: it did well in shadow, and no more was wanted."""
 
 
 class Rollout(Struct, kw_only=True):
@@ -28,6 +29,8 @@ class Rollout(Struct, kw_only=True):
     """Of the decision that ended it: `guardrail`, `trip`, `goal`, …"""
     answers: int = 0
     """Calls that the candidate had answered by then."""
+    mirrored: int = 0
+    """Calls that were mirrored to it by then: no user has met them."""
     is_harmful: bool = False
     """Whether a guardrail is truly broken; see the module."""
     is_dearer: bool = False
@@ -41,11 +44,30 @@ class Served(Struct, kw_only=True):
     quality: float
 
 
+class Turn(Struct, frozen=True, kw_only=True):
+    """What one turn of a segment came to, beside the model with the best answers at that time."""
+
+    calls: int
+    best: str
+    by_best: int
+    """Calls that this model has served."""
+    quality: float
+    """Summed over the calls, as are the next two."""
+    quality_of_best: float
+    """Had the best model served them."""
+    quality_of_uniform: float
+    """Had every model served as many of them."""
+
+
 class Life(Struct, kw_only=True):
     """One simulated life; money and quality are the world's averages, not what happened to be drawn."""
 
     calls: int = 0
+    """Of users; what was mirrored is not among them."""
+    mirrored: int = 0
+    """Calls that were made a second time, with a candidate in shadow."""
     cost_usd: float = 0.0
+    """Of all calls, mirrored ones too."""
     cost_usd_of_first: float = 0.0
     """What the same calls would have cost with the first incumbent."""
     quality: float = 0.0
@@ -58,6 +80,10 @@ class Life(Struct, kw_only=True):
     turns: int = 0
     """How often the four stages were gone through: once for each pane that the watermark passed."""
     decisions: int = 0
+    levers: int = 0
+    """That the target has, model and parameters among them."""
+    course: dict[str, list[Turn]] = {}
+    """Segment → turn after turn, where the world wants it told."""
     rollouts: list[Rollout] = []
 
 

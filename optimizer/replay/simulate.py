@@ -20,7 +20,8 @@ from optimizer.model.event import Event, TargetEvent, TickEvent
 from optimizer.model.progress import Tick
 from optimizer.observe.stage import Observe
 from optimizer.orient.stage import Orient
-from optimizer.replay.callers import BEGIN_AT, Callers
+from optimizer.replay.book import BEGIN_AT
+from optimizer.replay.callers import Callers
 from optimizer.replay.life import Life
 from optimizer.replay.world import Dice, Outcomes, World
 from optimizer.stage import time_of

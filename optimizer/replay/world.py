@@ -53,9 +53,19 @@ class Behaviour(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The median."""
     latency_sigma: Annotated[float, Meta(ge=0, le=3)] = 0.3
     errors: Share = 0.0
+    costs_with: dict[Name, Annotated[float, Meta(gt=0)]] = {}
+    """Parameter → the value with which a call costs `cost_usd`; with another value it costs in proportion."""
     segments: dict[str, Score] = {}
     """Segment → the mean score there, where it differs."""
     drift: tuple[Drift, ...] = ()
+
+    def cost_factor(self, parameters: Mapping[str, object]) -> float:
+        """How many times as much a call costs with these parameters."""
+        factor = 1.0
+        for name, usual in self.costs_with.items():
+            value = parameters.get(name, usual)
+            factor *= value / usual if isinstance(value, int | float) else 1.0
+        return factor
 
     def at(self, segment: str, after_s: float) -> "Behaviour":
         """How it behaves in a segment, so many seconds after the beginning."""
@@ -124,6 +134,10 @@ class World(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """So much later the quality of an answer becomes known; 0: with the call."""
     units: Annotated[int, Meta(ge=1, le=1_000_000_000)] = 100_000
     """How many users there are; each keeps to one arm."""
+    stages: Literal["all", "strategy"] = "all"
+    """strategy: `bandit` or `contextual` plays for itself, without findings and rollouts (`players`)."""
+    course: bool = False
+    """Whether each turn is told beside the best model of its time (`life.Turn`)."""
     rollouts: Annotated[int, Meta(ge=1)] | None = None
     """A life ends early when so many rollouts have ended; None: after its hours."""
 
@@ -202,10 +216,21 @@ class Declared:
     def __init__(self, world: World) -> None:
         self._models: Mapping[str, Behaviour] = world.models or {}
         self._is_graded = world.answers == "graded"
+        self._steady: dict[tuple[str, str], Behaviour] = {}
+
+    def _law(self, model: str, segment: str, after_s: float) -> Behaviour:
+        """How a model behaves; what never drifts is worked out once."""
+        law = self._steady.get((model, segment))
+        if law is None:
+            declared = self._models[model]
+            law = declared.at(segment, after_s)
+            if not declared.drift:
+                self._steady[model, segment] = law
+        return law
 
     def drawn(self, model: str, segment: str, after_s: float, dice: tuple[Dice, int]) -> Drawn:
         """Draw calls that end about `after_s`."""
-        law, (roll, n) = self._models[model].at(segment, after_s), dice
+        law, (roll, n) = self._law(model, segment, after_s), dice
         if self._is_graded and 0 < law.quality < 1:
             quality = roll.beta(GRADED * law.quality, GRADED * (1 - law.quality), n)
         else:
@@ -216,7 +241,7 @@ class Declared:
 
     def truth(self, model: str, segment: str, after_s: float) -> Truth:
         """The averages of the laws in force at that time."""
-        law = self._models[model].at(segment, after_s)
+        law = self._law(model, segment, after_s)
         p95 = law.latency_ms * exp(P95 * law.latency_sigma)
         return Truth(law.quality, law.cost_usd, p95, law.errors)
 

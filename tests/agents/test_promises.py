@@ -15,7 +15,7 @@ from agents.cli import app, promises
 from optimizer.replay.claims import CLAIMS, LIVES
 from optimizer.replay.simulate import live, live_together
 
-FEW = {"aa": 1, "harm": 40, "weaker": 12, "slow": 20, "mixed": 6}
+FEW = {"aa": 1, "harm": 40, "weaker": 12, "slow": 20, "mixed": 6, "shadow": 10, "close": 1}
 
 
 @pytest.mark.parametrize("name", FEW)

@@ -81,6 +81,7 @@ def test_every_shipped_world_is_one(path):
         (("hours: 1", "hours: 1\nhurs: 2"), "did you mean 'hours'"),
         (("{name: small}", "{name: tiny}"), "'tiny' does not behave"),
         (("incumbent: big", "incumbent: none"), "must be one of the models"),
+        (("rollouts: 1", "stages: strategy"), "'pareto' does not play for itself"),
         (("rollouts: 1", "outcomes: x.csv"), "x.csv"),
     ],
 )

@@ -6,6 +6,7 @@
     latency    a call's own time → the end of the fold that counted it
     reaction   finding → configuration read by a follower
     orient     panes of 1,000 targets into findings, without a broker: time, size of rows, wait for findings
+    decide     findings of 1,000 targets into decisions, without a broker: time of each, size of rows
     otlp       spans accepted and acknowledged by one receiver, over gRPC and over HTTP
     memory     all stages in one process, idle
 
@@ -25,7 +26,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from agents import local, settings
-from tests.bench import children, contest, load, memory, orient, otlp, scaling
+from tests.bench import children, contest, decide, load, memory, orient, otlp, scaling
 
 DOCUMENT = children.ROOT / "docs/benchmarks.md"
 
@@ -138,6 +139,7 @@ PARTS = {
     "latency": Bench.latency,
     "reaction": Bench.reaction,
     "orient": orient.orient,
+    "decide": decide.decide,
     "otlp": Bench.otlp,
     "memory": Bench.memory,
 }
@@ -176,6 +178,8 @@ def arguments():
     parser.add_argument("--spans", type=int, default=100_000, help="exported in a turn over OTLP")
     parser.add_argument("--orient-targets", type=int, default=1000, help="whose panes orient folds")
     parser.add_argument("--orient-minutes", type=int, default=5, help="of event time in orient")
+    parser.add_argument("--decide-targets", type=int, default=1000, help="whose findings decide folds")
+    parser.add_argument("--decide-minutes", type=int, default=5, help="of event time in decide")
     options = parser.parse_args()
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"no part is called {', '.join(sorted(unknown))}; choose from {', '.join(PARTS)}")

@@ -13,7 +13,7 @@ Source: Thompson (1933); Scott (2010), as in `optimizer.stats.best` and `thompso
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from optimizer.decide.earning import law
+from optimizer.decide.earning import apart, law
 from optimizer.decide.mixing import arms, mixed, named
 from optimizer.decide.state import Earned, Experiment
 from optimizer.decide.strategy import Candidates, Proposal, Situation
@@ -65,7 +65,8 @@ def reweighed(
     if len(known) < len(tried):
         return ()
     fresh = [int(earned_of(running, variant).fresh) for variant in tried]
-    found = shares([INCUMBENT.law, *known.values()], [FEWEST, *fresh])
+    against = [(one, earned_of(running, variant).shared) for variant, one in known.items()]
+    found = shares(apart(INCUMBENT.law, against), [FEWEST, *fresh])
     wanted = mixed(situation, declared, dict(zip(tried, found[1:], strict=True)))
     if max(abs(wanted[v] - running.weights[v]) for v in wanted) < LEAST_MOVE_BPS:
         return ()

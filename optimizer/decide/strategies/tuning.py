@@ -110,8 +110,12 @@ def rests_until(turned_at: int, declared: Target) -> int:
     """Until when the parameters of a segment rest after a change for good, ms since the epoch."""
     if not turned_at:
         return 0
-    levers = len(declared.levers.parameters) + sum(one.name != "parameters" for one in LEVERS)
-    return turned_at + round(DAY_S / CHANGES_A_DAY / levers) * MS
+    return turned_at + round(DAY_S / CHANGES_A_DAY / levers_of(declared)) * MS
+
+
+def levers_of(declared: Target) -> int:
+    """How many levers a segment has: every declared parameter is one, and so is every other kind."""
+    return len(declared.levers.parameters) + sum(one.name != "parameters" for one in LEVERS)
 
 
 def kind_of(segment: str) -> str:

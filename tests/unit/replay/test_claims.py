@@ -4,17 +4,15 @@ import pytest
 
 from optimizer.replay.claims import (
     Claim,
-    Measured,
     least_quality,
     least_saved,
-    mean,
     mean_utility,
-    median,
     median_answers,
     share,
     was_promoted,
 )
 from optimizer.replay.life import Life, Rollout, Served
+from optimizer.replay.means import Measured, mean, median
 
 
 def a_life(*rollouts, cost=0.01, quality=0.8):

@@ -1,0 +1,37 @@
+"""Numbers measured of several lives, with their 95 % intervals."""
+
+from collections.abc import Sequence
+from math import sqrt
+from typing import NamedTuple
+
+from scipy.stats import binom
+
+Z95 = 1.959963984540054
+
+
+class Measured(NamedTuple):
+    """A number with its 95 % interval; None where it has none."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+def median(values: Sequence[float]) -> Measured | None:
+    """The median, with the order statistics that enclose it in 95 % of the cases."""
+    if not values:
+        return None
+    ordered, n = sorted(values), len(values)
+    below = int(binom.ppf(0.025, n, 0.5))
+    return Measured(ordered[n // 2], ordered[max(0, below - 1)], ordered[min(n - 1, n - below)])
+
+
+def mean(values: Sequence[float]) -> Measured | None:
+    """The mean; a single value has no interval."""
+    if not values:
+        return None
+    centre, n = sum(values) / len(values), len(values)
+    if n == 1:
+        return Measured(centre)
+    half = Z95 * sqrt(sum((value - centre) ** 2 for value in values) / (n - 1) / n)
+    return Measured(centre, centre - half, centre + half)
