@@ -10,8 +10,8 @@
     otlp       spans accepted and acknowledged by one receiver, over gRPC and over HTTP
     memory     all stages in one process, idle
 
-A run of all parts with the sizes below also writes docs/benchmarks.md. `python -m tests.bench.pieces` says where
-observe's time goes.
+Each part replaces its section of docs/benchmarks.md (not with `--no-document`).
+`python -m tests.bench.pieces` says where observe's time goes.
 """
 
 import argparse
@@ -20,13 +20,12 @@ import platform
 import signal
 import sys
 import tempfile
-import time
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
 from agents import local, settings
-from tests.bench import children, contest, decide, load, memory, orient, otlp, scaling
+from tests.bench import children, contest, decide, document, load, memory, orient, otlp, scaling
 
 DOCUMENT = children.ROOT / "docs/benchmarks.md"
 
@@ -150,17 +149,6 @@ def milliseconds(row):
     return (*(f"{row[name]:.1f}" for name in ("p50_ms", "p95_ms", "p99_ms", "max_ms")), f"{row['n']:,}")
 
 
-def document(about, lines, seconds):
-    command = " ".join(("make bench", *(f'ARGS="{" ".join(sys.argv[1:])}"' for _ in sys.argv[1:2])))
-    return "\n".join((
-        "# Benchmarks", "",
-        f"Written by `{command}` on {datetime.now(UTC):%Y-%m-%d}, in {seconds:.0f} s. Numbers of one machine on one",
-        "day: the ratios travel, the absolute values do not. Nothing here is asserted by a test.", "",
-        f"Machine: {about}. Genuine Apache Kafka on the same machine, so broker and producers share its cores.", "",
-        *lines,
-    ))  # fmt: skip
-
-
 def arguments():
     parser = argparse.ArgumentParser(
         prog="make bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -180,6 +168,10 @@ def arguments():
     parser.add_argument("--orient-minutes", type=int, default=5, help="of event time in orient")
     parser.add_argument("--decide-targets", type=int, default=1000, help="whose findings decide folds")
     parser.add_argument("--decide-minutes", type=int, default=5, help="of event time in decide")
+    parser.add_argument(
+        "--document", action=argparse.BooleanOptionalAction, default=True,
+        help="write what was measured into docs/benchmarks.md, in place of what it says of the same part",
+    )  # fmt: skip
     options = parser.parse_args()
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"no part is called {', '.join(sorted(unknown))}; choose from {', '.join(PARTS)}")
@@ -190,22 +182,31 @@ def end(_signal, _frame):
     raise KeyboardInterrupt
 
 
+def measure(bench, parts):
+    """Run parts one after another; each that has come to its end is written down, whatever becomes of the next."""
+    command = " ".join(("make bench", *(f'ARGS="{" ".join(sys.argv[1:])}"' for _ in sys.argv[1:2])))
+    for part in parts:
+        about, bench.lines = machine(), []
+        bench.say(f"## {part}\n")
+        PARTS[part](bench)
+        if bench.options.document:
+            before = DOCUMENT.read_text() if DOCUMENT.exists() else ""
+            measured = {part: document.section(command, datetime.now(UTC), about, bench.lines[1:])}
+            DOCUMENT.write_text(document.written(before, measured, PARTS))
+            print(f"written to {DOCUMENT.relative_to(children.ROOT)}\n", flush=True)
+
+
 def main():
-    options, about, began = arguments(), machine(), time.monotonic()
+    options = arguments()
     signal.signal(signal.SIGTERM, end)
-    print(about, flush=True)
+    print(machine(), flush=True)
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="llmopt-bench-")))
         # A broker of its own, whatever the environment names: its topics would stay there, and its load disturb.
         alone = settings.load().model_copy(update={"kafka_bootstrap": None})
         running = stack.enter_context(local.servers(alone, directory=directory / "servers", postgres=False))
         print(flush=True)
-        bench = Bench(options, running.bootstrap, directory)
-        for part in options.parts or PARTS:
-            PARTS[part](bench)
-    if not options.parts:
-        DOCUMENT.write_text(document(about, bench.lines, time.monotonic() - began).rstrip() + "\n")
-        print(f"written to {DOCUMENT.relative_to(children.ROOT)}")
+        measure(Bench(options, running.bootstrap, directory), options.parts or PARTS)
 
 
 if __name__ == "__main__":
