@@ -28,15 +28,27 @@ def servers(tmp_path_factory):
 class Publication(threading.Thread):
     """Publishes the recording beside the test."""
 
-    def __init__(self, cluster, recording, speed):
+    def __init__(self, cluster, recording, speed, *, held):
         super().__init__(daemon=True)
         self.cluster, self.recording, self.speed, self.error = cluster, recording, speed, None
-        self.hurry = threading.Event()
+        self.hurry, self.released = threading.Event(), threading.Event()
+        if not held:
+            self.released.set()
+
+    def end_soon(self):
+        """Let go what was held back, and do not pace the rest."""
+        self.hurry.set()
+        self.released.set()
 
     def run(self):
         try:
             recordings.publish(
-                self.cluster.bootstrap, self.cluster.topic, self.recording, self.speed, self.hurry.is_set
+                self.cluster.bootstrap,
+                self.cluster.topic,
+                self.recording,
+                self.speed,
+                self.hurry.is_set,
+                self.released.is_set,
             )
         except BaseException as exc:
             self.error = exc
@@ -63,17 +75,17 @@ def cluster(servers, prefix, tmp_path):
 
 @pytest.fixture
 def publication(cluster, recording):
-    """Starts publishing at a speed; always ended, also when the test fails."""
+    """Starts publishing at a speed, the end of it `held` back or not; always ended, also when the test fails."""
     started = []
 
-    def start(speed):
-        started.append(Publication(cluster, recording, speed))
+    def start(speed, *, held=False):
+        started.append(Publication(cluster, recording, speed, held=held))
         started[-1].start()
         return started[-1]
 
     yield start
     for one in started:
-        one.hurry.set()
+        one.end_soon()
         one.join(120)
 
 

@@ -7,6 +7,7 @@ Some calls are sent twice, some are late, some are poison. Calls carry no key: a
 any of them.
 """
 
+import math
 import random
 import time
 from datetime import UTC, datetime, timedelta
@@ -35,6 +36,8 @@ QUALITY = {"big": 0.84, "bad": 0.30, "good": 0.88}
 COST_USD = {"big": 0.01, "bad": 0.001, "good": 0.004}
 SEGMENTS = ("code", "chat")
 WATCHED = 20
+HELD = 0.1
+"""Of the recording: more than a minute of event time, and there are rollouts under way."""
 PASSING_FROM_S, PASSING_S, PASSING_EACH_S, PASSING = 540, 3, 30, 60
 """Passing targets: the first begins here, the next one so much later, each stays so long; how many."""
 POISON = (
@@ -184,10 +187,11 @@ def record(seed=7, minutes=20, rate=80):
     return Recording(*published, seconds, loop, world.n, poison)
 
 
-def publish(bootstrap, topic, recording, speed=None, stop=lambda: False):
+def publish(bootstrap, topic, recording, speed=None, stop=lambda: False, may_end=lambda: True):
     """Publish the recording; `speed` event seconds per second of the wall, or as fast as it goes.
 
-    One producer that keeps the order of each partition: every time the same offsets.
+    One producer that keeps the order of each partition: every time the same offsets. The last HELD of it waits
+    until it `may_end`, so that on however slow a machine there is something left to attack.
     """
     producer = Producer({
         "bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 5,
@@ -214,6 +218,8 @@ def publish(bootstrap, topic, recording, speed=None, stop=lambda: False):
             put(topic("metrics"), value, to)
         producer.poll(0)
         _pace(began + s / speed if speed else 0, stop)
+        if s >= (1 - HELD) * len(recording.seconds):
+            _pace(math.inf, may_end)
     assert producer.flush(120) == 0
     assert not failed, failed[:3]
 

@@ -41,7 +41,7 @@ def attacked(cluster, publication, name, attack):
         killer.until(lambda: killer.kills >= kills, fault=fault, lives_s=lives_s, wiped=wiped, ablation=name)
         cluster.workers[-1].kill()
     worker = cluster.start("a", ablation=name)
-    published.hurry.set()
+    published.end_soon()
     published.finish()
     try:
         cluster.drain(limit_s=BROKEN_S)
@@ -117,15 +117,21 @@ def late_write(cluster, stage="orient"):
 
 
 def folded_then_written_late(cluster, recording, ablation):
-    """Fold half, let an old owner write late, lose the local state, fold the rest."""
+    """Fold half, durable twice on the way; let an old owner write late, lose the local state, fold the rest."""
     half = len(recording.seconds) // 2
-    publish(cluster.bootstrap, cluster.topic, recording._replace(seconds=recording.seconds[:half]))
+    begun, second, rest = (
+        recording._replace(seconds=recording.seconds[: half // 2]),
+        recording._replace(declarations=[], commands=[], seconds=recording.seconds[half // 2 : half]),
+        recording._replace(declarations=[], commands=[], seconds=recording.seconds[half:]),
+    )
+    publish(cluster.bootstrap, cluster.topic, begun)
     worker = cluster.start("a", ablation=ablation)
+    cluster.drain(all_of_observe=False)
+    publish(cluster.bootstrap, cluster.topic, second)
     cluster.drain(all_of_observe=False)
     worker.stop()
     assert late_write(cluster) > 10
     cluster.wipe("a")
-    rest = recording._replace(declarations=[], commands=[], seconds=recording.seconds[half:])
     publish(cluster.bootstrap, cluster.topic, rest)
     cluster.start("a", ablation=ablation)
     cluster.drain(limit_s=BROKEN_S if ablation else PATIENCE_S)
@@ -145,7 +151,7 @@ def test_without_the_highest_version_a_late_write_does_damage(cluster, recording
 
 def comings_and_goings(cluster, publication, ablation):
     """A second worker takes half of the partitions and gives them back, twice."""
-    published = publication(speed=7)  # the rest of it follows in a hurry
+    published = publication(speed=7, held=True)
     workers = {"a": cluster.start("a", ablation=ablation)}
 
     def restart_what_ended():
@@ -166,7 +172,7 @@ def comings_and_goings(cluster, publication, ablation):
         second.stop()
         folds(workers["a"], before)
     assert published.is_alive(), "all was published before the last coming and going"
-    published.hurry.set()
+    published.end_soon()
     published.finish()
     cluster.drain(limit_s=BROKEN_S if ablation else PATIENCE_S, supervise=restart_what_ended)
 

@@ -123,7 +123,7 @@ def test_a_worker_killed_at_a_point_of_its_checkpoints_changes_nothing(cluster, 
 
 
 def test_two_workers_that_come_and_go_change_nothing(cluster, publication, truth):
-    published, dice = publication(speed=14), random.Random(2)
+    published, dice = publication(speed=14, held=True), random.Random(2)
     workers = {name: cluster.start(name) for name in "ab"}
     step = 0
     while published.is_alive():
@@ -137,6 +137,8 @@ def test_two_workers_that_come_and_go_change_nothing(cluster, publication, truth
         nap(dice.uniform(0, 4))
         workers[name] = cluster.start(name)
         step += 1
+        if step >= 4:
+            published.released.set()
     published.finish()
 
     drained(cluster, workers)
