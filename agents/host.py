@@ -342,10 +342,11 @@ class Host:
         return True
 
     async def _pass_watermark(self, part: Partition, event: WatermarkEvent) -> None:
-        before, lagged, word = part.watermark(), stalled(part.watermarks), event.data
+        stall_ms, word = self.wiring.stall_ms, event.data
+        before, lagged = part.watermark(), stalled(part.watermarks, stall_ms)
         part.of = max(part.of, word.of)
         part.watermarks[word.partition] = max(part.watermarks.get(word.partition, -1), word.passed_at)
-        lagging, at = stalled(part.watermarks), event.offset
+        lagging, at = stalled(part.watermarks, stall_ms), event.offset
         changed = lagging.keys() != lagged.keys()
         behind = [name for name, row in part.rows.items() if row.applied < at] if changed else []
         if (now := part.watermark()) > before:

@@ -6,6 +6,8 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from optimizer.model.progress import STALL_MS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -31,6 +33,8 @@ class Wiring:
     """Whether watermarks go on to the same partition of the topic that carries them."""
     at_once: int = 10_000
     """So many records are decoded, folded and let go before more are looked at."""
+    stall_ms: int = STALL_MS
+    """A source partition that lags so far, in event time, is told to every row."""
 
 
 @dataclass

@@ -86,10 +86,10 @@ class Settings(Entrances):
         10, "length of a pane, seconds", "windows are whole panes; changes re-align all of them", ge=1
     )
     lateness_s: int = setting(
-        5,
-        "how far watermarks lag the clock, seconds",
-        "longer counts more stragglers and decides later",
-        ge=0,
+        5, "how far watermarks lag the clock, seconds", "longer counts more stragglers", ge=0
+    )
+    lag_s: int = setting(
+        300, "lag of a partition of metrics that targets are told, seconds", "longer than a restart", ge=1
     )
     tick_s: float = setting(
         1.0, "interval of the clock's ticks, seconds", "watermarks move in steps of it", gt=0

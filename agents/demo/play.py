@@ -77,7 +77,9 @@ class Play:
             topics.create(settings)
             migrate(settings.dsn())
             logs = settings.local_dir.expanduser().absolute() / "demo"
-            workers = Workers(settings.environment(), logs, self.view.say)
+            # Event time runs faster than the wall clock: a pause of seconds is no stall to hold rollouts for.
+            at_pace = settings.model_copy(update={"lag_s": round(settings.lag_s * self.pace.speed)})
+            workers = Workers(at_pace.environment(), logs, self.view.say)
             stack.callback(workers.stop)
             self.view.say(f"starting the workers: {', '.join(STAGES)}; audit (logs in {logs})")
             workers.start(f"{settings.prefix}-loop", STAGES)

@@ -28,7 +28,7 @@ class Watermark(Struct, frozen=True, gc=False):
     """What `observe` left out of its panes since the last watermark, by reason."""
 
 
-def stalled(passed: Mapping[int, int]) -> dict[int, int]:
-    """The source partitions that lag the foremost by more than STALL_MS, of partition → instant passed."""
+def stalled(passed: Mapping[int, int], stall_ms: int = STALL_MS) -> dict[int, int]:
+    """The source partitions that lag the foremost by more than `stall_ms`, of partition → instant passed."""
     foremost = max(passed.values(), default=0)
-    return {number: at for number, at in sorted(passed.items()) if foremost - at > STALL_MS}
+    return {number: at for number, at in sorted(passed.items()) if foremost - at > stall_ms}

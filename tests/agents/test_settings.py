@@ -5,7 +5,7 @@ import ssl
 
 import pytest
 
-from agents import settings
+from agents import catalogue, orient, settings
 
 
 @pytest.fixture(autouse=True)
@@ -153,3 +153,8 @@ def test_what_the_program_found_is_listed_as_such():
     listed = {one.name: one for one in settings.listing(found)}
     assert (listed["kafka_bootstrap"].value, listed["kafka_bootstrap"].origin) == ("127.0.0.1:1", "program")
     assert listed["postgres_dsn"].origin == "default"
+
+
+def test_the_lag_that_targets_are_told_is_orients():
+    told = settings.Settings(lag_s=7)
+    assert 7000 == orient.wire(told, catalogue.load(told.prefix)).stall_ms

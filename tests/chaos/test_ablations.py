@@ -160,7 +160,8 @@ def comings_and_goings(cluster, publication, ablation):
 
     def folds(worker, before):
         """Await that a worker is given partitions, and let it fold some."""
-        nap(PATIENCE_S, unless=lambda: restart_what_ended() or starts(cluster, worker) > before)
+        patience_s = BROKEN_S if ablation else PATIENCE_S
+        nap(patience_s, unless=lambda: restart_what_ended() or starts(cluster, worker) > before)
         assert starts(cluster, worker) > before, worker.tail()
         nap(4)
 
