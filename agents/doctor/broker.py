@@ -36,8 +36,10 @@ UNSETTLED = (
     KafkaError.NOT_LEADER_FOR_PARTITION,
     KafkaError.LEADER_NOT_AVAILABLE,
     KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.FENCED_LEADER_EPOCH,
 )
-"""What is answered while a topic is made or moved; a second later it is over."""
+"""What is answered while a topic is made or moved, or a leader follows another; a second later it is over."""
 
 
 def reach(settings: Settings) -> Check:

@@ -5,11 +5,13 @@ import re
 import socket
 import threading
 import time
+from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
-from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 from typer.testing import CliRunner
 
 from agents import topics
@@ -17,7 +19,7 @@ from agents.catalogue import load
 from agents.cli import app
 from agents.cli.failure import BAD, UNREACHABLE
 from agents.codec import STRUCTURED, encode
-from agents.doctor import check, clocks, machine, version
+from agents.doctor import broker, check, clocks, machine, version
 from agents.ledger.connection import migrate
 from agents.settings import Settings
 from optimizer.model.event import TickEvent, WatermarkEvent
@@ -97,20 +99,37 @@ def written(told):
     return Written(told)
 
 
+class Ticking:
+    """Ticks arrive ten times a second while the test runs."""
+
+    def __init__(self, written):
+        self.late_s, self._written, self._ended = 0.0, written, threading.Event()
+        self._ticked = threading.Condition()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def be_late(self, late_s):
+        """Returns when a tick that is late by so much has arrived, and none that is not can follow."""
+        with self._ticked:
+            self.late_s = late_s
+            assert self._ticked.wait(20)
+
+    def end(self):
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self):
+        while not self._ended.wait(0.1):
+            with self._ticked:
+                self._written.tick(ago_s=self.late_s)
+                self._ticked.notify()
+
+
 @pytest.fixture
 def ticking(written):
-    """Ticks arrive ten times a second while the test runs; their clock is late by what the list holds."""
-    ended, late_s = threading.Event(), [0.0]
-
-    def tick():
-        while not ended.wait(0.1):
-            written.tick(ago_s=late_s[0])
-
-    thread = threading.Thread(target=tick)
-    thread.start()
-    yield late_s
-    ended.set()
-    thread.join()
+    clock = Ticking(written)
+    yield clock
+    clock.end()
 
 
 def test_all_is_well_where_all_is_well(told, ticking, written, database, monkeypatch, doctor, broken):
@@ -242,7 +261,7 @@ def test_who_is_no_kafka_has_no_version(answer):
 
 class TestClocks:
     def test_a_machine_that_is_minutes_ahead_is_told_by_how_much(self, ticking, monkeypatch, doctor):
-        assert ticking == [0.0]
+        assert ticking.late_s == 0.0
         real = time.time
         monkeypatch.setattr(clocks.time, "time", lambda: real() + 180)
         code, said = doctor()
@@ -262,8 +281,7 @@ class TestClocks:
         assert (state, found.startswith("this machine is at least 1 h 59 min")) == ("bad", True)
 
     def test_a_ticking_clock_that_is_minutes_late_is_named(self, ticking, doctor):
-        ticking[0] = 240.0
-        time.sleep(0.3)  # some ticks of the late clock are written
+        ticking.be_late(240.0)
         code, said = doctor()
         assert code == BAD
         (late,) = [found for state, found, _ in said["ticks"] if state == "bad"]
@@ -298,6 +316,22 @@ class TestClocks:
         )
         assert re.search(r"findings is 1[45] min ", findings[1])
         assert decisions[:2] == ("unknown", f"none at the end of {written.name('decisions')}")
+
+
+class TestOffsets:
+    @pytest.mark.parametrize("code", broker.UNSETTLED)
+    def test_a_leader_that_has_just_changed_is_asked_again(self, code):
+        place = TopicPartition("metrics", 0)
+        left = [KafkaException(KafkaError(code)), SimpleNamespace(offset=7)]
+
+        class Admin:
+            def list_offsets(self, asked, *, request_timeout):
+                assert (list(asked), request_timeout) == ([place], broker.ANSWER_S)
+                answer, said = Future(), left.pop(0)
+                (answer.set_exception if isinstance(said, Exception) else answer.set_result)(said)
+                return {place: answer}
+
+        assert broker.offsets(Admin(), [place], OffsetSpec.latest()) == {("metrics", 0): 7}
 
 
 class TestDatabase:
