@@ -8,11 +8,9 @@ ends gets its partitions again at once, and one that was replaced is fenced by t
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
 import os
 import threading
-from contextlib import contextmanager
 from signal import Signals
 from typing import TYPE_CHECKING, Any
 
@@ -20,16 +18,16 @@ import faust
 import uvloop
 from faust.worker import Worker
 
-from agents import act, audit, clock, decide, metrics, observe, orient, scrape
+from agents import act, clock, decide, metrics, observe, orient, scrape
 from agents.catalogue import load
 from agents.garbage import collect_seldom
 from agents.host import EXIT_CRASHED, Host
+from agents.instance import claimed
 from agents.liveness import Heartbeat, Progress
 from agents.rows import RowTable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Sequence
 
     from agents.settings import Settings
 
@@ -66,10 +64,6 @@ class _QuietWorker(Worker):
         """Watch from here on: apps start one after another, and the first folds while others recover."""
         self.begun()
         await super().on_start()
-
-
-class InstanceInUse(RuntimeError):
-    """Another process runs under the same instance name on this machine."""
 
 
 def faust_app(stage: str, settings: Settings, instance: str) -> faust.App:
@@ -168,11 +162,15 @@ def run(
         PortTaken: the metrics cannot be served where the settings say.
     """
     with claimed(settings.state_dir / settings.prefix / instance) as starts:
-        sink = audit.Audit(settings) if "audit" in stages else None
-        if sink and not set(stages) & set(WIRE):
-            _show([], starts, settings)
-            sink.run(audit.stopped_by_signals())
-            return
+        sink = None
+        if "audit" in stages:
+            from agents import audit  # noqa: PLC0415 - a database's libraries, which other workers do without
+
+            sink = audit.Audit(settings)
+            if not set(stages) & set(WIRE):
+                _show([], starts, settings)
+                sink.run(audit.stopped_by_signals())
+                return
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
         hosts = build(stages, settings, instance, host=host, at=at)
         _show(hosts, starts, settings)
@@ -223,25 +221,3 @@ def _attend(host: Host, settings: Settings, *, with_clock: bool) -> None:
 async def _collect_seldom(_app: Any) -> None:
     """Faust calls it once, when the app's tables are recovered."""
     collect_seldom()
-
-
-@contextmanager
-def claimed(directory: Path) -> Iterator[int]:
-    """Hold the state directory of an instance alone; gives how often it was held, this time included.
-
-    Raises:
-        InstanceInUse: somebody else holds it.
-    """
-    directory.mkdir(parents=True, exist_ok=True)
-    with (directory / "lock").open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InstanceInUse(
-                f"a worker runs under the name {directory.name!r} already (it holds {directory}); "
-                "give this one another: llmopt run --instance NAME"
-            ) from None
-        counted = directory / "starts"
-        starts = 1 + (int(counted.read_text() or 0) if counted.exists() else 0)
-        counted.write_text(f"{starts}\n")
-        yield starts

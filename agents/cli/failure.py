@@ -8,7 +8,7 @@ from confluent_kafka import KafkaException
 
 from agents import settings as configuration
 from agents import topics as admin
-from agents.app import InstanceInUse
+from agents.instance import InstanceInUse
 from agents.local import ServerError, recorded
 from agents.metrics import PortTaken
 from agents.prices import RegistryUnreachable

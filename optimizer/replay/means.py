@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from math import sqrt
 from typing import NamedTuple
 
-from scipy.stats import binom
+import numpy as np
+from scipy.special import bdtr
 
 Z95 = 1.959963984540054
 
@@ -22,7 +23,7 @@ def median(values: Sequence[float]) -> Measured | None:
     if not values:
         return None
     ordered, n = sorted(values), len(values)
-    below = int(binom.ppf(0.025, n, 0.5))
+    below = int(np.searchsorted(bdtr(np.arange(n + 1), n, 0.5), 0.025))
     return Measured(ordered[n // 2], ordered[max(0, below - 1)], ordered[min(n - 1, n - below)])
 
 

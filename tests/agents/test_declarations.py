@@ -9,7 +9,8 @@ import pytest
 from msgspec import Struct
 from typer.testing import CliRunner
 
-from agents.cli import app, main
+from agents.cli import main
+from agents.cli.app import app
 from agents.cli.apply import selects
 from agents.cli.failure import Failure
 from agents.models import Registry
@@ -130,13 +131,13 @@ class TestRegistry:
             Registry(Settings(models_file=file), AT_MS)
 
     def test_models_lists_by_a_part_of_the_name(self):
-        result = CliRunner().invoke(app, ["models", "gpt-4o-mini", "--output", "json"])
+        result = CliRunner().invoke(app(), ["models", "gpt-4o-mini", "--output", "json"])
         found = json.loads(result.output)
         assert all("gpt-4o-mini" in one["name"] for one in found)
         assert any(one["provider"] == "openai" and one["context_tokens"] for one in found)
 
     def test_models_fails_where_there_is_none(self):
-        result = CliRunner().invoke(app, ["models", "no such model"])
+        result = CliRunner().invoke(app(), ["models", "no such model"])
         assert (result.exit_code, isinstance(result.exception, Failure)) == (1, True)
 
 
@@ -148,12 +149,12 @@ class TestForecast:
         return path
 
     def test_without_traffic_it_says_so_and_refuses_nothing(self, file):
-        result = CliRunner().invoke(app, ["check", "-f", str(file)])
+        result = CliRunner().invoke(app(), ["check", "-f", str(file)])
         assert result.exit_code == 0
         assert "how long a decision takes is unknown without traffic" in result.output
 
     def test_with_traffic_every_step_has_a_time(self, file):
-        result = CliRunner().invoke(app, ["check", "-f", str(file), "--calls-per-hour", "20000"])
+        result = CliRunner().invoke(app(), ["check", "-f", str(file), "--calls-per-hour", "20000"])
         assert result.exit_code == 0
         assert result.output.count("│ other") == 4
         assert "assumed: quality 0.8" in result.output
@@ -171,7 +172,7 @@ class TestForecast:
 
     def test_declared_traffic_counts_and_machines_get_json(self, file):
         file.write_text(PLAIN + "traffic: {calls_per_hour: 10}\n")
-        result = CliRunner().invoke(app, ["check", "-f", str(file), "--output", "json"])
+        result = CliRunner().invoke(app(), ["check", "-f", str(file), "--output", "json"])
         assert result.exit_code == 1
         assert [one["concludes"] for one in json.loads(result.output)["forecasts"]["chat"]] == [
             False, False, True, True,

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from agents import topics
 from agents.catalogue import load
-from agents.cli import app
+from agents.cli.app import app
 from agents.cli.failure import BAD, UNREACHABLE
 from agents.codec import STRUCTURED, encode
 from agents.doctor import broker, check, clocks, machine, version
@@ -50,7 +50,7 @@ def doctor():
     """Asks the doctor; the exit code, and what it says by name: a list of (state, found, remedy)."""
 
     def ask():
-        result = CliRunner().invoke(app, ["doctor", "--output", "json"])
+        result = CliRunner().invoke(app(), ["doctor", "--output", "json"])
         said = {}
         for one in json.loads(result.stdout)["checks"]:
             said.setdefault(one["name"], []).append((one["state"], one["found"], one["remedy"]))
@@ -150,7 +150,7 @@ def test_all_is_well_where_all_is_well(told, ticking, written, database, monkeyp
 
 
 def test_people_get_a_line_each_and_a_remedy_for_what_is_wrong(told):
-    result = CliRunner().invoke(app, ["doctor"])
+    result = CliRunner().invoke(app(), ["doctor"])
     assert result.exit_code == BAD
     assert f"✗ topics         missing: {told.prefix}.metrics, " in result.stdout
     assert "→ `llmopt topics create` makes them" in result.stdout

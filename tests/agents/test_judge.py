@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from agents.cli import app
+from agents.cli.app import app
 from agents.cli.failure import Failure
 from optimizer.replay import change_score, window_score
 
@@ -19,7 +19,7 @@ BEGIN = datetime(2026, 1, 5, tzinfo=UTC)
 
 def judge(folder, out=None):
     more = ["--out", str(out)] if out else []
-    done = CliRunner().invoke(app, ["judge", str(folder), *more])
+    done = CliRunner().invoke(app(), ["judge", str(folder), *more])
     if isinstance(done.exception, Failure):
         return done.exception.message, None
     assert done.exit_code == 0, done.exception

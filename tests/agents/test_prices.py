@@ -11,7 +11,7 @@ import pytest
 from genai_prices.data import providers
 from typer.testing import CliRunner
 
-from agents.cli import app
+from agents.cli.app import app
 from agents.cli.failure import Failure
 from agents.prices import ALSO_CALLED, RegistryUnreachable, listed, load, read
 from agents.settings import Settings, SettingsError
@@ -366,7 +366,7 @@ class TestMemory:
 
 class TestTheVerb:
     def said(self, *arguments):
-        return CliRunner().invoke(app, ["prices", *arguments])
+        return CliRunner().invoke(app(), ["prices", *arguments])
 
     def test_it_tells_price_origin_and_version(self):
         found = self.said("gpt-4o", "--provider", "openai")

@@ -11,7 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from agents import resources, worlds
-from agents.cli import app, promises
+from agents.cli import promises
+from agents.cli.app import app
 from optimizer.replay.claims import CLAIMS, LIVES
 from optimizer.replay.simulate import live, live_together
 
@@ -61,7 +62,7 @@ def test_the_demo_is_declared_in_its_world_as_it_is_in_the_demo():
 def test_the_table_says_what_was_measured_and_how_often(output, monkeypatch):
     monkeypatch.setattr(promises, "LIVES", {"slow": 5})
     done = CliRunner().invoke(
-        app, ["simulate", "--lives", "3", "--seed", "7", "--jobs", "1", "--output", output]
+        app(), ["simulate", "--lives", "3", "--seed", "7", "--jobs", "1", "--output", output]
     )
     assert done.exit_code == 0
     if output == "json":

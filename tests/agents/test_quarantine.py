@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from agents import quarantine, topics
 from agents.catalogue import load
-from agents.cli import app
+from agents.cli.app import app
 from agents.cli.failure import BAD, USAGE, Failure
 from agents.quarantine import desk
 from agents.settings import Settings
@@ -246,7 +246,7 @@ class TestVerbs:
             monkeypatch.setenv(name, value)
 
         def run(*words):
-            result = CliRunner().invoke(app, ["quarantine", *words])
+            result = CliRunner().invoke(app(), ["quarantine", *words])
             if isinstance(result.exception, Failure):
                 return result.exception.code, result.exception.message
             return result.exit_code, result.stdout

@@ -11,8 +11,9 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from agents import metrics, scrape
-from agents.app import claimed, faust_app
+from agents.app import faust_app
 from agents.host import Host
+from agents.instance import claimed
 from agents.metrics import PortTaken, Sample
 from agents.partition import Partition, Wiring
 from agents.rows import Row

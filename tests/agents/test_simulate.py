@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from agents import resources, worlds
-from agents.cli import app
+from agents.cli.app import app
 from agents.cli.failure import Failure
 
 SHORT = """
@@ -22,7 +22,7 @@ rollouts: 1
 
 
 def simulate(*arguments):
-    return CliRunner().invoke(app, ["simulate", *arguments])
+    return CliRunner().invoke(app(), ["simulate", *arguments])
 
 
 def refused(path):

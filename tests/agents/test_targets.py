@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from agents.cli import app, main
+from agents.cli import main
+from agents.cli.app import app
 from agents.cli.apply import revision_of
 from agents.documents import MOST_CHARACTERS
 from agents.targets import read
@@ -171,7 +172,7 @@ class TestVerb:
 
     def test_a_good_file_is_done(self, file):
         file.write_text(GOOD)
-        result = CliRunner().invoke(app, ["check", "-f", str(file)])
+        result = CliRunner().invoke(app(), ["check", "-f", str(file)])
         assert result.exit_code == 0
         assert "chat: nothing is wrong" in result.output
 
@@ -188,7 +189,7 @@ class TestVerb:
 
     def test_machines_get_json(self, file):
         file.write_text(GOOD.replace("10000", "0"))
-        result = CliRunner().invoke(app, ["check", "-f", str(file), "--output", "json"])
+        result = CliRunner().invoke(app(), ["check", "-f", str(file), "--output", "json"])
         assert result.exit_code == 2
         assert json.loads(result.output)["mistakes"][0]["path"] == "plan.steps_bps[1]"
 

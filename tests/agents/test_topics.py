@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from agents import topics
 from agents.app import WIRE, build
 from agents.catalogue import CHANGELOG, load
-from agents.cli import app
+from agents.cli.app import app
 from agents.cli.failure import BAD, UNREACHABLE, USAGE, Failure
 from agents.settings import Settings
 
@@ -35,7 +35,7 @@ def llmopt(told, monkeypatch):
         monkeypatch.setenv(name, value)
 
     def run(*words):
-        result = CliRunner().invoke(app, [*words, "--output", "json"])
+        result = CliRunner().invoke(app(), [*words, "--output", "json"])
         if isinstance(result.exception, Failure):
             return result.exception.code, result.exception
         return result.exit_code, json.loads(result.stdout)
@@ -155,16 +155,16 @@ class TestVerbs:
         code, said = llmopt("topics", "list")
         assert code == 0
         assert said[f"{told.prefix}.metrics"]["read_by"] == ["observe"]
-        text = CliRunner().invoke(app, ["topics", "list"])
+        text = CliRunner().invoke(app(), ["topics", "list"])
         assert (text.exit_code, "aggregates" in text.stdout) == (0, True)
 
     def test_text_names_what_was_created_and_what_is_wrong(self, llmopt, told):
         assert llmopt("topics", "list")[0] == 0
-        failed = CliRunner().invoke(app, ["topics", "verify"]).exception
+        failed = CliRunner().invoke(app(), ["topics", "verify"]).exception
         assert (failed.code, "llmopt topics create" in failed.remedy) == (BAD, True)
-        created = CliRunner().invoke(app, ["topics", "create"])
+        created = CliRunner().invoke(app(), ["topics", "create"])
         assert f"created {told.prefix}.findings" in created.stdout
-        assert "all 8 topics and 4 changelogs" in CliRunner().invoke(app, ["topics", "verify"]).stdout
+        assert "all 8 topics and 4 changelogs" in CliRunner().invoke(app(), ["topics", "verify"]).stdout
 
     def test_an_unreachable_broker_has_its_own_exit_code(self, llmopt, monkeypatch):
         monkeypatch.setattr(topics, "ANSWER_S", 0.5)
@@ -178,4 +178,4 @@ class TestVerbs:
             )
 
     def test_a_verb_that_is_none_is_a_usage_error(self):
-        assert CliRunner().invoke(app, ["topics", "make"]).exit_code == USAGE
+        assert CliRunner().invoke(app(), ["topics", "make"]).exit_code == USAGE

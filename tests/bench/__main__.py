@@ -187,11 +187,11 @@ def measure(bench, parts):
     command = " ".join(("make bench", *(f'ARGS="{" ".join(sys.argv[1:])}"' for _ in sys.argv[1:2])))
     for part in parts:
         about, bench.lines = machine(), []
-        bench.say(f"## {part}\n")
+        print(f"## {part}\n", flush=True)
         PARTS[part](bench)
         if bench.options.document:
             before = DOCUMENT.read_text() if DOCUMENT.exists() else ""
-            measured = {part: document.section(command, datetime.now(UTC), about, bench.lines[1:])}
+            measured = {part: document.section(command, datetime.now(UTC), about, bench.lines)}
             DOCUMENT.write_text(document.written(before, measured, PARTS))
             print(f"written to {DOCUMENT.relative_to(children.ROOT)}\n", flush=True)
 
