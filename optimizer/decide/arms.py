@@ -9,20 +9,26 @@ Harm is acted upon at every watermark, like that of a single candidate; new weig
 and until the calls follow the last ones.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import structs
 
 from optimizer.decide import cycles, earning, moves
 from optimizer.decide.autonomy import frozen, may_move
 from optimizer.decide.declaration import answer_s
+from optimizer.decide.earning import Own
 from optimizer.decide.gate import harm
+from optimizer.decide.memory import SENSE, Effect
 from optimizer.decide.record import Ruling, record
 from optimizer.decide.state import MS, Deciding, Earned, Experiment, Segment
 from optimizer.decide.strategy import Proposal
-from optimizer.decide.worth import weights, worth
+from optimizer.decide.worth import weights
 from optimizer.model.decision import Alternative, Decision, DecisionKind
 from optimizer.model.finding import Finding, Metric
+from optimizer.model.target import Target
+
+LEAST_RATIO = 0.01
+"""Of an arm's mean to its control's: an arm that costs nothing tells nothing of how much its control's costs vary."""
 
 
 def begin(
@@ -107,7 +113,7 @@ def judge(state: Deciding, name: str, due: Sequence[Finding]) -> Decision | None
         return end(state, name, "rollback", Ruling(state.now_at, "approval", why))
     if (decision := _without_harmful(state, name, due)) is not None:
         return decision
-    _hear(segment, running, due, weights(declared))
+    _hear(segment, running, due, declared)
     earning.renew(running.earned)
     return None
 
@@ -148,18 +154,44 @@ def _without_harmful(state: Deciding, name: str, due: Sequence[Finding]) -> Deci
     return reweigh(state, name, stay, ruling)
 
 
-def _hear(
-    segment: Segment, running: Experiment, due: Sequence[Finding], weighed: Mapping[Metric, float]
-) -> None:
-    told = {
-        one.variant: one.n / max(one.n + one.n_control, 1)
-        for one in due
-        if one.kind == "comparison" and one.metric in weighed and one.variant in running.weights
-    }
-    for variant, shared in sorted(told.items(), key=lambda one: str(one[0])):
-        known = worth(segment.memory, str(variant), segment.incumbent, weighed)
-        if known is not None:
-            earning.hear(running.earned.setdefault(str(variant), Earned()), known, shared=shared)
+def _hear(segment: Segment, running: Experiment, due: Sequence[Finding], declared: Target) -> None:
+    """Add what the newest comparisons tell of the arms, and of the control that met the most of them."""
+    weighed = {metric: weight * SENSE[metric] for metric, weight in weights(declared).items()}
+    told = {one.variant for one in due if one.kind == "comparison" and one.metric in weighed}
+    known: dict[str, dict[Metric, Effect]] = {}
+    for variant in sorted(running.weights.keys() & told):
+        effects = _effects(segment, variant, weighed)
+        if len(effects) == len(weighed):
+            known[variant] = effects
+    if not known:
+        return
+    most = max(known, key=lambda variant: _told_of_control(known[variant]))
+    for metric, effect in known[most].items():
+        running.scale.setdefault(metric, abs(effect.base) or 1.0)
+    for variant, effects in known.items():
+        own = {m: Own(one.n, one.own / running.scale[m]) for m, one in effects.items()}
+        noise = sum((weighed[m] * one.spread) ** 2 for m, one in effects.items())
+        earning.hear(_earned(running, variant), own, weighed, noise=noise)
+    effects = known[most]
+    own = {m: Own(one.n_control, one.base / running.scale[m]) for m, one in effects.items()}
+    noise = sum((weighed[m] * one.spread / max(one.ratio, LEAST_RATIO)) ** 2 for m, one in effects.items())
+    earning.hear(_earned(running, segment.incumbent), own, weighed, noise=noise)
+
+
+def _effects(segment: Segment, variant: str, metrics: Iterable[Metric]) -> dict[Metric, Effect]:
+    """What is known of the variant; without the metrics that nothing tells."""
+    found = ((metric, segment.memory.effect(variant, metric, segment.incumbent)) for metric in metrics)
+    return {metric: effect for metric, effect in found if effect is not None}
+
+
+def _told_of_control(effects: Mapping[Metric, Effect]) -> tuple[int, float]:
+    """How much a comparison tells of the control: by its units; then by how near the arm is to it, as spreads go."""
+    fewest = min(one.n_control for one in effects.values())
+    return fewest, -max(abs(one.ratio - 1) for one in effects.values())
+
+
+def _earned(running: Experiment, variant: str) -> Earned:
+    return running.earned.setdefault(variant, Earned())
 
 
 def _record(state: Deciding, name: str, kind: DecisionKind, ruling: Ruling) -> Decision:

@@ -10,10 +10,12 @@ SURPRISE is asked at each of some hundred looks: 4.5 keeps false alarms under on
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from math import exp, sqrt
+from math import exp, hypot, sqrt
+from typing import NamedTuple
 
 from optimizer.decide.state import Earned
-from optimizer.decide.worth import LEAST_ERROR, Worth
+from optimizer.decide.worth import LEAST_ERROR
+from optimizer.model.finding import Metric
 from optimizer.stats.normal import Normal
 
 RECENT = 300.0
@@ -21,26 +23,46 @@ RECENT = 300.0
 LEAST = 50.0
 """Units on both sides before a change is believed."""
 SURPRISE = 4.5
-KEPT = 100.0
-"""As many as the nursery gives each arm."""
+KEPT = 25.0
+"""A quarter of what the nursery gives each arm anew: an arm that has become the best must not wait for its past."""
+NOTHING = (0, 0.0)
 
 
-def hear(earned: Earned, told: Worth, *, shared: float = 0.0) -> None:
-    """Add what has come since the last comparison; comparisons tell running sums.
+class Own(NamedTuple):
+    """What an arm showed of one metric by itself."""
+
+    units: int
+    mean: float
+    """As a multiple of what the control showed when it was first heard of."""
+
+
+def hear(
+    earned: Earned, told: Mapping[Metric, Own], weighed: Mapping[Metric, float], *, noise: float
+) -> None:
+    """Add what has come since the last comparison; nothing until every metric has new units.
+
+    A comparison tells the mean of all units so far, so that the new ones are the difference of two sums. Those
+    are of the arm by itself: relative to its control, whose luck changes from look to look, the difference
+    would be that luck times all the units before.
 
     Args:
-        earned: of one arm.
-        told: its worth against the control.
-        shared: the part of that worth's squared error that is the control's.
+        earned: of one arm, or of the control.
+        told: what it showed by itself of each metric that counts.
+        weighed: metric → weight, negative where less is better.
+        noise: the variance of one unit's worth.
     """
-    earned.shared = shared
-    if told.units < earned.counted:  # the comparison has begun anew
-        earned.counted, earned.counted_total = 0, 0.0
-    units = told.units - earned.counted
-    total = told.mean * told.units - earned.counted_total
-    earned.counted, earned.counted_total = told.units, told.mean * told.units
-    if units:
-        add(earned, units, total, noise=told.error**2 * told.units)
+    before = {metric: earned.counted.get(metric, NOTHING) for metric in told}
+    # Fewer units than before: the comparison has begun anew.
+    before = {metric: NOTHING if told[metric].units < was[0] else was for metric, was in before.items()}
+    units = min(told[metric].units - was[0] for metric, was in before.items())
+    if not units:
+        return
+    worth = 0.0
+    for metric, (counted, total) in before.items():
+        own = told[metric]
+        worth += weighed[metric] * ((own.units * own.mean - total) / (own.units - counted) - 1)
+    earned.counted = {metric: (own.units, own.units * own.mean) for metric, own in told.items()}
+    add(earned, units, worth * units, noise=noise)
 
 
 def add(earned: Earned, units: int, total: float, *, noise: float) -> None:
@@ -80,19 +102,28 @@ def law(earned: Earned) -> Normal | None:
     return Normal(earned.total / earned.units, max(sqrt(earned.noise / earned.units), LEAST_ERROR))
 
 
-def apart(control: Normal, arms: Sequence[tuple[Normal, float]]) -> list[Normal]:
-    """What is believed of the control and of each arm by itself, on the scale on which the control was measured.
+def beside(arm: Normal | None, control: Normal) -> Normal | None:
+    """What is believed of an arm against its control."""
+    return arm and Normal(arm.mean - control.mean, hypot(arm.error, control.error))
 
-    Every arm was measured against one control, whose luck is in all of their errors alike. Taken for each
+
+def apart(control: Normal, arms: Sequence[tuple[Normal, Normal]]) -> list[Normal]:
+    """What is believed of the control and of each arm by itself, the control's mean at zero.
+
+    Every arm is measured against one control, whose luck is in all of their errors alike. Taken for each
     arm's own, it would hide the differences between arms that one control tells apart.
 
     Args:
-        control: the control against itself.
-        arms: what is believed of each against the control, and the part of the squared error that is its.
+        control: what is believed of it.
+        arms: what is believed of each against it, and by itself; the first may know more, of other segments.
     """
-    luck = min((law.error * sqrt(shared) for law, shared in arms), default=0.0)
-    own = [Normal(law.mean, max(law.error * sqrt(1 - shared), LEAST_ERROR)) for law, shared in arms]
-    return [Normal(control.mean, max(luck, control.error)), *own]
+    own = [
+        Normal(
+            against.mean, max(against.error * alone.error / hypot(alone.error, control.error), LEAST_ERROR)
+        )
+        for against, alone in arms
+    ]
+    return [Normal(0.0, control.error), *own]
 
 
 def _fade(arms: Iterable[Earned]) -> None:

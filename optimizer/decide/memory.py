@@ -8,11 +8,13 @@ is read through the new incumbent's own effect against that same control:
 with the far ends of both intervals, so that nothing is believed more than it was measured.
 """
 
+from math import sqrt
 from typing import Literal
 
 from msgspec import Struct, field
 
 from optimizer.model.finding import Finding, Metric
+from optimizer.stats.confidence_sequence import FEWEST, two_sided_multiplier
 
 MOST_VARIANTS = 12
 """Per segment; the one heard of longest ago makes room. More than twice as many as are tried at once."""
@@ -35,6 +37,34 @@ class Effect(Struct, frozen=True, array_like=True):
     at: int
     """The end of the window, ms since the epoch."""
     is_relative: bool
+    n_control: int = 0
+    control: float | None = None
+    """What the control showed by itself, in the metric's own unit; None where nothing tells it."""
+
+    @property
+    def base(self) -> float:
+        """What the control showed, in the metric's own unit; 1 where nothing tells it."""
+        return 1.0 if self.control is None else self.control
+
+    @property
+    def own(self) -> float:
+        """What the variant showed by itself, in the unit of `base`."""
+        return self.base + self.estimate * (abs(self.base) if self.is_relative else 1.0)
+
+    @property
+    def ratio(self) -> float:
+        """The variant's mean as a multiple of its control's; 1 where the effect is no ratio."""
+        return 1 + self.estimate if self.is_relative else 1.0
+
+    @property
+    def error(self) -> float:
+        """The standard error of the effect, of which an always-valid interval of this width speaks."""
+        return (self.high - self.low) / 2 / multiplier(self.n, 1 - self.level)
+
+    @property
+    def spread(self) -> float:
+        """The standard deviation of one unit of the variant, if its control has the same, relative to its mean."""
+        return self.error * sqrt(self.n * self.n_control / max(self.n + self.n_control, 1))
 
 
 class Known(Struct, kw_only=True, omit_defaults=True):
@@ -68,8 +98,9 @@ class Memory(Struct, kw_only=True, omit_defaults=True):
         if known is None or known.control != control:
             known = self.known[variant] = Known(control=control)
         known.effects[finding.metric] = Effect(
-            estimate, low, high, level, finding.n, finding.window_end_at, finding.unit == "relative"
-        )
+            estimate, low, high, level, finding.n, finding.window_end_at, finding.unit == "relative",
+            finding.n_control, finding.control_estimate,
+        )  # fmt: skip
         while len(self.known) > MOST_VARIANTS:
             del self.known[min(self.known, key=lambda one: (self.known[one].heard_at, one))]
 
@@ -117,3 +148,8 @@ def _through(told: Effect, base: Effect) -> Effect | None:
             (1 + told.high) / (1 + base.low) - 1,
         )
     return Effect(*ends, min(told.level, base.level), min(told.n, base.n), told.at, told.is_relative)
+
+
+def multiplier(units: int, alpha: float) -> float:
+    """How many standard errors lie on each side of an effect of so many units that is never wrong but with `alpha`."""
+    return float(two_sided_multiplier(max(units, FEWEST), alpha=min(max(alpha, 1e-9), 0.5)))

@@ -6,7 +6,7 @@ from msgspec import Struct, field
 
 from optimizer.decide.books import Books
 from optimizer.decide.memory import Memory
-from optimizer.model.finding import Finding
+from optimizer.model.finding import Finding, Metric
 from optimizer.model.target import Target
 
 MS = 1000
@@ -103,11 +103,8 @@ class Earned(Struct, kw_only=True, omit_defaults=True):
     """The variance of one unit's worth."""
     fresh: float = 0.0
     """Units since the arm was first served, or since the world was last seen to change."""
-    counted: int = 0
-    """Units that its comparisons have told so far; comparisons tell running sums."""
-    counted_total: float = 0.0
-    shared: float = 0.0
-    """The part of the noise that is the control's, and so the same for all arms beside it; 0 … 1."""
+    counted: dict[Metric, tuple[int, float]] = field(default_factory=dict)
+    """Units and sum that its comparisons have told so far; comparisons tell running sums."""
 
 
 class Experiment(OnTrial, kw_only=True, omit_defaults=True):
@@ -126,7 +123,9 @@ class Experiment(OnTrial, kw_only=True, omit_defaults=True):
     """When the weights were decided last."""
     generation: int = 0
     earned: dict[str, Earned] = field(default_factory=dict)
-    """Candidate → what it earned."""
+    """Variant → what it earned, the incumbent's among them."""
+    scale: dict[Metric, float] = field(default_factory=dict)
+    """What the control showed when it was first heard of; what arms earn is told relative to it."""
 
 
 class Policy(Struct, kw_only=True, omit_defaults=True):

@@ -10,11 +10,10 @@ from collections.abc import Mapping
 from math import inf, sqrt
 from typing import NamedTuple
 
-from optimizer.decide.memory import SENSE, Effect, Lies, Memory
+from optimizer.decide.memory import SENSE, Lies, Memory, multiplier
 from optimizer.model.finding import Metric
 from optimizer.model.objective import weights_of
 from optimizer.model.target import Target
-from optimizer.stats.confidence_sequence import FEWEST, two_sided_multiplier
 from optimizer.stats.normal import Normal
 
 LEAST_ERROR = 1e-6
@@ -33,7 +32,7 @@ class Worth(NamedTuple):
         """Bounds that hold at every look but with probability `alpha`."""
         if not self.units:
             return -inf, inf
-        half = self.error * _multiplier(self.units, alpha)
+        half = self.error * multiplier(self.units, alpha)
         return self.mean - half, self.mean + half
 
     @property
@@ -62,14 +61,9 @@ def worth(memory: Memory, variant: str, incumbent: str, weighed: Mapping[Metric,
         if effect is None:
             return None
         mean += weight * SENSE[metric] * effect.estimate
-        variance += (weight * standard_error(effect)) ** 2
+        variance += (weight * effect.error) ** 2
         units = min(units, effect.n) if units else effect.n
     return Worth(mean, sqrt(variance), max(units, 1))
-
-
-def standard_error(effect: Effect) -> float:
-    """The standard error that an always-valid interval of this width speaks of."""
-    return (effect.high - effect.low) / 2 / _multiplier(effect.n, 1 - effect.level)
 
 
 def guardrails(memory: Memory, variant: str, incumbent: str, target: Target) -> Lies:
@@ -88,7 +82,3 @@ def guardrails(memory: Memory, variant: str, incumbent: str, target: Target) -> 
     if "outside" in found:
         return "outside"
     return "unknown" if "unknown" in found else "inside"
-
-
-def _multiplier(units: int, alpha: float) -> float:
-    return float(two_sided_multiplier(max(units, FEWEST), alpha=min(max(alpha, 1e-9), 0.5)))

@@ -64,6 +64,8 @@ class Finding(Struct, frozen=True, kw_only=True, omit_defaults=True):
     n: int = 0
     """Units of the variant."""
     n_control: int = 0
+    control_estimate: float | None = None
+    """What the control of a comparison showed by itself: the metric in its own unit (score, USD, ms, share)."""
     n_effective: float = 0.0
     n_needed: int | None = None
     """Units per arm after which the present estimate would be conclusive."""

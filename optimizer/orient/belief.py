@@ -50,6 +50,7 @@ class Measured(Struct, frozen=True, kw_only=True):
     unit: str = ""
     n: int = 0
     n_control: int = 0
+    control_estimate: float | None = None
     n_effective: float = 0.0
     n_needed: int | None = None
     margin: float | None = None
@@ -83,6 +84,7 @@ def finding(
         level=rounded(measured.level),
         n=measured.n,
         n_control=measured.n_control,
+        control_estimate=rounded(measured.control_estimate),
         n_effective=measured.n_effective,
         n_needed=measured.n_needed,
         margin=measured.margin,

@@ -200,7 +200,7 @@ def _about(target: str, segment: str, trial: Trial, *, metric: Metric, role: Rol
 
 def _told(about: About, declared: Declared, effect: Effect, window: Span, *, began_at: int) -> Finding:
     """The finding that says what was compared."""
-    found, kept = effect
+    found, kept, control = effect
     measured = Measured(
         estimate=found.effect,
         low=found.low,
@@ -209,6 +209,7 @@ def _told(about: About, declared: Declared, effect: Effect, window: Span, *, beg
         unit="relative" if found.margin.relative else "absolute",
         n=found.n_candidate,
         n_control=found.n_control,
+        control_estimate=control,
         n_effective=found.n_effective / kept if kept else found.n_effective,
         n_needed=found.n_needed,
         margin=found.margin.size,

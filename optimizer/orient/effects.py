@@ -15,7 +15,7 @@ from optimizer.orient.merge import MILLIONTHS, NANO_USD, Sums
 from optimizer.stats.co_moments import CoMoments
 from optimizer.stats.confidence_sequence import FEWEST
 from optimizer.stats.cuped import adjusted_arms
-from optimizer.stats.exceedance import compare_tails_within, is_tail_beyond
+from optimizer.stats.exceedance import TAIL, compare_tails_within, is_tail_beyond
 from optimizer.stats.histogram import Histogram
 from optimizer.stats.noninferiority import (
     Arm,
@@ -65,6 +65,8 @@ class Effect(NamedTuple):
     comparison: Comparison
     kept: float = 1.0
     """The share of the squared error that is left after the adjustment; 1: not adjusted."""
+    control: float | None = None
+    """What the control shows by itself, in the metric's own unit; None where it shows nothing, or is several."""
 
 
 def compared(metric: Metric, strata: Sequence[Pair], *, margin: Margin, risks: Risks) -> Effect:
@@ -73,17 +75,19 @@ def compared(metric: Metric, strata: Sequence[Pair], *, margin: Margin, risks: R
         strata = [pair for pair in strata if min(units(metric, arm.sums) for arm in pair) >= FEWEST]
     if metric == "latency":
         tails = [(candidate.durations, control.durations) for candidate, control in strata]
-        return Effect(compare_tails_within(tails, margin, risks))
+        return Effect(compare_tails_within(tails, margin, risks), control=_p95_ms(tails))
     if metric == "errors":
         shares = [(candidate.arm(metric), control.arm(metric)) for candidate, control in strata]
-        return Effect(compare_shares(*pooled(shares), margin, risks))
+        arms = pooled(shares)
+        return Effect(compare_shares(*arms, margin, risks), control=_shown(arms[1]))
     seen = [(candidate.arm(metric), control.arm(metric)) for candidate, control in strata]
     adjusted = [_adjusted(metric, pair, plain) for pair, plain in zip(strata, seen, strict=True)]
     arms = pooled(adjusted)
     if adjusted == seen:
-        return Effect(compare_means(*arms, margin, risks))
+        return Effect(compare_means(*arms, margin, risks), control=_shown(arms[1]))
     before, after = _squared_error(pooled(seen)), _squared_error(arms)
-    return Effect(compare_means(*arms, margin, risks), after / before if before else 1.0)
+    kept = after / before if before else 1.0
+    return Effect(compare_means(*arms, margin, risks), kept, _shown(arms[1]))
 
 
 def is_beyond(metric: Metric, pair: Pair, margin: Margin) -> bool:
@@ -132,6 +136,16 @@ def _arm(metric: Metric, sums: Sums) -> Arm:
     return (
         Arm(float(both.count), found.ratio, found.squared_error * both.count) if found else Arm(0, 0.0, 0.0)
     )
+
+
+def _shown(control: Arm) -> float | None:
+    return float(control.mean) if control.n else None
+
+
+def _p95_ms(tails: Sequence[tuple[Histogram, Histogram]]) -> float | None:
+    """Of the control, where there is one stratum."""
+    slow_us = tails[0][1].quantile(1 - TAIL) if len(tails) == 1 else None
+    return None if slow_us is None else slow_us / 1000
 
 
 def _adjusted(metric: Metric, pair: Pair, plain: tuple[Arm, Arm]) -> tuple[Arm, Arm]:

@@ -99,7 +99,7 @@ def a_situation(random, declared):
 def an_experiment(random, incumbent, others):
     arms = random.sample(others, k=random.randrange(1, len(others) + 1))
     earned = {}
-    for variant in arms:
+    for variant in (incumbent, *arms):
         if random.random() < 0.9:
             earned[variant] = Earned()
             add(earned[variant], random.choice((10, 500)), random.uniform(-100, 100), noise=random.random())

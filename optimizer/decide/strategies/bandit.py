@@ -13,11 +13,12 @@ Source: Thompson (1933); Scott (2010), as in `optimizer.stats.best` and `thompso
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from optimizer.decide.earning import apart, law
+from optimizer.decide.earning import apart, beside, law
 from optimizer.decide.mixing import arms, mixed, named
 from optimizer.decide.state import Earned, Experiment
 from optimizer.decide.strategy import Candidates, Proposal, Situation
-from optimizer.decide.worth import INCUMBENT
+from optimizer.decide.worth import INCUMBENT, worth
+from optimizer.decide.worth import weights as weights_of
 from optimizer.model.target import Target
 from optimizer.stats.best import probability_best
 from optimizer.stats.normal import Normal
@@ -39,7 +40,8 @@ class Bandit:
         running = situation.experiment
         if running is None:
             return begun(self.name, situation, declared, candidates)
-        laws = {variant: law(one) for variant, one in running.earned.items()}
+        control = control_of(running, situation.incumbent)
+        laws = {variant: beside(law(one), control) for variant, one in running.earned.items()}
         return reweighed(self.name, situation, declared, laws)
 
 
@@ -64,16 +66,19 @@ def reweighed(
     known = {variant: one for variant, one in told.items() if one is not None}
     if len(known) < len(tried):
         return ()
-    fresh = [int(earned_of(running, variant).fresh) for variant in tried]
-    against = [(one, earned_of(running, variant).shared) for variant, one in known.items()]
-    found = shares(apart(INCUMBENT.law, against), [FEWEST, *fresh])
+    fresh = [int(earned_of(running, variant).fresh) for variant in (situation.incumbent, *tried)]
+    control = control_of(running, situation.incumbent)
+    against = [(one, law(earned_of(running, variant)) or one) for variant, one in known.items()]
+    found = shares(apart(control, against), fresh)
     wanted = mixed(situation, declared, dict(zip(tried, found[1:], strict=True)))
     if max(abs(wanted[v] - running.weights[v]) for v in wanted) < LEAST_MOVE_BPS:
         return ()
     best = max(zip(tried, found[1:], strict=True), key=lambda one: one[1])
+    seen = worth(situation.memory, best[0], situation.incumbent, weights_of(declared))
+    told_worth = seen.law if seen else known[best[0]]
     why = (
         f"{named(declared, [best[0]])} is best with probability {best[1]:.0%}, "
-        f"worth {known[best[0]].mean:+.1%} ± {known[best[0]].error:.1%}"
+        f"worth {told_worth.mean:+.1%} ± {told_worth.error:.1%}"
     )
     return (Proposal(strategy=name, action="reweigh", weights=wanted, why=why),)
 
@@ -83,6 +88,11 @@ def shares(laws: Sequence[Normal], fresh: Sequence[int], *, floor: float = FLOOR
     if min(fresh) < FEWEST:
         return [1 / len(laws)] * len(laws)
     return weights(probability_best(laws), fresh, floor=floor)
+
+
+def control_of(running: Experiment, incumbent: str) -> Normal:
+    """What is believed of the incumbent, which is the arms' control."""
+    return law(earned_of(running, incumbent)) or INCUMBENT.law
 
 
 def earned_of(running: Experiment, variant: str) -> Earned:

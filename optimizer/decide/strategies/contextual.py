@@ -8,8 +8,9 @@ Source: Li, Chu, Langford & Schapire (2010) for the setting; empirical Bayes for
 
 from typing import ClassVar
 
-from optimizer.decide.earning import law
-from optimizer.decide.strategies.bandit import begun, reweighed
+from optimizer.decide.earning import beside, law
+from optimizer.decide.state import Experiment
+from optimizer.decide.strategies.bandit import begun, control_of, reweighed
 from optimizer.decide.strategy import Candidates, Proposal, Situation
 from optimizer.model.target import Target
 from optimizer.stats.normal import Normal
@@ -27,14 +28,18 @@ class Contextual:
         if running is None:
             return begun(self.name, situation, declared, candidates)
         laws: dict[str, Normal | None] = {}
-        for variant, own in running.earned.items():
+        for variant in running.earned.keys() - {situation.incumbent}:
             elsewhere = [
-                law(other.earned[variant])
+                _against(other, variant, situation.incumbent)
                 for _, other in sorted(situation.others.items())
                 if variant in other.earned and other.weights.keys() >= {situation.incumbent, variant}
             ]
-            laws[variant] = drawn(law(own), elsewhere)
+            laws[variant] = drawn(_against(running, variant, situation.incumbent), elsewhere)
         return reweighed(self.name, situation, declared, laws)
+
+
+def _against(running: Experiment, variant: str, incumbent: str) -> Normal | None:
+    return beside(law(running.earned[variant]), control_of(running, incumbent))
 
 
 def drawn(own: Normal | None, elsewhere: list[Normal | None]) -> Normal | None:
