@@ -38,9 +38,13 @@ class Worker:
             self._begins = log.tell()
             self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
 
+    def begun(self):
+        """How many partitions it has begun in this life, also where nothing is left to fold."""
+        return self.log.read_bytes()[self._begins :].count(b" starts at offset ")
+
     def has_recovered(self):
-        """Whether it has begun every partition, also where nothing is left to fold."""
-        return self.log.read_bytes()[self._begins :].count(b" starts at offset ") >= self._recovered
+        """Whether it has begun every partition."""
+        return self.begun() >= self._recovered
 
     def alive(self):
         return self.process.poll() is None

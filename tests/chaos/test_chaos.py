@@ -149,17 +149,17 @@ def test_two_workers_that_come_and_go_change_nothing(cluster, publication, truth
 def test_a_worker_frozen_beyond_its_session_ends_itself_and_changes_nothing(cluster, publication, truth):
     published = publication(speed=14)
     workers = {name: cluster.start(name) for name in "ab"}
-    nap(14)
     frozen = []
     for turn in range(4):
         name = "ab"[turn % 2]
+        nap(PATIENCE_S, unless=lambda: all(worker.begun() for worker in workers.values()))
+        nap(4)  # both fold
         workers[name].freeze()
         nap(9)  # its session is 6 s
         workers[name].thaw()
-        workers[name].process.wait(20)
+        workers[name].process.wait(PATIENCE_S)
         frozen.append(workers[name].process.returncode)
         workers[name] = cluster.start(name)
-        nap(8)
     published.finish()
 
     drained(cluster, workers)
