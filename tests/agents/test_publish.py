@@ -13,7 +13,7 @@ from optimizer.model.command import Command
 from optimizer.model.configuration import ArmOfConfiguration, Configuration
 from optimizer.model.event import CommandEvent, TargetEvent
 from optimizer.model.target import Model, Target
-from tests.agents.toys import create_topics
+from tests.agents.toys import await_, create_topics
 from tests.chaos import records
 from tests.chaos.recording import murmur2
 
@@ -119,6 +119,8 @@ class TestReading:
         for value in (None, b"no event", encode(good), b"", encode(good)):
             producer.produce(name, value, b"chat", partition=1)
         producer.commit_transaction(30)
+        # The broker answers before it has written a transaction's end.
+        await_(lambda: records.ends(settings.bootstrap(), name)[1] == 6)
         found = list(reading.events(settings, "findings"))
         assert [(event.offset, event.data) for event in found] == [(2, FREEZE), (4, FREEZE)]
 
