@@ -142,33 +142,22 @@ def _facts(told: Told) -> Table:
 
 
 def _estimates(told: Told) -> Table:
-    table = Table(
-        "metric",
-        "estimate",
-        "interval",
-        "level",
-        "n",
-        "n control",
-        "margin",
-        "verdict",
-        box=None,
-        padding=(0, 2),
-    )
-    for column in table.columns[1:7]:
-        column.justify = "right"
+    heads = ("metric", "estimate (interval)", "level", "n and control", "margin", "verdict")
+    table = Table(*heads, box=None, padding=(0, 2, 0, 0))
+    for column in table.columns:
+        column.overflow = "fold"  # on a narrow terminal no digit may be lost
     for estimate in told.decision.estimates:
         finding = told.findings.get(estimate.finding_id)
         role = f" ({finding.role})" if finding else ""
-        interval = "–"
+        interval = ""
         if estimate.low is not None or estimate.high is not None:
-            interval = f"{_number(estimate.low, '', estimate.unit)} … {_number(estimate.high, estimate.unit)}"
+            low = _number(estimate.low, "", estimate.unit)
+            interval = f" ({low} … {_number(estimate.high, estimate.unit)})"
         table.add_row(
-            f"{estimate.metric}{role}",
-            _number(estimate.estimate, estimate.unit),
-            interval,
+            f"  {estimate.metric}{role}",
+            _number(estimate.estimate, estimate.unit) + interval,
             f"{estimate.level:.2%}" if estimate.level is not None else "–",
-            f"{estimate.n:,}",
-            f"{estimate.n_control:,}",
+            f"{estimate.n:,} and {estimate.n_control:,}",
             "–" if estimate.margin is None else _number(estimate.margin, estimate.unit),
             Text(estimate.verdict, style=COLOURS[estimate.verdict]),
         )

@@ -143,9 +143,9 @@ def _print(report: Report, lost: list[str]) -> None:
     if report.holds and not lost:
         console.print(f"[green]✓[/green] the ledger holds: {checked}; keep the last root elsewhere")
     else:
-        console.print(
-            f"[red]✗[/red] the ledger does not hold: {report.faulty + len(lost):,} faults; {checked}"
-        )
+        count = report.faulty + len(lost)
+        faults = "one fault" if count == 1 else f"{count:,} faults"
+        console.print(f"[red]✗[/red] the ledger does not hold: {faults}; {checked}")
 
 
 def _dsn() -> str:

@@ -33,8 +33,8 @@ def told(kind, ruling, **fields):
     )  # fmt: skip
 
 
-def printed(one):
-    console = Console(width=160, record=True, file=None, quiet=False)
+def printed(one, width=160):
+    console = Console(width=width, record=True, file=None, quiet=False)
     with console.capture() as captured:
         console.print(as_text(one))
     return captured.get()
@@ -97,6 +97,16 @@ def test_a_promotion_says_interval_n_alternatives_and_what_would_have_changed_it
         "Not chosen", "tiny (v3)", "too slow", "metrics/0", "offsets 10 to 19", "generation 8",
     ):  # fmt: skip
         assert wanted in text, wanted
+
+
+def test_on_a_narrow_terminal_no_number_is_cut_off():
+    findings = (
+        a_finding("cost_per_good_answer", "inconclusive", estimate=-0.9325123, low=-0.9335123, high=-0.9314123,
+                  margin=0.0123),
+    )  # fmt: skip
+    text = printed(told_with("promote", "passed", "passed after 5 min", findings, generation=8), width=80)
+    for wanted in ("-93.25 %", "-93.35", "-93.14 %", "95.00%", "1,204", "1,198", "1.23 %", "inconclusive"):
+        assert wanted in text, text
 
 
 def test_a_rollback_says_which_bound_was_broken_and_with_which_it_would_have_stayed():
