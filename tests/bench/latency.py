@@ -55,12 +55,15 @@ def main(seconds):
                 folded.append((now, [v[i : i + STAMP] for v, i in zip(calls, at, strict=True)]))
 
     def end():
-        if not done.wait(LONGEST_S):
-            os._exit(1)
-        waited = [now - instant(stamp) for now, stamps in folded for stamp in stamps]
-        how = {"batches": len(folded), "cpu_share": (cpu[1] - cpu[0]) / seconds}
-        print(json.dumps(percentiles(waited) | how), flush=True)
-        os._exit(0)
+        code = 1
+        try:
+            if done.wait(LONGEST_S):
+                waited = [now - instant(stamp) for now, stamps in folded for stamp in stamps]
+                how = {"batches": len(folded), "cpu_share": (cpu[1] - cpu[0]) / seconds}
+                print(json.dumps(percentiles(waited) | how), flush=True)
+                code = 0
+        finally:
+            os._exit(code)
 
     threading.Thread(target=end, daemon=True).start()
     assembly.run(("observe",), told, instance="latency", host=Stamped)

@@ -92,7 +92,7 @@ def shapes(dice, targets=TARGETS):
 
 
 def stamped(shape, i, at):
-    time = at.isoformat().replace("+00:00", "Z").encode()
+    time = at.isoformat(timespec="microseconds").replace("+00:00", "Z").encode()
     return b"".join((shape.head, b"%012d" % i, shape.middle, time, shape.tail))
 
 
