@@ -145,7 +145,8 @@ class Decoder:
         self, values: Sequence[bytes | None], headers: Sequence[Headers], offsets: Sequence[int]
     ) -> list[Event] | None:
         """All events of records that are as we write them; None where any of them has to be looked at."""
-        if [header for header in headers if header and header[0] != _USUAL]:
+        different = headers if headers and headers.count(headers[0]) < len(headers) else headers[:1]
+        if any(header and header[0] != _USUAL for header in different):
             return None
         try:
             if max(map(len, values), default=0) > MAX_BYTES:  # type: ignore[arg-type]  # a tombstone is a TypeError

@@ -272,7 +272,7 @@ class BatchConsumer(driver.Consumer):
     def _to_batch_message(self, tp: TP, batch: Batch) -> ConsumerMessage:
         self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
         value: Any = batch
-        at_s = batch.records[-1].timestamp / 1000.0 if batch else 0.0
+        at_s = batch.timestamps[-1] / 1000.0 if batch else 0.0
         return ConsumerMessage(
             tp.topic, tp.partition, batch.following - 1, at_s, 0, None, None, value, None, 0, 0, tp,
             generation_id=self.app.consumer_generation_id,

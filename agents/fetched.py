@@ -18,7 +18,6 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from functools import cached_property
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
@@ -36,9 +35,8 @@ class Batch(list[bytes]):
     """Raw values of consecutive records of one partition; none where the log holds nothing for a reader."""
 
     def __init__(self, records: Sequence[Any], start: int, following: int, flow: object = None) -> None:
-        """Hold the records of the offsets from `start` to just before `following`."""
+        """Hold what the records of the offsets from `start` to just before `following` say; not the records."""
         super().__init__([record.value for record in records])
-        self.records = records
         self.start = start
         """Everything from this offset on is in the batch, or holds nothing for a reader."""
         self.following = following
@@ -46,21 +44,13 @@ class Batch(list[bytes]):
         self.flow = flow
         """The consumer's `flow` when the records were taken from the client."""
         self.offsets: list[int] = [record.offset for record in records]
-
-    @cached_property
-    def keys(self) -> list[bytes | None]:
-        """The key of each record."""
-        return [record.key for record in self.records]
-
-    @cached_property
-    def headers(self) -> list[Sequence[tuple[str, bytes]]]:
-        """The headers of each record."""
-        return [record.headers for record in self.records]
-
-    @cached_property
-    def timestamps(self) -> list[int]:
-        """The time of each record (ms since the epoch)."""
-        return [record.timestamp for record in self.records]
+        self.keys: list[bytes | None] = [record.key for record in records]
+        self.timestamps: list[int] = [record.timestamp for record in records]
+        """When each record was written, or says that it was (ms since the epoch)."""
+        headers = [record.headers for record in records]
+        alike = headers.count(headers[0]) == len(headers) if headers else False
+        self.headers: list[Sequence[tuple[str, bytes]]] = [headers[0]] * len(headers) if alike else headers
+        """Those of each record: the same object where all say the same, as they mostly do."""
 
 
 def slices(begin: int, end: int, least: int) -> Iterator[tuple[int, int]]:
@@ -80,6 +70,8 @@ class Unread:
 
     def __init__(self, fetched: PartitionRecords) -> None:
         """Go on from `fetched`, of which nothing has been read."""
+        # It and its iterator hold each other: the fetched bytes would stay until the collector finds both.
+        fetched._records_iterator = None
         self._fetched, self._left = fetched, fetched._records
         self._begun: Iterator[Any] | None = None
         """The record batch of which some is left."""

@@ -253,6 +253,7 @@ class TestTransport:
         assert (records._records, records.next_fetch_offset, records._tp) == ("left", 7, SOURCE)
         assert (records._check_crcs, records._isolation_level) == (True, 1)
         assert records._aborted_producers == set()
+        assert records._records_iterator.gi_frame.f_locals["self"] is records, "each holds the other"
         result._partition_records = None
         assert not result.has_more()
 

@@ -3,7 +3,9 @@
 The bytes are built with aiokafka's own builder, and what its own iterator reads from them is the oracle.
 """
 
+import gc
 import struct
+import weakref
 from types import SimpleNamespace
 
 import pytest
@@ -194,13 +196,28 @@ class TestTaking:
         assert (fetcher._records, fetcher.notified) == ({}, 1)
 
 
-def test_columns_that_nobody_reads_are_not_made():
-    one = Batch([SimpleNamespace(value=b"v", offset=3)], 3, 4)
-    assert (list(one), one.offsets, vars(one).keys() & {"keys", "headers", "timestamps"}) == (
-        [b"v"],
-        [3],
-        set(),
-    )
+@pytest.mark.parametrize("headers", [([("a", b"1")], [("a", b"1")]), ([("a", b"1")], [])])
+def test_headers_are_those_of_each_record_and_kept_once_where_they_are_alike(headers):
+    records = [
+        SimpleNamespace(value=b"v", offset=n, key=None, timestamp=n, headers=h) for n, h in enumerate(headers)
+    ]
+    one = Batch(records, 0, 2)
+    assert one.headers == list(headers)
+    assert (one.headers[0] is one.headers[1]) == (headers[0] == headers[1])
+
+
+def test_what_was_fetched_is_let_go_once_it_is_taken_and_not_when_the_collector_comes():
+    found = fetched(LOGS["several batches"][0])
+    gone, unread = weakref.ref(found), Unread(found)
+    del found
+    gc.disable()
+    try:
+        kept = unread.take(1000)
+        del unread
+        assert gone() is None
+    finally:
+        gc.enable()
+    assert kept.offsets
 
 
 @pytest.mark.parametrize(
