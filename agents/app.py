@@ -93,6 +93,7 @@ def faust_app(stage: str, settings: Settings, instance: str) -> faust.App:
         stream_wait_empty=False,  # a stop drops what is in memory; the next start folds it again
         stream_recovery_delay=0.0,  # nothing is gained by waiting before recovery
         producer_linger=settings.linger_ms / 1000,  # one request carries many emissions
+        producer_max_batch_size=524_288,  # at 16 kB each pane waited for the answer to the one before
         producer_max_request_size=16_777_216,  # what the quarantine topic takes: a poison record goes there whole
         producer_acks=-1,
         cython_optimizations=True,

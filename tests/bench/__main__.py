@@ -154,7 +154,7 @@ def arguments():
         prog="make bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("parts", nargs="*", metavar="part", help=f"any of {', '.join(PARTS)}; default: all")
-    parser.add_argument("--events", type=int, default=500_000, help="calls in the backlog")
+    parser.add_argument("--events", type=int, default=1_000_000, help="calls in the backlog")
     parser.add_argument("--rounds", type=int, default=3, help="turns of the drain")
     parser.add_argument(
         "--peers", action=argparse.BooleanOptionalAction, default=True,
