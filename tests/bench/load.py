@@ -46,14 +46,15 @@ def name_of(number):
     return f"target-{number:05d}"
 
 
-def call(i, target, dice):
+def call(i, target, dice, *, segmented):
     arm = ("incumbent", "candidate", "control")[i % 3]
     return CallEvent(
         specversion="1.0", id="@", source="/gateway/eu-1", time=EPOCH, subject=target,
         data=Call(
             call_id=f"{i:012d}", latency_ms=dice.randrange(5_000, 3_000_000) / 1000, model="m-large", provider="acme",
             assignment=Assignment(
-                generation=3, variant=f"{i % 2:012x}", arm=arm, segment=f"task-{i % 4}", propensity=0.05,
+                generation=3, variant=f"{i % 2:012x}", arm=arm, propensity=0.05,
+                segment=f"task-{i % 4}" if segmented else "other",
                 unit=f"u{i % 981:07d}",  # a multiple of the arms: a unit has one
             ),
             input_tokens=dice.randrange(4000), output_tokens=dice.randrange(800),
@@ -82,7 +83,7 @@ def shapes(dice, targets=TARGETS):
     time = msgspec.json.encode(EPOCH)
     for i in range(max(SHAPES, targets)):
         number = dice.randrange(targets)
-        event = call(i, name_of(number), dice)
+        event = call(i, name_of(number), dice, segmented=targets == TARGETS)
         head, rest = sent(event).split(b'"@"', 1)
         middle, last = rest.split(time, 1)
         subject, variant = event.subject.encode(), event.data.assignment.variant.encode()
