@@ -58,7 +58,10 @@ class Tuning:
 
     def propose(self, situation: Situation, declared: Target, candidates: Candidates) -> tuple[Proposal, ...]:
         """At most one start per parameter; nothing between slow cycles and in the rest after a change."""
-        if not situation.is_slow or situation.now_at < rests_until(situation.turned_at, declared):
+        if not situation.is_slow:
+            return ()
+        is_free = declared.limits.parameter_changes_bps is not None
+        if not is_free and situation.now_at < rests_until(situation.turned_at, declared):
             return ()
         serving = variants_of(declared).get(situation.incumbent)
         if serving is None:
