@@ -145,8 +145,8 @@ class Decoder:
         self, values: Sequence[bytes | None], headers: Sequence[Headers], offsets: Sequence[int]
     ) -> list[Event] | None:
         """All events of records that are as we write them; None where any of them has to be looked at."""
-        different = headers if headers and headers.count(headers[0]) < len(headers) else headers[:1]
-        if any(header and header[0] != _USUAL for header in different):
+        are_alike = not headers or headers.count(headers[0]) == len(headers)
+        if any(header and header[0] != _USUAL for header in (headers[:1] if are_alike else headers)):
             return None
         try:
             if max(map(len, values), default=0) > MAX_BYTES:  # type: ignore[arg-type]  # a tombstone is a TypeError

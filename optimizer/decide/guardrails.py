@@ -85,7 +85,7 @@ def _rests(state: Deciding, segment: Segment, variant: str) -> str:
     declared = state.declaration
     assert declared is not None, "only a declared target is linted"  # noqa: S101 - a programming error
     until_at = rests_until(segment.turned_at, declared)
-    if declared.limits.parameter_changes_bps is not None or state.now_at >= until_at:
+    if state.now_at >= until_at:
         return ""
     if not turns_parameters(declared, segment.incumbent, variant):
         return ""

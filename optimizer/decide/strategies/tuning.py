@@ -58,10 +58,7 @@ class Tuning:
 
     def propose(self, situation: Situation, declared: Target, candidates: Candidates) -> tuple[Proposal, ...]:
         """At most one start per parameter; nothing between slow cycles and in the rest after a change."""
-        if not situation.is_slow:
-            return ()
-        is_free = declared.limits.parameter_changes_bps is not None
-        if not is_free and situation.now_at < rests_until(situation.turned_at, declared):
+        if not situation.is_slow or situation.now_at < rests_until(situation.turned_at, declared):
             return ()
         serving = variants_of(declared).get(situation.incumbent)
         if serving is None:
@@ -110,8 +107,8 @@ class Tuning:
 
 
 def rests_until(turned_at: int, declared: Target) -> int:
-    """Until when the parameters of a segment rest after a change for good, ms since the epoch."""
-    if not turned_at:
+    """Until when a segment's parameters rest after a change for good, ms since the epoch; 0: a limit is declared."""
+    if not turned_at or declared.limits.parameter_changes_bps is not None:
         return 0
     return turned_at + round(DAY_S / CHANGES_A_DAY / levers_of(declared)) * MS
 
