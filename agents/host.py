@@ -31,7 +31,7 @@ import math
 import os
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import faust
@@ -71,6 +71,14 @@ class StageRaised(Exception):
     def __init__(self, first: int, last: int) -> None:
         super().__init__(f"the stage raised at offsets {first} to {last}")
         self.first, self.last = first, last
+
+
+def _made(emitted: Iterable[Emit], first: int, last: int) -> Iterator[Emit]:
+    """What folding these offsets emits; it may be made only now, and raise as folding does."""
+    try:
+        yield from emitted
+    except Exception as exc:
+        raise StageRaised(first, last) from exc
 
 
 class Host:
@@ -317,7 +325,7 @@ class Host:
             except Exception as exc:
                 raise StageRaised(first, last) from exc
             self.counts["folded"] += len(fresh)
-            await self._take(part, name, step, last)
+            await self._take(part, name, step._replace(emitted=_made(step.emitted, first, last)), last)
             for rejected in step.rejected:
                 await self.outbox.put_aside(part, batch, rejected.offset, rejected)
 

@@ -19,7 +19,7 @@ Laws (tests/laws/test_stages.py checks them for every stage it discovers):
                  state and the same emissions, wherever the history is cut
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import sha1
@@ -97,7 +97,8 @@ class Step(NamedTuple, Generic[State]):
     """What some events led to."""
 
     state: State
-    emitted: Sequence[Emit] = ()
+    emitted: Iterable[Emit] = ()
+    """In order; gone through once, and before the stage is asked again: it may be made on the way."""
     rejected: Sequence[Rejected] = ()
 
 

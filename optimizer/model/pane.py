@@ -85,7 +85,7 @@ class Covariates(Struct, omit_defaults=True):
     cost_cross: int = 0
 
 
-class Cell(Struct, kw_only=True, omit_defaults=True):
+class Cell(Struct, omit_defaults=True):
     """What the calls of one (generation, variant, arm, segment) amount to."""
 
     generation: int

@@ -5,6 +5,7 @@ holds at most 64 cells and a cell at most 16 classes of errors and `other`. What
 into a coarser cell, counted, and never lost.
 """
 
+from sys import intern
 from typing import Any, get_args
 
 from optimizer.model.call import Arm, Assignment
@@ -71,24 +72,24 @@ class Sums:
 
     def cell(self, key: Key) -> Cell:
         """What is published under `key`: everything in one order, so that equal contents are equal bytes."""
-        generation, variant, arm, segment = key
-        named: dict[str, Any] = dict(zip(BASE, self.base, strict=True))
-        return Cell(
-            generation=generation,
-            variant=variant,
-            arm=arm,
-            segment=segment,
-            errors=dict(sorted(self.errors.items())) if self.errors else {},
-            feedback=dict(sorted(self.feedback.items())) if self.feedback else {},
-            latency_us=self.latency_us,
-            first_token_us=self.first_token_us,
-            output_lengths=self.output_lengths,
-            joint=None if self.joint is None else Joint(*self.joint),
-            weighted=None if self.weighted is None else Weighted(*self.weighted),
-            covariates=None if self.covariates is None else Covariates(*self.covariates),
-            units=self.units,
-            **named,
+        calls, *sums = self.base
+        fields: tuple[
+            Any, ...
+        ] = (  # in the order of `Cell`: naming thirty of them takes longer than counting a call
+            *key,
+            calls,
+            dict(sorted(self.errors.items())) if self.errors else {},
+            self.latency_us,
+            self.first_token_us,
+            self.output_lengths,
+            *sums,
+            dict(sorted(self.feedback.items())) if self.feedback else {},
+            None if self.joint is None else Joint(*self.joint),
+            None if self.weighted is None else Weighted(*self.weighted),
+            None if self.covariates is None else Covariates(*self.covariates),
+            self.units,
         )
+        return Cell(*fields)
 
     def add_error(self, error_type: str) -> None:
         """Count a call that failed: under `other` when the classes are too many."""
@@ -113,14 +114,15 @@ def key_of(declared: Declared, assignment: Assignment | None, attributes: dict[s
     """The cell of a call to a declared target.
 
     The segment is the assignment's if it is declared, else the declared attribute's value if that is,
-    else `other`.
+    else `other`. The strings are interned: every call is compared with its cell's, and those that many cells share
+    are at hand where one of each cell would not be.
     """
     if assignment is None:
-        return 0, ANONYMOUS, "incumbent", declared.segment_by(attributes)
+        return 0, ANONYMOUS, "incumbent", intern(declared.segment_by(attributes))
     segment = assignment.segment
     if segment != OTHER and segment not in declared.values:
         segment = declared.segment_by(attributes)
-    return assignment.generation, assignment.variant, assignment.arm, segment
+    return assignment.generation, intern(assignment.variant), assignment.arm, intern(segment)
 
 
 def cell_of(cells: dict[Key, Sums], key: Key) -> tuple[Sums, Key]:

@@ -26,7 +26,7 @@ from optimizer.observe.units import sketched
 from optimizer.prices import NO_PRICES, PriceList
 from optimizer.stats.histogram import BUCKETS, bucket_of
 
-MOST_GATHERED = 32_768
+MOST_GATHERED = 65_536
 """Calls that are summed at once: the more there are in one cell, the less each of them costs."""
 WORD = 2**63
 

@@ -8,7 +8,7 @@ Calls are only sorted here: which cell takes each of them is decided one by one,
 They are added to their cells later, many at once (`columns`); until then a cell has a group of them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from optimizer.model.event import (
@@ -380,15 +380,26 @@ class Folding(Intake):
         for start in sorted(start for start in memory.panes if start < boundary):
             pane, end = memory.panes.pop(start), start + settings.pane_ms
             pane.close()
-            for target, partial in sorted(pane.partials.items()) if is_news else ():
-                told = partial.panes(start, end, state.partition, settings.partition_count)
-                self.emitted += (Emit(part, end, target) for part in told)
+            if is_news:
+                self.emitted.append(self._told(pane, start, end))
         if is_news:
             counts = dict(sorted(memory.counts.items()))
             passed = Watermark(state.partition, settings.partition_count, boundary, counts)
-            self.emitted.append(Emit(passed, boundary))
+            self.emitted.append([Emit(passed, boundary)])
             state.emitted_at = boundary
         memory.groups = {key: group for key, group in memory.groups.items() if key[0] >= boundary}
         memory.counts, memory.counted = {}, None
         memory.prune()
         state.changed = 0
+
+    def _told(self, pane: OpenPane, start_at: int, end_at: int) -> Iterator[Emit]:
+        """What a closed pane amounts to, target by target; each is let go before the next is made.
+
+        All at once, of ten thousand targets, would be more than any cache holds.
+        """
+        of = self.settings.partition_count
+        partials, pane.partials = sorted(pane.partials.items(), reverse=True), {}
+        while partials:
+            target, partial = partials.pop()
+            for part in partial.panes(start_at, end_at, self.state.partition, of):
+                yield Emit(part, end_at, target)

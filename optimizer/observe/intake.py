@@ -47,7 +47,7 @@ class Intake:
 
     def __init__(self, settings: Settings, state: Observed, memory: Memory, prices: PriceList) -> None:
         self.settings, self.state, self.memory, self.prices = settings, state, memory, prices
-        self.emitted: list[Emit] = []
+        self.emitted: list[Iterable[Emit]] = []
         self.rejected: list[Rejected] = []
         self._repeated: set[int] = set()
         self._look_at_the_clock()

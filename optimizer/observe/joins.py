@@ -12,6 +12,7 @@ once that sorts calls in another way, feedback to the call is counted in segment
 
 from collections import deque
 from collections.abc import Sequence
+from sys import intern
 from typing import NamedTuple
 
 from optimizer.model.call import Arm, Call
@@ -53,7 +54,7 @@ def origin_of(event: CallEvent, declared: Declared | None, start_at: int) -> Ori
             event.subject, token.generation, token.variant, token.arm, OTHER, UNDECLARED_THEN, start_at
         )
     key = key_of(declared, call.assignment, call.attributes)
-    return Origin(event.subject, *key, declared.since, start_at)
+    return Origin(intern(event.subject), *key, declared.since, start_at)
 
 
 class _Block:

@@ -8,6 +8,7 @@ said.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from optimizer.observe.folding import Folding
@@ -57,7 +58,7 @@ class Observe:
         """
         folding = Folding(self._settings, state, state.remembered(self.remembers), self._prices)
         folding.run(events)
-        return Step(state, folding.emitted, folding.rejected)
+        return Step(state, chain.from_iterable(folding.emitted), folding.rejected)
 
     def due_at(self, state: Observed) -> int | None:  # noqa: ARG002 - part of the contract
         """Never: time arrives as ticks, among the records."""

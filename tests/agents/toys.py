@@ -47,6 +47,14 @@ class Count(Struct, omit_defaults=True):
     padding: str = ""
 
 
+def echoes(events):
+    """Made when the host asks for them; raises on what cannot be said."""
+    for event in events:
+        if event.data.call_id.startswith("unsaid"):
+            raise ValueError(f"cannot say {event.data.call_id}")
+        yield Emit(event.data, AT, event.subject)
+
+
 class Toy(Durable[Count]):
     """Echoes every call, and says so once more when a time is reached that a call asked for."""
 
@@ -66,7 +74,7 @@ class Toy(Durable[Count]):
                 state.due_at = int(number)
             if word == "fat":
                 state.padding = "x" * int(number)
-        return Step(state, [Emit(event.data, AT, event.subject) for event in events])
+        return Step(state, echoes(events))
 
     def due_at(self, state):
         return state.due_at

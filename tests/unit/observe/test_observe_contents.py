@@ -8,6 +8,7 @@ import pytest
 
 from optimizer.model.call import Assignment, Quality
 from optimizer.model.pane import LEAST_PROPENSITY, Covariates, Joint, Weighted
+from optimizer.observe.cells import BASE, HISTOGRAMS, Sums
 from optimizer.observe.columns import MOST_GATHERED, Column, totals
 from optimizer.observe.stage import Observe
 from optimizer.observe.tally import Tally
@@ -159,6 +160,24 @@ def test_so_many_calls_that_they_are_summed_in_parts_are_the_same_cells(log, new
     )
     failed = sum(event.data.error_type is not None for event in events)
     assert sum(sum(cell.latency_us.values()) for cell in cells) == len(events) - failed
+
+
+def test_what_a_cell_holds_is_published_under_its_own_names():
+    numbers, sums = iter(range(1, 100)), Sums()
+    sums.base = [next(numbers) for _ in BASE]
+    sums.errors, sums.feedback, sums.units = {"timeout": 1}, {"thumbs": 2}, [3]
+    for name in HISTOGRAMS:
+        setattr(sums, name, {next(numbers): 1})
+    parts = {"joint": Joint, "weighted": Weighted, "covariates": Covariates}
+    for name, part in parts.items():
+        setattr(sums, name, [next(numbers) for _ in part.__struct_fields__])
+    cell = sums.cell((1, "v", "control", "s"))
+    assert (cell.generation, cell.variant, cell.arm, cell.segment) == (1, "v", "control", "s")
+    assert [getattr(cell, name) for name in BASE] == sums.base
+    for name in ("errors", "feedback", "units", *HISTOGRAMS):
+        assert getattr(cell, name) == getattr(sums, name)
+    for name, part in parts.items():
+        assert getattr(cell, name) == part(*getattr(sums, name))
 
 
 def test_sums_of_products_are_exact_however_large():
