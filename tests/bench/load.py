@@ -120,7 +120,7 @@ def make_topic(bootstrap, topic):
     made.result()
 
 
-def backlog(bootstrap, topic, events, targets=TARGETS):
+def backlog(bootstrap, topic, events, targets=TARGETS, rate=RATE):
     """Fill a topic with declarations, calls and ticks as if they had arrived live; return the bytes of a call.
 
     The last tick closes all panes, so that what it costs to publish them is in the measurement.
@@ -147,15 +147,15 @@ def backlog(bootstrap, topic, events, targets=TARGETS):
     everywhere(tick(EPOCH))
     cut, size = shapes(dice, targets), 0
     for i in range(events):
-        at = EPOCH + timedelta(microseconds=i * 1_000_000 // RATE - dice.randrange(OUT_OF_ORDER_US))
+        at = EPOCH + timedelta(microseconds=i * 1_000_000 // rate - dice.randrange(OUT_OF_ORDER_US))
         shape = cut[i % len(cut)]
         value = stamped(shape, i, at)
         put(value, shape.partition, shape.cell)
         size += len(value)
-        if i % RATE == RATE - 1:
-            everywhere(tick(EPOCH + timedelta(seconds=(i + 1) // RATE)))
+        if i % rate == rate - 1:
+            everywhere(tick(EPOCH + timedelta(seconds=(i + 1) // rate)))
         if i % 1000 == 0:
             producer.poll(0)
-    everywhere(tick(EPOCH + timedelta(seconds=events / RATE) + 2 * PANE))
+    everywhere(tick(EPOCH + timedelta(seconds=events / rate) + 2 * PANE))
     producer.flush()
     return round(size / events)
