@@ -105,6 +105,9 @@ class TestPins:
         declared = tomllib.loads((checkout / "pyproject.toml").read_text())["project"]["dependencies"]
         assert {f"{name}=={number}" for name, number in PINNED.items()} <= set(declared)
 
+    def test_the_client_makes_what_it_fetched_by_a_name_that_can_be_replaced(self):
+        assert "records = MemoryRecords(part_data[-1])" in inspect.getsource(Fetcher._proc_fetch_request)
+
     @pytest.mark.parametrize("function", SIGNATURES, ids=lambda f: f.__qualname__)
     def test_signatures_are_as_they_were(self, function):
         assert parameters(function) == SIGNATURES[function]

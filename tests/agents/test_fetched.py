@@ -19,10 +19,9 @@ from aiokafka.consumer.fetcher import (
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record._crc32c import crc as crc32c
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
-from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import TopicPartition
 
-from agents.fetched import Batch, ConsumerThread, Unread, slices
+from agents.fetched import Batch, ConsumerThread, Fetched, Unread, slices
 
 SOURCE = TopicPartition("p.in", 0)
 CONTROL, TRANSACTIONAL = 0x20, 0x10
@@ -56,7 +55,7 @@ def transaction(base, count, producer, end):
 def fetched(raw, start=0, aborted=(), isolation=READ_COMMITTED):
     return PartitionRecords(
         SOURCE,
-        MemoryRecords(raw),
+        Fetched(raw),
         list(aborted),
         start,
         None,
@@ -129,10 +128,17 @@ class TestUnread:
         assert (list(one), one.start, one.following) == ([], 4, 5)
 
     def test_a_record_batch_that_is_not_what_its_checksum_says_is_refused(self):
-        raw = bytearray(batch(0, range(3)))
-        raw[-1] ^= 1
-        with pytest.raises(CorruptRecordException, match="Invalid CRC"):
-            taken(bytes(raw))
+        whole, end = LOGS["several batches"]
+        first = len(batch(0, range(3)))
+        for damaged, read in ((first - 1, []), (first + 40, [0, 1, 2]), (len(whole) - 1, [0, 1, 2, 3])):
+            raw = bytearray(whole)
+            raw[damaged] ^= 1
+            unread, found = Unread(fetched(bytes(raw))), []
+            with pytest.raises(CorruptRecordException, match="Invalid CRC"):
+                while not unread.done:
+                    found += unread.take(1).offsets
+            assert found == read
+        assert [row[0] for row in rows(taken(whole))] == list(range(end))
 
 
 class Fetcher(SimpleNamespace):

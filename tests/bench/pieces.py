@@ -13,10 +13,9 @@ from types import SimpleNamespace
 
 from aiokafka.consumer.fetcher import READ_COMMITTED
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
-from aiokafka.record.memory_records import MemoryRecords
 
 from agents.codec import Decoder, encode
-from agents.fetched import Unread
+from agents.fetched import Fetched, Unread
 from agents.garbage import collect_seldom
 from agents.observe import AT_ONCE
 from optimizer.observe.stage import Observe
@@ -52,7 +51,7 @@ def fetched(values):
         held = bytearray(batch.build())
         held[:8] = begin.to_bytes(8, "big")
         yield SimpleNamespace(
-            _records=MemoryRecords(bytes(held)), _check_crcs=True, _isolation_level=READ_COMMITTED, _tp=None,
+            _records=Fetched(bytes(held)), _check_crcs=True, _isolation_level=READ_COMMITTED, _tp=None,
             next_fetch_offset=begin, _aborted_producers=set(), _consume_aborted_up_to=lambda _offset: None,
         )  # fmt: skip
 
