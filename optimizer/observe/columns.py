@@ -21,9 +21,10 @@ import numpy.typing as npt
 from optimizer.model.call import Call
 from optimizer.model.event import CallEvent
 from optimizer.model.pane import LEAST_PROPENSITY
+from optimizer.observe import units
 from optimizer.observe.openpanes import Group, OpenPane
-from optimizer.observe.units import sketched
 from optimizer.prices import NO_PRICES, PriceList
+from optimizer.stats.bottom_k import smallest
 from optimizer.stats.histogram import BUCKETS, bucket_of
 
 MOST_GATHERED = 65_536
@@ -96,6 +97,8 @@ class Pending:
         self._numbers: list[npt.NDArray[np.uint16]] = []
         """The group of each column."""
         self._offsets: list[Whole] = []
+        self._places: list[Whole] = []
+        """Of the units."""
         self._failed: list[int] = []
         """Columns of calls that failed."""
         self._count = 0
@@ -122,8 +125,7 @@ class Pending:
         self._matrices.append(matrix)
         self._numbers.append(np.fromiter(self._numbered(groups), np.uint16, count))
         self._offsets.append(np.fromiter([event.offset for event in events], np.int64, count))
-        if any(group.units is not None for group in set(groups)):
-            _note_units(calls, groups)
+        self._places.append(np.fromiter(units.places(calls, groups), np.int64, count))
         errors = [call.error_type for call in calls]
         if errors.count(None) < count:
             for i, error in enumerate(errors):
@@ -162,17 +164,10 @@ class Pending:
         for group, offset in zip(groups, newest, strict=True):
             group.partial.last_offset = max(group.partial.last_offset, offset)
             group.number = -1
-            if group.units:
-                group.cell.units = sketched(group.cell.units, group.units)
-                group.units.clear()
+        for number, met in units.sketches(numbers, np.concatenate(self._places)):
+            cell = groups[number].cell
+            cell.units = smallest(cell.units, met) if cell.units else met
         self._begin()
-
-
-def _note_units(calls: Sequence[Call], groups: Sequence[Group]) -> None:
-    """Keep the units of calls at hand, each once, where their cells have a sample of them."""
-    for group, call in zip(groups, calls, strict=True):
-        if (met := group.units) is not None and (token := call.assignment) is not None:
-            met.add(token.unit)
 
 
 def _matrix(calls: list[Call]) -> tuple[Floats, list[int]]:

@@ -182,8 +182,7 @@ class Folding(Intake):
         key = UNATTRIBUTED if declared is None else key_of(declared, call.assignment, call.attributes)
         cell, taken = cell_of(partial.cells, key)
         group = self.memory.panes[start].group(partial, cell, origin)
-        if units.are_told_by(call.assignment, key, taken):
-            group.units = set()
+        group.samples_units = units.are_told_by(call.assignment, key, taken)
         if taken != key:
             self._count("folded", offset)
         else:

@@ -133,14 +133,14 @@ def _portions(
 class Group:
     """Calls of one cell that come from one place: many of them are added at once."""
 
-    __slots__ = ("cell", "number", "origin", "partial", "units")
+    __slots__ = ("cell", "number", "origin", "partial", "samples_units")
 
     def __init__(self, partial: Partial, cell: Sums, origin: Origin) -> None:
         self.partial, self.cell, self.origin = partial, cell, origin
         self.number = -1
         """Among the groups with calls that are not added yet; -1 where there are none."""
-        self.units: set[str | None] | None = None
-        """Those of the calls that are not added yet, where they are noted."""
+        self.samples_units = False
+        """Whether its cell has a sample of the units of its calls."""
 
 
 class OpenPane:

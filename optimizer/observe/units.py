@@ -6,13 +6,21 @@ a hash gives to their units (`bottom_k`), which orient compares. A unit counts w
 assigned in: in another one it may well have another arm.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 
-from optimizer.model.call import Assignment
+import numpy as np
+import numpy.typing as npt
+
+from optimizer.model.call import Assignment, Call
 from optimizer.observe.cells import Key
-from optimizer.stats.bottom_k import K, place, smallest
+from optimizer.observe.openpanes import Group
+from optimizer.stats.bottom_k import K, place
 
 WATCHED = ("candidate", "control")
+NOWHERE = -1
+PLACE_BITS = 32
+
+Whole = npt.NDArray[np.int64]
 
 
 def are_told_by(token: Assignment | None, key: Key, taken: Key) -> bool:
@@ -21,7 +29,23 @@ def are_told_by(token: Assignment | None, key: Key, taken: Key) -> bool:
     return token is not None and arm in WATCHED and token.segment == segment and taken == key
 
 
-def sketched(known: list[int], units: Iterable[str | None]) -> list[int]:
-    """A cell's sketch with these units added; calls that tell none add nothing."""
-    most = known[-1] if len(known) >= K else 2**32
-    return smallest(known, (x for unit in units if unit and (x := place(unit)) < most))
+def places(calls: Sequence[Call], groups: Sequence[Group]) -> list[int]:
+    """The place of each call's unit where its cell has a sample of them; NOWHERE else, and where it tells none."""
+    return [
+        place(token.unit)
+        if group.samples_units and (token := call.assignment) is not None and token.unit
+        else NOWHERE
+        for call, group in zip(calls, groups, strict=True)
+    ]
+
+
+def sketches(numbers: npt.NDArray[np.uint16], found: Whole) -> Iterator[tuple[int, list[int]]]:
+    """Groups that met units, by number, each with the sketch of their places: column by column a number and a place."""
+    told = found != NOWHERE
+    codes = np.unique(numbers[told].astype(np.int64) << PLACE_BITS | found[told])
+    groups, ascending = codes >> PLACE_BITS, (codes & (2**PLACE_BITS - 1)).tolist()
+    begins = np.flatnonzero(np.diff(groups, prepend=-1))
+    ends = np.append(begins, len(codes))[1:]
+    rows = zip(groups[begins].tolist(), begins.tolist(), np.minimum(ends, begins + K).tolist(), strict=True)
+    for group, begin, end in rows:
+        yield group, ascending[begin:end]
