@@ -31,7 +31,7 @@ import math
 import os
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import faust
@@ -45,6 +45,7 @@ from agents.delivery import BatchConsumer, Start, Transport
 from agents.fetched import Batch, slices
 from agents.outbox import Outbox, Revoked
 from agents.partition import Partition, Wiring
+from agents.raised import StageRaised, made
 from agents.rows import CRASH, MARK, Crash, Mark, Row, RowTable, key_of
 from optimizer.model.event import Event, WatermarkEvent, name_of
 from optimizer.model.progress import Watermark, stalled
@@ -63,22 +64,6 @@ SKEW_MS = 120_000
 """Event time by which one partition may run ahead of another while a backlog is read."""
 MOVED_LATELY_S = 1.0
 """A partition that has folded nothing for so long has no backlog, and holds nobody back."""
-
-
-class StageRaised(Exception):
-    """The stage raised while folding these offsets."""
-
-    def __init__(self, first: int, last: int) -> None:
-        super().__init__(f"the stage raised at offsets {first} to {last}")
-        self.first, self.last = first, last
-
-
-def _made(emitted: Iterable[Emit], first: int, last: int) -> Iterator[Emit]:
-    """What folding these offsets emits; it may be made only now, and raise as folding does."""
-    try:
-        yield from emitted
-    except Exception as exc:
-        raise StageRaised(first, last) from exc
 
 
 class Host:
@@ -325,7 +310,7 @@ class Host:
             except Exception as exc:
                 raise StageRaised(first, last) from exc
             self.counts["folded"] += len(fresh)
-            await self._take(part, name, step._replace(emitted=_made(step.emitted, first, last)), last)
+            await self._take(part, name, step._replace(emitted=made(step.emitted, first, last)), last)
             for rejected in step.rejected:
                 await self.outbox.put_aside(part, batch, rejected.offset, rejected)
 

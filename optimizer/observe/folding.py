@@ -8,7 +8,7 @@ Calls are only sorted here: which cell takes each of them is decided one by one,
 They are added to their cells later, many at once (`columns`); until then a cell has a group of them.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from optimizer.model.event import (
@@ -380,7 +380,7 @@ class Folding(Intake):
             pane, end = memory.panes.pop(start), start + settings.pane_ms
             pane.close()
             if is_news:
-                self.emitted.append(self._told(pane, start, end))
+                self.emitted.append(pane.told(start, end, state.partition, settings.partition_count))
         if is_news:
             counts = dict(sorted(memory.counts.items()))
             passed = Watermark(state.partition, settings.partition_count, boundary, counts)
@@ -390,15 +390,3 @@ class Folding(Intake):
         memory.counts, memory.counted = {}, None
         memory.prune()
         state.changed = 0
-
-    def _told(self, pane: OpenPane, start_at: int, end_at: int) -> Iterator[Emit]:
-        """What a closed pane amounts to, target by target; each is let go before the next is made.
-
-        All at once, of ten thousand targets, would be more than any cache holds.
-        """
-        of = self.settings.partition_count
-        partials, pane.partials = sorted(pane.partials.items(), reverse=True), {}
-        while partials:
-            target, partial = partials.pop()
-            for part in partial.panes(start_at, end_at, self.state.partition, of):
-                yield Emit(part, end_at, target)

@@ -9,6 +9,7 @@ from optimizer.observe.cells import BASE, HISTOGRAMS, Key, Sums
 from optimizer.observe.joins import Origin
 from optimizer.observe.measures import Measures
 from optimizer.observe.tally import Tally
+from optimizer.stage import Emit
 
 INSTANCES = 256
 """At most so many instances of a target's consumers are listed in one pane."""
@@ -172,6 +173,17 @@ class OpenPane:
             cell.number = len(self.cells)
             self.cells.append(cell)
         return Group(partial, cell, origin)
+
+    def told(self, start_at: int, end_at: int, partition: int, of: int) -> Iterator[Emit]:
+        """What a closed pane amounts to, target by target; each is let go before the next is made.
+
+        All at once, of ten thousand targets, would be more than any cache holds.
+        """
+        partials, self.partials = sorted(self.partials.items(), reverse=True), {}
+        while partials:
+            target, partial = partials.pop()
+            for pane in partial.panes(start_at, end_at, partition, of):
+                yield Emit(pane, end_at, target)
 
     def close(self) -> None:
         """Give the cells their histograms."""

@@ -1,0 +1,26 @@
+"""A stage that raised, and on which offsets: whether it did while it folded, or while what it emits was made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from optimizer.stage import Emit
+
+
+class StageRaised(Exception):
+    """The stage raised while folding these offsets."""
+
+    def __init__(self, first: int, last: int) -> None:
+        super().__init__(f"the stage raised at offsets {first} to {last}")
+        self.first, self.last = first, last
+
+
+def made(emitted: Iterable[Emit], first: int, last: int) -> Iterator[Emit]:
+    """What folding these offsets emits; it may be made only now, and raise as folding does."""
+    try:
+        yield from emitted
+    except Exception as exc:
+        raise StageRaised(first, last) from exc
