@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from agents.cli import judging
 from agents.cli.failure import BAD, USAGE, Failure
@@ -148,19 +148,26 @@ def _rounded(told: Out) -> Out:
 def _print_anomalies(console: Console, told: Out) -> None:
     table = Table(title="anomalies", title_justify="left")
     for name in ("series", "rows", "flagged", "share", "windows hit"):
-        table.add_column(name, justify="left" if name == "series" else "right")
+        table.add_column(name, justify="left" if name == "series" else "right", overflow="fold")
     for one in told["series"]:
         share = "–" if one["flagged_share"] is None else f"{one['flagged_share']:.2%}"
         hit = "not labelled" if one["windows"] is None else f"{one['windows_hit']} of {one['windows']}"
         table.add_row(one["name"], f"{one['rows']:,}", str(len(one["flagged"])), share, hit)
     console.print(table)
     if told["scores"]:
-        scores = Table("profile", "yes or no", "by scores", "best threshold", "windows hit, yes or no")
+        scores = Table(
+            Column("profile", no_wrap=True),
+            "yes or no",
+            "windows hit",
+            "false alarms",
+            "by scores",
+            "best at",
+        )
         for profile, one in told["scores"].items():
             yes_no, best = one["yes_no"], one["by_scores"]
             scores.add_row(
-                profile, f"{yes_no['score']:.1f}", f"{best['score']:.1f}", f"{best['threshold']:.3f}",
-                f"{yes_no['hit']} of {yes_no['windows']}, {yes_no['false_rows']} false alarms",
+                profile, f"{yes_no['score']:.1f}", f"{yes_no['hit']} of {yes_no['windows']}", str(yes_no["false_rows"]),
+                f"{best['score']:.1f}", f"{best['threshold']:.3f}",
             )  # fmt: skip
         console.print(scores)
     else:
@@ -171,7 +178,8 @@ def _print_anomalies(console: Console, told: Out) -> None:
 def _print_changes(console: Console, told: Out) -> None:
     table = Table(title="changes", title_justify="left")
     for name in ("series", "rows", "changes", "F1", "covering"):
-        table.add_column(name, justify="left" if name in ("series", "changes") else "right")
+        left = name in ("series", "changes")
+        table.add_column(name, justify="left" if left else "right", overflow="fold")
     for one in told["series"]:
         scores = ("–" if one[key] is None else f"{one[key]:.3f}" for key in ("f1", "covering"))
         table.add_row(one["name"], f"{one['rows']:,}", ", ".join(map(str, one["changes"])) or "none", *scores)
