@@ -133,7 +133,7 @@ class Folding(Intake):
             for event, start in zip(events, starts, strict=True)
         ]
         found = list(map(groups.get, keys))
-        if repeated or None in found or not are_in_time:
+        if repeated or not all(found) or not are_in_time:
             origins = []
             for i, (event, key) in enumerate(zip(events, keys, strict=True)):
                 group = groups.get(key)
@@ -146,7 +146,7 @@ class Folding(Intake):
         else:
             origins = [group.origin for group in found if group is not None]
         self.memory.joins.remember(events, origins)
-        if None in found:
+        if not all(found):
             events = [event for event, group in zip(events, found, strict=True) if group is not None]
         self.memory.pending.put(events, [group for group in found if group is not None], self.prices)
 
