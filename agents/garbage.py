@@ -2,7 +2,7 @@
 
 import gc
 
-COLLECT_AFTER = 200_000, 20, 50
+COLLECT_AFTER = 50_000, 20, 50
 """Its thresholds: what a batch or a request makes holds no cycles, and looking for them at the usual 700 objects
 takes a sixth of the time of folding, and a fifth of that of an export."""
 
