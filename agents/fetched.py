@@ -129,8 +129,8 @@ class Unread:
         begin = self._at
         length, told = BATCH_HEAD.unpack_from(self._raw, begin)
         self._at = begin + LENGTH_ENDS + length
-        found = google_crc32c.value(self._raw[begin + SUMMED_FROM : self._at])
-        if self._fetched._check_crcs and found != told:
+        summed = self._raw[begin + SUMMED_FROM : self._at]
+        if self._fetched._check_crcs and google_crc32c.value(summed) != told:
             raise CorruptRecordException(f"Invalid CRC - {self._fetched._tp}")
 
     def _is_aborted(self, batch: Any) -> bool:
@@ -160,9 +160,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     """Faust's thread around the Kafka client, which takes source partitions by batches."""
 
     def _create_worker_consumer(self, transport: Any) -> Any:
-        client_fetcher.MemoryRecords = (
-            Fetched  # for all consumers of this process: it only holds on to its bytes
-        )
+        client_fetcher.MemoryRecords = Fetched  # for the whole process: it only holds on to its bytes
         client = super()._create_worker_consumer(transport)
         client._isolation_level = "read_committed"  # Faust would ask for it in transactions only
         return client

@@ -73,9 +73,8 @@ class Sums:
     def cell(self, key: Key) -> Cell:
         """What is published under `key`: everything in one order, so that equal contents are equal bytes."""
         calls, *sums = self.base
-        fields: tuple[
-            Any, ...
-        ] = (  # in the order of `Cell`: naming thirty of them takes longer than counting a call
+        # In the order of `Cell`: to name thirty of them takes longer than to count a call.
+        fields: tuple[Any, ...] = (
             *key,
             calls,
             dict(sorted(self.errors.items())) if self.errors else {},

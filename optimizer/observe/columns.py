@@ -27,8 +27,9 @@ from optimizer.prices import NO_PRICES, PriceList
 from optimizer.stats.bottom_k import smallest
 from optimizer.stats.histogram import BUCKETS, bucket_of
 
-MOST_GATHERED = 65_536
-"""Calls that are summed at once: the more there are in one cell, the less each of them costs."""
+MOST_GATHERED = 60_000
+"""Calls that are summed at once, and a few that came with the last: the more there are in one cell, the less each of
+them costs. Sixteen bits number their groups, and 64 hold the sum of what they cost."""
 WORD = 2**63
 
 FIELDS = (
@@ -98,7 +99,7 @@ class Pending:
         """The group of each column."""
         self._offsets: list[Whole] = []
         self._places: list[Whole] = []
-        """Of the units."""
+        """Those of the calls' units."""
         self._failed: list[int] = []
         """Columns of calls that failed."""
         self._count = 0
@@ -241,7 +242,7 @@ class Summed:
             self._add_covariates()
 
     def _add_base(self) -> None:
-        # Below 2**63 without looking: 32,768 calls and a few, of at most 10**14 nano-dollars each.
+        # Below 2**63 without looking: MOST_GATHERED calls and a few, of at most 10**14 nano-dollars each.
         sums = np.add.reduceat(self.whole[:WEIGHT], self.starts, axis=1)
         told = np.add.reduceat(self.known[[COST, QUALITY]].astype(np.int64), self.starts, axis=1)
         cost, quality = self._column(COST), self._column(QUALITY)

@@ -9,10 +9,14 @@ import pytest
 from optimizer.model.call import Assignment, Quality
 from optimizer.model.pane import LEAST_PROPENSITY, Covariates, Joint, Weighted
 from optimizer.observe.cells import BASE, HISTOGRAMS, Sums
-from optimizer.observe.columns import MOST_GATHERED, Column, totals
+from optimizer.observe.columns import MOST_GATHERED, Column, Pending, totals
+from optimizer.observe.folding import CHUNK
+from optimizer.observe.joins import Origin
+from optimizer.observe.openpanes import Anchor, OpenPane, Partial
 from optimizer.observe.stage import Observe
 from optimizer.observe.tally import Tally
-from optimizer.prices import Match, Override, Price, PriceList, Rates
+from optimizer.prices import NO_PRICES, Match, Override, Price, PriceList, Rates
+from optimizer.stats.bottom_k import place
 from optimizer.stats.histogram import BUCKETS, EDGES, bucket_of
 
 
@@ -160,6 +164,23 @@ def test_so_many_calls_that_they_are_summed_in_parts_are_the_same_cells(log, new
     )
     failed = sum(event.data.error_type is not None for event in events)
     assert sum(sum(cell.latency_us.values()) for cell in cells) == len(events) - failed
+
+
+def test_as_many_calls_as_are_summed_at_once_may_each_have_a_cell_of_their_own(log):
+    event = log.call(1, **next(drawn(Random(5), 1)))
+    n, pane, pending = MOST_GATHERED + CHUNK - 1, OpenPane(Anchor(0, None, None, 0, None)), Pending()
+    groups = [pane.group(Partial(0), Sums(), Origin("t", 1, "v", "control", "s", 0, 0)) for _ in range(n)]
+    for group in groups:
+        group.samples_units = True
+    token = Assignment(3, "v", "control", "s", 0.5, unit="u")
+    told = msgspec.structs.replace(event, data=msgspec.structs.replace(event.data, assignment=token))
+    for begin in range(0, n, 1000):
+        some = groups[begin : begin + 1000]
+        pending.put([told] * len(some), some, NO_PRICES)
+    pending.add({0: pane})
+    assert {(group.cell.base[0], tuple(group.cell.units), group.number) for group in groups} == {
+        (1, (place("u"),), -1)
+    }
 
 
 def test_what_a_cell_holds_is_published_under_its_own_names():
