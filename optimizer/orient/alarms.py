@@ -26,6 +26,7 @@ from optimizer.model.finding import Finding, Metric, Status, Verdict
 from optimizer.orient.analysis import WHOLE, Saying, Severity
 from optimizer.orient.belief import About, Measured, Span, finding, rounded
 from optimizer.orient.sentence import count, place
+from optimizer.stage import time_of
 
 STEP, MOST = 1.2, 4.0
 WEEK_MS = 7 * 86_400_000
@@ -232,6 +233,10 @@ def _told(
         n_effective=float(saying.n),
     )  # fmt: skip
     sentence = saying.sentence
+    if status == "learning":
+        length_ms = context.window.end_at - context.window.start_at
+        until = time_of(context.window.end_at + saying.learns_for * length_ms)
+        sentence += f"; learning until {until:%Y-%m-%d %H:%M} UTC what is usual"
     if status == "closed" and known is not None:
         sentence = f"over after {count((context.window.end_at - known.opened_at) // 60_000)} m: {sentence}"
     made = finding(

@@ -73,8 +73,13 @@ class Saying(NamedTuple):
     sentence: str
     otherwise: str = ""
     """What would have changed the verdict: the bound, or how many more calls."""
-    is_learning: bool = False
-    """Too young to judge; never raised, and the sentence says until when."""
+    learns_for: int = 0
+    """So many windows until it can be judged. Where there are any it is too young, and never raised."""
+
+    @property
+    def is_learning(self) -> bool:
+        """Whether it is too young to be judged."""
+        return self.learns_for > 0
 
 
 class Analyzer(Protocol):

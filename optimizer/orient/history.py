@@ -49,7 +49,13 @@ class Judged(NamedTuple):
     low: float | None
     """The interval of what would not have been improbable."""
     high: float | None
-    is_young: bool
+    learns_for: int
+    """So many windows until there is enough of a past to be surprised by; 0 where there is."""
+
+    @property
+    def is_young(self) -> bool:
+        """Whether nothing can be said to be unusual yet."""
+        return self.learns_for > 0
 
 
 class Past(Struct, array_like=True):
@@ -67,18 +73,18 @@ class Past(Struct, array_like=True):
         `floor` > 0 is the least deviation, in the reading's unit; `margin` > 0 the effect that matters;
         `young` the number of windows below which nothing is surprising.
         """
-        usual, is_young = self.seen.level, self.count < young
+        usual, learns_for = self.seen.level, max(0, young - self.count)
         deviation = self.deviation(read.error, floor)
         surprise = effect = 0.0
         if usual is not None:
             far = read.value - usual
             effect = _effect(far, side, is_log=is_log)
             z = {"up": far, "down": -far, "both": abs(far)}[side] / deviation
-            surprise = 0.0 if is_young else max(0.0, min(z / Z, effect / margin))
+            surprise = 0.0 if learns_for else max(0.0, min(z / Z, effect / margin))
         aside = Z * deviation
         self.learn(read.value, deviation=deviation, young=young)
         low, high = (None, None) if usual is None else (usual - aside, usual + aside)
-        return Judged(surprise, effect, usual, low, high, is_young)
+        return Judged(surprise, effect, usual, low, high, learns_for)
 
     def deviation(self, error: float, floor: float) -> float:
         """One deviation of a reading with that standard error; at least `floor`, in the reading's unit."""

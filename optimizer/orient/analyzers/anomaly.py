@@ -6,7 +6,6 @@ as far as what is half. What is better than ever is an anomaly too, and only tol
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from math import exp
 from typing import ClassVar
 
@@ -60,8 +59,10 @@ class AnomalyAnalyzer:
         for metric, read in _readings(window.sums, window.end_at - window.start_at):
             past: Extremes = getattr(state, metric)
             told = past.update(window.end_at, read.value, least=max(LEAST[metric], ERRORS * read.error))
-            until = past.learns_until(window.end_at, window.end_at - window.start_at)
-            sayings.append(_said(metric, read, told, window=window, until=until))
+            length_ms = window.end_at - window.start_at
+            until = past.learns_until(window.end_at, length_ms)
+            learns_for = 0 if until is None else -((window.end_at - until) // length_ms)
+            sayings.append(_said(metric, read, told, window=window, learns_for=learns_for))
         return sayings
 
 
@@ -80,7 +81,7 @@ def _readings(sums: Sums, span_ms: int) -> Iterator[tuple[Metric, Reading]]:
         yield "calls", rate
 
 
-def _said(metric: Metric, read: Reading, told: Judged, *, window: Watched, until: int | None) -> Saying:
+def _said(metric: Metric, read: Reading, told: Judged, *, window: Watched, learns_for: int) -> Saying:
     now = _natural(metric, read.value)
     low = high = usual = None
     name, where = NAMES[metric], place(window.segment)
@@ -90,16 +91,13 @@ def _said(metric: Metric, read: Reading, told: Judged, *, window: Watched, until
         low, high = (_natural(metric, told.usual + side * told.within) for side in (-1, 1))
         sentence += f", {told.says}; {_worded(metric, usual)} is usual at this time"
         otherwise = f"{_worded(metric, low)} to {_worded(metric, high)} has been seen at such times"
-    if until is not None:
-        at = datetime.fromtimestamp(until / 1000, UTC)
-        sentence = f"{name} in {where}: learning until {at:%Y-%m-%d %H:%M} UTC what is usual"
     towards = "up" if told.says.endswith("up") or "above" in told.says else "down"
     is_worse = told.says == "unsteady" or WORSE.get(metric) == towards
     return Saying(
         subject=f"anomaly.{metric}", metric=metric, surprise=told.surprise,
         severity="warning" if is_worse else "info",
         estimate=now, low=low, high=high, unit=UNITS[metric], n=read.n,
-        sentence=sentence, otherwise=otherwise, is_learning=until is not None,
+        sentence=sentence, otherwise=otherwise, learns_for=learns_for,
     )  # fmt: skip
 
 

@@ -164,10 +164,10 @@ def _lies_apart(rest: list[float]) -> bool:
 
 
 def _said(number: Number, hours: list[tuple[int, int]], window: Watched) -> Saying:
-    where, young = place(window.segment), len(hours) < YOUNG
-    sentence = f"{number.words} in {where}: learning its level, {len(hours)} of {YOUNG} hours"
-    surprise, effect, found = 0.0, 0.0, None if young else newest_change(hours, number.error * SCALE)
-    if not young:
+    where, learns_for = place(window.segment), max(0, YOUNG - len(hours))
+    sentence = f"{number.words} in {where}: {len(hours)} of {YOUNG} hours seen"
+    surprise, effect, found = 0.0, 0.0, None if learns_for else newest_change(hours, number.error * SCALE)
+    if not learns_for:
         sentence = f"{number.words} in {where}: no change of level within a day"
     if found is not None:
         since, before, now = found
@@ -182,5 +182,5 @@ def _said(number: Number, hours: list[tuple[int, int]], window: Watched) -> Sayi
         subject=f"change.{number.name}", metric=number.metric, surprise=surprise,
         severity="warning" if is_worse else "info", estimate=effect, low=-number.margin, high=number.margin,
         unit="relative" if number.is_log else "absolute", n=number.n, sentence=sentence,
-        otherwise=f"a change by less than {number.margin:.3g} is not told", is_learning=young,
+        otherwise=f"a change by less than {number.margin:.3g} is not told", learns_for=learns_for,
     )  # fmt: skip

@@ -93,7 +93,7 @@ def _said(state: Cost, window: Watched) -> Iterator[Saying]:
         estimate=usd / hours, low=low, high=high, unit="usd per hour", n=sums.costed,
         sentence=f"spend in {where}: {money(usd / hours)} an hour, usually "
         f"{'unknown' if usual is None else money(usual)}",
-        otherwise="up to twice the usual is usual", is_learning=burn.is_young,
+        otherwise="up to twice the usual is usual", learns_for=burn.learns_for,
     )  # fmt: skip
     read = log_mean(sums.cost)
     assert read is not None  # noqa: S101 - there is a positive cost
@@ -104,7 +104,7 @@ def _said(state: Cost, window: Watched) -> Iterator[Saying]:
         estimate=exp(read.value), low=low, high=high, unit="usd", n=read.n,
         sentence=f"cost in {where}: {money(exp(read.value))} a call, usually "
         f"{'unknown' if usual is None else money(usual)}, {count(read.n)} calls",
-        otherwise=f"up to {percent(DEARER)} over the usual is usual", is_learning=each.is_young,
+        otherwise=f"up to {percent(DEARER)} over the usual is usual", learns_for=each.learns_for,
     )  # fmt: skip
 
 
@@ -126,8 +126,8 @@ def _forecast(state: Cost, window: Watched, budget: float) -> Saying:
     estimate = spent + rate * left
     low, high = max(spent, estimate - aside), estimate + aside
     known = sums.costed / sums.calls
-    young = state.rates < RATE_YOUNG and spent < budget
-    certain = known >= KNOWN_LEAST and not young
+    learns_for = max(0, RATE_YOUNG - state.rates) if spent < budget else 0
+    certain = known >= KNOWN_LEAST and not learns_for
     whole = "" if state.since_at % DAY_MS == 0 else ", counted since part of the day had passed"
     return Saying(
         subject="cost.budget", metric="cost", surprise=low / budget if certain or spent >= budget else 0.0,
@@ -136,5 +136,5 @@ def _forecast(state: Cost, window: Watched, budget: float) -> Saying:
         sentence=f"spend today: {money(spent)} of {money(budget)}, {money(estimate)} forecast by midnight UTC, "
         f"cost known of {percent(known)} of the calls{whole}",
         otherwise=f"raised where at least {money(budget)} is certain, found {money(low)}",
-        is_learning=young,
+        learns_for=learns_for,
     )  # fmt: skip

@@ -104,13 +104,13 @@ def drifted(reference: Histogram, hour: Histogram) -> float | None:
 
 def _moved(subject: str, law: Law, hour: Histogram, window: Watched) -> Saying:
     reference = Histogram(law.reference)
-    young = law.hours < YOUNG
+    learns_for = max(0, YOUNG - law.hours)
     certain = MUCH * (drifted(reference, hour) or 0.0)
     surprise = certain / max(MUCH, MARGIN * law.record)
     apart = jensen_shannon(reference, hour) or 0.0
     was, now = reference.quantile(0.5), hour.quantile(0.5)
     law.hours = min(law.hours + 1, YOUNG)
-    law.record = max(law.record * FADED, 0.0 if surprise > 1 and not young else certain)
+    law.record = max(law.record * FADED, 0.0 if surprise > 1 and not learns_for else certain)
     # A young reference is not worth a whole day yet, and must not weigh an hour as one.
     law.reference = {
         bucket: n
@@ -123,8 +123,8 @@ def _moved(subject: str, law: Law, hour: Histogram, window: Watched) -> Saying:
     metric: Metric = "latency" if subject == "first_token" else "cost"
     names = {"output": "length of answers", "first_token": "time to the first token"}
     where, learnt = place(window.segment), law.hours
-    sentence = f"{names[subject]} in {where}: learning what is usual, {learnt} of {YOUNG} hours"
-    if not young:
+    sentence = f"{names[subject]} in {where}: {learnt} of {YOUNG} hours seen"
+    if not learns_for:
         sentence = (
             f"{names[subject]} in {where}: median {_worded(subject, now)} after {_worded(subject, was)} in the "
             f"days before; its law certainly moved by {certain:.2f} (PSI), Jensen-Shannon {apart:.2f}"
@@ -133,7 +133,7 @@ def _moved(subject: str, law: Law, hour: Histogram, window: Watched) -> Saying:
         subject=f"drift.{subject}", metric=metric, surprise=surprise,
         severity="warning", estimate=certain, low=0.0, high=max(MUCH, MARGIN * law.record), unit="psi",
         n=hour.count, sentence=sentence,
-        otherwise=f"up to {max(MUCH, MARGIN * law.record):.2f} is usual", is_learning=young,
+        otherwise=f"up to {max(MUCH, MARGIN * law.record):.2f} is usual", learns_for=learns_for,
     )  # fmt: skip
 
 
@@ -143,14 +143,14 @@ def _prompt(past: Past, window: Watched) -> Saying:
     told = past.judge(read, floor=PROMPT_FLOOR, margin=PROMPT_MUCH, side="both", young=YOUNG, is_log=True)
     usual, low, high = (None if x is None else exp(min(x, 300.0)) for x in (told.usual, told.low, told.high))
     where = place(window.segment)
-    sentence = f"length of prompts in {where}: learning what is usual, {past.count} of {YOUNG} hours"
+    sentence = f"length of prompts in {where}: {past.count} of {YOUNG} hours seen"
     if not told.is_young:
         before = "unknown" if usual is None else f"{usual:,.0f}"
         sentence = f"length of prompts in {where}: {mean:,.0f} tokens on average, usually {before}"
     return Saying(
         subject="drift.prompt", metric="cost", surprise=told.surprise, severity="warning",
         estimate=mean, low=low, high=high, unit="tokens", n=read.n, sentence=sentence,
-        otherwise="" if high is None else f"up to {count(round(high))} is usual", is_learning=told.is_young,
+        otherwise="" if high is None else f"up to {count(round(high))} is usual", learns_for=told.learns_for,
     )  # fmt: skip
 
 

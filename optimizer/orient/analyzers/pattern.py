@@ -96,19 +96,19 @@ def _readings(window: Watched) -> Iterator[tuple[Metric, Reading]]:
 
 def _said(metric: Metric, read: Reading, course: Course, window: Watched) -> Iterator[Saying]:
     _learn(course, window.start_at, read.value)
-    young, strength, name = course.hours < YOUNG, course.strength, NAMES[metric]
-    if not young and strength >= FOUND and not course.found_at:
+    learns_for, strength, name = max(0, YOUNG - course.hours), course.strength, NAMES[metric]
+    if not learns_for and strength >= FOUND and not course.found_at:
         course.found_at = window.end_at
     is_new = course.found_at and window.end_at - course.found_at < DAY_HOURS * HOUR_MS
     where = place(window.segment)
-    sentence = f"{name} in {where}: learning the time of day, {course.hours} of {YOUNG} hours"
-    if not young:
+    sentence = f"{name} in {where}: {course.hours} of {YOUNG} hours seen"
+    if not learns_for:
         sentence = f"{name} in {where}: the time of day and week explains {strength:.0%} of how it varies"
         sentence += _extremes(course.profile, window.start_at) if strength >= FOUND else ""
     found = Saying(
         subject=f"pattern.{metric}", metric=metric, surprise=strength / FOUND if is_new else 0.0,
         severity="info", estimate=strength, low=0.0, high=FOUND, unit="share", n=read.n,
-        sentence=sentence, otherwise=f"under {FOUND:.0%} is no pattern", is_learning=young,
+        sentence=sentence, otherwise=f"under {FOUND:.0%} is no pattern", learns_for=learns_for,
     )  # fmt: skip
     yield found
     spread = max(sqrt(course.rest.variance or 0.0), FLOOR)
@@ -117,7 +117,7 @@ def _said(metric: Metric, read: Reading, course: Course, window: Watched) -> Ite
     yield found._replace(
         subject=f"pattern_change.{metric}", surprise=surprise, severity="warning", estimate=today,
         high=MUCH * spread, unit="relative", otherwise=f"up to {MUCH * spread:.2f} is usual",
-        sentence=sentence if young else f"{name} in {where}: the course of the last 24 hours lies {today:.2f} "
+        sentence=sentence if learns_for else f"{name} in {where}: the course of the last 24 hours lies {today:.2f} "
         f"(of a logarithm) around the usual one, where {spread:.2f} is usual",
     )  # fmt: skip
 

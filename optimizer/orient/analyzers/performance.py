@@ -87,7 +87,7 @@ def _slow(past: Past, subject: str, window: Watched, durations: Histogram) -> Sa
         estimate=p95_ms, low=low, high=high, unit="ms", n=read.n,
         sentence=f"{name} in {place(window.segment)}: {milliseconds(p95_ms)}, usually {before}, "
         f"{count(read.n)} calls",
-        otherwise=f"up to {bound} is usual" if bound else "", is_learning=told.is_young,
+        otherwise=f"up to {bound} is usual" if bound else "", learns_for=told.learns_for,
     )  # fmt: skip
 
 
@@ -104,7 +104,7 @@ def _failing(past: Past, window: Watched) -> Saying:
         estimate=read.value, low=0.0, high=bound, unit="share", n=read.n,
         sentence=f"errors in {place(window.segment)}: {percent(read.value)} of {count(read.n)} calls, "
         f"usually {before}",
-        otherwise=f"up to {percent(bound)} is usual", is_learning=told.is_young,
+        otherwise=f"up to {percent(bound)} is usual", learns_for=told.learns_for,
     )  # fmt: skip
 
 
@@ -119,7 +119,7 @@ def _busy(past: Past, window: Watched) -> Saying:
         severity="warning" if told.effect >= CRITICAL * MUCH else "info",
         estimate=exp(read.value), low=low, high=high, unit="per second", n=read.n,
         sentence=f"calls in {place(window.segment)}: {exp(read.value):.3g} a second, usually {before}",
-        otherwise="between half and twice the usual is usual", is_learning=told.is_young,
+        otherwise="between half and twice the usual is usual", learns_for=told.learns_for,
     )  # fmt: skip
 
 

@@ -73,12 +73,15 @@ class QualityAnalyzer:
             unit="score", n=read.n,
             sentence=f"quality in {where}: {score(mean)}, usually {before}, {count(read.n)} answers",
             otherwise="" if usual is None else f"down to {score(usual - margin)} is within the margin",
-            is_learning=told.is_young,
+            learns_for=told.learns_for,
         )  # fmt: skip
+        sinking = (
+            f"quality in {where} has been sinking: {score(mean)}, usually {before}, "
+            f"{points(mean - (usual or mean))} now, after many windows below the usual"
+        )
         trend = level._replace(
             subject="quality.trend", surprise=state.shift.down / SHIFT, severity="warning",
-            sentence=f"quality in {where} has been sinking: {score(mean)}, usually {before}, "
-            f"{points(mean - (usual or mean))} now, after many windows below the usual",
+            sentence=level.sentence if told.is_young else sinking,
             otherwise=f"raised at a sum of {SHIFT:g} deviations below the usual, found {state.shift.down:.3g}",
         )  # fmt: skip
         return [level, trend]

@@ -123,8 +123,8 @@ def _queueing(state: Saturation, window: Watched) -> Saying | None:
         subject="saturation.queueing", metric="latency", surprise=surprise,
         severity=severity(late.effect / margin), estimate=exp(slow.value) / 1000, low=low, high=high,
         unit="ms", n=slow.n,
-        sentence=f"calls queue in {place(window.segment)}: {busy.effect:+.0%} calls and p95 latency "
-        f"{milliseconds(exp(slow.value) / 1000)}, usually {before}",
+        sentence=f"{'rate and latency' if late.is_young else 'calls queue'} in {place(window.segment)}: "
+        f"{busy.effect:+.0%} calls and p95 latency {milliseconds(exp(slow.value) / 1000)}, usually {before}",
         otherwise=f"raised where latency has grown with calls (t over {CERTAIN:g}, found {t:.2g})",
-        is_learning=late.is_young,
+        learns_for=late.learns_for,
     )  # fmt: skip

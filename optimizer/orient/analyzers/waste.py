@@ -87,7 +87,7 @@ def _said(state: Waste, window: Watched) -> Iterator[Saying]:
             sentence=f"cache misses in {where}: {percent(cached)} of the input came from a cache, usually "
             f"{'unknown' if told.usual is None else percent(told.usual)}",
             otherwise=f"raised {CACHE_MARGIN * 100:g} points below the usual",
-        )._replace(is_learning=told.is_young)  # fmt: skip
+        )._replace(learns_for=told.learns_for)  # fmt: skip
     again = share(min(sums.retried + sums.errors, sums.calls), sums.calls)
     assert again is not None  # noqa: S101 - there are calls
     yield _saying(
