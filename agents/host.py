@@ -45,7 +45,7 @@ from agents.delivery import BatchConsumer, Start, Transport
 from agents.fetched import Batch, slices
 from agents.outbox import Outbox, Revoked
 from agents.partition import Partition, Wiring
-from agents.raised import StageRaised, made
+from agents.raised import StageRaised, folding, made
 from agents.rows import CRASH, MARK, Crash, Mark, Row, RowTable, key_of
 from optimizer.model.event import Event, WatermarkEvent, name_of
 from optimizer.model.progress import Watermark, stalled
@@ -305,10 +305,8 @@ class Host:
                 )
                 await self.outbox.put_aside(part, batch, first, Unreadable(reason, "data"))
                 continue
-            try:
+            with folding(first, last):
                 step = self.stage.fold(row.state, fresh)
-            except Exception as exc:
-                raise StageRaised(first, last) from exc
             self.counts["folded"] += len(fresh)
             await self._take(part, name, step._replace(emitted=made(step.emitted, first, last)), last)
             for rejected in step.rejected:

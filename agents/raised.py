@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,9 +19,16 @@ class StageRaised(Exception):
         self.first, self.last = first, last
 
 
-def made(emitted: Iterable[Emit], first: int, last: int) -> Iterator[Emit]:
-    """What folding these offsets emits; it may be made only now, and raise as folding does."""
+@contextmanager
+def folding(first: int, last: int) -> Iterator[None]:
+    """Whatever the stage raises in here, it raised on these offsets."""
     try:
-        yield from emitted
+        yield
     except Exception as exc:
         raise StageRaised(first, last) from exc
+
+
+def made(emitted: Iterable[Emit], first: int, last: int) -> Iterator[Emit]:
+    """What folding these offsets emits; it may be made only now, and raise as folding does."""
+    with folding(first, last):
+        yield from emitted

@@ -23,6 +23,7 @@ from optimizer.model.event import CallEvent
 from optimizer.model.pane import LEAST_PROPENSITY
 from optimizer.observe import units
 from optimizer.observe.openpanes import Group, OpenPane
+from optimizer.observe.tally import Whole
 from optimizer.prices import NO_PRICES, PriceList
 from optimizer.stats.bottom_k import smallest
 from optimizer.stats.histogram import BUCKETS, bucket_of
@@ -45,7 +46,6 @@ SCALES = np.array([[1e3], [1e3], [NANO], [1], [1], [1], [1], [1], [1], [MICRO], 
 """How many of the unit that is summed make one of the unit that calls speak in; milliseconds become µs."""
 
 Floats = npt.NDArray[np.float64]
-Whole = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 

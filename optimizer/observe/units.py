@@ -14,13 +14,11 @@ import numpy.typing as npt
 from optimizer.model.call import Assignment, Call
 from optimizer.observe.cells import Key
 from optimizer.observe.openpanes import Group
-from optimizer.stats.bottom_k import K, place
+from optimizer.observe.tally import Whole
+from optimizer.stats.bottom_k import PLACE_BITS, K, place
 
 WATCHED = ("candidate", "control")
 NOWHERE = -1
-PLACE_BITS = 32
-
-Whole = npt.NDArray[np.int64]
 
 
 def are_told_by(token: Assignment | None, key: Key, taken: Key) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from operator import attrgetter, lt
 
 from optimizer.model.pane import Cell, Pane
-from optimizer.stats.bottom_k import K
+from optimizer.stats.bottom_k import PLACE_BITS, K
 from optimizer.stats.histogram import BUCKETS
 
 LATEST_AT = 250_000_000_000_000
@@ -69,8 +69,9 @@ def _moments(cell: Cell) -> Iterator[str]:
 
 
 def _sketch(places: list[int]) -> Iterator[str]:
-    if not (places[0] >= 0 and places[-1] < 2**32 and len(places) <= K and all(map(lt, places, places[1:]))):
-        yield f"units must be at most {K} places of 32 bits, ascending, found {len(places)}"
+    is_within = places[0] >= 0 and places[-1] < 2**PLACE_BITS and len(places) <= K
+    if not (is_within and all(map(lt, places, places[1:]))):
+        yield f"units must be at most {K} places of {PLACE_BITS} bits, ascending, found {len(places)}"
 
 
 def _buckets(name: str, histogram: Mapping[int, int]) -> Iterator[str]:

@@ -25,6 +25,7 @@ from zlib import crc32
 
 from optimizer.stats.proportion import Proportion
 
+PLACE_BITS = 32
 K = 32
 """Places in a sketch: two of them see 32 to 64 names, of which five in both prove an overlap of 1 %."""
 NARROWEST = 2**13
@@ -43,7 +44,7 @@ def smallest(places: Iterable[int], more: Iterable[int] = ()) -> list[int]:
 def overlap(first: list[int], second: list[int]) -> Proportion:
     """Of the names seen within both ranges, how many are in both sets; nothing where a range is too narrow."""
     full = [sketch[-1] for sketch in (first, second) if len(sketch) >= K]
-    within = min(full, default=2**32)
+    within = min(full, default=2**PLACE_BITS)
     if within < NARROWEST:
         return Proportion()
     one, other = ({x for x in sketch if x <= within} for sketch in (first, second))

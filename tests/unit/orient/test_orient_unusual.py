@@ -2,6 +2,7 @@
 
 import csv
 import math
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from optimizer.orient.analyzers.change_point import ChangePointAnalyzer
 from optimizer.orient.analyzers.drift import DriftAnalyzer, drifted, output_lengths
 from optimizer.orient.analyzers.pattern import PatternAnalyzer
 from optimizer.orient.merge import COARSE_BUCKETS, Sums, coarse, pack
+from optimizer.stage import EPOCH
 from optimizer.stats.histogram import Histogram
 
 AZURE = Path(__file__).parents[4] / "shared" / "data" / "azure_llm_2023"
@@ -91,7 +93,9 @@ class TestAnomaly:
     def test_it_says_until_when_it_learns(self):
         _, last = told(AnomalyAnalyzer(), 5 * MINUTE_MS, lambda _: None, windows=100)
         assert last["anomaly.cost"].is_learning
-        assert last["anomaly.cost"].learns_for == 24 * 12 - 99
+        ended = EPOCH + timedelta(milliseconds=MONDAY_MS + 100 * 5 * MINUTE_MS)
+        until = ended + timedelta(minutes=5 * last["anomaly.cost"].learns_for)
+        assert f"{until:%Y-%m-%d %H:%M} UTC" == "2026-01-06 00:05 UTC"
 
 
 class TestDrift:
