@@ -10,8 +10,9 @@ changes, and whose errors hardly depend on the level.
 from math import log, sqrt
 from typing import NamedTuple
 
-from optimizer.orient.merge import COARSE, Sums, unpack
-from optimizer.stats.histogram import BUCKETS, Histogram
+from optimizer.orient.merge import Sums
+from optimizer.stats.dense import COARSE
+from optimizer.stats.histogram import Histogram
 from optimizer.stats.moments import Moments
 from optimizer.stats.proportion import Proportion
 
@@ -81,8 +82,8 @@ def share(hits: int, of: int) -> Reading | None:
 
 
 def first_tokens(sums: Sums) -> Histogram:
-    """The first tokens' histogram in buckets of 2 %, each standing for COARSE of them."""
-    return Histogram({min(bucket * COARSE, BUCKETS - 1): n for bucket, n in unpack(sums.first_token).items()})
+    """The first tokens' histogram in buckets of 2 %, each standing for a COARSE one."""
+    return Histogram.of_dense(sums.first_token, COARSE.step)
 
 
 def _ln(microseconds: float) -> float:

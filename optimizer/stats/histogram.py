@@ -22,8 +22,7 @@ relative-error guarantees", PVLDB 12(12), 2019; the integer edges are ours.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from math import ceil
 
@@ -31,6 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from optimizer.errors import OutOfRange
+from optimizer.stats.dense import WHOLE, Dense, counts_of, dense, dense_sum
 
 RELATIVE_ACCURACY = 0.01
 GREATEST = 10**12
@@ -78,12 +78,14 @@ def _span(bucket: int) -> tuple[int, int]:
     return (EDGES[bucket - 1] + 1 if bucket else 0), EDGES[bucket]
 
 
-@dataclass(frozen=True)
 class Histogram:
-    """How many values fell into each bucket."""
+    """How many values fell into each bucket; never changed after construction."""
 
-    counts: dict[int, int] = field(default_factory=dict)
-    """Bucket → how many, more than 0 of each; never changed after construction."""
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, counts: Mapping[int, int] | None = None) -> None:
+        """Of bucket → how many, more than 0 of each."""
+        self.run: Dense = dense(counts or {}, WHOLE)
 
     @staticmethod
     def of(values: npt.NDArray[np.int64]) -> "Histogram":
@@ -92,13 +94,21 @@ class Histogram:
         return Histogram(dict(zip(buckets.tolist(), counts.tolist(), strict=True)))
 
     @staticmethod
+    def of_dense(run: Dense, step: int = 1) -> "Histogram":
+        """The histogram that `run` holds, which must not change meanwhile; a bucket of many steps is its last one."""
+        if step > 1:
+            return Histogram({min(bucket * step, BUCKETS - 1): n for bucket, n in counts_of(run).items()})
+        histogram = Histogram()
+        histogram.run = run
+        return histogram
+
+    @staticmethod
     def merged(parts: Iterable["Histogram"]) -> "Histogram":
         """The histogram of the union; the same for every order and grouping of the parts."""
-        counts: dict[int, int] = {}
+        run: Dense = []
         for part in parts:
-            for bucket, n in part.counts.items():
-                counts[bucket] = counts.get(bucket, 0) + n
-        return Histogram(counts)
+            run = dense_sum(run, part.run, WHOLE)
+        return Histogram.of_dense(run)
 
     def observe(self, value: int) -> "Histogram":
         """Fold one non-negative integer in."""
@@ -107,28 +117,39 @@ class Histogram:
     def __add__(self, other: "Histogram") -> "Histogram":
         return Histogram.merged((self, other))
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Histogram) and self.run == other.run
+
+    def __repr__(self) -> str:
+        return f"Histogram({self.counts})"
+
+    @cached_property
+    def counts(self) -> dict[int, int]:
+        """Bucket → how many, more than 0 of each."""
+        return counts_of(self.run)
+
     @cached_property
     def count(self) -> int:
         """How many values."""
-        return sum(self.counts.values())
+        return sum(self.run) - self.run[0] if self.run else 0
 
-    @cached_property
-    def _falling(self) -> list[int]:
-        """The buckets from above, as it is the high quantiles that are asked for."""
-        return sorted(self.counts, reverse=True)
+    def _falling(self) -> Iterator[tuple[int, int]]:
+        """Bucket and count from above, as it is the high quantiles that are asked for; counts may be 0."""
+        run = self.run
+        return zip(range(run[0] + len(run) - 2, run[0] - 1, -1), reversed(run), strict=False)
 
     def quantile(self, q: float) -> float | None:
         """A value within 1 % of the smallest one that at least a share `q` does not exceed.
 
         `q` lies in [0, 1]; 0 is the least value, 1 the greatest. None when there are none.
         """
-        if not self.counts:
+        if not self.run:
             return None
         # .07 * 100 is 7.000000000000001: what is a whole rank but for rounding is that rank.
         rank = max(1, ceil(q * self.count - 1e-9))
-        counts, reached = self.counts, self.count
-        for bucket in self._falling:
-            reached -= counts[bucket]
+        reached = self.count
+        for bucket, n in self._falling():
+            reached -= n
             if reached < rank:
                 return value_of(bucket)
         raise AssertionError("the least value is reached by every rank")
@@ -138,19 +159,17 @@ class Histogram:
 
         Exact between buckets; the bucket that the threshold cuts counts in proportion.
         """
-        if not self.counts:
+        if not self.run:
             return None
         if threshold < 0:
             return 1.0
         cut = bisect_left(EDGES, threshold)
-        above = 0.0
-        for bucket in self._falling:
-            if bucket <= cut:
-                break
-            above += self.counts[bucket]
-        if cut in self.counts:
+        run = self.run
+        place = cut - run[0] + 1
+        above = float(sum(run[max(place, 0) + 1 :]))
+        if 0 < place < len(run):
             low, high = _left(cut), float(EDGES[cut])
-            above += self.counts[cut] * (high - max(threshold, low)) / ((high - low) or 1.0)
+            above += run[place] * (high - max(threshold, low)) / ((high - low) or 1.0)
         return above / self.count
 
     def threshold(self, share: float) -> float | None:
@@ -159,17 +178,16 @@ class Histogram:
         Interpolated inside its bucket, hence within 2 % (one bucket) of the sample's own.
         None when there are no values.
         """
-        if not self.counts:
+        if not self.run:
             return None
         wanted = share * self.count
         above = 0
-        for bucket in self._falling:
-            n = self.counts[bucket]
-            if above + n >= wanted:
+        for bucket, n in self._falling():
+            if n and above + n >= wanted:
                 low, high = _left(bucket), float(EDGES[bucket])
                 return high - (high - low) * max(0.0, wanted - above) / n
             above += n
-        return _left(self._falling[-1])
+        return _left(self.run[0])
 
 
 def _left(bucket: int) -> float:

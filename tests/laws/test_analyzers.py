@@ -15,6 +15,7 @@ from optimizer.orient.analysis import WHOLE, Margins, Watched
 from optimizer.orient.merge import Sums
 from optimizer.orient.state import STEADY_BYTES
 from optimizer.orient.windows import LENGTHS_MS
+from optimizer.stats.dense import COARSE, FINE, dense
 
 BEGIN_AT = 1_772_323_200_000
 SEEDS = (0, 1)
@@ -33,9 +34,9 @@ def usual(dice, number):
         calls=n, errors=n // 9 if storm > 1 else n // 90, costed=n, cost_nano_usd=sum(costs),
         cost_squares=sum(c * c for c in costs), input_tokens=n * 900 * storm, output_tokens=n * 40,
         scored=len(scores), quality_millionths=sum(scores), quality_squares=sum(s * s for s in scores),
-        latency=[600 + 40 * storm, n - n // 9 - 5, 12, 5], listed=0, cached_input_tokens=n * 300,
-        first_token=[70, n // 2, 9, 1], output=[40, n], failed_as=[n // 20 if storm > 1 else 0, 0, 0],
-        retried=n // 50,
+        latency=dense({600 + 40 * storm: n - n // 9 - 5, 612 + 40 * storm: 5}, FINE), listed=0,
+        cached_input_tokens=n * 300, first_token=dense({560: n // 2, 632: 1}, COARSE), output=[40, n],
+        failed_as=[n // 20 if storm > 1 else 0, 0, 0], retried=n // 50,
     )  # fmt: skip
 
 
@@ -49,7 +50,7 @@ def hostile(dice, _number):
         Sums(calls=10**12, costed=10**12, cost_nano_usd=10**30, cost_squares=10**48, input_tokens=10**30,
              output_tokens=1, latency=[0, 10**12], retried=10**13),
         Sums(calls=50, scored=10**9, quality_millionths=10**15, quality_squares=10**21, latency=[5, 50]),
-        Sums(calls=50, scored=50, output_tokens=10**30, latency=[5, 25, 1300, 25]),
+        Sums(calls=50, scored=50, output_tokens=10**30, latency=dense({5: 25, 1305: 25}, FINE)),
     ))  # fmt: skip
 
 

@@ -21,10 +21,11 @@ from msgspec import Struct, field
 from optimizer.model.finding import Metric
 from optimizer.orient.analysis import Saying, Watched
 from optimizer.orient.history import Past
-from optimizer.orient.merge import COARSE, Sums, unpack
+from optimizer.orient.merge import Sums
 from optimizer.orient.readings import Reading, first_tokens
 from optimizer.orient.sentence import count, milliseconds, place
-from optimizer.stats.histogram import BUCKETS, Histogram
+from optimizer.stats.dense import COARSE
+from optimizer.stats.histogram import Histogram
 from optimizer.stats.jensen_shannon import jensen_shannon
 from optimizer.stats.stability_index import stability_index
 
@@ -92,8 +93,8 @@ class DriftAnalyzer:
 
 
 def output_lengths(sums: Sums) -> Histogram:
-    """The answers' lengths in buckets of 2 %, each standing for COARSE of them; output tokens."""
-    return Histogram({min(bucket * COARSE, BUCKETS - 1): n for bucket, n in unpack(sums.output).items()})
+    """The answers' lengths in buckets of 2 %, each standing for a COARSE one; output tokens."""
+    return Histogram.of_dense(sums.output, COARSE.step)
 
 
 def drifted(reference: Histogram, hour: Histogram) -> float | None:

@@ -15,9 +15,10 @@ import numpy as np
 from optimizer.model.alarms import Alarms
 from optimizer.orient.analysis import WHOLE, Margins
 from optimizer.orient.belief import Span
-from optimizer.orient.merge import COARSE_BUCKETS, Sums, coarse, pack
+from optimizer.orient.merge import Sums
 from optimizer.orient.watching import Audience, Watching, silenced, watch
 from optimizer.orient.windows import HOP_MS, HOPPING_MS, LENGTHS_MS, Serving, Window, hopped
+from optimizer.stats.dense import COARSE, FINE, dense
 from optimizer.stats.histogram import BUCKETS, bucket_of
 
 STEP_MS, DAY_MS = HOP_MS, 86_400_000
@@ -79,8 +80,8 @@ def traffic(rng, at, *, calls, size):
         yield Sums(
             calls=calls_, errors=errors, costed=calls_, cost_nano_usd=usd, cost_squares=usd2,
             input_tokens=tokens_in, output_tokens=out, scored=scores, quality_millionths=quality,
-            quality_squares=quality2, latency=pack(ms), cached_input_tokens=tokens_in // 2,
-            first_token=pack(coarse(ttft), COARSE_BUCKETS), output=pack(coarse(lengths), COARSE_BUCKETS),
+            quality_squares=quality2, latency=dense(ms, FINE), cached_input_tokens=tokens_in // 2,
+            first_token=dense(ttft, COARSE), output=dense(lengths, COARSE),
             failed_as=[errors // 2, 0, 0] if errors else [], retried=again,
         )  # fmt: skip
 

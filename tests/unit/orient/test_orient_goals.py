@@ -9,9 +9,10 @@ from optimizer.model.objective import Weights, goal_of
 from optimizer.model.target import Errors, Guardrails
 from optimizer.orient.compare import questions, risks_of
 from optimizer.orient.effects import Seen, compared
-from optimizer.orient.merge import Sums, pack
+from optimizer.orient.merge import Sums
 from optimizer.orient.state import Declared
 from optimizer.orient.weighed import weighed
+from optimizer.stats.dense import FINE, dense
 from optimizer.stats.histogram import Histogram
 from optimizer.stats.noninferiority import Margin
 
@@ -28,7 +29,7 @@ def sums(dice, n, *, quality, usd, ms=500.0):
     return Sums(
         calls=n, costed=n, cost_nano_usd=int(nano.sum()), cost_squares=int(sum(int(x) ** 2 for x in nano)), scored=n,
         quality_millionths=int(scores.sum()), quality_squares=int((scores.astype(object) ** 2).sum()),
-        latency=pack(Histogram.of(micros).counts),
+        latency=dense(Histogram.of(micros).counts, FINE),
     )  # fmt: skip
 
 

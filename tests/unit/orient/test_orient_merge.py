@@ -3,7 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optimizer.model.finding import Evidence
-from optimizer.orient.merge import BUCKETS, Sums, evidence_of, pack, packed_sum, unite, unpack, widen
+from optimizer.orient.merge import Sums, evidence_of, widen
+from optimizer.stats.dense import FINE, dense
 
 numbers = st.integers(0, 10**12)
 histograms = st.dictionaries(st.integers(0, 1383), st.integers(1, 10**6), max_size=300)
@@ -17,7 +18,7 @@ sums = st.builds(
     scored=numbers,
     quality_millionths=numbers,
     quality_squares=numbers,
-    latency=histograms.map(pack),
+    latency=histograms.map(lambda counts: dense(counts, FINE)),
 )
 
 
@@ -35,30 +36,6 @@ def encoded(value):
 @given(a=sums, b=sums, c=sums)
 def test_sums_are_the_same_bytes_in_every_order_and_grouping(a, b, c):
     assert encoded(added(added(a, b), c)) == encoded(added(c, added(b, a)))
-
-
-@given(a=histograms, b=histograms)
-def test_folding_low_buckets_before_or_after_merging_is_the_same(a, b):
-    union = unite(dict(a), b)
-    early = pack(unite(unpack(pack(a)), unpack(pack(b))))
-    assert early == pack(union)
-    assert sum(unpack(early).values()) == sum(union.values())
-    assert len(early) <= 2 * BUCKETS
-
-
-@given(a=histograms, b=histograms, most=st.integers(1, BUCKETS))
-def test_sorting_one_histogram_into_another_is_packing_their_union(a, b, most):
-    one, other = pack(a, most), pack(b, most)
-    kept = list(one), list(other)
-    assert packed_sum(one, other, most) == pack(unite(unpack(one), unpack(other)), most)
-    assert (one, other) == kept
-
-
-@given(a=histograms)
-def test_a_packed_histogram_keeps_the_highest_buckets_exactly(a):
-    kept = unpack(pack(a))
-    assert sorted(kept) == sorted(a)[-BUCKETS:]
-    assert all(kept[bucket] == a[bucket] for bucket in sorted(kept)[1:])
 
 
 @given(a=sums)

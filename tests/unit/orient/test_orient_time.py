@@ -151,7 +151,7 @@ def test_a_target_that_is_declared_late_tells_no_coverage_of_before(world, hand)
 
 def test_a_full_room_turns_panes_into_minutes_and_no_window_changes(world, hand):
     logs = rollout(hand, 2)
-    roomy, narrow = world(hand.target()), world(hand.target(), bytes_max=STEADY_BYTES + 20_000)
+    roomy, narrow = world(hand.target()), world(hand.target(), bytes_max=STEADY_BYTES + 30_000)
     for w in (roomy, narrow):
         for log in logs:
             w.tell(*log)

@@ -13,8 +13,9 @@ from optimizer.orient.analyzers.anomaly import AnomalyAnalyzer
 from optimizer.orient.analyzers.change_point import ChangePointAnalyzer
 from optimizer.orient.analyzers.drift import DriftAnalyzer, drifted, output_lengths
 from optimizer.orient.analyzers.pattern import PatternAnalyzer
-from optimizer.orient.merge import COARSE_BUCKETS, Sums, coarse, pack
+from optimizer.orient.merge import Sums
 from optimizer.stage import EPOCH
+from optimizer.stats.dense import COARSE, FINE, dense
 from optimizer.stats.histogram import Histogram
 
 AZURE = Path(__file__).parents[4] / "shared" / "data" / "azure_llm_2023"
@@ -41,7 +42,7 @@ def traffic(
         calls=n, errors=int(rng.binomial(n, failing)), costed=n, cost_nano_usd=int(cost.sum()),
         cost_squares=int((cost.astype(object) ** 2).sum()), input_tokens=n * prompts, output_tokens=n * 300,
         scored=n, quality_millionths=int(scores.sum()), quality_squares=int((scores * scores).sum()),
-        latency=pack(Histogram.of(latency).counts), output=pack(coarse(lengths.counts), COARSE_BUCKETS),
+        latency=dense(Histogram.of(latency).counts, FINE), output=dense(lengths.counts, COARSE),
     )  # fmt: skip
 
 
@@ -129,7 +130,7 @@ class TestDrift:
 
 def _seen(values):
     """The law of output lengths as a window holds it."""
-    return output_lengths(Sums(output=pack(coarse(Histogram.of(values).counts), COARSE_BUCKETS)))
+    return output_lengths(Sums(output=dense(Histogram.of(values).counts, COARSE)))
 
 
 class TestChangePoint:
