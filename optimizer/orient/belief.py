@@ -1,28 +1,39 @@
 """A finding is made here: its id from its content, its numbers in as many digits as are sure."""
 
+from functools import cached_property
 from hashlib import sha256
 from math import isfinite
 
 from msgspec import Struct
 
-from optimizer.model.finding import Finding, Kind, Metric, Role, Verdict
-from optimizer.orient.merge import Spans, evidence_of
+from optimizer.model.finding import Evidence, Finding, Kind, Metric, Role, Verdict
+from optimizer.orient.merge import Spans
 
 DIGITS = 8
-"""Significant digits of a reported number; the last ones may differ between machines."""
+"""Significant digits of a reported number. Logarithms of two machines may differ in the sixteenth; what is
+written into an event must not."""
 
 
-class Span(Struct, frozen=True):
+class Span(Struct, frozen=True, dict=True):
     """The window a belief is about: half-open, ms since the epoch, with its evidence."""
 
     start_at: int
     end_at: int
     spans: Spans
+    """Not to be changed once a finding was made."""
 
     @property
     def minutes(self) -> int:
         """Its length, in whole minutes."""
         return (self.end_at - self.start_at) // 60_000
+
+    @cached_property
+    def evidence(self) -> tuple[Evidence, ...]:
+        """The records of the input log behind the belief, by source partition."""
+        return tuple(
+            Evidence(partition=partition, first_offset=first, last_offset=last)
+            for partition, (first, last) in sorted(self.spans.items())
+        )
 
 
 class About(Struct, frozen=True, kw_only=True):
@@ -88,7 +99,7 @@ def finding(
         n_effective=measured.n_effective,
         n_needed=measured.n_needed,
         margin=measured.margin,
-        evidence=evidence_of(window.spans),
+        evidence=window.evidence,
         otherwise=otherwise,
     )
 

@@ -15,15 +15,16 @@ more among the two views that may fail. The reported
 interval is the narrower of a 95 % one and the one whose either side holds at the risk of a wrong pass.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 from optimizer.model.finding import Finding, Metric, Role
 from optimizer.model.objective import Objective, goal_of
 from optimizer.model.target import Errors, Guardrails
 from optimizer.orient import contamination, split
 from optimizer.orient.analysis import WHOLE
-from optimizer.orient.belief import About, Measured, Span, finding
+from optimizer.orient.belief import About, Measured, Span, finding, rounded
 from optimizer.orient.effects import Effect, Pair, Seen, compared, is_beyond, units
 from optimizer.orient.merge import Spans, widen
 from optimizer.orient.sentence import NAMES, UNITS, count, points, share, span
@@ -45,46 +46,62 @@ SAID: dict[Metric, tuple[str, str]] = {
 }  # fmt: skip
 """What a goal or a signal that passes is, and one that fails; of the others: cheaper, dearer."""
 
-Question = tuple[Metric, Role, Margin]
+
+class Question(NamedTuple):
+    """What is asked of a candidate, and the chances of a wrong verdict that the answer may spend."""
+
+    metric: Metric
+    role: Role
+    margin: Margin
+    risks: Risks
 
 
-def questions(declared: Declared) -> tuple[Question, ...]:
-    """What is asked of a candidate: the declared guardrails, then the goal, then what is only told."""
-    return _questions(declared.guardrails, declared.objective)
+def questions(declared: Declared, *, beside: int = 1, restart: int = 0) -> tuple[Question, ...]:
+    """What is asked of each of `beside` candidates tried together, on its whole trial or on its restart-th stretch.
+
+    The declared guardrails come first, then the goal, then what is only told.
+    """
+    return _questions(
+        declared.guardrails, declared.objective, declared.errors, beside=beside, restart=restart
+    )
 
 
 @lru_cache(maxsize=4096)
-def _questions(guards: Guardrails, objective: Objective) -> tuple[Question, ...]:
-    asked: list[Question] = []
+def _questions(
+    guards: Guardrails, objective: Objective, errors: Errors, *, beside: int, restart: int
+) -> tuple[Question, ...]:
+    asked = (*_guarded(guards), *_wanted(objective))
+    rails = sum(role == "guardrail" for _, role, _ in asked)
+    return tuple(
+        Question(*one, _risks(errors, (rails if one[1] == "guardrail" else 1) * beside, one[1], restart))
+        for one in asked
+    )
+
+
+def _guarded(guards: Guardrails) -> Iterator[tuple[Metric, Role, Margin]]:
     if guards.quality_drop_relative is not None:
-        asked.append(("quality", "guardrail", Margin(guards.quality_drop_relative, "higher")))
+        yield "quality", "guardrail", Margin(guards.quality_drop_relative, "higher")
     if guards.latency_p95_rise_relative is not None:
-        asked.append(("latency", "guardrail", Margin(guards.latency_p95_rise_relative, "lower")))
+        yield "latency", "guardrail", Margin(guards.latency_p95_rise_relative, "lower")
     if guards.error_rate_rise is not None:
-        asked.append(("errors", "guardrail", Margin(guards.error_rate_rise, "lower", relative=False)))
+        yield "errors", "guardrail", Margin(guards.error_rate_rise, "lower", relative=False)
+
+
+def _wanted(objective: Objective) -> Iterator[tuple[Metric, Role, Margin]]:
     cheaper, goal = Margin(0.0, "lower"), goal_of(objective)
     if goal == "cost":
-        return (*asked, ("cost", "goal", cheaper), ("cost_per_good_answer", "signal", cheaper))
-    wanted = Margin(0.0, "lower" if goal == "latency" else "higher")
-    told: list[Question] = [("cost", "signal", cheaper), ("cost_per_good_answer", "signal", cheaper)]
-    return (*asked, (goal, "goal", wanted), *told)
+        yield "cost", "goal", cheaper
+    else:
+        yield goal, "goal", Margin(0.0, "lower" if goal == "latency" else "higher")
+        yield "cost", "signal", cheaper
+    yield "cost_per_good_answer", "signal", cheaper
 
 
-def risks_of(declared: Declared, role: Role, *, beside: int = 1, restart: int = 0) -> Risks:
-    """The chances of a wrong verdict that one question may spend, of `beside` candidates tried together.
-
-    On the whole trial, or on its restart-th stretch.
-    """
-    rails = sum(asked == "guardrail" for _, asked, _ in questions(declared)) if role == "guardrail" else 1
-    return _risks(declared.errors, max(1, rails) * beside, role == "guardrail", restart)
-
-
-@lru_cache(maxsize=4096)
-def _risks(errors: Errors, shares: int, is_guardrail: bool, restart: int) -> Risks:  # noqa: FBT001 - part of a key
+def _risks(errors: Errors, shares: int, role: Role, restart: int) -> Risks:
     shares *= errors.proposals or 1  # each proposal of a change spends an equal part
     wrong_pass = errors.wrong_promotion / shares
     wrong_fail = errors.wrong_rollback / shares
-    if is_guardrail:
+    if role == "guardrail":
         late = (1 - SINCE_BEGIN) * wrong_fail
         wrong_fail = risk_of(restart, late) if restart else SINCE_BEGIN * wrong_fail
     interval = min(INTERVAL, 2 * wrong_pass)
@@ -105,12 +122,11 @@ def findings(
     window, late = Span(trial.since_at, at, trial.spans), trial.stretch
     late_pair = (Seen(late.candidate), Seen(late.control)) if late else None
     made = []
-    for metric, role, margin in questions(declared):
+    for place, (metric, role, margin, risks) in enumerate(questions(declared, beside=trial.beside)):
         if (harm_only and role != "guardrail") or _is_untold(metric, [trial]):
             continue
         if harm_only and not is_beyond(metric, pair, margin):
             continue
-        risks = risks_of(declared, role, beside=trial.beside)
         effect = _compared(declared, metric, [pair], margin=margin, risks=risks)
         is_harm, seen = effect.comparison.verdict == "fail", window
         if harm_only and not is_harm:
@@ -122,8 +138,12 @@ def findings(
             and not is_harm
             and is_beyond(metric, late_pair, margin)
         ):
-            risks = risks_of(declared, role, beside=trial.beside, restart=late.number)
-            of_late = compared(metric, [late_pair], margin=margin, risks=risks)
+            of_late = compared(
+                metric,
+                [late_pair],
+                margin=margin,
+                risks=questions(declared, beside=trial.beside, restart=late.number)[place].risks,
+            )
             if of_late.comparison.verdict == "fail":
                 effect, seen = of_late, Span(late.since_at, at, trial.spans)
         about = _about(target, segment, trial, metric=metric, role=role)
@@ -154,10 +174,10 @@ def overall(
             widen(spans, trial.spans)
         window = Span(min(trial.since_at for trial in trials), at, spans)
         newest = max(trials, key=lambda trial: trial.newest_control)
-        for metric, role, margin in questions(declared):
+        for metric, role, margin, risks in questions(declared):
             if _is_untold(metric, trials):
                 continue
-            effect = _compared(declared, metric, pairs, margin=margin, risks=risks_of(declared, role))
+            effect = _compared(declared, metric, pairs, margin=margin, risks=risks)
             about = _about(target, WHOLE, newest, metric=metric, role=role)
             made.append(_told(about, declared, effect, window, began_at=window.start_at))
     return made
@@ -210,7 +230,7 @@ def _told(about: About, declared: Declared, effect: Effect, window: Span, *, beg
         n=found.n_candidate,
         n_control=found.n_control,
         control_estimate=control,
-        n_effective=found.n_effective / kept if kept else found.n_effective,
+        n_effective=rounded(found.n_effective / (kept or 1)) or 0.0,
         n_needed=found.n_needed,
         margin=found.margin.size,
     )

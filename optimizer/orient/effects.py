@@ -6,7 +6,6 @@ is held against its own control (`stratified`); one with fewer than FEWEST units
 """
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import NamedTuple
 
 from optimizer.model.finding import Metric
@@ -40,12 +39,9 @@ class Seen:
     def __init__(self, sums: Sums) -> None:
         """Read `sums`, which must not change meanwhile."""
         self.sums = sums
-        self._arms: dict[Metric, Arm] = {}
-
-    @cached_property
-    def durations(self) -> Histogram:
+        self.durations = sums.durations
         """Microseconds of the calls that succeeded."""
-        return self.sums.durations
+        self._arms: dict[Metric, Arm] = {}
 
     def arm(self, metric: Metric) -> Arm:
         """The arm as it was seen, of all metrics but latency."""

@@ -14,7 +14,6 @@ from operator import add
 from msgspec import Struct
 from msgspec.structs import astuple
 
-from optimizer.model.finding import Evidence
 from optimizer.model.pane import Cell
 from optimizer.orient.failures import sorted_out
 from optimizer.stats.dense import COARSE, FINE, Dense, dense, dense_sum
@@ -116,7 +115,15 @@ class Sums(Struct, array_like=True):
 
     def add_level(self, more: "Sums") -> None:
         """Adds all but what only comparisons read: joint sums, weights and covariates."""
-        self._add_counts(more)
+        self._add_read(more)
+        self.input_tokens += more.input_tokens
+        self.output_tokens += more.output_tokens
+        self.listed += more.listed
+        self.cached_input_tokens += more.cached_input_tokens
+        self.cache_write_input_tokens += more.cache_write_input_tokens
+        self.reasoning_tokens += more.reasoning_tokens
+        self.failed_as = added(self.failed_as, more.failed_as)
+        self.retried += more.retried
         self.first_token = dense_sum(self.first_token, more.first_token, COARSE)
         self.output = dense_sum(self.output, more.output, COARSE)
 
@@ -127,28 +134,20 @@ class Sums(Struct, array_like=True):
 
     def add_guarded(self, more: "Sums") -> None:
         """Adds only what the comparison of a guardrail reads."""
-        self._add_counts(more)
+        self._add_read(more)
         self.covariates = added(self.covariates, more.covariates)
 
-    def _add_counts(self, more: "Sums") -> None:
-        """Adds what everybody reads: the numbers, and how long the calls took."""
+    def _add_read(self, more: "Sums") -> None:
+        """Adds what levels and comparisons read alike: errors, cost, quality, and how long the calls took."""
         self.calls += more.calls
         self.errors += more.errors
         self.costed += more.costed
         self.cost_nano_usd += more.cost_nano_usd
         self.cost_squares += more.cost_squares
-        self.input_tokens += more.input_tokens
-        self.output_tokens += more.output_tokens
         self.scored += more.scored
         self.quality_millionths += more.quality_millionths
         self.quality_squares += more.quality_squares
         self.latency = dense_sum(self.latency, more.latency, FINE)
-        self.listed += more.listed
-        self.cached_input_tokens += more.cached_input_tokens
-        self.cache_write_input_tokens += more.cache_write_input_tokens
-        self.reasoning_tokens += more.reasoning_tokens
-        self.failed_as = added(self.failed_as, more.failed_as)
-        self.retried += more.retried
 
     @property
     def quality(self) -> Moments:
@@ -173,7 +172,7 @@ class Sums(Struct, array_like=True):
     @property
     def durations(self) -> Histogram:
         """Microseconds of the calls that succeeded."""
-        return Histogram.of_dense(self.latency)
+        return Histogram(run=self.latency)
 
 
 def widen(spans: Spans, more: Spans) -> None:
@@ -182,11 +181,3 @@ def widen(spans: Spans, more: Spans) -> None:
         if partition < PARTITIONS:
             now = spans.get(partition, (first, last))
             spans[partition] = (min(now[0], first), max(now[1], last))
-
-
-def evidence_of(spans: Spans) -> tuple[Evidence, ...]:
-    """The records of the input log behind a belief, by source partition."""
-    return tuple(
-        Evidence(partition=partition, first_offset=first, last_offset=last)
-        for partition, (first, last) in sorted(spans.items())
-    )

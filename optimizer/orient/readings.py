@@ -83,7 +83,7 @@ def share(hits: int, of: int) -> Reading | None:
 
 def first_tokens(sums: Sums) -> Histogram:
     """The first tokens' histogram in buckets of 2 %, each standing for a COARSE one."""
-    return Histogram.of_dense(sums.first_token, COARSE.step)
+    return Histogram.spread(sums.first_token, COARSE)
 
 
 def _ln(microseconds: float) -> float:

@@ -154,6 +154,7 @@ def _count(state: Orientation, held: Held, pane: Span) -> list[Finding]:
         spend.add(state.spend, parts)
     coverage.hear(state, held.applied, pane.end_at)
     tripped: list[Finding] = []
+    minute = _last_minute(state, pane)
     for name in state.segment_names():
         mine = [part for part in parts if part.segment == name]
         if any(part.sums.calls for part in mine):
@@ -161,23 +162,28 @@ def _count(state: Orientation, held: Held, pane: Span) -> list[Finding]:
         if state.declared and name in state.segments:
             coverage.update(state, state.segments[name], mine, pane)
             trials.count(state, name, mine, pane)
-            tripped += _tripped(state, name, mine, pane)
+            tripped += _tripped(state, name, mine, minute)
     return tripped
 
 
-def _tripped(state: Orientation, name: str, parts: list[Part], pane: Span) -> list[Finding]:
-    """The trips of a segment's candidates in the pane just counted."""
-    assert state.declared  # noqa: S101 - the caller asked
+def _last_minute(state: Orientation, pane: Span) -> Span:
+    """The pane, with the evidence of the last minute."""
     minute = Span(pane.start_at, pane.end_at, {})
     for _, spans in state.recent:
         widen(minute.spans, spans)
+    return minute
+
+
+def _tripped(state: Orientation, name: str, parts: list[Part], pane: Span) -> list[Finding]:
+    """The trips of a segment's candidates in the pane just counted, whose evidence is that of the last minute."""
+    assert state.declared  # noqa: S101 - the caller asked
     found: list[Finding] = []
     for variant, trial in sorted(state.segments[name].trials.items()):
         sums = _summed([p.sums for p in parts if p.arm in trials.TRIED and p.variant == variant])
         if sums.calls:
             trips.remember(trial, sums, declared=state.declared, pane=pane)
             found += trips.findings(
-                state.target, state.declared, segment=name, trial=trial, pane=minute, sums=sums
+                state.target, state.declared, segment=name, trial=trial, pane=pane, sums=sums
             )
     return found
 

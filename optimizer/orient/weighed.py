@@ -19,8 +19,6 @@ from optimizer.orient.effects import Effect, Pair, compared
 from optimizer.stats.noninferiority import Comparison, Margin, Risks, Verdict
 
 HIGHER: tuple[Metric, ...] = ("quality",)
-DIGITS = 8
-"""Significant digits of a reported number, as of every comparison."""
 
 
 def weighed(objective: Objective, strata: Sequence[Pair], *, risks: Risks) -> Effect:
@@ -70,13 +68,13 @@ def _summed(found: Sequence[tuple[float, int, Comparison]], alpha: float) -> Com
 
 
 def _sum(found: Sequence[tuple[float, int, Comparison]], numbers: Sequence[float | None]) -> float | None:
-    """The weighted sum in DIGITS significant digits; None where a part is unknown."""
+    """The weighted sum; None where a part is unknown."""
     whole = 0.0
     for (weight, sense, _), number in zip(found, numbers, strict=True):
         if number is None:
             return None
         whole += weight * sense * number
-    return float(f"{whole:.{DIGITS}g}")
+    return whole
 
 
 def _needed(fewest: Comparison, effect: float | None, low: float | None, high: float | None) -> int | None:

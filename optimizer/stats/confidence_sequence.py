@@ -69,11 +69,19 @@ def one_sided_multiplier(n: Floats, *, alpha: float, tuned_for: float = TUNED_FO
     Infinite under FEWEST units. Shape of `n`; `alpha` in (0, 0.5) is the chance that the
     bound is wrong at *any* n.
     """
+    return _one_of(n, alpha, tuned_for) if isinstance(n, float | int) else _one_sided(n, alpha, tuned_for)
+
+
+def _one_sided(n: Floats, alpha: float, tuned_for: float) -> Floats:
     rho = mixture(2 * alpha, tuned_for)
     units = greater(n, FEWEST)
     growth = (units + rho) / rho
     width = root(growth * rho / units * 2 * log_of_one_more(root(growth) / (2 * alpha)))
     return chosen(n < FEWEST, inf, width)
+
+
+_one_of = lru_cache(maxsize=4096)(_one_sided)
+"""A comparison asks the same of both its verdicts and of what would have turned them."""
 
 
 def two_sided_multiplier(n: Floats, *, alpha: float, tuned_for: float = TUNED_FOR) -> Floats:

@@ -42,15 +42,21 @@ COARSE = Room(width=48, kept=48, step=8)
 
 
 def dense(counts: Mapping[int, int], room: Room) -> Dense:
-    """The histogram of bucket → count (more than 0 of each), in the buckets of `room`."""
+    """The histogram of bucket → count (0 or more of each), in the buckets of `room`."""
+    if 0 in counts.values():
+        counts = {bucket: count for bucket, count in counts.items() if count}
     if not counts:
         return []
     step = room.step
     lowest, highest = -(-min(counts) // step), -(-max(counts) // step)
-    run = [0] * (highest - lowest + 2)
+    run, before = [0] * (highest - lowest + 2), lowest - 1
     run[0] = lowest
-    for bucket, count in counts.items():
-        run[-(-bucket // step) - lowest + 1] += count
+    if step == 1:
+        for bucket, count in counts.items():
+            run[bucket - before] = count
+    else:
+        for bucket, count in counts.items():
+            run[-(-bucket // step) - before] += count
     return _fitted(run, room)
 
 

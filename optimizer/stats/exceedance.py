@@ -50,6 +50,7 @@ from optimizer.stats.verdict import USUAL, Comparison, Form, Margin, Risks, conc
 
 TAIL = 0.05
 """The share beyond the 95th percentile."""
+_VALUES = np.array(EDGES, np.float64)
 
 
 def compare_tails(
@@ -150,9 +151,10 @@ def _effects(
     effects, weights = [], []
     for (candidate, control), base in zip(strata, bases, strict=True):
         weight = (candidate.count + control.count) / whole / candidate.count
-        values = np.array([EDGES[bucket] for bucket in candidate.counts], np.float64)
+        lowest, counts = candidate.run[0], np.array(candidate.run[1:], np.float64)
+        values = _VALUES[lowest : lowest + len(counts)][counts > 0]
         effects.append(values / max(base, 1.0) - 1 if margin.relative else values - base)
-        weights.append(weight * np.array(list(candidate.counts.values()), np.float64))
+        weights.append(weight * counts[counts > 0])
     effect = np.concatenate(effects)
     order = np.argsort(effect)[::-1]
     return effect[order], np.cumsum(np.concatenate(weights)[order])

@@ -30,7 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from optimizer.errors import OutOfRange
-from optimizer.stats.dense import WHOLE, Dense, counts_of, dense, dense_sum
+from optimizer.stats.dense import WHOLE, Dense, Room, counts_of, dense, dense_sum
 
 RELATIVE_ACCURACY = 0.01
 GREATEST = 10**12
@@ -83,9 +83,11 @@ class Histogram:
 
     __hash__ = None  # type: ignore[assignment]
 
-    def __init__(self, counts: Mapping[int, int] | None = None) -> None:
-        """Of bucket → how many, more than 0 of each."""
-        self.run: Dense = dense(counts or {}, WHOLE)
+    def __init__(self, counts: Mapping[int, int] | None = None, *, run: Dense | None = None) -> None:
+        """Of bucket → how many, or of a dense one, which must not change meanwhile."""
+        self.run: Dense = dense(counts or {}, WHOLE) if run is None else run
+        self.count = sum(self.run) - self.run[0] if self.run else 0
+        """How many values."""
 
     @staticmethod
     def of(values: npt.NDArray[np.int64]) -> "Histogram":
@@ -94,13 +96,9 @@ class Histogram:
         return Histogram(dict(zip(buckets.tolist(), counts.tolist(), strict=True)))
 
     @staticmethod
-    def of_dense(run: Dense, step: int = 1) -> "Histogram":
-        """The histogram that `run` holds, which must not change meanwhile; a bucket of many steps is its last one."""
-        if step > 1:
-            return Histogram({min(bucket * step, BUCKETS - 1): n for bucket, n in counts_of(run).items()})
-        histogram = Histogram()
-        histogram.run = run
-        return histogram
+    def spread(run: Dense, room: Room) -> "Histogram":
+        """The histogram of one that is dense in the wider buckets of `room`, each of which is its last narrow one."""
+        return Histogram({min(bucket * room.step, BUCKETS - 1): n for bucket, n in counts_of(run).items()})
 
     @staticmethod
     def merged(parts: Iterable["Histogram"]) -> "Histogram":
@@ -108,7 +106,7 @@ class Histogram:
         run: Dense = []
         for part in parts:
             run = dense_sum(run, part.run, WHOLE)
-        return Histogram.of_dense(run)
+        return Histogram(run=run)
 
     def observe(self, value: int) -> "Histogram":
         """Fold one non-negative integer in."""
@@ -127,11 +125,6 @@ class Histogram:
     def counts(self) -> dict[int, int]:
         """Bucket → how many, more than 0 of each."""
         return counts_of(self.run)
-
-    @cached_property
-    def count(self) -> int:
-        """How many values."""
-        return sum(self.run) - self.run[0] if self.run else 0
 
     def _falling(self) -> Iterator[tuple[int, int]]:
         """Bucket and count from above, as it is the high quantiles that are asked for; counts may be 0."""

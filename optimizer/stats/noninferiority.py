@@ -28,7 +28,7 @@ Source: Fieller (1954) JRSS-B 16(2) for the form and the ratio; the mixture is o
 
     >>> candidate, control = Proportion(400, 90), Proportion(400, 4)
     >>> found = compare_shares(candidate, control, Margin(0.02, "lower", relative=False))
-    >>> found.verdict, found.effect, found.low, found.high
+    >>> found.verdict, *(round(number, 5) for number in (found.effect, found.low, found.high))
     ('fail', 0.215, 0.14919, 0.28081)
 """
 
@@ -126,12 +126,12 @@ def form_of_shares(candidate: Arm, control: Arm, margin: Margin) -> Form:
 
 def _form(candidate: Arm, control: Arm, margin: Margin, moved: Moved) -> Form:
     """The form, given how the variance of one unit changes as an arm's mean is moved."""
-    inside = _inside(candidate, control, margin)
+    inside, slope = _inside(candidate, control, margin), _slope(control, margin, margin.size)
     return Form(
         inside=inside,
-        squared_error=_squared_error(candidate, control, margin, candidate.variance),
+        squared_error=_squared_error(candidate, control, slope, candidate.variance),
         squared_error_to_pass=_squared_error(
-            candidate, control, margin, _halfway(candidate, margin, inside, moved)
+            candidate, control, slope, _halfway(candidate, margin, inside, moved)
         ),
         n_candidate=candidate.n,
         n_control=control.n,
@@ -143,11 +143,13 @@ def _halfway(candidate: Arm, margin: Margin, inside: Floats, moved: Moved) -> Fl
     return moved(candidate, -_direction(margin) * HALFWAY * greater(inside, 0.0))
 
 
-def _squared_error(candidate: Arm, control: Arm, margin: Margin, variance: Floats) -> Floats:
+def _slope(control: Arm, margin: Margin, allowed: float) -> Floats:
+    """By how much d falls as the control's mean rises, if so much is `allowed`."""
+    return _direction(margin) - allowed * sign(control.mean) if margin.relative else _direction(margin)
+
+
+def _squared_error(candidate: Arm, control: Arm, slope: Floats, variance: Floats) -> Floats:
     """Of d, if that is the variance of one of the candidate's units."""
-    slope: Floats = _direction(margin)
-    if margin.relative:
-        slope = slope - margin.size * sign(control.mean)
     return variance / greater(candidate.n, 1) + slope * slope * control.variance / greater(control.n, 1)
 
 
@@ -227,24 +229,25 @@ def _turns(arms: tuple[Arm, Arm], form: Form, margin: Margin, *, risks: Risks, m
     """Finds the margin at which the verdict turns: from it on it passes (side 1), below it it fails (side -1).
 
     d grows by one unit (or one control's mean) with the margin and its error hardly changes, so that a few
-    steps of the secant of slope one find it.
+    steps find where d is as far from nothing as a verdict needs.
     """
-    slope = abs(float(arms[1].mean)) if margin.relative else 1.0
+    candidate, control = arms
+    unit, outside = (abs(float(control.mean)) if margin.relative else 1.0), -float(form.inside)
 
     def turn(side: Side) -> float | None:
-        far = float(multiplier_to(form, risks, side=side))
-        if not slope or not isfinite(far):
+        far = side * float(multiplier_to(form, risks, side=side))
+        if not unit or not isfinite(far):
             return None
-        found, inside = margin.size, form.inside
-        squared = form.squared_error_to_pass if side > 0 else form.squared_error
-        for step in range(STEPS):
-            if step:
-                found = max(found, 0.0)
-                now = Margin(found, margin.better, margin.relative)
-                inside = _inside(*arms, now)
-                variance = _halfway(arms[0], now, inside, moved) if side > 0 else arms[0].variance
-                squared = _squared_error(*arms, now, variance)
-            found -= (float(inside) - side * far * sqrt(float(squared))) / slope
+        squared, variance = (
+            (form.squared_error_to_pass, None) if side > 0 else (form.squared_error, candidate.variance)
+        )
+        found = margin.size + (outside + far * sqrt(float(squared))) / unit
+        for _ in range(STEPS - 1):
+            allowed = max(found, 0.0)
+            inside = (allowed - margin.size) * unit - outside
+            spread = _halfway(candidate, margin, inside, moved) if variance is None else variance
+            squared = _squared_error(candidate, control, _slope(control, margin, allowed), spread)
+            found = margin.size + (outside + far * sqrt(float(squared))) / unit
         return found
 
     return turn

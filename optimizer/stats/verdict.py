@@ -53,10 +53,6 @@ Side = Literal[1, -1]
 Turns = Callable[[Side], float | None]
 """The margin at which a verdict turns: from it on it passes (1), below it it fails (-1); None: none does."""
 
-DIGITS: Final = 8
-"""Significant digits of a reported number. Logarithms of two machines may differ in the
-sixteenth; what is written into an event must not."""
-
 OUT_OF_SIGHT: Final = 10**9
 """Units per arm beyond which a forecast is no forecast."""
 
@@ -211,25 +207,23 @@ def conclude(
     fails = turn(-1) if verdict in ("fail", "inconclusive") else None
     return Comparison(
         verdict=verdict,
-        effect=_reported(effect),
-        low=_reported(bounds[0]),
-        high=_reported(bounds[1]),
+        effect=_known(effect),
+        low=_known(bounds[0]),
+        high=_known(bounds[1]),
         n_candidate=n_candidate,
         n_control=n_control,
-        n_effective=float(f"{float(effective_units(n_candidate, n_control)):.{DIGITS}g}"),
+        n_effective=float(effective_units(n_candidate, n_control)),
         level=1 - risks.interval,
         n_needed=needed,
         margin=margin,
-        passes_from=None if passes is None else _reported(max(0.0, passes)),
-        fails_below=_reported(fails) if fails is not None and fails > 0 else None,
+        passes_from=None if passes is None else _known(max(0.0, passes)),
+        fails_below=_known(fails) if fails is not None and fails > 0 else None,
     )
 
 
-def _reported(number: float | None) -> float | None:
-    """The number in DIGITS significant digits; None for what is no number."""
-    if number is None or not isfinite(number):
-        return None
-    return float(f"{number:.{DIGITS}g}")
+def _known(number: float | None) -> float | None:
+    """The number; None for what is none."""
+    return None if number is None or not isfinite(number) else float(number)
 
 
 _SIZES: Final = np.unique(np.round(np.geomspace(FEWEST, OUT_OF_SIGHT, 2000)))

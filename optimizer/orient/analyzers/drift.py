@@ -94,7 +94,7 @@ class DriftAnalyzer:
 
 def output_lengths(sums: Sums) -> Histogram:
     """The answers' lengths in buckets of 2 %, each standing for a COARSE one; output tokens."""
-    return Histogram.of_dense(sums.output, COARSE.step)
+    return Histogram.spread(sums.output, COARSE)
 
 
 def drifted(reference: Histogram, hour: Histogram) -> float | None:

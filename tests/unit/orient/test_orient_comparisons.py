@@ -5,7 +5,7 @@ import pytest
 
 from optimizer.model.finding import Evidence
 from optimizer.model.target import Errors, Guardrails
-from optimizer.orient.compare import questions, risks_of
+from optimizer.orient.compare import questions
 from optimizer.orient.state import Declared
 
 UNGUARDED = Guardrails(quality_drop_relative=None, latency_p95_rise_relative=None, error_rate_rise=None)
@@ -210,20 +210,46 @@ def test_segments_are_compared_apart(world, hand, pick):
 
 def test_risks_are_shared_out_among_the_declared_guardrails(hand):
     full = Declared.of(hand.target(errors=Errors(wrong_promotion=0.06, wrong_rollback=0.03)))
-    assert [(metric, role) for metric, role, _ in questions(full)] == [
+    assert [(metric, role) for metric, role, *_ in questions(full)] == [
         ("quality", "guardrail"), ("latency", "guardrail"), ("errors", "guardrail"), ("cost", "goal"),
         ("cost_per_good_answer", "signal"),
     ]  # fmt: skip
-    guarded, goal = risks_of(full, "guardrail"), risks_of(full, "goal")
+    guarded, goal = (
+        {one.risks for one in questions(full) if one.role == role}.pop() for role in ("guardrail", "goal")
+    )
     assert (guarded.wrong_pass, guarded.wrong_fail, guarded.interval) == pytest.approx((0.02, 0.0075, 0.04))
     assert (goal.wrong_pass, goal.wrong_fail, goal.interval) == pytest.approx((0.06, 0.03, 0.05))
     one = Declared.of(
         hand.target(guardrails=Guardrails(latency_p95_rise_relative=None, error_rate_rise=None))
     )
     assert [metric for metric, *_ in questions(one)] == ["quality", "cost", "cost_per_good_answer"]
-    spent = [risks_of(one, "guardrail", restart=k).wrong_fail for k in range(2000)]
+    spent = [questions(one, restart=k)[0].risks.wrong_fail for k in range(2000)]
     assert spent[0] == 0.015
     assert 0.0199 < sum(spent) < 0.02, "all views together spend what was declared"
+
+
+def test_numbers_are_told_with_eight_digits(world, hand):
+    w, dice = world(hand.target()), Random(7)
+    cells = [
+        hand.cell(
+            90,
+            arm=arm,
+            generation=3,
+            ms=[dice.lognormvariate(6, 0.4) for _ in range(90)],
+            usd=1 / 3,
+            scores=[dice.random() for _ in range(90)],
+        )
+        for arm in ("candidate", "control")
+    ]
+    (found,) = w.minute_by_minute(1, *cells)
+    numbers = [
+        number
+        for f in found
+        for number in (f.estimate, f.low, f.high, f.control_estimate, f.n_effective)
+        if number is not None
+    ]
+    assert len(numbers) > 20
+    assert numbers == [float(f"{number:.8g}") for number in numbers]
 
 
 def test_the_id_of_a_finding_is_its_content(world, hand):

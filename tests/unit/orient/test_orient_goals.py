@@ -7,7 +7,7 @@ import pytest
 
 from optimizer.model.objective import Weights, goal_of
 from optimizer.model.target import Errors, Guardrails
-from optimizer.orient.compare import questions, risks_of
+from optimizer.orient.compare import questions
 from optimizer.orient.effects import Seen, compared
 from optimizer.orient.merge import Sums
 from optimizer.orient.state import Declared
@@ -47,8 +47,7 @@ def a_declared(objective):
 def goal(objective, candidate, control):
     """The goal's comparison, at the risks that orient gives it."""
     declared = a_declared(objective)
-    ((metric, role, margin),) = (one for one in questions(declared) if one[1] == "goal")
-    risks = risks_of(declared, role)
+    ((metric, _, margin, risks),) = (one for one in questions(declared) if one.role == "goal")
     if metric == "worth":
         return weighed(objective, [(Seen(candidate), Seen(control))], risks=risks).comparison
     return compared(metric, [(Seen(candidate), Seen(control))], margin=margin, risks=risks).comparison
@@ -56,7 +55,7 @@ def goal(objective, candidate, control):
 
 class TestWhatIsAsked:
     def test_of_cost_nothing_has_changed(self):
-        assert [(m, r) for m, r, _ in questions(a_declared("cost"))] == [
+        assert [(m, r) for m, r, *_ in questions(a_declared("cost"))] == [
             ("quality", "guardrail"), ("latency", "guardrail"), ("errors", "guardrail"),
             ("cost", "goal"), ("cost_per_good_answer", "signal"),
         ]  # fmt: skip
@@ -73,9 +72,9 @@ class TestWhatIsAsked:
     )
     def test_the_objective_is_the_goal_and_cost_is_only_told(self, objective, expected):
         asked = questions(a_declared(objective))
-        assert [(metric, margin) for metric, role, margin in asked if role == "goal"] == [expected]
-        assert ("cost", "signal") in [(metric, role) for metric, role, _ in asked]
-        assert sum(role == "guardrail" for _, role, _ in asked) == 3
+        assert [(one.metric, one.margin) for one in asked if one.role == "goal"] == [expected]
+        assert ("cost", "signal") in [(one.metric, one.role) for one in asked]
+        assert sum(one.role == "guardrail" for one in asked) == 3
 
     def test_weights_that_want_nothing_are_refused_elsewhere_and_ask_for_cost_here(self):
         assert goal_of(Weights()) == "cost"
@@ -106,7 +105,7 @@ class TestWeighedSum:
         dice = np.random.default_rng(1)
         arms = sums(dice, 3000, quality=0.9, usd=0.012), sums(dice, 3000, quality=0.7, usd=0.010)
         found = goal(BOTH, *arms)
-        risks = risks_of(a_declared(BOTH), "goal")
+        (risks,) = (one.risks for one in questions(a_declared(BOTH)) if one.role == "goal")
         each = [
             compared(metric, [tuple(map(Seen, arms))], margin=Margin(0.0, better), risks=risks).comparison
             for metric, better in (("cost", "lower"), ("quality", "higher"))

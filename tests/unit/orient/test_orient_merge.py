@@ -3,7 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optimizer.model.finding import Evidence
-from optimizer.orient.merge import Sums, evidence_of, widen
+from optimizer.orient.belief import Span
+from optimizer.orient.merge import Sums, widen
 from optimizer.stats.dense import FINE, dense
 
 numbers = st.integers(0, 10**12)
@@ -48,7 +49,7 @@ def test_evidence_is_one_range_for_each_partition():
     widen(spans, {1: (40, 60)})
     widen(spans, {0: (5, 9), 1: (10, 50)})
     widen(spans, {0: (10, 12), 64: (1, 1)})
-    assert evidence_of(spans) == (
+    assert Span(0, 60_000, spans).evidence == (
         Evidence(partition=0, first_offset=5, last_offset=12),
         Evidence(partition=1, first_offset=10, last_offset=60),
     ), "partitions beyond the bound are left out"

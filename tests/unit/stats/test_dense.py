@@ -60,6 +60,11 @@ def test_every_order_and_grouping_gives_the_same(a, b, c, room):
     assert of(of(a, b), c) == of(c, of(b, a)) == of(of(c, a), b)
 
 
+def test_a_bucket_that_holds_nothing_is_none():
+    assert dense({3: 0}, FINE) == []
+    assert dense({3: 0, 5: 2, 9: 0}, COARSE) == [1, 2]
+
+
 def test_the_sum_with_nothing_is_another_list():
     more = [812, 3]
     assert dense_sum([], more, FINE) is not more
