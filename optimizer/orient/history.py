@@ -10,6 +10,10 @@ CLIP deviations, so that an incident does not become usual while it lasts; a new
 
 A logarithm's effect is relative: a rise of ln 2 is +100 %, a fall by as much -50 %.
 
+What comes and goes with the clock is `Seasonal`: the past is one of values without the course of their hour of the
+week, which is learned from the distances of whole hours to the level, and shrunk while there are few (`seasonal`).
+What was surprising is not learned as a course.
+
     >>> past = Past()
     >>> for _ in range(YOUNG):
     ...     past.learn(2.0, deviation=0.1)
@@ -24,6 +28,7 @@ from msgspec import Struct, field
 
 from optimizer.orient.readings import Reading
 from optimizer.stats.ewma import Ewma
+from optimizer.stats.seasonal import HOUR_MS, Profile
 
 HALF_LIFE = 288.0
 """Windows: a day of five minutes, three days of fifteen."""
@@ -35,6 +40,8 @@ CLIP = 3.0
 """Deviations as far as which a value is learned."""
 FAR = 50.0
 """Of a logarithm: beyond it all is equally far."""
+STEP = 1000.0
+"""A profile counts in millionths; courses are kept in thousandths, in two thirds of the room."""
 
 Side = Literal["up", "down", "both"]
 
@@ -97,6 +104,43 @@ class Past(Struct, array_like=True):
             value = min(max(value, level - CLIP * deviation), level + CLIP * deviation)
         self.seen = self.seen.observe(value)
         self.count = min(self.count + 1, max(young, self.count))
+
+
+class Seasonal(Struct, array_like=True):
+    """The history of a number that comes and goes with the hour of the week, in UTC."""
+
+    past: Past = field(default_factory=Past)
+    """Of what it was without its course."""
+    profile: Profile = field(default_factory=Profile)
+    """The course: distances of hours to the level, divided by STEP."""
+    hour_at: int = 0
+    """Start of the hour that is being learned, ms since the epoch."""
+    distance: float = 0.0
+    """Sum of the distances of its windows."""
+    windows: int = 0
+
+    def judge(
+        self, read: Reading, at: int, *, floor: float, margin: float, side: Side = "up", young: int = YOUNG,
+        is_log: bool = False,
+    ) -> Judged:  # fmt: skip
+        """As `Past.judge`, of a window that starts at `at` (ms since the epoch)."""
+        level, course = self.past.seen.level, self.profile.course(at) * STEP
+        told = self.past.judge(
+            read._replace(value=read.value - course),
+            floor=floor, margin=margin, side=side, young=young, is_log=is_log,
+        )  # fmt: skip
+        if level is not None and told.surprise <= 1:
+            self._follow(at - at % HOUR_MS, read.value - level)
+        usual, low, high = (None if x is None else x + course for x in (told.usual, told.low, told.high))
+        return told._replace(usual=usual, low=low, high=high)
+
+    def _follow(self, hour_at: int, distance: float) -> None:
+        if hour_at != self.hour_at:
+            if self.windows:
+                self.profile.update(self.hour_at, self.distance / self.windows / STEP)
+            self.hour_at, self.distance, self.windows = hour_at, 0.0, 0
+        self.distance += distance
+        self.windows += 1
 
 
 def _effect(far: float, side: Side, *, is_log: bool) -> float:

@@ -3,7 +3,7 @@
 Latencies, rates and costs vary by factors: they are read as logarithms, whose differences are relative
 changes, and whose errors hardly depend on the level.
 
-    error of ln p95  = (ln q(.95 + z s) - ln q(.95 - z s)) / 2 z,   s = sqrt(.95 * .05 / n)
+    error of ln p95  = max(ln q(.95 + z s) - ln q(.95), ln q(.95) - ln q(.95 - z s)) / z,   s = sqrt(.95 * .05 / n)
     error of ln mean = standard error / mean
 """
 
@@ -56,7 +56,9 @@ def log_p95(histogram: Histogram) -> Reading | None:
     found = tail(histogram)
     if found is None:
         return None
-    return Reading(_ln(found.p95), (_ln(found.high) - _ln(found.low)) / (2 * Z), histogram.count)
+    p95 = _ln(found.p95)
+    # The wider side: of 40 calls two are beyond, and where these are far out the other side says how far.
+    return Reading(p95, max(_ln(found.high) - p95, p95 - _ln(found.low)) / Z, histogram.count)
 
 
 def log_mean(moments: Moments) -> Reading | None:

@@ -69,7 +69,7 @@ class Profile(Struct, omit_defaults=True):
 
     def usual(self, at_ms: int) -> float | None:
         """The value to expect at an instant (ms since the epoch), in the values' unit; None before the first."""
-        all_n, all_total = sum(self.counts), sum(self.totals)
+        all_n, all_total = self._all()
         if not all_n:
             return None
         slot = slot_of(at_ms)
@@ -77,6 +77,11 @@ class Profile(Struct, omit_defaults=True):
         n = sum(self.counts[i] for i in hours)
         of_hour = (sum(self.totals[i] for i in hours) + PRIOR * all_total / all_n) / (n + PRIOR)
         return (self.totals[slot] + PRIOR * of_hour) / (self.counts[slot] + PRIOR) / SCALE
+
+    def course(self, at_ms: int) -> float:
+        """How far the usual lies above the mean of all values at an instant; 0 before the first."""
+        usual, (n, total) = self.usual(at_ms), self._all()
+        return 0.0 if usual is None else usual - total / n / SCALE
 
     @property
     def spread(self) -> float | None:
@@ -110,6 +115,10 @@ class Profile(Struct, omit_defaults=True):
             self.counts[slot] -= 1
         self.counts[slot] += 1
         self.totals[slot] += round(value * SCALE)
+
+    def _all(self) -> tuple[int, int]:
+        """How many values are remembered, and their sum in millionths."""
+        return sum(self.counts), sum(self.totals)
 
     def _deviate(self, distance: int) -> None:
         if self.deviations >= MOST * WEEK_HOURS:

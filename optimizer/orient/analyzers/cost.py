@@ -1,8 +1,9 @@
 """Cost: how fast money is spent, what a call costs, and whether the day will stay inside its budget.
 
-Spend and cost per call are held against their own last days, each fifteen minutes. The forecast for the day
-(of UTC) adds to what was spent what the usual rate will spend until midnight; its interval is that of the
-rate. Calls whose cost is unknown are reported beside it: a forecast over half of the calls is none.
+Spend and cost per call are held against their own last days, each fifteen minutes; of spend the course of the hour
+of the week is taken away before. The forecast for the day (of UTC) adds to what was spent what the usual rate will
+spend until midnight; its interval is that of the rate. Calls whose cost is unknown are reported beside it: a
+forecast over half of the calls is none.
 
     forecast = spent + rate * left,   rate = EWMA of spend per window, half-life 3 h
 """
@@ -15,7 +16,7 @@ from msgspec import Struct, field
 
 from optimizer.orient.analysis import WHOLE, Saying, Watched
 from optimizer.orient.analyzers.performance import severity
-from optimizer.orient.history import Past
+from optimizer.orient.history import Past, Seasonal
 from optimizer.orient.merge import NANO_USD
 from optimizer.orient.readings import Reading, log_mean
 from optimizer.orient.sentence import count, money, percent, place
@@ -43,7 +44,7 @@ Z = 1.959963984540054
 class Cost(Struct, omit_defaults=True):
     """The past of two numbers, and the day so far."""
 
-    spend: Past = field(default_factory=Past)
+    spend: Seasonal = field(default_factory=Seasonal)
     each: Past = field(default_factory=Past)
     day: int = 0
     """Of UTC, since the epoch."""
@@ -61,7 +62,7 @@ class CostAnalyzer:
     name: ClassVar[str] = "cost"
     lengths_ms: ClassVar[tuple[int, ...]] = (900_000,)
     per_segment: ClassVar[bool] = True
-    bytes_max: ClassVar[int] = 1_000
+    bytes_max: ClassVar[int] = 3_000
     state_type: ClassVar[type[Cost]] = Cost
 
     def initial(self) -> Cost:
@@ -84,7 +85,7 @@ def _said(state: Cost, window: Watched) -> Iterator[Saying]:
     where, usd = place(window.segment), sums.cost_nano_usd / NANO_USD
     hours = (window.end_at - window.start_at) / 3_600_000
     burn = state.spend.judge(
-        Reading(log(usd / hours), 1 / sqrt(sums.costed), sums.costed),
+        Reading(log(usd / hours), 1 / sqrt(sums.costed), sums.costed), window.start_at,
         floor=FLOOR, margin=FASTER, young=YOUNG, is_log=True,
     )  # fmt: skip
     usual, low, high = (None if x is None else exp(x) for x in (burn.usual, burn.low, burn.high))

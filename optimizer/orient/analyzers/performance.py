@@ -1,8 +1,9 @@
 """Performance: p95 latency, first token, call rate and errors, against the segment's own last days.
 
-Each five minutes are held against a level and a spread that forget within days. What is raised is both
-improbable and larger than what the declaration calls much: a p95 over its usual by more than the declared
-rise, errors by more than the declared points, a call rate halved or doubled. A rate needs a day to be known.
+Each five minutes are held against a level and a spread that forget within days; of all but errors the course of
+the hour of the week is taken away before. What is raised is both improbable and larger than what the declaration
+calls much: a p95 over its usual by more than the declared rise, errors by more than the declared points, a call
+rate halved or doubled. A rate needs a day to be known.
 """
 
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import ClassVar
 from msgspec import Struct, field
 
 from optimizer.orient.analysis import Saying, Severity, Watched
-from optimizer.orient.history import Past
+from optimizer.orient.history import Past, Seasonal
 from optimizer.orient.readings import first_tokens, log_p95, log_rate, share
 from optimizer.orient.sentence import count, milliseconds, percent, place
 from optimizer.stats.histogram import Histogram
@@ -33,10 +34,10 @@ CRITICAL = 2.5
 class Performance(Struct, omit_defaults=True):
     """The past of four numbers."""
 
-    latency: Past = field(default_factory=Past)
-    first_token: Past = field(default_factory=Past)
+    latency: Seasonal = field(default_factory=Seasonal)
+    first_token: Seasonal = field(default_factory=Seasonal)
     errors: Past = field(default_factory=Past)
-    rate: Past = field(default_factory=Past)
+    rate: Seasonal = field(default_factory=Seasonal)
 
 
 class PerformanceAnalyzer:
@@ -45,7 +46,7 @@ class PerformanceAnalyzer:
     name: ClassVar[str] = "performance"
     lengths_ms: ClassVar[tuple[int, ...]] = (300_000,)
     per_segment: ClassVar[bool] = True
-    bytes_max: ClassVar[int] = 1_000
+    bytes_max: ClassVar[int] = 6_000
     state_type: ClassVar[type[Performance]] = Performance
 
     def initial(self) -> Performance:
@@ -69,10 +70,10 @@ def _said(state: Performance, window: Watched) -> Iterator[Saying]:
         yield _busy(state.rate, window)
 
 
-def _slow(past: Past, subject: str, window: Watched, durations: Histogram) -> Saying:
+def _slow(past: Seasonal, subject: str, window: Watched, durations: Histogram) -> Saying:
     read, margin, limit = log_p95(durations), window.margins.latency_rise, window.margins.latency_limit_ms
     assert read is not None  # noqa: S101 - there are durations
-    told = past.judge(read, floor=FLOOR, margin=margin, is_log=True)
+    told = past.judge(read, window.start_at, floor=FLOOR, margin=margin, is_log=True)
     p95_ms = exp(read.value) / 1000
     usual, low, high = (None if x is None else exp(x) / 1000 for x in (told.usual, told.low, told.high))
     name, over_limit = "p95 of the first token", False
@@ -108,10 +109,12 @@ def _failing(past: Past, window: Watched) -> Saying:
     )  # fmt: skip
 
 
-def _busy(past: Past, window: Watched) -> Saying:
+def _busy(past: Seasonal, window: Watched) -> Saying:
     read = log_rate(window.sums.calls, window.end_at - window.start_at)
     assert read is not None  # noqa: S101 - there are calls
-    told = past.judge(read, floor=FLOOR, margin=MUCH, side="both", young=RATE_YOUNG, is_log=True)
+    told = past.judge(
+        read, window.start_at, floor=FLOOR, margin=MUCH, side="both", young=RATE_YOUNG, is_log=True
+    )
     usual, low, high = (None if x is None else exp(x) for x in (told.usual, told.low, told.high))
     before = "unknown" if usual is None else f"{usual:.3g}"
     return Saying(

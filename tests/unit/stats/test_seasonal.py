@@ -56,6 +56,15 @@ def test_the_means_are_shrunk_by_the_formula():
     assert profile.usual(MONDAY + 5 * HOUR_MS) == pytest.approx(30)
 
 
+def test_the_course_is_the_usual_without_the_mean():
+    profile = Profile()
+    assert profile.course(MONDAY) == 0
+    for at_ms, value in ((MONDAY, 10.0), (MONDAY + 24 * HOUR_MS, 20.0), (MONDAY + HOUR_MS, 60.0)):
+        profile.update(at_ms, value)
+    assert profile.course(MONDAY) == pytest.approx(profile.usual(MONDAY) - 30)
+    assert profile.course(MONDAY + 5 * HOUR_MS) == pytest.approx(0)
+
+
 def test_it_is_useful_in_the_second_week_and_better_every_week():
     means = [np.sqrt(np.mean(errors(learned(weeks)) ** 2)) for weeks in (1, 2, 4, 12)]
     assert means == sorted(means, reverse=True)
