@@ -28,9 +28,9 @@ normal is sqrt(2/pi) of its standard deviation.
 
 from math import isfinite
 
-from msgspec import Struct, field
+from msgspec import Struct
 
-from optimizer.errors import NotFinite, OutOfRange
+from optimizer.errors import NotFinite
 
 HOUR_MS = 3_600_000
 DAY_HOURS, WEEK_HOURS = 24, 168
@@ -51,16 +51,12 @@ YOUNG = 7
 is far from everything else, and has to be seen for a week before it is usual."""
 
 
-def _zeros() -> list[int]:
-    return [0] * WEEK_HOURS
-
-
 class Profile(Struct, omit_defaults=True):
     """The usual course of a week, in UTC; changed in place by `update`."""
 
-    counts: list[int] = field(default_factory=_zeros)
-    """Values per hour of the week, from Monday 0:00 UTC."""
-    totals: list[int] = field(default_factory=_zeros)
+    counts: list[int] = []
+    """Values per hour of the week, from Monday 0:00 UTC; empty before the first, as is the next."""
+    totals: list[int] = []
     """Their sums, in millionths of the unit."""
     deviation: int = 0
     """Sum of the absolute distances from what was usual, in millionths."""
@@ -69,9 +65,9 @@ class Profile(Struct, omit_defaults=True):
 
     def usual(self, at_ms: int) -> float | None:
         """The value to expect at an instant (ms since the epoch), in the values' unit; None before the first."""
-        all_n, all_total = self._all()
-        if not all_n:
+        if not self.counts:
             return None
+        all_n, all_total = self._all()
         slot = slot_of(at_ms)
         hours = _same_hour(slot)
         n = sum(self.counts[i] for i in hours)
@@ -80,8 +76,11 @@ class Profile(Struct, omit_defaults=True):
 
     def course(self, at_ms: int) -> float:
         """How far the usual lies above the mean of all values at an instant; 0 before the first."""
-        usual, (n, total) = self.usual(at_ms), self._all()
-        return 0.0 if usual is None else usual - total / n / SCALE
+        usual = self.usual(at_ms)
+        if usual is None:
+            return 0.0
+        n, total = self._all()
+        return usual - total / n / SCALE
 
     @property
     def spread(self) -> float | None:
@@ -104,6 +103,8 @@ class Profile(Struct, omit_defaults=True):
         value = min(max(value, -GREATEST), GREATEST)
         slot = slot_of(at_ms)
         usual, spread = self.usual(at_ms), self.spread
+        if not self.counts:
+            self.counts, self.totals = [0] * WEEK_HOURS, [0] * WEEK_HOURS
         if usual is not None:
             far = value - usual
             if spread and sum(self.counts[i] for i in _same_hour(slot)) >= YOUNG:
@@ -126,20 +127,6 @@ class Profile(Struct, omit_defaults=True):
             self.deviations -= 1
         self.deviation += distance
         self.deviations += 1
-
-    def validate(self) -> None:
-        """Check a profile that was read.
-
-        Raises:
-            OutOfRange: it has another number of slots than a week has hours, or a negative count.
-        """
-        for what, slots in (("counts", self.counts), ("totals", self.totals)):
-            if len(slots) != WEEK_HOURS:
-                raise OutOfRange(
-                    what=f"number of {what}", got=len(slots), must=f"{WEEK_HOURS}, the hours of a week"
-                )
-        if min(self.counts) < 0:
-            raise OutOfRange(what="least count", got=min(self.counts), must="0 or more")
 
 
 def slot_of(at_ms: int) -> int:
