@@ -91,7 +91,7 @@ class Checkpoints:
     async def _checkpoint(self, part: Partition) -> None:
         began_s = time.monotonic()
         async with part.between:
-            mark = Mark(self._durable_through(part), dict(part.watermarks), part.of)
+            mark = Mark(self._durable_through(part), dict(part.watermarks), part.of, self.stage.layout)
             rows = [(key_of(part.number, name), self._encoded(part, name)) for name in part.dirty]
             sends, part.sends = part.sends, []
             part.saved, part.dirty, part.dirty_bytes, part.full = part.folded, set(), 0, asyncio.Event()

@@ -46,7 +46,7 @@ from agents.fetched import Batch, slices
 from agents.outbox import Outbox, Revoked
 from agents.partition import Partition, Wiring
 from agents.raised import StageRaised, folding, made
-from agents.rows import CRASH, MARK, Crash, Mark, Row, RowTable, key_of
+from agents.rows import CRASH, MARK, Crash, LayoutError, Mark, Row, RowTable, key_of
 from optimizer.model.event import Event, WatermarkEvent, name_of
 from optimizer.model.progress import Watermark, stalled
 from optimizer.stage import Emit, Step
@@ -160,7 +160,11 @@ class Host:
                 part.alive = False  # not cancelled: cancelling gather() would cancel Faust's futures
 
     def recover(self, partitions: Iterable[int]) -> dict[int, Start]:
-        """Read the recovered rows of the assigned partitions; say where each one starts."""
+        """Read the recovered rows of the assigned partitions; say where each one starts.
+
+        Raises:
+            LayoutError: they were written by another version of the stage. A table tells the mark before the rows.
+        """
         parts = {number: Partition(number) for number in partitions}
         self.revoke(parts)
         for key, value in self.table.items():
@@ -169,6 +173,9 @@ class Host:
                 continue
             if name == MARK:
                 part.mark = msgspec.json.decode(value, type=Mark)
+                if part.mark.layout != self.stage.layout:
+                    found = f"layout {part.mark.layout}, this one reads {self.stage.layout}"
+                    raise LayoutError(self.stage.name, part.number, found)
                 part.watermarks, part.of = dict(part.mark.watermarks), part.mark.of
             elif name == CRASH:
                 part.crashes = msgspec.json.decode(value, type=list[Crash])
@@ -185,7 +192,10 @@ class Host:
         return {number: self._start(part) for number, part in parts.items()}
 
     def _recover_row(self, part: Partition, name: str, value: bytes) -> None:
-        row = part.rows[name] = self.decode_row(value)
+        try:
+            row = part.rows[name] = self.decode_row(value)
+        except msgspec.DecodeError as exc:
+            raise LayoutError(self.stage.name, part.number, f"{name}: {exc}") from exc
         part.sizes[name] = len(value)
         if self.stage.remembers or self.stage.resume_at(row.state, row.applied) <= row.applied:
             part.rebuilt_at = max(part.rebuilt_at, row.applied)

@@ -54,6 +54,18 @@ class Mark(msgspec.Struct, array_like=True):
     """Source partition → its watermark as of `at`."""
     of: int = 0
     """How many source partitions there are."""
+    layout: int = 1
+    """`Stage.layout` of who wrote it."""
+
+
+class LayoutError(ValueError):
+    """Rows were written by a version of a stage that keeps them differently."""
+
+    def __init__(self, stage: str, partition: int, found: str) -> None:
+        super().__init__(
+            f"the rows of {stage}, partition {partition}, are those of another version ({found}): go on with that "
+            "version, or start afresh under another LLMOPT_PREFIX"
+        )
 
 
 class Crash(msgspec.Struct, array_like=True, frozen=True):

@@ -111,6 +111,8 @@ class Stage(Protocol[State]):
 
     name: str
     state_type: type[State]
+    layout: int
+    """Which layout its rows have: one more whenever those of before would mean something else, or cannot be read."""
     remembers: int
     """How many records before `resume_at` are worth re-reading to refill a filter; 0 if none."""
 
@@ -171,6 +173,7 @@ class Stage(Protocol[State]):
 class Durable(Generic[State]):
     """The half of the contract that is the same for every stage that persists all its state."""
 
+    layout = 1
     remembers = 0
 
     def by_row(self, events: Sequence[Any], partition: int) -> Mapping[str, Sequence[Any]]:  # noqa: ARG002 - part of the contract

@@ -26,6 +26,7 @@ class Observe:
 
     name = "observe"
     state_type = Observed
+    layout = 1
 
     def __init__(
         self,

@@ -41,6 +41,7 @@ class Orient(Durable[Orientation]):
 
     name = "orient"
     state_type = Orientation
+    layout = 2
 
     def __init__(self, pane_ms: int = 10_000, bytes_max: int = 800_000) -> None:
         """`pane_ms` divides a minute; a row, encoded, stays under `bytes_max`."""

@@ -188,7 +188,7 @@ CLAIMS = (
 """In the order in which they are printed."""
 
 LIVES = {
-    "aa": 800, "harm": 1000, "weaker": 300, "slow": 200, "mixed": 280, "shadow": 200, "close": 12,
+    "aa": 1600, "harm": 1000, "weaker": 300, "slow": 200, "mixed": 280, "shadow": 200, "close": 12,
     "close_alone": 12, "changing": 4, "changing_alone": 60, "contextual": 4, "tuning": 2, "demo": 10,
     "routerbench": 2,
 }  # fmt: skip

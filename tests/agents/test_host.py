@@ -4,6 +4,7 @@ import asyncio
 import json
 import signal
 
+import msgspec
 import pytest
 
 from agents import quarantine
@@ -11,7 +12,7 @@ from agents.app import faust_app
 from agents.host import EXIT_CRASHED, SKEW_MS, WAITING_BATCHES, Host
 from agents.outbox import Revoked
 from agents.partition import Partition, Wiring
-from agents.rows import Mark, Row
+from agents.rows import LayoutError, Mark, Row
 from agents.settings import Settings
 from optimizer.model.call import Call
 from optimizer.observe.state import Observed
@@ -77,6 +78,24 @@ class TestOnABroker:
         toys.await_echo(ids(range(120)), "other")
         toys.await_durable()
         assert {name: row.calls for name, row in toys.rows().items()} == {"0/t": 120, "1/other": 120}
+
+    def test_rows_of_another_layout_are_left_as_they_are_and_the_remedy_is_said(self, toys):
+        toys.publish(calls(range(10)))
+        toys.start()
+        toys.await_echo(ids(range(10)))
+        toys.await_durable()
+        assert toys.workers[-1].stop() == 0
+        worker = toys.start(layout=2)
+        assert worker.exit_code() == EXIT_CRASHED
+        (line,) = [line for line in worker.lines() if line["level"] == "critical"]
+        assert (
+            "the rows of toy, partition 0, are those of another version (layout 1, this one reads 2)"
+            in (line["exception"])
+        )
+        assert "start afresh under another LLMOPT_PREFIX" in line["exception"]
+        toys.publish(calls(range(10, 12)))
+        toys.start()
+        toys.await_echo(ids(range(12)))
 
     @pytest.mark.parametrize(
         ("word", "why"), [("boom:1", "cannot fold boom:1"), ("unsaid", "cannot say unsaid")]
@@ -290,6 +309,15 @@ class TestInMemory:
         assert (host.wants(0), host.wants(1)) == (True, False)
         host.assigned[0].moved_s = 0.0
         assert host.wants(1), "who reads nothing holds nobody back"
+
+    def test_a_row_that_cannot_be_read_is_another_versions(self, host, monkeypatch):
+        written = [("0/!mark", b"[41,{},0,1]"), ("0/t", b'[41,3,{},["calls"]]')]
+        monkeypatch.setattr(host.table, "items", lambda: written)
+        with pytest.raises(LayoutError, match=r"the rows of toy, partition 0, .* \(t: Expected `object`"):
+            host.recover([0])
+
+    def test_a_mark_from_before_there_were_layouts_has_the_first(self):
+        assert msgspec.json.decode(b"[41,{},0]", type=Mark).layout == Toy.layout == 1
 
     def test_what_is_durable_is_what_the_mark_says(self, host):
         host.assigned[0] = Partition(0, mark=Mark(41), folded=99)

@@ -213,14 +213,16 @@ class Toys:
     def new_producer(self, **properties):
         return Producer({"bootstrap.servers": self.bootstrap, "linger.ms": 5} | properties)
 
-    def start(self, name="a", *, checkpoint_s=0.2, gate=None, module="tests.agents.toys", **settings):
+    def start(
+        self, name="a", *, checkpoint_s=0.2, gate=None, module="tests.agents.toys", layout=1, **settings
+    ):
         told = {
             "LLMOPT_PREFIX": self.prefix, "LLMOPT_KAFKA_BOOTSTRAP": self.bootstrap, "LLMOPT_PARTITIONS": str(P),
             "LLMOPT_STATE_DIR": str(self.directory), "LLMOPT_SESSION_TIMEOUT_S": "6", "LLMOPT_HEARTBEAT_S": "1",
             "LLMOPT_REBALANCE_TIMEOUT_S": "10", "LLMOPT_COMMIT_S": "0.1",
         } | {f"LLMOPT_{key.upper()}": str(value) for key, value in settings.items()}  # fmt: skip
         clean = {k: v for k, v in os.environ.items() if not k.startswith("LLMOPT_")}
-        toy = {"instance": name, "checkpoint_s": checkpoint_s}
+        toy = {"instance": name, "checkpoint_s": checkpoint_s, "layout": layout}
         environment = clean | told | {"TOY": json.dumps(toy), "TOY_GATE": str(gate or "")}
         number = len(self.workers)
         worker = Worker([sys.executable, "-m", module], environment, self.directory / f"{name}-{number}.log")
@@ -297,6 +299,7 @@ class Toys:
 def main():
     """Run one worker, as `llmopt run` would."""
     told = json.loads(os.environ["TOY"])
+    Toy.layout = told["layout"]
 
     def wire(settings, _catalogue):
         return Wiring(
