@@ -167,7 +167,7 @@ class Sums(Struct, array_like=True):
     @property
     def succeeded(self) -> int:
         """How many calls succeeded: those in `durations`."""
-        return sum(self.latency[1:])
+        return self.durations.count
 
     @property
     def durations(self) -> Histogram:

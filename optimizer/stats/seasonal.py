@@ -65,22 +65,14 @@ class Profile(Struct, omit_defaults=True):
 
     def usual(self, at_ms: int) -> float | None:
         """The value to expect at an instant (ms since the epoch), in the values' unit; None before the first."""
-        if not self.counts:
-            return None
-        all_n, all_total = self._all()
-        slot = slot_of(at_ms)
-        hours = _same_hour(slot)
-        n = sum(self.counts[i] for i in hours)
-        of_hour = (sum(self.totals[i] for i in hours) + PRIOR * all_total / all_n) / (n + PRIOR)
-        return (self.totals[slot] + PRIOR * of_hour) / (self.counts[slot] + PRIOR) / SCALE
+        return self._usual(at_ms, self._mean()) / SCALE if self.counts else None
 
     def course(self, at_ms: int) -> float:
         """How far the usual lies above the mean of all values at an instant; 0 before the first."""
-        usual = self.usual(at_ms)
-        if usual is None:
+        if not self.counts:
             return 0.0
-        n, total = self._all()
-        return usual - total / n / SCALE
+        mean = self._mean()
+        return self._usual(at_ms, mean) / SCALE - mean / SCALE
 
     @property
     def spread(self) -> float | None:
@@ -117,9 +109,17 @@ class Profile(Struct, omit_defaults=True):
         self.counts[slot] += 1
         self.totals[slot] += round(value * SCALE)
 
-    def _all(self) -> tuple[int, int]:
-        """How many values are remembered, and their sum in millionths."""
-        return sum(self.counts), sum(self.totals)
+    def _mean(self) -> float:
+        """Of all values that are remembered, in millionths; there must be some."""
+        return sum(self.totals) / sum(self.counts)
+
+    def _usual(self, at_ms: int, mean: float) -> float:
+        """What is usual where that is the mean of all, in millionths."""
+        slot = slot_of(at_ms)
+        hours = _same_hour(slot)
+        n = sum(self.counts[i] for i in hours)
+        of_hour = (sum(self.totals[i] for i in hours) + PRIOR * mean) / (n + PRIOR)
+        return (self.totals[slot] + PRIOR * of_hour) / (self.counts[slot] + PRIOR)
 
     def _deviate(self, distance: int) -> None:
         if self.deviations >= MOST * WEEK_HOURS:
