@@ -20,7 +20,7 @@ from agents.quarantine.desk import (
     redrive,
     show,
 )
-from agents.quarantine.record import (
+from agents.wire.quarantined import (
     CAUSES,
     ORIGIN_OFFSET,
     WHOLE_BYTES,

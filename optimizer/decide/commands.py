@@ -6,11 +6,13 @@ followed and what would do.
 
 from collections.abc import Callable, Iterator
 
-from optimizer.decide import arms, cycles, guardrails, moves
-from optimizer.decide.autonomy import frozen
-from optimizer.decide.generations import go_back, obstacle
-from optimizer.decide.record import Ruling, record
-from optimizer.decide.state import MAX_COMMANDS, Deciding, Segment
+from optimizer.decide.admission import checks
+from optimizer.decide.record import schedule
+from optimizer.decide.record.autonomy import frozen
+from optimizer.decide.record.decision import Ruling, record
+from optimizer.decide.record.state import MAX_COMMANDS, Deciding, Segment
+from optimizer.decide.trials import arms, transitions
+from optimizer.decide.trials.restore import go_back, obstacle
 from optimizer.model.command import Alert, Command, PolicyVerdict
 from optimizer.model.decision import WHOLE_TARGET, Decision
 
@@ -97,14 +99,14 @@ def _approve(state: Deciding, command: Command, ruling: Ruling) -> Iterator[Deci
     for name in _waiting(state, command.segment, command.decision):
         if by := frozen(state, name):
             yield refuse(state, name, ruling, f"it is frozen ({by}); unfreeze it first")
-        elif against := guardrails.against_a_yes(state, name):
+        elif against := checks.against_a_yes(state, name):
             yield refuse(state, name, ruling, against)
         elif (answer := _agreed(state, name, ruling)) is not None:
             yield answer
         elif state.segments[name].experiment is not None:
             yield arms.approved(state, name, ruling)
         else:
-            yield moves.approved(state, name, ruling)
+            yield transitions.approved(state, name, ruling)
 
 
 def _agreed(state: Deciding, name: str, ruling: Ruling) -> Decision | None:
@@ -151,13 +153,13 @@ def _waiting(state: Deciding, where: str | None, meant: str | None) -> list[str]
 def _pause(state: Deciding, command: Command, ruling: Ruling) -> Iterator[Decision]:
     for name, segment in _scope(state, command.segment):
         if segment.live is not None and segment.live.phase in ("shadow", "step", "baking"):
-            yield moves.pause(state, name, ruling)
+            yield transitions.pause(state, name, ruling)
 
 
 def _resume(state: Deciding, command: Command, ruling: Ruling) -> Iterator[Decision]:
     for name, segment in _scope(state, command.segment):
         if segment.live is not None and segment.live.phase == "paused":
-            yield moves.resume(state, name, ruling)
+            yield transitions.resume(state, name, ruling)
 
 
 def _promote(state: Deciding, command: Command, ruling: Ruling) -> Iterator[Decision]:
@@ -171,10 +173,10 @@ def _promote(state: Deciding, command: Command, ruling: Ruling) -> Iterator[Deci
         elif not segment.live.weight_bps:
             because = "it is in shadow, nobody is served by it yet; wait for its first step, or declare it"
             yield refuse(state, name, ruling, because)
-        elif against := guardrails.against_a_yes(state, name):
+        elif against := checks.against_a_yes(state, name):
             yield refuse(state, name, ruling, against)
         else:
-            yield _agreed(state, name, ruling) or moves.promote(state, name, ruling)
+            yield _agreed(state, name, ruling) or transitions.promote(state, name, ruling)
 
 
 def _roll_back(state: Deciding, command: Command, ruling: Ruling) -> Iterator[Decision]:
@@ -182,7 +184,7 @@ def _roll_back(state: Deciding, command: Command, ruling: Ruling) -> Iterator[De
         if segment.live is not None or segment.experiment is not None:
             yield _take_off(state, name, ruling)
         elif segment.held is not None and command.segment is not None:
-            yield moves.take_back(state, name, ruling)
+            yield transitions.take_back(state, name, ruling)
 
 
 def _abort(state: Deciding, command: Command, ruling: Ruling) -> Iterator[Decision]:
@@ -190,7 +192,7 @@ def _abort(state: Deciding, command: Command, ruling: Ruling) -> Iterator[Decisi
         if segment.experiment is not None:
             yield arms.end(state, name, "conclude", ruling)
         elif segment.live is not None:
-            yield moves.roll_back(state, name, ruling, bans=False)
+            yield transitions.roll_back(state, name, ruling, bans=False)
 
 
 def _return(state: Deciding, command: Command, ruling: Ruling) -> Iterator[Decision]:
@@ -207,7 +209,7 @@ def _return(state: Deciding, command: Command, ruling: Ruling) -> Iterator[Decis
 def _optimize(state: Deciding, command: Command, ruling: Ruling) -> Iterator[Decision]:
     free = [one for _, one in _scope(state, command.segment) if one.live is None]
     for segment in free:
-        cycles.at_once(segment, slowly=True)
+        schedule.at_once(segment, slowly=True)
     if free:
         why = f"{ruling.why}: considered with the next closed window"
         yield record(
@@ -219,7 +221,7 @@ def _take_off(state: Deciding, name: str, ruling: Ruling) -> Decision:
     """Back to the incumbent, from one candidate or from several."""
     if state.segments[name].experiment is not None:
         return arms.end(state, name, "rollback", ruling)
-    return moves.roll_back(state, name, ruling)
+    return transitions.roll_back(state, name, ruling)
 
 
 _HANDLERS: dict[str, Callable[[Deciding, Command, Ruling], Iterator[Decision]]] = {

@@ -8,20 +8,23 @@ same events before it, every decision is the same to the byte.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from optimizer.decide import arms, begin, cycles, experience, failover, fixed_arms, guardrails, money, moves
-from optimizer.decide.autonomy import frozen, may_move, speaks
-from optimizer.decide.choose import Choice
+from optimizer.decide.admission import budget, checks
 from optimizer.decide.commands import alarm, obey, ruled
-from optimizer.decide.declaration import answer_s, mistakes
-from optimizer.decide.declare import declare
-from optimizer.decide.gate import Judgement, harm, judge, relevant, units
-from optimizer.decide.generations import remember
-from optimizer.decide.known import note
-from optimizer.decide.look import Looked, follow, look, look_again
-from optimizer.decide.memory import SENSE
-from optimizer.decide.record import Ruling
-from optimizer.decide.sentences import span
-from optimizer.decide.state import MS, Deciding, Live, Segment
+from optimizer.decide.evidence.facts import note
+from optimizer.decide.planning import learning, start
+from optimizer.decide.planning.look import Looked, follow, look, look_again
+from optimizer.decide.record import schedule
+from optimizer.decide.record.autonomy import frozen, may_move, speaks
+from optimizer.decide.record.decision import Ruling
+from optimizer.decide.record.memory import SENSE
+from optimizer.decide.record.sentences import span
+from optimizer.decide.record.state import MS, Deciding, Live, Segment
+from optimizer.decide.redeclare import declare
+from optimizer.decide.strategies.cheapest import Choice
+from optimizer.decide.trials import arms, failover, fixed_arms, transitions
+from optimizer.decide.trials.gate import Judgement, harm, judge, relevant, units
+from optimizer.decide.trials.restore import remember
+from optimizer.declaration.validate import answer_s, mistakes
 from optimizer.model.decision import Cause, Decision
 from optimizer.model.event import AlertEvent, CommandEvent, FindingEvent, PolicyVerdictEvent, TargetEvent
 from optimizer.model.finding import Finding
@@ -76,7 +79,7 @@ class Decide(Durable[Deciding]):
         state.now_at = max(state.now_at, watermark)
         if state.declaration is None:
             return Step(state)
-        decisions = money.announced(state)
+        decisions = budget.announced(state)
         decisions += [
             decision
             for name in sorted(state.segments)
@@ -105,10 +108,10 @@ def unfit(state: Deciding, declared: Target) -> str:
 def keep(state: Deciding, finding: Finding) -> None:
     """Remember a finding until it is judged, unless it speaks of nothing that is there."""
     if finding.kind == "analysis":
-        experience.raised(state, finding)
+        learning.raised(state, finding)
         return
     if finding.kind == "spend":
-        money.enter(state, finding)
+        budget.enter(state, finding)
         return
     segment = state.segments.get(finding.segment)
     if segment is not None and finding.kind == "level":
@@ -195,7 +198,7 @@ def judge_segment(state: Deciding, name: str) -> Decision | None:
         if finding.kind == "coverage":
             segment.coverage_generation = max(segment.coverage_generation, finding.generation)
     if segment.held is not None and segment.held.until_at <= now_at and may_move(state, name):
-        return moves.release(state, name, Ruling(now_at, "passed", "the time of the holdback is over"))
+        return transitions.release(state, name, Ruling(now_at, "passed", "the time of the holdback is over"))
     for finding in due:
         segment.memory.remember(finding)
     if segment.experiment is not None:
@@ -213,7 +216,7 @@ def _expire(state: Deciding, name: str) -> Decision | None:
         return None
     said = f"{len(live.agreed)} of {declared.approvals.needed} people said yes" if live.agreed else ""
     why = f"{said or 'nobody said yes or no'} within {span(answer_s(declared))}"
-    return moves.roll_back(state, name, Ruling(state.now_at, "approval", why), bans=False)
+    return transitions.roll_back(state, name, Ruling(state.now_at, "approval", why), bans=False)
 
 
 def _look_for_better(state: Deciding, name: str, levels: list[Finding]) -> Decision | None:
@@ -222,19 +225,19 @@ def _look_for_better(state: Deciding, name: str, levels: list[Finding]) -> Decis
     if declared is None or not levels or not speaks(state):
         return None
     storm = failover.answer(state, name, levels)
-    fixed, won = fixed_arms.arms_of(state, name), begin.won(state, name)
-    is_due = bool(fixed) or won is not None or cycles.is_due(segment, declared, now_at)
+    fixed, won = fixed_arms.arms_of(state, name), start.won(state, name)
+    is_due = bool(fixed) or won is not None or schedule.is_due(segment, declared, now_at)
     if storm is not None or now_at < segment.rest_until_at or not is_due:
         return storm
     looked = Looked(won or Choice(fixed[0], None, ()), None) if won or fixed else look(state, name)
     choice = looked.choice
     if looked.proposal is not None and looked.proposal.action == "rollback":
         return follow(state, name, looked, Ruling(now_at, "choice", "", tuple(levels)))
-    if (obstacle := begin.obstacle(state, name, choice, tuple(levels))) is not None:
+    if (obstacle := start.obstacle(state, name, choice, tuple(levels))) is not None:
         if obstacle.cause == "choice":
-            cycles.passed(segment, declared, now_at)
-        return moves.hold(state, name, obstacle, choice.rejected)
-    return begin.begin(state, name, looked, levels, fixed=fixed)
+            schedule.passed(segment, declared, now_at)
+        return transitions.hold(state, name, obstacle, choice.rejected)
+    return start.begin(state, name, looked, levels, fixed=fixed)
 
 
 def _gate(state: Deciding, name: str, due: list[Finding]) -> Decision | None:
@@ -258,26 +261,26 @@ def _gate(state: Deciding, name: str, due: list[Finding]) -> Decision | None:
     if live.weights:
         decision = fixed_arms.judge(state, name, due)
     elif (harmful := harm(due)) is not None:
-        decision = moves.roll_back(state, name, _ruling(harmful, now_at))
+        decision = transitions.roll_back(state, name, _ruling(harmful, now_at))
     decision = decision or _forbidden(state, name)
     if decision is None and compared and live.phase != "paused" and not live.weights:
         decision = _go_on(state, name, live, compared + unwell)
     for cause, since_at, why in _overdue(state, segment.live):
         told = None if since_at > now_at else _tell(state, name, Ruling(now_at, cause, why))
         decision = decision or told
-    experience.realised(state, name, decision)
+    learning.realised(state, name, decision)
     return decision
 
 
 def _forbidden(state: Deciding, name: str) -> Decision | None:
     """The end of what policies or money no longer allow, without a ban; None where they do."""
     segment = state.segments[name]
-    ended = guardrails.ends(state, name) if segment.trial is not None else None
+    ended = checks.ends(state, name) if segment.trial is not None else None
     if ended is None:
         return None
     if segment.experiment is not None:
         return arms.end(state, name, "rollback", ended)
-    return moves.roll_back(state, name, ended, bans=False)
+    return transitions.roll_back(state, name, ended, bans=False)
 
 
 def _go_on(state: Deciding, name: str, live: Live, compared: list[Finding]) -> Decision | None:
@@ -295,9 +298,9 @@ def _go_on(state: Deciding, name: str, live: Live, compared: list[Finding]) -> D
     if judged.action == "on":
         if live.phase == "shadow" and declared.plan.strategy == "shadow":
             return _shadowed(state, name, ruling)
-        return (moves.promote if live.phase == "baking" else moves.advance)(state, name, ruling)
+        return (transitions.promote if live.phase == "baking" else transitions.advance)(state, name, ruling)
     back = declared.plan.on_inconclusive == "roll_back"
-    return (moves.roll_back if back else moves.pause)(state, name, ruling)
+    return (transitions.roll_back if back else transitions.pause)(state, name, ruling)
 
 
 def _shadowed(state: Deciding, name: str, ruling: Ruling) -> Decision:
@@ -309,8 +312,8 @@ def _shadowed(state: Deciding, name: str, ruling: Ruling) -> Decision:
     why = (
         f"{model} does well in shadow, no user has met it; declare another strategy to serve it; {ruling.why}"
     )
-    moves.ban(declared, segment, variant, ruling._replace(why=f"did well in shadow; {ruling.why}"))
-    return moves.conclude(state, name, ruling._replace(why=why))
+    transitions.ban(declared, segment, variant, ruling._replace(why=f"did well in shadow; {ruling.why}"))
+    return transitions.conclude(state, name, ruling._replace(why=why))
 
 
 def _held(state: Deciding, name: str, judged: Judgement) -> Ruling | None:
@@ -321,7 +324,7 @@ def _held(state: Deciding, name: str, judged: Judgement) -> Ruling | None:
         cause: Cause = "frozen" if by else "approval"
         mode = f"autonomy is {declared.autonomy if declared else 'observe'}, which only goes back"
         return ruling._replace(cause=cause, why=f"{f'frozen by {by}' if by else mode}; {judged.why}")
-    if judged.action != "on" or (against := guardrails.of_step(state, name)) is None:
+    if judged.action != "on" or (against := checks.of_step(state, name)) is None:
         return None
     return ruling._replace(
         cause=against.cause, why=f"{against.sentence}; {judged.why}", policies=against.policies
@@ -334,7 +337,7 @@ def _ruling(judged: Judgement, now_at: int) -> Ruling:
 
 def _tell(state: Deciding, name: str, ruling: Ruling) -> Decision | None:
     """Say once why nothing moves, in a mode that speaks; in any mode it counts as said."""
-    decision = moves.hold(state, name, ruling)
+    decision = transitions.hold(state, name, ruling)
     return decision if speaks(state) else None
 
 

@@ -13,15 +13,15 @@ from optimizer.model.finding import Metric
 from optimizer.model.objective import Objective
 from optimizer.model.target import Errors, Guardrails, Target, Trips
 from optimizer.model.variant import label, variants_of
-from optimizer.orient.analysis import Margins
-from optimizer.orient.contamination import Met
-from optimizer.orient.merge import Spans, Sums
-from optimizer.orient.spend import Minute
-from optimizer.orient.split import Split
-from optimizer.orient.stretch import Stretch
-from optimizer.orient.waiting import Held
-from optimizer.orient.watching import Watching, margins_of
-from optimizer.orient.windows import LENGTHS_MS, Window
+from optimizer.orient.alarms.watch import Watching, margins_of
+from optimizer.orient.analyzers.contract import Margins
+from optimizer.orient.comparison.stretch import Stretch
+from optimizer.orient.health.crossover import Met
+from optimizer.orient.health.sample_ratio import Split
+from optimizer.orient.levels.spend import Minute
+from optimizer.orient.windows.buffer import Held
+from optimizer.orient.windows.sums import Spans, Sums
+from optimizer.orient.windows.windows import LENGTHS_MS, Window
 
 SILENCE_MS = 15 * 60_000
 """After this long without a call, a segment or a candidate is forgotten."""

@@ -15,8 +15,8 @@ import msgspec
 import pytest
 from msgspec import inspect as types
 
-from agents import catalogue
-from agents.codec import Decoder, encode, headers_for
+from agents.wire import catalogue
+from agents.wire.codec import Decoder, encode, headers_for
 from optimizer.model.event import BY_DATA, BY_NAME, EVENTS, name_of
 
 ROOT = Path(__file__).parents[2]
@@ -231,8 +231,8 @@ class TestCatalogue:
         assert listed == set(BY_NAME)
 
     def test_every_stage_folds_one_topic(self):
-        from agents.app import WIRE
-        from agents.settings import Settings
+        from agents.settings.settings import Settings
+        from agents.worker import WIRE
 
         assert tuple(WIRE) == STAGES
         listed = catalogue.load()

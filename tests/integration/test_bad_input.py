@@ -19,14 +19,14 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from msgspec.structs import replace
 
 from agents import quarantine
-from agents.codec import STRUCTURED, Decoder, encode
-from agents.host import EXIT_CRASHED
+from agents.host.host import EXIT_CRASHED
+from agents.wire.codec import STRUCTURED, Decoder, encode
 from optimizer.model.call import Assignment, Call
 from optimizer.model.event import CallEvent, TargetEvent, TickEvent
 from optimizer.model.progress import Tick
 from optimizer.model.target import Model, Segments, Target
-from tests.chaos import records
-from tests.chaos.cluster import Cluster, Worker
+from tests.support import records
+from tests.support.cluster import Cluster, Worker
 
 EPOCH = datetime(2026, 3, 1, tzinfo=UTC)
 PANE_S = 10

@@ -20,14 +20,13 @@ from msgspec import structs
 from psycopg import sql
 
 from agents import quarantine
-from agents.codec import Decoder
 from agents.ledger.connection import migrate
+from agents.wire.codec import Decoder
 from optimizer.model.decision import Decision
 from optimizer.model.event import BY_NAME, name_of
-from tests.agents import toys
-from tests.chaos import recording as recordings
-from tests.chaos import records
-from tests.chaos.cluster import ROOT, Cluster
+from tests.support import recording as recordings
+from tests.support import records, toys
+from tests.support.cluster import ROOT, Cluster
 
 MINUTES, RATE = 12, 60
 """Long enough for a candidate that is rolled back and one that is promoted."""

@@ -1,4 +1,4 @@
-"""The laws of optimizer/orient/analysis.py, for every file in optimizer/orient/analyzers."""
+"""The laws of optimizer/orient/analyzers/contract.py, for every file in optimizer/orient/analyzers."""
 
 import copy
 import importlib
@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from optimizer.orient import analyzers
-from optimizer.orient.analysis import WHOLE, Margins, Watched
-from optimizer.orient.merge import Sums
+from optimizer.orient.analyzers.contract import WHOLE, Margins, Watched
 from optimizer.orient.state import STEADY_BYTES
-from optimizer.orient.windows import LENGTHS_MS
+from optimizer.orient.windows.sums import Sums
+from optimizer.orient.windows.windows import LENGTHS_MS
 from optimizer.stats.dense import COARSE, FINE, dense
 
 BEGIN_AT = 1_772_323_200_000

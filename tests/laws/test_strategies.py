@@ -1,4 +1,4 @@
-"""The laws of optimizer/decide/strategy.py, for every file in optimizer/decide/strategies."""
+"""The laws of optimizer/decide/strategies/contract.py, for every file in optimizer/decide/strategies."""
 
 import copy
 from pathlib import Path
@@ -8,13 +8,13 @@ import msgspec
 import pytest
 
 import optimizer.decide.strategies as package
-from optimizer.decide.earning import add
-from optimizer.decide.levers import candidates
-from optimizer.decide.memory import Memory
-from optimizer.decide.state import Ban, Earned, Experiment, Held
+from optimizer.decide.evidence.rewards import add
+from optimizer.decide.record.memory import Memory
+from optimizer.decide.record.state import Ban, Earned, Experiment, Held
 from optimizer.decide.strategies import STRATEGIES
+from optimizer.decide.strategies.contract import MOST_ARMS, MOST_PROPOSALS, Situation
 from optimizer.decide.strategies.reinforcement import DIMENSIONS, learnt
-from optimizer.decide.strategy import MOST_ARMS, MOST_PROPOSALS, Situation
+from optimizer.declaration.levers import candidates
 from optimizer.model.finding import Finding
 from optimizer.model.lever import Caching, Levers, Parameter, RateLimit
 from optimizer.model.target import Model, Target

@@ -13,10 +13,10 @@ Source: Li, Chu, Langford & Schapire (2010).
 
 from typing import ClassVar
 
-from optimizer.decide.levers import Candidate
-from optimizer.decide.mixing import promised
-from optimizer.decide.state import Policy
-from optimizer.decide.strategy import Candidates, Proposal, Situation
+from optimizer.decide.record.state import Policy
+from optimizer.decide.strategies.contract import Candidates, Proposal, Situation
+from optimizer.decide.strategies.shares import promised
+from optimizer.declaration.levers import Candidate
 from optimizer.model.decision import Alternative, Decision
 from optimizer.model.target import Target
 from optimizer.model.variant import label

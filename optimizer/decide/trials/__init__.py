@@ -1,0 +1,1 @@
+"""What is on trial in a segment: its arms, its gate, and how it moves."""
