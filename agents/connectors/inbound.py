@@ -17,12 +17,12 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from agents.connectors import sentinel
 from agents.settings.settings import Settings, SettingsError
-from agents.wire import quarantined
 from agents.wire.catalogue import load
 from agents.wire.codec import Unreadable
 from agents.wire.otlp.decoding import Signal, Undecodable, read
 from agents.wire.otlp.sealed import opened
 from agents.wire.publisher import Publisher
+from agents.wire.quarantined import record as quarantined
 from optimizer.model.event import AlertEvent, name_of
 from optimizer.otlp.normalise import Normaliser
 

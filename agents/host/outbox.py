@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from agents import quarantine
+from agents.wire import quarantined
 from agents.wire.codec import encode, headers_for
 from optimizer.model.configuration import Configuration
 from optimizer.model.event import Event
@@ -39,7 +39,7 @@ class Outbox:
         """Send as `wiring` routes, to topics of `partitions` partitions, with the app's producer."""
         self.wiring, self.app, self.partitions = wiring, app, partitions
         self.emitted = 0
-        self.aside: Counter[quarantine.Cause] = Counter()
+        self.aside: Counter[quarantined.Cause] = Counter()
         """Records put into quarantine in this life."""
         self.left_out: Counter[str] = Counter()
         """Calls and feedback that the published panes and watermarks say they leave out, by reason."""
@@ -73,7 +73,7 @@ class Outbox:
         if offset <= part.rebuilt_at:
             return
         i, field = batch.offsets.index(offset), getattr(why, "field", "")
-        key, value, headers = quarantine.record(
+        key, value, headers = quarantined.record(
             topic=self.wiring.source,
             partition=part.number,
             offset=offset,
@@ -84,7 +84,7 @@ class Outbox:
             reason=why.reason,
             field=field,
         )
-        self.aside[quarantine.cause_of(why.reason, field)] += 1
+        self.aside[quarantined.cause_of(why.reason, field)] += 1
         await self._produce(part, self.wiring.quarantine, part.number, (key, value, headers))
 
     def _event(self, emit: Emit, row: str, sequence: int) -> tuple[Event, str]:

@@ -17,7 +17,7 @@ import pytest
 from confluent_kafka import Producer
 from prometheus_client.parser import text_string_to_metric_families
 
-from agents import quarantine
+from agents.quarantine import desk
 from agents.wire.codec import STRUCTURED, Decoder, encode
 from optimizer.model.call import Assignment, Call
 from optimizer.model.event import CallEvent, TargetEvent, TickEvent
@@ -196,7 +196,7 @@ def seen(kafka, tmp_path_factory):
         scraped=scraped,
         resident=resident,
         closed_s=closed_s,
-        aside=quarantine.listing(cluster.settings()),
+        aside=desk.listing(cluster.settings()),
         sent=callers.sent,
         exit_code=worker.process.returncode,
     )

@@ -20,7 +20,9 @@ from optimizer.model.lever import Caching, Levers, Parameter, RateLimit
 from optimizer.model.target import Model, Target
 from optimizer.model.variant import variants_of
 
-FILES = {path.stem for path in Path(package.__file__).parent.glob("*.py")} - {"__init__"}
+SHARED = {"__init__", "contract", "cheapest", "priors", "shares"}
+"""What strategies have in common."""
+FILES = {path.stem for path in Path(package.__file__).parent.glob("*.py")} - SHARED
 SEEDS = range(60)
 NOW_AT = 1_772_323_200_000
 MEMORY_BYTES = 10_000

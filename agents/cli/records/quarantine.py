@@ -17,22 +17,23 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
-from agents import quarantine
 from agents.cli.failure import BAD, USAGE, Failure
 from agents.cli.topics import Output, broker
+from agents.quarantine import desk
+from agents.wire import quarantined
 from agents.wire.catalogue import load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from agents.quarantine import Item
+    from agents.quarantine.desk import Item
     from agents.settings.settings import Settings
 
 Ids = Annotated[list[str] | None, typer.Argument(help="Ids, or beginnings of ids, as `list` prints them.")]
 Every = Annotated[bool, typer.Option("--all", help="Every record that is waiting.")]
 Reason = Annotated[
     str | None,
-    typer.Option(help=f"Only of this kind ({', '.join(quarantine.CAUSES)}), or with this text in it."),
+    typer.Option(help=f"Only of this kind ({', '.join(quarantined.CAUSES)}), or with this text in it."),
 ]
 Topic = Annotated[
     str | None, typer.Option(help="Only from this topic; `metrics` is short for its full name.")
@@ -58,7 +59,7 @@ def list_quarantine(
 ) -> None:
     """List the records in quarantine, with counts by the kind of reason and the reason of each."""
     with broker() as settings:
-        items = _matching(settings, quarantine.listing(settings), reason, topic)
+        items = _matching(settings, desk.listing(settings), reason, topic)
     shown = [item for item in items if resolved or item.state == "waiting"]
     counts = Counter(item.cause for item in shown)
     if output == "json":
@@ -69,10 +70,10 @@ def list_quarantine(
         _print_list(shown, counts)
 
 
-def _print_list(items: list[Item], counts: Counter[quarantine.Cause]) -> None:
+def _print_list(items: list[Item], counts: Counter[quarantined.Cause]) -> None:
     console = Console(highlight=False, soft_wrap=True)
     for cause, count in counts.most_common():
-        console.print(f"{count:>8,}  {cause:<10}  {quarantine.CAUSES[cause]}")
+        console.print(f"{count:>8,}  {cause:<10}  {quarantined.CAUSES[cause]}")
     table = Table(Column("id", no_wrap=True), "state", "from", "at", "bytes", "reason")
     for item in items[:SHOWN]:
         origin = f"{item.topic}/{item.partition}@{item.offset}"
@@ -90,7 +91,7 @@ def show(
 ) -> None:
     """Show one record whole: where it came from, why it is here, its headers and its value."""
     with broker() as settings, _plainly():
-        whole = quarantine.show(settings, quarantined)
+        whole = desk.show(settings, quarantined)
     if output == "json":
         _print_json(
             _plain(whole.item)
@@ -125,7 +126,7 @@ def redrive(
         wanted = _wanted(settings, ids, every=every, reason=reason, topic=topic)
         _ask("redrive", wanted, yes=yes or bool(ids))
         with _progress("sending", len(wanted)) as told:
-            done = quarantine.redrive(settings, [item.id for item in wanted], told)
+            done = desk.redrive(settings, [item.id for item in wanted], told)
     _report("redriven", done, output)
 
 
@@ -144,7 +145,7 @@ def drop(
         wanted = _wanted(settings, ids, every=every, reason=reason, topic=topic)
         _ask("drop", wanted, yes=yes or bool(ids))
         with _progress("marking", len(wanted)) as told:
-            done = quarantine.drop(settings, [item.id for item in wanted], told)
+            done = desk.drop(settings, [item.id for item in wanted], told)
     _report("dropped", done, output)
 
 
@@ -152,9 +153,9 @@ def drop(
 def _plainly() -> Iterator[None]:
     try:
         yield
-    except quarantine.NotQuarantined as error:
+    except desk.NotQuarantined as error:
         raise Failure(str(error), "`llmopt quarantine list --resolved` prints all ids", BAD) from None
-    except quarantine.NotRedrivable as error:
+    except desk.NotRedrivable as error:
         raise Failure(
             str(error), "make its producer send it in smaller parts, and drop it here", BAD
         ) from None
@@ -174,9 +175,9 @@ def _wanted(
             "`llmopt quarantine list` prints the ids",
             USAGE,
         )
-    items = quarantine.listing(settings)
+    items = desk.listing(settings)
     if ids:
-        return quarantine.chosen(items, ids)
+        return desk.chosen(items, ids)
     return [item for item in _matching(settings, items, reason, topic) if item.state == "waiting"]
 
 
@@ -215,11 +216,11 @@ def _ask(what: str, items: list[Item], *, yes: bool) -> None:
 
 
 @contextmanager
-def _progress(what: str, total: int) -> Iterator[quarantine.Progress]:
+def _progress(what: str, total: int) -> Iterator[desk.Progress]:
     """A bar on a terminal, when the work is long; gives what is to be told how much is done."""
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
-    is_shown = console.is_terminal and total > quarantine.AT_ONCE
+    is_shown = console.is_terminal and total > desk.AT_ONCE
     with Progress(*columns, console=console, transient=True, disable=not is_shown) as bar:
         task = bar.add_task(what, total=total)
         yield lambda done: bar.update(task, completed=done)

@@ -28,7 +28,8 @@ from optimizer.orient.comparison.utility import weighed
 from optimizer.orient.findings.finding import About, Measured, Span, finding, rounded
 from optimizer.orient.findings.wording import NAMES, UNITS, count, points, share, span
 from optimizer.orient.health import crossover, sample_ratio
-from optimizer.orient.state import Declared, Trial
+from optimizer.orient.state import Declared
+from optimizer.orient.trial import Trial
 from optimizer.orient.windows.sums import Spans, widen
 from optimizer.stats.confidence_sequence import FEWEST
 from optimizer.stats.noninferiority import Comparison, Margin, Risks

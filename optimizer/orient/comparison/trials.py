@@ -13,17 +13,9 @@ generations than the candidate's are in neither.
 
 from collections.abc import Iterable
 
-from optimizer.orient.comparison.stretch import Stretch
 from optimizer.orient.findings.finding import Span
-from optimizer.orient.state import (
-    NO_VARIANTS,
-    SILENCE_MS,
-    TRIALS,
-    TRIALS_PER_SEGMENT,
-    Orientation,
-    Segment,
-    Trial,
-)
+from optimizer.orient.state import NO_VARIANTS, SILENCE_MS, TRIALS, TRIALS_PER_SEGMENT, Orientation, Segment
+from optimizer.orient.trial import Stretch, Trial
 from optimizer.orient.windows.buffer import Part
 from optimizer.orient.windows.sums import widen
 from optimizer.stats.restarts import is_over

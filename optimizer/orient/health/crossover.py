@@ -12,38 +12,17 @@ nothing here. Of honest callers no unit is in both, so that there is no chance f
 of two names with one place.
 """
 
-from msgspec import Struct
-
 from optimizer.model.finding import Finding
 from optimizer.orient.findings.finding import About, Measured, Span, finding
 from optimizer.orient.findings.wording import count, percent
-from optimizer.orient.windows.buffer import Part
-from optimizer.stats.bottom_k import overlap, smallest
+from optimizer.orient.trial import Met
+from optimizer.stats.bottom_k import overlap
 from optimizer.stats.proportion import at_least
 
 ALPHA = 0.001
 """Of each look. Sketches change slowly, but a trial may be looked at for days."""
 ALLOWED = 0.01
 """Of the units: shared accounts, a name given twice."""
-
-
-class Met(Struct, omit_defaults=True):
-    """Samples of the units that met each arm in the newest generation."""
-
-    generation: int = -1
-    candidate: list[int] = []
-    control: list[int] = []
-
-    def add(self, part: Part) -> None:
-        """Notes the units of a part of a pane of the candidate or its control."""
-        if part.generation > self.generation:
-            self.generation, self.candidate, self.control = part.generation, [], []
-        if part.generation < self.generation or not part.units:
-            return  # a straggler, or nobody said which units
-        if part.arm == "candidate":
-            self.candidate = smallest(self.candidate, part.units)
-        else:
-            self.control = smallest(self.control, part.units)
 
 
 def findings(about: About, name: str, met: Met, window: Span) -> list[Finding]:

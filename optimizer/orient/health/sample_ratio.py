@@ -18,69 +18,12 @@ from msgspec import Struct
 from optimizer.model.finding import Finding
 from optimizer.orient.findings.finding import About, Measured, Span, finding
 from optimizer.orient.findings.wording import count, percent, share
-from optimizer.orient.windows.buffer import Part
-from optimizer.stats.sample_ratio import evidence, p_value
+from optimizer.orient.trial import Split
+from optimizer.stats.sample_ratio import p_value
 
 ALPHA = 0.001
 DEVIATION = 0.05
 """Of the ratio of both arms' calls to the promised ratio."""
-GENERATIONS = 4
-"""Whose calls are counted apart: as many as there are steps; of older ones their evidence is kept."""
-MILLIONTHS = 10**6
-
-
-class Counted(Struct, array_like=True):
-    """Calls of both arms in one generation; weights are the sums of 1 / propensity, in millionths."""
-
-    candidate: int = 0
-    candidate_weights: int = 0
-    control: int = 0
-    control_weights: int = 0
-    clipped: int = 0
-
-    @property
-    def promised(self) -> tuple[float, float] | None:
-        """What candidate and control were promised; None where that is not known."""
-        if self.clipped or not self.candidate_weights:
-            return None
-        candidate = self.candidate * MILLIONTHS / self.candidate_weights
-        rest = min(candidate, 1 - candidate)
-        control = self.control * MILLIONTHS / self.control_weights if self.control_weights else rest
-        fits = control > 0 and candidate + control <= 1 + 1 / MILLIONTHS
-        return (candidate, control) if fits else None
-
-    @property
-    def evidence(self) -> float:
-        """Logarithm of the Bayes factor against the promise."""
-        promised = self.promised
-        return evidence((self.candidate, self.control), promised) if promised else 0.0
-
-
-class Split(Struct, omit_defaults=True):
-    """The calls of a trial, by generation, and the evidence of those that are no longer counted apart."""
-
-    counted: dict[int, Counted] = {}
-    past: float = 0.0
-
-    def add(self, part: Part) -> None:
-        """Counts a part of a pane of the candidate or its control."""
-        if not part.sums.weighted:
-            return
-        calls, clipped, weights = part.sums.weighted[:3]
-        if part.generation not in self.counted:
-            if len(self.counted) >= GENERATIONS and part.generation < min(self.counted):
-                return  # a straggler; its generation has been judged
-            self.counted[part.generation] = Counted()
-        told = self.counted[part.generation]
-        told.clipped += clipped
-        if part.arm == "candidate":
-            told.candidate += calls
-            told.candidate_weights += weights
-        else:
-            told.control += calls
-            told.control_weights += weights
-        while len(self.counted) > GENERATIONS:
-            self.past += self.counted.pop(min(self.counted)).evidence
 
 
 class Judged(Struct, frozen=True):

@@ -6,11 +6,10 @@ is not in here; `llmopt explain` and the ledger have the findings, minute by min
 
 from collections.abc import Iterable, Iterator
 
-from msgspec import Struct
-
 from optimizer.model.finding import Finding
 from optimizer.orient.findings.finding import About, Measured, Span, finding
 from optimizer.orient.findings.wording import count, money
+from optimizer.orient.state import Minute, Spent
 from optimizer.orient.windows.buffer import Part
 from optimizer.orient.windows.sums import NANO_USD
 
@@ -18,20 +17,6 @@ ON_TRIAL = ("candidate", "shadow", "explore")
 """Arms whose calls are told by their variant; all others are not on trial."""
 MOST_VARIANTS = 8
 """On trial in one segment in one minute; what is more is told as the last of them."""
-
-
-class Spent(Struct, array_like=True):
-    """Sums over the calls of one minute."""
-
-    calls: int = 0
-    costed: int = 0
-    cost_nano_usd: int = 0
-    answered: int = 0
-    """Calls that users have met: a shadow's are not among them."""
-
-
-Minute = dict[str, dict[str, Spent]]
-"""Segment → variant on trial, or nothing for those who are not → what was spent."""
 
 
 def add(minute: Minute, parts: Iterable[Part]) -> None:

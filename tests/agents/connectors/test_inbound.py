@@ -10,8 +10,8 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from agents import quarantine
 from agents.connectors.inbound import Bridge
+from agents.quarantine import desk
 from agents.settings.settings import Settings, SettingsError
 from agents.wire import admin as topics
 from agents.wire import reading
@@ -153,7 +153,7 @@ def test_ended_before_the_commit_it_makes_the_same_events_again(told, made, put,
     assert (21, {2}) == (len(ids), set(ids.values()))
     first, second = reading.events(told, "findings")
     assert (first.id, first.data, first.time) == (second.id, second.data, second.time)
-    assert 1 == len(quarantine.listing(told))
+    assert 1 == len(desk.listing(told))
 
 
 def test_when_the_broker_takes_nothing_it_can_be_run_again_from_where_it_committed(
@@ -238,13 +238,13 @@ def test_what_cannot_be_read_goes_to_quarantine_whole_and_the_rest_goes_on(told,
     put(told.sentinel_alerts_topic, b"no JSON", b'{"severity": "high"}', None)
     with Running(told) as running:
         running.await_(lambda counts: counts["call"] == 21 and counts["quarantined"] == len(bad) + 3)
-    items = quarantine.listing(told)
+    items = desk.listing(told)
     spans = [item for item in items if item.topic == told.otlp_spans_topic]
-    assert bad == [quarantine.show(told, item.id).value for item in spans]
+    assert bad == [desk.show(told, item.id).value for item in spans]
     assert [(told.otlp_spans_topic, 0, n) for n in range(len(bad))] == [
         (item.topic, item.partition, item.offset) for item in spans
     ]
-    assert (("trace", b"\xff"),) == quarantine.show(told, spans[0].id).headers
+    assert (("trace", b"\xff"),) == desk.show(told, spans[0].id).headers
     assert all(item.reason.startswith(("body: ", "value: ", "data.affected_services: ")) for item in items)
 
 
@@ -275,7 +275,7 @@ def test_a_record_that_meets_a_mistake_of_ours_does_not_hold_up_the_others(told,
     monkeypatch.setattr(Normaliser, "spans", fails_once)
     with Running(told) as running:
         running.await_(lambda counts: counts["call"] == 21 and counts["quarantined"] == 1)
-    assert "value: reading it failed: ZeroDivisionError()" == quarantine.listing(told)[0].reason
+    assert "value: reading it failed: ZeroDivisionError()" == desk.listing(told)[0].reason
 
 
 def test_two_purposes_of_one_topic_are_refused():
@@ -289,5 +289,5 @@ def test_two_purposes_of_one_topic_are_refused():
 def test_the_catalogue_lists_what_is_read_unless_settings_say_otherwise():
     listed = load().topics
     assert set(Bridge(Settings(kafka_bootstrap="x:1")).topics) == {
-        name for name, topic in listed.items() if topic.external and "bridge" in topic.read_by
+        name for name, topic in listed.items() if topic.external and "connectors" in topic.read_by
     }

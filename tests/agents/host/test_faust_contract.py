@@ -31,6 +31,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
+from agents.host.app import faust_app
 from agents.host.batches import Batch, ConsumerThread
 from agents.host.rows import Row, RowTable, key_of, version
 from agents.host.transport import (
@@ -42,7 +43,6 @@ from agents.host.transport import (
     Transport,
 )
 from agents.settings.settings import Settings
-from agents.worker import faust_app
 from tests.support import toys as toy
 
 PINNED = {"faust-streaming": "0.15.3", "aiokafka": "0.14.0", "mode-streaming": "0.7.1"}

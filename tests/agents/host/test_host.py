@@ -7,13 +7,13 @@ import signal
 import msgspec
 import pytest
 
-from agents import quarantine
+from agents.host.app import faust_app
 from agents.host.host import EXIT_CRASHED, SKEW_MS, WAITING_BATCHES, Host
 from agents.host.outbox import Revoked
 from agents.host.partition import Partition, Wiring
 from agents.host.rows import LayoutError, Mark, Row
+from agents.quarantine import desk
 from agents.settings.settings import Settings
-from agents.worker import faust_app
 from optimizer.model.call import Call
 from optimizer.observe.state import Observed
 from optimizer.stage import Emit
@@ -114,7 +114,7 @@ class TestOnABroker:
         toys.start()
         toys.await_echo(ids(range(20)))
         toys.await_durable()
-        (item,) = quarantine.listing(Settings(prefix=toys.prefix, kafka_bootstrap=toys.bootstrap))
+        (item,) = desk.listing(Settings(prefix=toys.prefix, kafka_bootstrap=toys.bootstrap))
         assert (item.topic, item.partition, item.offset, item.field) == (toys.source, 0, 10, "data")
         assert item.reason == "the toy stage raised on it 3 times; the log has the traceback"
         assert toys.rows()["0/t"].calls == 20
@@ -130,7 +130,7 @@ class TestOnABroker:
             exits.append(worker.exit_code())
         assert set(exits) == {EXIT_CRASHED}
         assert len(exits) <= 7
-        items = quarantine.listing(Settings(prefix=toys.prefix, kafka_bootstrap=toys.bootstrap))
+        items = desk.listing(Settings(prefix=toys.prefix, kafka_bootstrap=toys.bootstrap))
         assert [item.offset for item in items] == [0, 6]
         toys.await_echo(ids(range(9)))
 

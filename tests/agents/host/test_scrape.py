@@ -11,6 +11,7 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from agents.host import scrape
+from agents.host.app import faust_app
 from agents.host.host import Host
 from agents.host.instance import claimed
 from agents.host.partition import Partition, Wiring
@@ -18,7 +19,6 @@ from agents.host.rows import Row
 from agents.settings.settings import Settings
 from agents.telemetry import metrics
 from agents.telemetry.metrics import PortTaken, Sample
-from agents.worker import faust_app
 from optimizer.model.call import Call
 from optimizer.model.pane import Late, Pane
 from optimizer.model.progress import Watermark

@@ -7,12 +7,11 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from typer.testing import CliRunner
 
-from agents import quarantine
 from agents.cli.app import app
 from agents.cli.failure import BAD, USAGE, Failure
 from agents.quarantine import desk
 from agents.settings.settings import Settings
-from agents.wire import admin
+from agents.wire import admin, quarantined
 from agents.wire.catalogue import load
 
 AT_MS = 1_764_000_000_000
@@ -36,21 +35,21 @@ def origin(**replaced):
 
 class TestRecord:
     def test_key_and_value_are_kept_to_the_byte(self):
-        key, value, _headers = quarantine.record(**origin())
+        key, value, _headers = quarantined.record(**origin())
         assert (key, value) == (b"k", b"\xffraw")
 
     def test_a_null_key_and_a_null_value_stay_null(self):
-        assert quarantine.record(**origin(key=None, value=None))[:2] == (None, None)
+        assert quarantined.record(**origin(key=None, value=None))[:2] == (None, None)
 
     def test_headers_say_why_and_where_from(self):
-        headers = dict(quarantine.record(**origin())[2])
+        headers = dict(quarantined.record(**origin())[2])
         assert headers["llmopt-reason"] == b"data.latency_ms: Expected `float` >= 0.0"
         assert headers["llmopt-field"] == b"data.latency_ms"
         origins = [headers[f"llmopt-origin-{p}"] for p in ("topic", "partition", "offset", "timestamp")]
         assert origins == [b"x.metrics", b"2", b"17", str(AT_MS).encode()]
 
     def test_original_headers_come_back_and_cannot_pose_as_ours(self):
-        headers = quarantine.record(**origin())[2]
+        headers = quarantined.record(**origin())[2]
         assert [
             (n.removeprefix("llmopt-original-"), v) for n, v in headers if n.startswith("llmopt-original-")
         ] == HEADERS
@@ -59,9 +58,9 @@ class TestRecord:
         ]
 
     def test_equal_origins_have_equal_records_and_others_another_id(self):
-        assert quarantine.record(**origin()) == quarantine.record(**origin())
+        assert quarantined.record(**origin()) == quarantined.record(**origin())
         ids = {
-            dict(quarantine.record(**origin(**other))[2])["llmopt-quarantine-id"]
+            dict(quarantined.record(**origin(**other))[2])["llmopt-quarantine-id"]
             for other in (
                 {},
                 {"topic": "y.metrics"},
@@ -74,14 +73,14 @@ class TestRecord:
 
     def test_a_value_that_the_topic_would_not_take_is_cut_and_accounted_for(self):
         huge = bytes(range(256)) * 62_500
-        _key, value, headers = quarantine.record(**origin(value=huge))
+        _key, value, headers = quarantined.record(**origin(value=huge))
         said = dict(headers)
-        assert value == huge[: quarantine.WHOLE_BYTES]
+        assert value == huge[: quarantined.WHOLE_BYTES]
         assert said["llmopt-cut-from"] == b"16000000"
         assert said["llmopt-sha256"].decode() == hashlib.sha256(huge).hexdigest()
 
     def test_10_megabytes_are_kept_whole(self):
-        assert len(quarantine.record(**origin(value=b"x" * 10_000_000))[1]) == 10_000_000
+        assert len(quarantined.record(**origin(value=b"x" * 10_000_000))[1]) == 10_000_000
 
 
 @pytest.fixture
@@ -99,7 +98,7 @@ def put(told):
 
     def put(offset, **replaced):
         given = origin(topic=metrics, partition=1, offset=offset, **replaced)
-        key, value, headers = quarantine.record(**given)
+        key, value, headers = quarantined.record(**given)
         name = load(told.prefix).name("quarantine")
         producer.produce(name, value, key, partition=given["partition"], headers=headers)
         assert producer.flush(15) == 0
@@ -129,12 +128,12 @@ def everything_on(told, topic):
 
 class TestOperator:
     def test_an_empty_quarantine_is_empty(self, told):
-        assert quarantine.listing(told) == []
+        assert desk.listing(told) == []
 
     def test_what_is_quarantined_is_listed_once_in_the_order_of_its_origin(self, told, put):
         later, first = put(9), put(3, reason="value: x")
         assert put(9) == later
-        items = quarantine.listing(told)
+        items = desk.listing(told)
         assert [(item.id, item.offset, item.state) for item in items] == [
             (first, 3, "waiting"),
             (later, 9, "waiting"),
@@ -149,77 +148,77 @@ class TestOperator:
     def test_show_gives_the_original_back(self, told, put):
         put(1)
         wanted = put(2, value=b"other", key=None)
-        whole = quarantine.show(told, wanted[:10])
+        whole = desk.show(told, wanted[:10])
         assert (whole.item.id, whole.key, whole.value, whole.is_cut) == (wanted, None, b"other", False)
         assert list(whole.headers) == HEADERS
 
     def test_redriving_sends_the_original_to_where_it_came_from_once(self, told, put):
         wanted, other = put(1), put(2)
-        assert [item.id for item in quarantine.redrive(told, [wanted, wanted])] == [wanted]
-        assert quarantine.redrive(told, [wanted]) == []
+        assert [item.id for item in desk.redrive(told, [wanted, wanted])] == [wanted]
+        assert desk.redrive(told, [wanted]) == []
         sent = [(1, b"k", b"\xffraw", [*HEADERS, ("llmopt-redriven-from", wanted.encode())])]
         assert everything_on(told, "metrics") == sent
-        assert {item.id: item.state for item in quarantine.listing(told)} == {
+        assert {item.id: item.state for item in desk.listing(told)} == {
             wanted: "redriven",
             other: "waiting",
         }
 
     def test_a_null_value_is_redriven_as_one(self, told, put):
-        quarantine.redrive(told, [put(1, value=None, key=None, headers=None)])
+        desk.redrive(told, [put(1, value=None, key=None, headers=None)])
         ((_partition, key, value, headers),) = everything_on(told, "metrics")
         assert (key, value, [name for name, _ in headers]) == (None, None, ["llmopt-redriven-from"])
 
     def test_quarantining_again_after_a_redrive_does_not_wait_again(self, told, put):
         wanted = put(1)
-        quarantine.redrive(told, [wanted])
+        desk.redrive(told, [wanted])
         assert put(1) == wanted
-        assert [item.state for item in quarantine.listing(told)] == ["redriven"]
+        assert [item.state for item in desk.listing(told)] == ["redriven"]
 
     def test_dropping_marks_once_and_keeps_the_bytes(self, told, put):
         wanted = put(1)
-        assert [item.id for item in quarantine.drop(told, [wanted])] == [wanted]
-        assert quarantine.drop(told, [wanted]) == []
-        assert [item.state for item in quarantine.listing(told)] == ["dropped"]
-        assert quarantine.show(told, wanted).value == b"\xffraw"
+        assert [item.id for item in desk.drop(told, [wanted])] == [wanted]
+        assert desk.drop(told, [wanted]) == []
+        assert [item.state for item in desk.listing(told)] == ["dropped"]
+        assert desk.show(told, wanted).value == b"\xffraw"
         assert len(everything_on(told, "quarantine")) == 2
         assert everything_on(told, "metrics") == []
 
     def test_what_was_dropped_by_mistake_can_be_redriven(self, told, put):
         wanted = put(1)
-        quarantine.drop(told, [wanted])
-        assert quarantine.redrive(told, [wanted])
-        assert [item.state for item in quarantine.listing(told)] == ["redriven"]
+        desk.drop(told, [wanted])
+        assert desk.redrive(told, [wanted])
+        assert [item.state for item in desk.listing(told)] == ["redriven"]
 
     def test_one_unknown_id_stops_everything_before_it_starts(self, told, put):
         wanted = put(1)
-        for verb in (quarantine.redrive, quarantine.drop):
-            with pytest.raises(quarantine.NotQuarantined, match="begins with 'nothing'"):
+        for verb in (desk.redrive, desk.drop):
+            with pytest.raises(desk.NotQuarantined, match="begins with 'nothing'"):
                 verb(told, [wanted, "nothing"])
-        assert [item.state for item in quarantine.listing(told)] == ["waiting"]
+        assert [item.state for item in desk.listing(told)] == ["waiting"]
 
     def test_a_beginning_that_two_ids_share_is_refused(self, told, put):
         ids = [put(offset) for offset in range(17)]
         shared = next(first for first in (one[0] for one in ids) if sum(i.startswith(first) for i in ids) > 1)
-        with pytest.raises(quarantine.NotQuarantined, match="records in quarantine"):
-            quarantine.show(told, shared)
+        with pytest.raises(desk.NotQuarantined, match="records in quarantine"):
+            desk.show(told, shared)
 
     def test_a_cut_value_cannot_be_redriven(self, told, put):
-        wanted = put(1, value=b"x" * (quarantine.WHOLE_BYTES + 1))
-        with pytest.raises(quarantine.NotRedrivable, match=f"{told.prefix}.metrics/1 at offset 1"):
-            quarantine.redrive(told, [wanted])
-        assert quarantine.show(told, wanted).is_cut
+        wanted = put(1, value=b"x" * (quarantined.WHOLE_BYTES + 1))
+        with pytest.raises(desk.NotRedrivable, match=f"{told.prefix}.metrics/1 at offset 1"):
+            desk.redrive(told, [wanted])
+        assert desk.show(told, wanted).is_cut
         assert everything_on(told, "metrics") == []
 
     def test_many_are_redriven_in_order_and_told_as_they_go(self, told, put, monkeypatch):
         monkeypatch.setattr(desk, "AT_ONCE", 5)
         wanted, seen = [put(n) for n in range(12)], []
-        assert [item.id for item in quarantine.redrive(told, wanted, seen.append)] == wanted
+        assert [item.id for item in desk.redrive(told, wanted, seen.append)] == wanted
         assert seen == [5, 10, 12]
         sent = [
             dict(headers)["llmopt-redriven-from"].decode() for *_, headers in everything_on(told, "metrics")
         ]
         assert sent == wanted
-        assert {item.state for item in quarantine.listing(told)} == {"redriven"}
+        assert {item.state for item in desk.listing(told)} == {"redriven"}
 
 
 @pytest.mark.parametrize(
@@ -237,7 +236,7 @@ class TestOperator:
     ],
 )
 def test_every_reason_is_of_a_kind_that_can_be_counted(reason, field, cause):
-    assert quarantine.cause_of(reason, field) == cause
+    assert quarantined.cause_of(reason, field) == cause
 
 
 class TestVerbs:

@@ -8,7 +8,8 @@ import pytest
 from optimizer.model.pane import Covariates, Joint, Weighted
 from optimizer.model.target import Guardrails
 from optimizer.orient.analyzers.contract import WHOLE
-from optimizer.orient.health.sample_ratio import GENERATIONS, Counted, Split, judged
+from optimizer.orient.health.sample_ratio import judged
+from optimizer.orient.trial import GENERATIONS, Counted, Split
 from optimizer.orient.windows.buffer import Part
 from optimizer.orient.windows.sums import Sums
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from optimizer.act.assign import bucket
-from optimizer.orient.health.crossover import ALLOWED, ALPHA, Met
+from optimizer.orient.health.crossover import ALLOWED, ALPHA
+from optimizer.orient.trial import Met
 from optimizer.orient.windows.buffer import Part, united
 from optimizer.orient.windows.sums import Sums
 from optimizer.stats.bottom_k import K, overlap, place, smallest
