@@ -1,7 +1,8 @@
 """The world of the scenarios: callers that follow the configuration, models that answer with seeded dice.
 
 A scenario is a text. `#` tells the story, words move the world, lines behind `|` are what the loop said, and are
-checked. `make accept` writes them anew.
+checked. `make accept` writes them anew. What the loop says stands there whole: a long text goes on in the next line,
+four spaces further in.
 
     model NAME price=… quality=… latency_ms=… errors=…      a model, or how it behaves from now on
     lever NAME least=… most=… step=…                         a parameter that may be turned, in later declarations
@@ -49,6 +50,7 @@ from optimizer.model.target import (
     Target,
     Trips,
 )
+from optimizer.model.variant import label, variants_of
 from optimizer.observe.stage import Observe
 from optimizer.orient.stage import Orient
 
@@ -59,7 +61,6 @@ PARTS = {
     "plan": Plan, "guardrails": Guardrails, "trips": Trips, "holdback": Holdback, "errors": Errors, "cycles": Cycles,
     "budget": Budget, "limits": Limits, "approvals": Approvals,
 }  # fmt: skip
-WIDTH = 100
 
 
 class World:
@@ -278,12 +279,22 @@ class World:
             self.asked = decision.decision_id
         at = (decision.decided_at - BEGIN_AT) // 1000
         words = [f"{at // 3600}:{at // 60 % 60:02}:{at % 60:02}", decision.segment, decision.kind]
-        words += [decision.model] if decision.model else []
-        words += [f"{decision.weight_bps / 100:g} %"] if decision.weight_bps else []
+        words += self._subject(decision)
         words += [f"generation {decision.generation}"] if decision.generation else []
         words += [] if decision.act else ["(not applied)"]
-        text = f"{' '.join(words)}: {decision.why}"
-        self.said.append(text if len(text) <= WIDTH else text[: WIDTH - 2] + " …")
+        self.said.append(f"{' '.join(words)}: {decision.why}")
+
+    def _subject(self, decision):
+        """What a decision is about: one candidate and its share, or every arm but the incumbent and its share."""
+        candidates = {key: bps for key, bps in decision.weights.items() if key != decision.incumbent}
+        if candidates:
+            return [", ".join(f"{self._label(key)} {bps / 100:g} %" for key, bps in candidates.items())]
+        named = [self._label(decision.variant, decision.model)] if decision.model else []
+        return named + ([f"{decision.weight_bps / 100:g} %"] if decision.weight_bps else [])
+
+    def _label(self, variant_id, otherwise=None):
+        variant = variants_of(self.declared).get(variant_id)
+        return label(variant, self.declared) if variant else otherwise or variant_id
 
 
 def _turned(parameters):
