@@ -18,6 +18,7 @@ VERBS = {
     "apply": ("check", "apply", "targets"),
     "models": ("models",),
     "prices": ("prices",),
+    "prompts": ("prompts",),
     "simulate": ("simulate",),
     "judge": ("judge",),
     "commands": (*get_args(CommandKind), "status"),

@@ -5,7 +5,7 @@
     over     after MOST_S the arms that prove nothing are banned until evidence ages  → nothing
 
 Bounds hold at every look, with the risk of a wrong promotion shared out among the arms (Bonferroni), so that
-looking often costs nothing. Arms are most often prompts: `optimizer.decide.transforms` makes seven of one.
+looking often costs nothing. Arms are most often prompts: `llmopt prompts variants` makes up to seven of one.
 """
 
 from collections.abc import Mapping
