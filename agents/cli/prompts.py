@@ -275,17 +275,16 @@ def _print(folder: Path, text: str, made: Sequence[Variation]) -> None:
     console = Console(highlight=False, soft_wrap=True, markup=False)
     wanted = placeholders(text)
     table = Table(
-        "variant",
-        Column("characters", justify="right"),
-        Column("placeholders kept", justify="right"),
-        "hash",
-        box=None,
-    )
+        Column("variant", overflow="fold"), Column("characters", justify="right", overflow="fold"),
+        Column("placeholders", justify="right", overflow="fold"), Column("hash", overflow="fold"), box=None,
+    )  # fmt: skip
     for one in made:
         if not one.why_not:
             kept = sum(a == b for a, b in zip(wanted, placeholders(one.text), strict=False))
             length = f"{len(text):,} → {len(one.text):,}"
-            table.add_row(one.version, length, f"{kept} of {len(wanted)}" if wanted else "none", one.hash)
+            table.add_row(
+                one.version, length, f"{kept} of {len(wanted)} kept" if wanted else "none", one.hash
+            )
     if table.row_count:
         console.print(table)
     for one in made:
