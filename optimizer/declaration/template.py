@@ -13,16 +13,14 @@ from typing import NamedTuple
 
 MASK = "\ue000"
 """A private-use character: no rule of ours matches it, and hardly a prompt holds one."""
-_SPAN = 4000
-"""Characters of the longest statement of a template; a bound keeps the search linear in the text."""
 _DEEPEST = 5
 """Nested braces, as in an example of JSON."""
 
 _NAME = r"[A-Za-z_]\w*"
 _FORMAT = rf"\{{(?:{_NAME}|\d+)?(?:[.\[][^{{}}\s]*)?(?:![rsa])?(?::[^{{}}]*)?\}}"
 _PLACEHOLDERS = (
-    rf"(?s:\{{%.{{0,{_SPAN}}}?%\}})",  # {% if … %}
-    rf"(?s:\{{\#.{{0,{_SPAN}}}?\#\}})",  # {# … #}
+    r"(?s:\{%(?:(?!\{%|%\}).)*+%\})",  # {% if … %}
+    r"(?s:\{\#(?:(?!\{\#|\#\}).)*+\#\})",  # {# … #}
     rf"\{{\{{\{{\s*{_NAME}[^{{}}]*\}}\}}\}}",  # {{{name}}}
     rf"\{{\{{[-~#/^>&!]?\s*{_NAME}[^{{}}]*\}}\}}",  # {{ name }}, {{#section}}
     r"\$\{[^{}\n]*\}",  # ${name}
@@ -39,11 +37,13 @@ def _braces(depth: int) -> str:
 
 
 _LABELS = "Input|Output|Question|Answer|Q|A|User|Assistant|Human|AI|Expected|Response|Examples?"
+_TAGS = "examples?|inputs?|outputs?|code|pre|documents?"
+# What opens and may never be closed ends at the next opening: a search must not go to the end for each one.
 _PROTECTED = re.compile(
     "|".join((
         r"^[ \t]*(?P<fence>`{3,}|~{3,})(?s:.*?)(?:^[ \t]*(?P=fence)[`~]*[ \t]*$|\Z)",
         r"(?s:\"\"\".*?\"\"\"|'''.*?''')",
-        r"(?is:<(?P<tag>examples?|inputs?|outputs?|code|pre|documents?)\b[^<>]*>.*?</(?P=tag)>)",
+        rf"(?is:<(?P<tag>{_TAGS})\b[^<>]*>(?:(?!</?(?P=tag)\b).)*+</(?P=tag)>)",
         rf"^[ \t]*(?:\*\*)?(?i:{_LABELS})(?: ?\#?\d+)?(?:\*\*)?:[^\n]*(?:\n(?![ \t]*(?:\n|\Z))[^\n]*)*",
         r"^\#{1,6} [^\n]*",
         r"^[ \t]*[>|][^\n]*",
@@ -52,7 +52,7 @@ _PROTECTED = re.compile(
         _braces(_DEEPEST),
         r"`+[^`\n]+`+",
         r"\"[^\"\n]*(?:\"|$)",
-        r"“[^”]*”|«[^»]*»|„[^“”]*[“”]",
+        r"“[^“”]*”|«[^«»]*»|„[^„“”]*[“”]",
         r"(?<![\w'])'[^'\n]+'(?!\w)",
         r"https?://\S+",
         r"</?[A-Za-z][^<>\n]*>",
