@@ -16,7 +16,7 @@ from agents.declarations.targets import read
 from optimizer.declaration.prompts import TRANSFORMS
 from optimizer.model.variant import variants_of
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PROMPT = """\
 You help customers of {company}.
 
