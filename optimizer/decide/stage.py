@@ -17,7 +17,6 @@ from optimizer.decide.record import schedule
 from optimizer.decide.record.autonomy import frozen, may_move, speaks
 from optimizer.decide.record.decision import Ruling
 from optimizer.decide.record.memory import SENSE
-from optimizer.decide.record.sentences import span
 from optimizer.decide.record.state import MS, Deciding, Live, Segment
 from optimizer.decide.redeclare import declare
 from optimizer.decide.strategies.cheapest import Choice
@@ -30,6 +29,7 @@ from optimizer.model.event import AlertEvent, CommandEvent, FindingEvent, Policy
 from optimizer.model.finding import Finding
 from optimizer.model.objective import goal_of
 from optimizer.model.target import Target
+from optimizer.model.wording import duration
 from optimizer.stage import Durable, Emit, Rejected, Step
 
 SILENCE_S = 300
@@ -215,7 +215,7 @@ def _expire(state: Deciding, name: str) -> Decision | None:
     if live is None or declared is None or state.now_at < live.step_at + answer_s(declared) * MS:
         return None
     said = f"{len(live.agreed)} of {declared.approvals.needed} people said yes" if live.agreed else ""
-    why = f"{said or 'nobody said yes or no'} within {span(answer_s(declared))}"
+    why = f"{said or 'nobody said yes or no'} within {duration(answer_s(declared))}"
     return transitions.roll_back(state, name, Ruling(state.now_at, "approval", why), bans=False)
 
 
@@ -349,9 +349,9 @@ def _overdue(state: Deciding, live: Live | None) -> list[tuple[Cause, int, str]]
     converge_s = declared.plan.converge_s
     late: list[tuple[Cause, int, str]] = []
     if live.converged_at is None:
-        why = f"generation {live.generation} is not seen in 95 % of the calls after {span(converge_s)}"
+        why = f"generation {live.generation} is not seen in 95 % of the calls after {duration(converge_s)}"
         late.append(("not_converged", live.step_at + converge_s * MS, why))
     heard_at = max(live.step_at, live.judged_at)
-    why = f"no comparison of {live.model} has arrived for {span(SILENCE_S)}: telemetry lost, or no calls"
+    why = f"no comparison of {live.model} has arrived for {duration(SILENCE_S)}: telemetry lost, or no calls"
     late.append(("no_data", heard_at + SILENCE_S * MS, why))
     return [entry for entry in late if entry[0] not in live.reported]

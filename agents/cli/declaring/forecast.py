@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from agents.cli.failure import BAD, Failure
-from optimizer.decide.record.sentences import share, span
 from optimizer.declaration.forecast import ASSUMED, Forecast, forecast, least_gain
 from optimizer.model.objective import goal_of
 from optimizer.model.traffic import Traffic
+from optimizer.model.wording import duration, share
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +57,7 @@ def show(console: Console, target: Target, steps: Steps | None) -> None:
     for one in steps:
         table.add_row(
             one.segment, str(one.step), share(one.weight_bps), "unknown" if one.units is None else str(one.units),
-            about(one.seconds), span(one.most_s), one.slowest,
+            about(one.seconds), duration(one.most_s), one.slowest,
         )  # fmt: skip
     console.print(table)
     console.print(f"{target.target}: {ASSUMED}")
@@ -88,7 +88,7 @@ def refuse_the_hopeless(found: Sequence[tuple[Target, Steps | None]]) -> None:
             lasts = "never" if one.seconds is None else f"after {about(one.seconds)}"
             said.append(
                 f"{target.target}: {one.segment}: step {one.step} at {share(one.weight_bps)} decides {lasts}, "
-                f"its plan allows {span(one.most_s)} ({one.slowest} takes longest)"
+                f"its plan allows {duration(one.most_s)} ({one.slowest} takes longest)"
             )
     if said:
         raise Failure(

@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from optimizer.decide.record.sentences import instant, share
+from optimizer.model.wording import instant, share
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -23,7 +23,6 @@ from optimizer.decide.admission.budget import reserve, trials_overspent, unaffor
 from optimizer.decide.evidence.facts import asked, calls_per_minute, declared_of, served_bps
 from optimizer.decide.record.books import DAY_MS, NANO_USD, WHOLE_BPS
 from optimizer.decide.record.decision import Ruling
-from optimizer.decide.record.sentences import instant, share
 from optimizer.decide.record.state import Deciding, Segment
 from optimizer.decide.strategies.contract import Barred
 from optimizer.decide.strategies.tuning import CHANGES_A_DAY, rests_until
@@ -34,6 +33,7 @@ from optimizer.model.finding import Finding
 from optimizer.model.policy import PolicyResult
 from optimizer.model.target import Target
 from optimizer.model.variant import label, variants_of
+from optimizer.model.wording import instant, share
 
 MOST_STARTS = 64
 """Starts remembered: as many as may be declared for a day, and some by hand."""

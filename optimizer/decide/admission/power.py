@@ -10,11 +10,11 @@ what it replaces. Latency is left out: how many calls its tail takes depends on 
 
 from collections.abc import Sequence
 
-from optimizer.decide.record.sentences import share, span
 from optimizer.decide.trials.gate import guarded
 from optimizer.declaration.validate import WHOLE_BPS, first_bps
 from optimizer.model.finding import Finding, Metric
 from optimizer.model.target import Target
+from optimizer.model.wording import duration, share
 from optimizer.stats.power import units_for_every_look
 
 MINUTE_MS = 60_000
@@ -38,7 +38,7 @@ def lacking(declared: Target, levels: tuple[Finding, ...], arms: Sequence[int] =
 
     measured = {level.metric: level for level in levels if level.verdict == "pass" and level.n}
     per_minute = max(map(_per_minute, measured.values()), default=0.0)
-    within = f"within the {span(plan.step_max_s)} that a step may last"
+    within = f"within the {duration(plan.step_max_s)} that a step may last"
     if reachable(per_minute) < plan.step_min_units:
         return (
             f"the plan cannot conclude: {share(first)} of {per_minute:.3g} calls a minute are "

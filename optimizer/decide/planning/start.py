@@ -7,13 +7,13 @@ from optimizer.decide.planning.look import Looked, follow
 from optimizer.decide.record import schedule
 from optimizer.decide.record.autonomy import frozen, may_move
 from optimizer.decide.record.decision import Ruling
-from optimizer.decide.record.sentences import listed
 from optimizer.decide.record.state import Deciding
 from optimizer.decide.strategies.cheapest import Choice, choose
 from optimizer.decide.trials import fixed_arms, transitions
 from optimizer.declaration.validate import first_bps, models_by_variant
 from optimizer.model.decision import Cause, Decision
 from optimizer.model.finding import Finding
+from optimizer.model.wording import outcomes
 
 
 def begin(
@@ -30,7 +30,7 @@ def begin(
     if declared.autonomy == "advise" and segment.advised == advice:
         return None
     shares = _shares(state, name, looked, fixed)
-    ruling = Ruling(now_at, "choice", listed(levels), tuple(levels))
+    ruling = Ruling(now_at, "choice", outcomes(levels), tuple(levels))
     if not shares:
         schedule.passed(segment, declared, now_at)
         return follow(state, name, looked, ruling)
@@ -87,7 +87,7 @@ def obstacle(state: Deciding, name: str, choice: Choice, levels: tuple[Finding, 
     if by := frozen(state, name):
         cause, why = "frozen", f"frozen by {by}"
     elif not any(level.n > 0 for level in levels):
-        cause, why = "no_data", f"unknown: {listed(levels)}"
+        cause, why = "no_data", f"unknown: {outcomes(levels)}"
     elif choice.variant is None and not choice.acts:
         cause, why = (
             "choice",

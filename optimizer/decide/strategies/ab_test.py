@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from optimizer.decide.evidence.utility import INCUMBENT, Worth, guardrails, weights, worth
-from optimizer.decide.record.sentences import span
 from optimizer.decide.record.state import MS, Experiment
 from optimizer.decide.strategies.contract import Candidates, Proposal, Situation
 from optimizer.decide.strategies.shares import arms, mixed, named
 from optimizer.model.decision import Alternative
 from optimizer.model.target import Target
+from optimizer.model.wording import duration
 
 MOST_S = 7 * 86_400
 """The specification's longest test."""
@@ -40,7 +40,7 @@ class AbTest:
         if self._winner(situation, declared, known):
             return (Proposal(strategy=self.name, action="conclude", why="one arm is proven best"),)
         if situation.now_at >= running.started_at + MOST_S * MS:
-            why = f"no arm was proven best within {span(MOST_S)}"
+            why = f"no arm was proven best within {duration(MOST_S)}"
             return (Proposal(strategy=self.name, action="conclude", why=why, drops=tuple(tried)),)
         return self._without_losers(situation, declared, running, known)
 

@@ -9,7 +9,6 @@ by the list, and has to prove it.
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from optimizer.decide.record.sentences import instant
 from optimizer.decide.record.state import Ban
 from optimizer.decide.strategies.contract import Barred, nothing_bars
 from optimizer.decide.strategies.priors import rank, worth
@@ -19,6 +18,7 @@ from optimizer.model.decision import Alternative
 from optimizer.model.objective import goal_of
 from optimizer.model.target import Model, Target
 from optimizer.model.variant import Variant, label, variants_of
+from optimizer.model.wording import instant
 
 
 class Choice(NamedTuple):

@@ -13,7 +13,6 @@ from typing import ClassVar, NamedTuple
 
 from optimizer.decide.evidence.utility import guardrails, weights, worth
 from optimizer.decide.record.memory import Memory
-from optimizer.decide.record.sentences import instant
 from optimizer.decide.strategies.cheapest import NO_PROMISE, choose
 from optimizer.decide.strategies.contract import Candidates, Proposal, Situation
 from optimizer.decide.strategies.shares import promised
@@ -22,6 +21,7 @@ from optimizer.model.decision import Alternative
 from optimizer.model.finding import Metric
 from optimizer.model.target import Target
 from optimizer.model.variant import label
+from optimizer.model.wording import instant
 from optimizer.stats.pareto import Better, Box, front
 
 ALPHA = 0.05

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from optimizer.decide.evidence.facts import asked
 from optimizer.decide.record.autonomy import frozen
 from optimizer.decide.record.decision import Ruling
-from optimizer.decide.record.sentences import said, share
 from optimizer.decide.record.state import Deciding
 from optimizer.decide.trials import transitions
 from optimizer.declaration.validate import models_by_variant, most_bps
 from optimizer.model.decision import Decision
 from optimizer.model.finding import Finding
+from optimizer.model.wording import outcome, share
 
 
 def answer(state: Deciding, name: str, levels: Sequence[Finding]) -> Decision | None:
@@ -23,7 +23,7 @@ def answer(state: Deciding, name: str, levels: Sequence[Finding]) -> Decision | 
     declared, segment = state.declaration, state.segments[name]
     if declared is None or (storm := _storm(state, levels)) is None:
         return None
-    ruling = Ruling(state.now_at, "trip", f"the incumbent itself fails: {said(storm)}", (storm,))
+    ruling = Ruling(state.now_at, "trip", f"the incumbent itself fails: {outcome(storm)}", (storm,))
     if by := frozen(state, name):
         return transitions.hold(
             state, name, ruling._replace(cause="frozen", why=f"frozen by {by}; {ruling.why}")

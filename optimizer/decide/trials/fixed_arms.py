@@ -16,7 +16,6 @@ from collections.abc import Mapping, Sequence
 
 from optimizer.decide.record.autonomy import may_move
 from optimizer.decide.record.decision import Ruling, decision_id
-from optimizer.decide.record.sentences import listed, share, span
 from optimizer.decide.record.state import MS, Deciding, Live
 from optimizer.decide.trials import transitions
 from optimizer.decide.trials.gate import clock_at, guarded, harm
@@ -26,6 +25,7 @@ from optimizer.model.finding import Finding, Metric, Role
 from optimizer.model.objective import goal_of
 from optimizer.model.target import Experiment, Target
 from optimizer.model.variant import variant_of
+from optimizer.model.wording import duration, outcomes, share
 
 COMPARED_AT_ONCE = 20
 """Candidates of one target that orient compares at a time, in all segments together."""
@@ -127,11 +127,11 @@ def _concluded(state: Deciding, name: str, by_arm: Mapping[str, Sequence[Finding
     if leader is not None:
         rivals = [arm for arm in live.weights if arm != leader and arm not in passed]
         if age_s >= plan.max_s or all(_is_behind(goals.get(arm), goals[leader], sense) for arm in rivals):
-            why = f"{models[leader].name} has won after {span(age_s)}: {listed(tuple(by_arm[leader]))}"
+            why = f"{models[leader].name} has won after {duration(age_s)}: {outcomes(tuple(by_arm[leader]))}"
             ruling = Ruling(now_at, "passed", why, tuple(f for found in by_arm.values() for f in found))
             return transitions.conclude(state, name, ruling, winner=leader)
     if age_s >= plan.max_s:
-        why = f"no arm has passed within {span(plan.max_s)}"
+        why = f"no arm has passed within {duration(plan.max_s)}"
         return transitions.conclude(state, name, Ruling(now_at, "inconclusive", why))
     return None
 

@@ -10,7 +10,6 @@ from typing import NamedTuple
 from msgspec import structs
 
 from optimizer.decide.record.decision import Ruling, record
-from optimizer.decide.record.sentences import share, span
 from optimizer.decide.record.state import (
     MAX_BANS,
     MAX_REPORTED,
@@ -27,6 +26,7 @@ from optimizer.declaration.validate import WHOLE_BPS, first_bps, models_by_varia
 from optimizer.model.decision import Alternative, Decision, DecisionKind
 from optimizer.model.objective import goal_of
 from optimizer.model.target import Target
+from optimizer.model.wording import duration, share
 
 MAX_WHY = 160
 """A ban remembers this much of its reason."""
@@ -134,7 +134,7 @@ def advance(state: Deciding, name: str, ruling: Ruling) -> Decision:
     live.step_at, live.units_before, live.reported, live.agreed = ruling.at, live.units, [], []
     if not higher:
         live.phase, live.converged_at = "baking", ruling.at
-        why = f"bakes at {share(live.weight_bps)} for {span(declared.plan.bake_s)}; {ruling.why}"
+        why = f"bakes at {share(live.weight_bps)} for {duration(declared.plan.bake_s)}; {ruling.why}"
         return _record_live(state, name, "advance", ruling._replace(why=why))
     before = "shadow" if live.phase == "shadow" else share(live.weight_bps)
     why = f"from {before} to {share(higher[0])}; {ruling.why}"

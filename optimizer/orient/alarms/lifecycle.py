@@ -23,9 +23,9 @@ from msgspec import Struct, field, structs
 
 from optimizer.model.alarms import Alarms
 from optimizer.model.finding import Finding, Metric, Status, Verdict
+from optimizer.model.wording import count, place
 from optimizer.orient.analyzers.contract import WHOLE, Saying, Severity
 from optimizer.orient.findings.finding import About, Measured, Span, finding, rounded
-from optimizer.orient.findings.wording import count, place
 from optimizer.stage import time_of
 
 STEP, MOST = 1.2, 4.0

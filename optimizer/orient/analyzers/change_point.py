@@ -14,10 +14,9 @@ from typing import ClassVar, NamedTuple
 from msgspec import Struct, field
 
 from optimizer.model.finding import Metric
+from optimizer.model.wording import change, place, points
 from optimizer.orient.analyzers.contract import Saying, Watched
 from optimizer.orient.analyzers.readings import log_mean, log_p95, share
-from optimizer.orient.findings.wording import place, points
-from optimizer.orient.findings.wording import share as relative
 from optimizer.stats.change_points import change_points
 from optimizer.stats.robust import MAD_TO_SIGMA
 
@@ -174,7 +173,7 @@ def _said(number: Number, hours: list[tuple[int, int]], window: Watched) -> Sayi
         apart = (now - before) / SCALE
         effect = exp(min(apart, FAR)) - 1 if number.is_log else apart
         surprise = abs(effect) / number.margin
-        size = relative(effect) if number.is_log else points(effect)
+        size = change(effect) if number.is_log else points(effect)
         at = datetime.fromtimestamp(since * HOUR_MS / 1000, UTC)
         sentence = f"{number.words} in {where} has another level since {at:%Y-%m-%d %H:%M} UTC: {size}"
     is_worse = effect < 0 if number.name == "quality" else effect > 0

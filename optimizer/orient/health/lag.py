@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 
 from optimizer.model.finding import Finding
+from optimizer.model.wording import count
 from optimizer.orient.alarms.lifecycle import OPEN_MOST
 from optimizer.orient.findings.finding import About, Measured, Span, finding
-from optimizer.orient.findings.wording import count
 from optimizer.orient.state import OTHER, Left, Orientation
 from optimizer.orient.windows.buffer import MINUTE_MS
 

@@ -9,9 +9,9 @@ becomes `no_data`, which never passes; after that there is silence.
 """
 
 from optimizer.model.finding import Finding, Metric, Verdict
+from optimizer.model.wording import NAMES, UNITS, count, interval, milliseconds, money, percent, score
 from optimizer.orient.analyzers.readings import Z, tail
 from optimizer.orient.findings.finding import About, Measured, Span, finding
-from optimizer.orient.findings.wording import NAMES, UNITS, count, milliseconds, money, percent, score, span
 from optimizer.orient.state import NO_VARIANTS, SILENCE_MS, Segment
 from optimizer.orient.windows.sums import Sums
 from optimizer.orient.windows.windows import Serving
@@ -77,10 +77,10 @@ def worded(about: About, told: Measured, *, calls: int, minutes: int) -> str:
     if told.estimate is None:
         return f"{where}: none of {count(calls)} calls {MISSING[about.metric]} in {minutes} m"
     words = WORDS[about.metric]
-    interval = span(told.low, told.high, words)
+    bounds = interval(told.low, told.high, words)
     each = " a call" if about.metric == "cost" else ""
     units = UNITS.get(about.metric, "calls")
-    return f"{where}: {words(told.estimate)}{each} {interval}, {count(told.n)} {units} in {minutes} m"
+    return f"{where}: {words(told.estimate)}{each} {bounds}, {count(told.n)} {units} in {minutes} m"
 
 
 def _tail(sums: Sums) -> Measured | None:

@@ -2,9 +2,9 @@ from random import Random
 
 import pytest
 
+from optimizer.model import wording
 from optimizer.model.target import Guardrails
 from optimizer.orient.comparison.compare import worded
-from optimizer.orient.findings import wording
 from optimizer.orient.findings.finding import About
 from optimizer.stats.noninferiority import Comparison, Margin
 
