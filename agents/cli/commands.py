@@ -17,6 +17,7 @@ from agents.wire import publisher as publish
 from agents.wire import reading
 from optimizer.model.command import Command, CommandKind
 from optimizer.model.decision import Decision
+from optimizer.model.wording import share
 
 SAYS = {
     "freeze": "Start, advance and promote nothing until `unfreeze`; rollbacks still happen.",
@@ -143,7 +144,7 @@ def status(
     table = Table("target", "generation", "segment", "arms")
     for configured in chosen:
         for segment, arms in sorted(configured.segments.items()):
-            text = "  ".join(f"{arm.arm} {arm.model} {arm.weight_bps / 100:g} %" for arm in arms)
+            text = "  ".join(f"{arm.arm} {arm.model} {share(arm.weight_bps)}" for arm in arms)
             table.add_row(configured.target, str(configured.generation), segment, text)
     Console().print(table)
     for name, decision in waiting:

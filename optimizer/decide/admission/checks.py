@@ -33,7 +33,7 @@ from optimizer.model.finding import Finding
 from optimizer.model.policy import PolicyResult
 from optimizer.model.target import Target
 from optimizer.model.variant import label, variants_of
-from optimizer.model.wording import instant, share
+from optimizer.model.wording import instant, money, percent, share
 
 MOST_STARTS = 64
 """Starts remembered: as many as may be declared for a day, and some by hand."""
@@ -89,10 +89,8 @@ def _rests(state: Deciding, segment: Segment, variant: str) -> str:
         return ""
     if not turns_parameters(declared, segment.incumbent, variant):
         return ""
-    pace = (
-        f"a parameter was changed here, and less than {CHANGES_A_DAY:.0%} of the levers may change in a day"
-    )
-    return f"waits until {instant(until_at)}: {pace}".replace("%", " %", 1)
+    pace = f"a parameter was changed here, and less than {percent(CHANGES_A_DAY)} of the levers may change in a day"
+    return f"waits until {instant(until_at)}: {pace}"
 
 
 class Start(NamedTuple):
@@ -299,7 +297,7 @@ def ends(state: Deciding, name: str) -> Ruling | None:
     use = used_up(state)
     saves_users = segment.live is not None and segment.live.failover
     if use is not None and trial.extra_nano >= 0 and not saves_users:
-        extra = f"{trial.extra_nano / NANO_USD:.4g} USD more than its control"
+        extra = f"{money(trial.extra_nano / NANO_USD)} more than its control"
         return Ruling(state.now_at, "budget", f"{use}; so far {called} has cost {extra}")
     if trial.extra_nano > 0 and not saves_users and (spent := trials_overspent(state)):
         return Ruling(state.now_at, "budget", f"{spent}, {called} among them")

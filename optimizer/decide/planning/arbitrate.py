@@ -19,6 +19,7 @@ from optimizer.declaration.levers import candidates
 from optimizer.model.decision import Alternative
 from optimizer.model.target import Target
 from optimizer.model.variant import label, variants_of
+from optimizer.model.wording import change
 
 ORDER: tuple[Action, ...] = ("rollback", "hold", "advance", "conclude", "reweigh", "start", "nothing")
 MOST_REJECTED = 64
@@ -103,4 +104,4 @@ def _against(lost: Proposal, chosen: Proposal) -> str:
     if ORDER.index(lost.action) > ORDER.index(chosen.action):
         return f"was to {lost.action}, which comes after {chosen.action}"
     which = "the same lever" if lost.lever == chosen.lever else f"{chosen.lever}, one lever at a time"
-    return f"promises at least {lost.low:+.1%}, less than the {chosen.low:+.1%} of what turns {which}"
+    return f"promises at least {change(lost.low)}, less than the {change(chosen.low)} of what turns {which}"

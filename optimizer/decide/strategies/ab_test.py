@@ -17,7 +17,7 @@ from optimizer.decide.strategies.contract import Candidates, Proposal, Situation
 from optimizer.decide.strategies.shares import arms, mixed, named
 from optimizer.model.decision import Alternative
 from optimizer.model.target import Target
-from optimizer.model.wording import duration
+from optimizer.model.wording import change, duration
 
 MOST_S = 7 * 86_400
 """The specification's longest test."""
@@ -67,7 +67,7 @@ class AbTest:
             low = told.bounds(alpha)[0]
             allowed = guardrails(situation.memory, variant, situation.incumbent, declared) == "inside"
             if allowed and told.units >= FEWEST and low > max([0.0, *others]):
-                why = f"{named(declared, [variant])} is proven best, worth at least {low:+.1%}"
+                why = f"{named(declared, [variant])} is proven best, worth at least {change(low)}"
                 rejected = tuple(
                     Alternative(variant=name, model=named(declared, [name]), why="is proven worth less")
                     for name in known

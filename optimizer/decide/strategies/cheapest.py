@@ -18,7 +18,7 @@ from optimizer.model.decision import Alternative
 from optimizer.model.objective import goal_of
 from optimizer.model.target import Model, Target
 from optimizer.model.variant import Variant, label, variants_of
-from optimizer.model.wording import instant
+from optimizer.model.wording import change, instant, money
 
 
 class Choice(NamedTuple):
@@ -57,7 +57,7 @@ def choose(
     for candidate in tried:
         ban = bans.get(candidate.variant_id)
         if candidate is itself:
-            why = f"is the incumbent, at {limit:g} USD per million tokens in and out"
+            why = f"is the incumbent, at {money(limit)} per million tokens in and out"
         elif against := (
             _promises_too_little(target, serving, candidate, limit)
             or ("" if chosen is not None else barred(candidate.variant_id))
@@ -90,10 +90,12 @@ def _promises_too_little(target: Target, serving: Variant, candidate: Candidate,
     """
     if goal_of(target.objective) == "cost":
         if candidate.price > limit or (candidate.price == limit and candidate.lever == "model"):
-            return f"is not cheaper: {candidate.price:g} against {limit:g} USD per million tokens"
+            return f"is not cheaper: {money(candidate.price)} against {money(limit)} per million tokens"
         return ""
     promised = worth(target, serving, candidate)
-    return f"is not promised to be better: {promised:+.1%} by list price and priors" if promised < 0 else ""
+    return (
+        f"is not promised to be better: {change(promised)} by list price and priors" if promised < 0 else ""
+    )
 
 
 def reason(target: Target, incumbent: str, choice: Choice) -> str:
@@ -105,7 +107,8 @@ def reason(target: Target, incumbent: str, choice: Choice) -> str:
     if chosen.price == limit and (chosen.lever != "model" or goal_of(target.objective) == "cost"):
         return f"{chosen.sentence}: {name} is next to try beside {other}, as nothing cheaper by list is left"
     what = "the cheapest model" if goal_of(target.objective) == "cost" else "the best model by objective"
-    return f"{name} is {what} not banned here, {chosen.price:g} against {limit:g} USD per million tokens of {other}"
+    prices = f"{money(chosen.price)} against {money(limit)} per million tokens of {other}"
+    return f"{name} is {what} not banned here, {prices}"
 
 
 def is_cheaper_by_list(target: Target, variant: str, other: str) -> bool:

@@ -21,7 +21,7 @@ from optimizer.model.decision import Alternative
 from optimizer.model.finding import Metric
 from optimizer.model.target import Target
 from optimizer.model.variant import label
-from optimizer.model.wording import instant
+from optimizer.model.wording import change, instant
 from optimizer.stats.pareto import Better, Box, front
 
 ALPHA = 0.05
@@ -62,7 +62,7 @@ class Pareto:
         best = ranked[0]
         name = label(best.candidate.variant, declared)
         for one in ranked[1:]:
-            why = f"promises less than {name}: {one.mean:+.1%} against {best.mean:+.1%}"
+            why = f"promises less than {name}: {change(one.mean)} against {change(best.mean)}"
             rejected.append(_against(one.candidate, declared, why))
         ground = "as measured here before" if best.was_measured else "by its list price"
         return (
@@ -72,7 +72,7 @@ class Pareto:
                 variant=best.candidate.variant_id,
                 lever=best.candidate.lever,
                 low=best.box[0][0],
-                why=f"{name} promises most of what is not surely beaten, {best.mean:+.1%} {ground}",
+                why=f"{name} promises most of what is not surely beaten, {change(best.mean)} {ground}",
                 rejected=tuple(rejected),
             ),
         )
@@ -110,7 +110,7 @@ def _believed(
         elif guardrails(situation.memory, candidate.variant_id, situation.incumbent, declared) == "outside":
             why = "is proven outside a guardrail"
         elif one.was_measured and one.box[0][1] <= 0:
-            why = f"is proven to be worth no more than the incumbent: at most {one.box[0][1]:+.1%}"
+            why = f"is proven to be worth no more than the incumbent: at most {change(one.box[0][1])}"
         elif not one.was_measured:
             why = by_price.get(candidate.variant_id, "")
         if why:

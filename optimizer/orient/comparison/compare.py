@@ -22,7 +22,7 @@ from typing import NamedTuple
 from optimizer.model.finding import Finding, Metric, Role
 from optimizer.model.objective import Objective, goal_of
 from optimizer.model.target import Errors, Guardrails
-from optimizer.model.wording import NAMES, UNITS, change, count, interval, points
+from optimizer.model.wording import NAMES, UNITS, change, count, duration, interval, number, points
 from optimizer.orient.analyzers.contract import WHOLE
 from optimizer.orient.comparison.effects import Effect, Pair, Seen, compared, is_beyond, units
 from optimizer.orient.comparison.utility import weighed
@@ -239,7 +239,7 @@ def _told(about: About, declared: Declared, effect: Effect, window: Span, *, beg
     if kept < 1 and found.effect is not None:
         sentence += f", variance {change(kept - 1)} by the covariate"
     if window.start_at > began_at:
-        sentence += f", in the last {window.minutes} m"
+        sentence += f", in the last {duration(window.minutes * 60)}"
     otherwise = otherwise_of(found, about)
     return finding(about, window, found.verdict, measured=measured, sentence=sentence, otherwise=otherwise)
 
@@ -270,8 +270,7 @@ def otherwise_of(found: Comparison, about: About) -> str:
         return f"nothing is concluded under {FEWEST} {counted} of each arm"
 
     def bound(size: float) -> str:
-        rounded = Margin(float(f"{size:.2g}"), found.margin.better, found.margin.relative)
-        return _bound(rounded)
+        return _bound(Margin(size, found.margin.better, found.margin.relative), digits=2)
 
     passes, fails = found.passes_from, found.fails_below
     if found.verdict == "pass":
@@ -284,7 +283,7 @@ def otherwise_of(found: Comparison, about: About) -> str:
     return "; ".join(said)
 
 
-def _bound(margin: Margin) -> str:
+def _bound(margin: Margin, digits: int = 6) -> str:
     """The margin as it is declared, on the side on which it lies."""
     sign = "−" if margin.better == "higher" else "+"
-    return f"{sign}{margin.size * 100:g} {'%' if margin.relative else 'points'}"
+    return f"{sign}{number(margin.size * 100, digits=digits)} {'%' if margin.relative else 'points'}"
