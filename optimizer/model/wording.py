@@ -145,7 +145,7 @@ def milliseconds(value: float) -> str:
 def duration(seconds: float) -> str:
     """A span of seconds in the largest unit that stays exact; tenths of a second."""
     for unit, size, *_ in _UNITS_OF_TIME:
-        if seconds >= size and seconds % size == 0:
+        if size <= seconds <= MOST and seconds % size == 0:
             return f"{number(seconds // size)} {unit}"
     return f"{number(seconds, digits=16, most=1)} s"
 
