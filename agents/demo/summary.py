@@ -57,6 +57,8 @@ class Rollout(Struct, frozen=True, kw_only=True):
 
     variant: str
     model: str
+    differs: str
+    """What it changed of the incumbent, in words."""
     segment: str
     outcome: str
     started_at: str
@@ -299,6 +301,7 @@ def _rollout(story: Story) -> Rollout:
     return Rollout(
         variant=story.variant,
         model=story.model,
+        differs=story.differs or story.model,
         segment=story.segment,
         outcome=story.outcome,
         started_at=rfc3339(story.started_at),

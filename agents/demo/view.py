@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agents.demo.summary import cost_of, pair
+from optimizer.model.decision import in_words
 from optimizer.model.event import DecisionEvent, FindingEvent
 from optimizer.model.wording import change, interval, money, share
 
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from agents.demo.books import Books, Story, Sums
-    from optimizer.model.event import Event
+    from optimizer.model.decision import in_words
+from optimizer.model.event import Event
 
 TOLD = ("start", "advance", "promote", "rollback", "pause", "release")
 LINES = 8
@@ -131,7 +133,7 @@ class Screen:
             table.add_row(
                 segment,
                 stands.model if stands else self._models.get(self._incumbent, self._incumbent),
-                story.model if story else "",
+                story.differs if story else "",
                 share(story.weight_bps) if story else "",
                 *self._trial(books, story),
                 _money(now[segment]),
@@ -179,7 +181,7 @@ def told(event: Event, epoch_ms: int) -> str | None:
         why = decision.why if len(decision.why) <= WHY else decision.why[: WHY - 2] + " …"
         return (
             f"[{clock((decision.decided_at - epoch_ms) / 1000)}] {decision.kind:<8} {decision.segment:<17} "
-            f"{decision.model or ''}{weight}  {why}"
+            f"{in_words(decision)}{weight}  {why}"
         )
     if isinstance(event, FindingEvent) and event.data.kind == "trip" and event.data.verdict == "fail":
         at = clock((event.data.window_end_at - epoch_ms) / 1000)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from optimizer.decide.admission import checks
 from optimizer.decide.record import schedule
 from optimizer.decide.record.autonomy import frozen
-from optimizer.decide.record.decision import Ruling, record
+from optimizer.decide.record.decision import Ruling, differs, record
 from optimizer.decide.record.state import MAX_COMMANDS, Deciding, Segment
 from optimizer.decide.trials import arms, transitions
 from optimizer.decide.trials.restore import go_back, obstacle
@@ -125,6 +125,7 @@ def _agreed(state: Deciding, name: str, ruling: Ruling) -> Decision | None:
     return record(
         state, name, "hold", ruling._replace(cause="approval", why=why),
         act=False, variant=(live.variant or None) if live else None, model=live.model if live else None,
+        incumbent=segment.incumbent, differs=differs(declared, segment.incumbent, segment.candidates()),
     )  # fmt: skip
 
 

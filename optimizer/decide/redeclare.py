@@ -19,6 +19,7 @@ from optimizer.decide.trials import arms, transitions
 from optimizer.declaration.validate import declared_incumbent, models_by_variant
 from optimizer.model.decision import WHOLE_TARGET, Decision
 from optimizer.model.target import Target
+from optimizer.model.variant import name_of
 
 
 def declare(state: Deciding, declared: Target, at: int, token: str) -> Iterator[Decision]:
@@ -90,7 +91,10 @@ def _ended(state: Deciding, before: Target, declared: Target, reset: frozenset[s
         if name in reset or name not in declared.segment_names():
             reasons[name] = "what the candidate is compared with is no longer served"
         elif any(variant not in variants for variant in live.weights or (live.variant,)):
-            reasons[name] = f"{live.model} is no longer declared as it was"
+            gone = [one for one in live.weights or (live.variant,) if one not in variants]
+            reasons[name] = (
+                f"{' | '.join(name_of(one, before) for one in gone)} is no longer declared as it was"
+            )
         elif live.weights and declared.experiment != before.experiment:
             reasons[name] = "its experiment is no longer declared as it was"
         elif live.weight_bps and live.phase != "awaiting" and declared.plan.strategy == "shadow":

@@ -29,6 +29,7 @@ from optimizer.model.event import AlertEvent, CommandEvent, FindingEvent, Policy
 from optimizer.model.finding import Finding
 from optimizer.model.objective import goal_of
 from optimizer.model.target import Target
+from optimizer.model.variant import name_of
 from optimizer.model.wording import duration
 from optimizer.stage import Durable, Emit, Rejected, Step
 
@@ -308,10 +309,9 @@ def _shadowed(state: Deciding, name: str, ruling: Ruling) -> Decision:
     segment, declared = state.segments[name], state.declaration
     assert declared is not None, "only a declared target is served"  # noqa: S101 - a programming error
     assert segment.live is not None, "only what is in shadow has been there"  # noqa: S101 - a programming error
-    variant, model = segment.live.variant, segment.live.model
-    why = (
-        f"{model} does well in shadow, no user has met it; declare another strategy to serve it; {ruling.why}"
-    )
+    variant = segment.live.variant
+    called, remedy = name_of(variant, declared), "declare another strategy to serve it"
+    why = f"{called} does well in shadow, no user has met it; {remedy}; {ruling.why}"
     transitions.ban(declared, segment, variant, ruling._replace(why=f"did well in shadow; {ruling.why}"))
     return transitions.conclude(state, name, ruling._replace(why=why))
 
@@ -352,6 +352,7 @@ def _overdue(state: Deciding, live: Live | None) -> list[tuple[Cause, int, str]]
         why = f"generation {live.generation} is not seen in 95 % of the calls after {duration(converge_s)}"
         late.append(("not_converged", live.step_at + converge_s * MS, why))
     heard_at = max(live.step_at, live.judged_at)
-    why = f"no comparison of {live.model} has arrived for {duration(SILENCE_S)}: telemetry lost, or no calls"
+    arms = " | ".join(name_of(arm, declared) for arm in live.weights or (live.variant,))
+    why = f"no comparison of {arms} has arrived for {duration(SILENCE_S)}: telemetry lost, or no calls"
     late.append(("no_data", heard_at + SILENCE_S * MS, why))
     return [entry for entry in late if entry[0] not in live.reported]

@@ -34,6 +34,7 @@ from optimizer.model.budget import Approvals, Budget, Limits
 from optimizer.model.call import Assignment, Call, Quality
 from optimizer.model.command import Alert, Command
 from optimizer.model.cycles import Cycles
+from optimizer.model.decision import at_shares
 from optimizer.model.event import AlertEvent, CallEvent, CommandEvent, TargetEvent, TickEvent
 from optimizer.model.lever import Levers, Parameter
 from optimizer.model.policy import Policy, Rule
@@ -50,7 +51,6 @@ from optimizer.model.target import (
     Target,
     Trips,
 )
-from optimizer.model.variant import label, variants_of
 from optimizer.observe.stage import Observe
 from optimizer.orient.stage import Orient
 
@@ -284,17 +284,10 @@ class World:
         words += [] if decision.act else ["(not applied)"]
         self.said.append(f"{' '.join(words)}: {decision.why}")
 
-    def _subject(self, decision):
-        """What a decision is about: one candidate and its share, or every arm but the incumbent and its share."""
-        candidates = {key: bps for key, bps in decision.weights.items() if key != decision.incumbent}
-        if candidates:
-            return [", ".join(f"{self._label(key)} {bps / 100:g} %" for key, bps in candidates.items())]
-        named = [self._label(decision.variant, decision.model)] if decision.model else []
-        return named + ([f"{decision.weight_bps / 100:g} %"] if decision.weight_bps else [])
-
-    def _label(self, variant_id, otherwise=None):
-        variant = variants_of(self.declared).get(variant_id)
-        return label(variant, self.declared) if variant else otherwise or variant_id
+    @staticmethod
+    def _subject(decision):
+        """What a decision is about, as `status` and `explain` word it: what differs on trial, and its share."""
+        return [at_shares(decision)] if at_shares(decision) else []
 
 
 def _turned(parameters):

@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from optimizer.model.decision import in_words, on_trial
 from optimizer.model.wording import count, instant, interval, number, percent, quantity, share, size
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def as_data(told: Told) -> dict[str, Any]:
     # Defaults are left out of events; who reads this should not have to know them.
     decision |= {
         name: getattr(told.decision, name)
-        for name in ("act", "by", "generation", "step", "weight_bps", "cause")
+        for name in ("act", "by", "generation", "step", "weight_bps", "cause", "differs")
     }
     for name in ("estimates", "rejected", "evidence", "policies"):
         decision[name] = msgspec.to_builtins(getattr(told.decision, name))
@@ -107,8 +108,9 @@ def _headline(told: Told) -> Text:
     text = Text()
     text.append(f"{decision.kind} ", style="bold cyan")
     text.append(f"{told.target} · {decision.segment}")
-    if decision.model or decision.variant:
-        text.append(f" · {decision.model or ''} ({decision.variant})")
+    if decision.model or decision.variant or decision.differs:
+        variants = ", ".join(on_trial(decision)) or decision.variant
+        text.append(f" · {in_words(decision)} ({variants})")
     text.append(f"  {decision.decision_id}", style="dim")
     return text
 
@@ -127,6 +129,10 @@ def _facts(told: Told) -> Table:
             else ""
         )
         table.add_row("brings", f"generation {decision.generation}{weight}")
+    if len(on_trial(decision)) > 1:
+        for variant, words in on_trial(decision).items():
+            arm_bps = decision.weights.get(variant)
+            table.add_row("on trial", words + (f" at {share(arm_bps)}" if arm_bps else ""), variant)
     if decision.incumbent:
         table.add_row("instead of", decision.incumbent)
     if decision.rollout:

@@ -32,7 +32,7 @@ from optimizer.model.decision import Cause
 from optimizer.model.finding import Finding
 from optimizer.model.policy import PolicyResult
 from optimizer.model.target import Target
-from optimizer.model.variant import label, variants_of
+from optimizer.model.variant import name_of, variants_of
 from optimizer.model.wording import instant, money, percent, share
 
 MOST_STARTS = 64
@@ -144,7 +144,7 @@ def _of_candidate(
         note = Note("limit", f"it {waits}")
     if note is None or len(shares) == 1:
         return note
-    return note._replace(sentence=f"{_called(declared, variant)}: {note.sentence}")
+    return note._replace(sentence=f"{name_of(variant, declared)}: {note.sentence}")
 
 
 def _banned(state: Deciding, segment: Segment, variant: str) -> Note | None:
@@ -293,7 +293,7 @@ def ends(state: Deciding, name: str) -> Ruling | None:
     trial, tried = segment.trial, segment.candidates()
     if trial is None or not segment.is_served:
         return None
-    called = " | ".join(_called(declared, variant) for variant in tried)
+    called = " | ".join(name_of(variant, declared) for variant in tried)
     use = used_up(state)
     saves_users = segment.live is not None and segment.live.failover
     if use is not None and trial.extra_nano >= 0 and not saves_users:
@@ -304,7 +304,7 @@ def ends(state: Deciding, name: str) -> Ruling | None:
     for variant, share_bps in tried.items():
         said = asked(state, name, variant, share_bps)
         if said.denies:
-            whose = f"{_called(declared, variant)}: " if len(tried) > 1 else ""
+            whose = f"{name_of(variant, declared)}: " if len(tried) > 1 else ""
             return Ruling(state.now_at, "policy", f"{whose}{said.denies}", policies=said.results)
     return None
 
@@ -319,8 +319,3 @@ def against_a_yes(state: Deciding, name: str) -> str:
     use = used_up(state)
     waits = segment.trial is not None and not segment.is_served
     return f"{use}; declare a larger budget" if use is not None and waits else ""
-
-
-def _called(declared: Target, variant: str) -> str:
-    variants = variants_of(declared)
-    return label(variants[variant], declared) if variant in variants else variant

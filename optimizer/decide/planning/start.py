@@ -13,6 +13,7 @@ from optimizer.decide.trials import fixed_arms, transitions
 from optimizer.declaration.validate import first_bps, models_by_variant
 from optimizer.model.decision import Cause, Decision
 from optimizer.model.finding import Finding
+from optimizer.model.variant import name_of
 from optimizer.model.wording import outcomes
 
 
@@ -77,7 +78,7 @@ def won(state: Deciding, name: str) -> Choice | None:
         return None
     others = choose(declared, segment.incumbent, segment.bans, now_at).rejected
     rejected = tuple(other for other in others if other.variant != winner)
-    return Choice(winner, model, rejected, why=f"{model.name} has won the experiment here")
+    return Choice(winner, model, rejected, why=f"{name_of(winner, declared)} has won the experiment here")
 
 
 def obstacle(state: Deciding, name: str, choice: Choice, levels: tuple[Finding, ...]) -> Ruling | None:

@@ -10,6 +10,8 @@ from optimizer.decide.record.state import Deciding
 from optimizer.model.decision import Cause, Decision, DecisionKind, Estimate
 from optimizer.model.finding import Evidence, Finding
 from optimizer.model.policy import PolicyResult
+from optimizer.model.target import Target
+from optimizer.model.variant import differences, variants_of
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -36,6 +38,9 @@ def record(state: Deciding, segment: str, kind: DecisionKind, ruling: Ruling, **
     declared = state.declaration
     generation, variant = fields.get("generation", 0), fields.get("variant") or ""
     shares = (declared.errors.proposals or 1) if declared else 1
+    if declared is not None and "differs" not in fields:
+        tried = [variant, *fields.get("weights", ())]
+        fields["differs"] = differs(declared, fields.get("incumbent") or "", tried)
     return Decision(
         decision_id=decision_id(
             state.target, segment, kind, ruling.at, generation, variant, *filter(None, [ruling.token])
@@ -56,6 +61,14 @@ def record(state: Deciding, segment: str, kind: DecisionKind, ruling: Ruling, **
         target_revision=state.revision,
         **fields,
     )
+
+
+def differs(declared: Target, incumbent: str, tried: Iterable[str]) -> dict[str, str]:
+    """What each tried variant changes of the incumbent, in words; without those that are not declared any more."""
+    known = variants_of(declared)
+    if incumbent not in known:
+        return {}
+    return differences(known[incumbent], {one: known[one] for one in tried if one in known})
 
 
 def decision_id(*parts: str | int) -> str:

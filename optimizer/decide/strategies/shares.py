@@ -13,7 +13,7 @@ from optimizer.decide.strategies.contract import MOST_ARMS, Candidates, Situatio
 from optimizer.declaration.levers import Candidate, price_of
 from optimizer.declaration.validate import LEAST_CONTROL_BPS, WHOLE_BPS
 from optimizer.model.target import Target
-from optimizer.model.variant import label, variants_of
+from optimizer.model.variant import name_of, variants_of
 
 
 def arms(situation: Situation, declared: Target, candidates: Candidates) -> list[Candidate]:
@@ -72,5 +72,4 @@ def mixed(situation: Situation, declared: Target, shares: Mapping[str, float]) -
 
 def named(declared: Target, variants: Sequence[str]) -> str:
     """Variants as people know them."""
-    known = variants_of(declared)
-    return ", ".join(label(known[one], declared) if one in known else one for one in variants)
+    return ", ".join(name_of(one, declared) for one in variants)

@@ -18,7 +18,7 @@ from optimizer.decide.evidence.rewards import Own
 from optimizer.decide.evidence.utility import weights
 from optimizer.decide.record import schedule
 from optimizer.decide.record.autonomy import frozen, may_move
-from optimizer.decide.record.decision import Ruling, record
+from optimizer.decide.record.decision import Ruling, differs, record
 from optimizer.decide.record.memory import SENSE, Effect
 from optimizer.decide.record.state import MS, Deciding, Earned, Experiment, Segment
 from optimizer.decide.strategies.contract import Proposal
@@ -90,11 +90,12 @@ def end(state: Deciding, name: str, kind: DecisionKind, ruling: Ruling) -> Decis
     """Back to the incumbent; without a generation if nobody was served by an arm yet."""
     declared, (segment, running) = state.declaration, _of(state, name)
     assert declared is not None, "only a declared target is moved"  # noqa: S101 - a programming error
+    tried = differs(declared, segment.incumbent, running.weights)
     running.weights = {segment.incumbent: 10_000}
     running.generation = 0 if running.awaits else transitions.next_generation(state)
     if running.awaits:
         kind = "rollback"
-    decision = _record(state, name, kind, ruling)
+    decision = structs.replace(_record(state, name, kind, ruling), differs=tried)
     segment.since_generation = running.generation or segment.since_generation
     transitions.end(declared, segment, ruling.at)
     if kind == "conclude":

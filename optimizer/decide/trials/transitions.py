@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from msgspec import structs
 
-from optimizer.decide.record.decision import Ruling, record
+from optimizer.decide.record.decision import Ruling, differs, record
 from optimizer.decide.record.state import (
     MAX_BANS,
     MAX_REPORTED,
@@ -26,6 +26,7 @@ from optimizer.declaration.validate import WHOLE_BPS, first_bps, models_by_varia
 from optimizer.model.decision import Alternative, Decision, DecisionKind
 from optimizer.model.objective import goal_of
 from optimizer.model.target import Target
+from optimizer.model.variant import name_of
 from optimizer.model.wording import duration, share
 
 MAX_WHY = 160
@@ -54,8 +55,9 @@ def propose(state: Deciding, name: str, choice: Choice, ruling: Ruling, *, asks:
     variant, model = choice.variant, choice.model
     assert variant is not None, "propose needs a candidate"  # noqa: S101 - a programming error
     assert model is not None, "a chosen variant has a model"  # noqa: S101 - a programming error
-    models = models_by_variant(declared)
-    ending = f"; the holdback of {models[segment.held.variant].name} ends with it" if segment.held else ""
+    ending = (
+        f"; the holdback of {name_of(segment.held.variant, declared)} ends with it" if segment.held else ""
+    )
     why = f"{choice.why or reason(declared, segment.incumbent, choice)}; {ruling.why}{ending}"
     first, mirror = first_bps(declared)
     asked = choice.asks or bool(asks)
@@ -69,9 +71,9 @@ def wanted(asks: str) -> str:
 
 
 def names_of(state: Deciding, arms: Sequence[str]) -> str:
-    """The models of these variants, as an experiment is called; empty for none."""
-    models = models_by_variant(state.declaration) if state.declaration else {}
-    return " | ".join(models[arm].name for arm in arms)
+    """These variants by name, as an experiment is called; empty for none."""
+    declared = state.declaration
+    return " | ".join(name_of(arm, declared) for arm in arms) if declared else ""
 
 
 def begin(state: Deciding, name: str, opening: Opening, ruling: Ruling) -> Decision:
@@ -159,9 +161,13 @@ def conclude(state: Deciding, name: str, ruling: Ruling, *, winner: str = "") ->
     """The end of what was only meant to find something out; a winner is rolled out next."""
     declared, segment = _of(state, name)
     live = _live(segment)
+    tried = list(live.weights) or [live.variant]
     live.weight_bps, live.mirror_bps, live.weights = 0, 0, {}
     generation = segment.since_generation = next_generation(state)
-    decision = _record_live(state, name, "conclude", ruling, generation=generation)
+    decision = structs.replace(
+        _record_live(state, name, "conclude", ruling, generation=generation),
+        differs=differs(declared, segment.incumbent, tried),
+    )
     end(declared, segment, ruling.at)
     if winner:
         model = models_by_variant(declared)[winner]
@@ -200,7 +206,10 @@ def roll_back(state: Deciding, name: str, ruling: Ruling, *, bans: bool = True) 
     tried = list(live.weights) or [live.variant]
     live.weight_bps, live.mirror_bps, live.weights = 0, 0, {}
     generation = 0 if live.phase == "awaiting" else next_generation(state)
-    decision = _record_live(state, name, "rollback", ruling, generation=generation)
+    decision = structs.replace(
+        _record_live(state, name, "rollback", ruling, generation=generation),
+        differs=differs(declared, segment.incumbent, tried),
+    )
     segment.since_generation = generation or segment.since_generation
     if bans:
         for variant in tried:

@@ -131,8 +131,8 @@ def test_everything_said_in_a_minute_reads_like_this(world, hand):
         "p95 latency in grade-school-math: 641 ms (628 … 694 ms), 696 calls in 1 min",
         "cost in grade-school-math: $0.0125 a call ($0.0125 … $0.0125), 700 calls in 1 min",
         "quality in grade-school-math: 0.854 (0.828 … 0.88), 700 answers in 1 min",
-        "errors in grade-school-math: 0.6 % (0.2 % … 1.5 %), 700 calls in 1 min",
-        "errors in other: 0.0 % (0.0 % … 56.1 %), 3 calls in 1 min",
+        "errors in grade-school-math: 0.571 % (0.222 … 1.46 %), 700 calls in 1 min",
+        "errors in other: 0 % (0 … 56.1 %), 3 calls in 1 min",
     ]
     w.tell(hand.pane(50, hand.cell(7)))
     assert [f.sentence for f in w.reach(120)][-3:] == [
