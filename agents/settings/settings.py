@@ -25,6 +25,7 @@ from pydantic_settings import (
 
 from agents.settings.entrances import Entrances
 from agents.settings.operation import setting
+from optimizer.model.pane import PARTITIONS_MOST
 
 PREFIX = "LLMOPT_"
 FILE_VARIABLE = "LLMOPT_SETTINGS_FILE"
@@ -80,7 +81,7 @@ class Settings(Entrances):
         "P, the partition count of every topic of ours",
         "one count for all, so that a worker owns partition n of every stage; it bounds a stage's workers",
         ge=1,
-        le=1024,
+        le=PARTITIONS_MOST,
     )
     pane_s: int = setting(
         10, "length of a pane, seconds", "windows are whole panes; changes re-align all of them", ge=1

@@ -85,6 +85,8 @@ class Decision(Struct, frozen=True, kw_only=True, omit_defaults=True):
     policies: tuple[PolicyResult, ...] = ()
     """What each of the target's policies said of it."""
     evidence: tuple[Evidence, ...] = ()
+    evidence_left_out: int = 0
+    """Source partitions, at least, with records behind it that `evidence` has no room to list."""
     findings_hash: str = ""
     """SHA-256 over the findings behind it, in order."""
     alpha_promotion: float = 0.0

@@ -26,6 +26,10 @@ WORST_FIRST: tuple[Verdict, ...] = ("fail", "error", "no_data", "inconclusive", 
 """The order in which verdicts outweigh one another. No data never passes."""
 
 
+EVIDENCE_MOST = 64
+"""Partitions that the evidence of one belief lists: those with the lowest numbers."""
+
+
 class Evidence(Struct, frozen=True, kw_only=True):
     """Which records of the input log a belief rests on."""
 
@@ -72,6 +76,8 @@ class Finding(Struct, frozen=True, kw_only=True, omit_defaults=True):
     margin: float | None = None
     """The declared bound that the verdict speaks of."""
     evidence: tuple[Evidence, ...] = ()
+    evidence_left_out: int = 0
+    """Source partitions with records behind it that `evidence` has no room to list."""
     analyzer: str = ""
     """Of an analysis, which file of `optimizer.orient.analyzers` says so; as are the next six."""
     subject: str = ""

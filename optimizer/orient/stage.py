@@ -32,7 +32,8 @@ from optimizer.orient.state import (
     Segment,
 )
 from optimizer.orient.windows.buffer import MINUTE_MS, Held, Part, admit, united
-from optimizer.orient.windows.sums import Sums, widen
+from optimizer.orient.windows.offsets import Offsets
+from optimizer.orient.windows.sums import Sums
 from optimizer.orient.windows.validate import unfit
 from optimizer.orient.windows.windows import HOP_MS, HOPPING_MS, LEVELS_MS, Window, hopped
 from optimizer.stage import Durable, Emit, Rejected, Step
@@ -43,7 +44,7 @@ class Orient(Durable[Orientation]):
 
     name = "orient"
     state_type = Orientation
-    layout = 2
+    layout = 3
 
     def __init__(self, pane_ms: int = 10_000, bytes_max: int = 800_000) -> None:
         """`pane_ms` divides a minute; a row, encoded, stays under `bytes_max`."""
@@ -110,7 +111,7 @@ class Orient(Durable[Orientation]):
         held = state.room.pop(at - self.pane_ms, None)
         found: list[Finding] = []
         if held is not None:
-            found += _count(state, held, Span(at - self.pane_ms, at, held.spans))
+            found += _count(state, held, Span(at - self.pane_ms, at, held.offsets))
         state.closed_at = at
         if state.declared:
             found += _compared(state, at, harm_only=not ends_minute)
@@ -148,9 +149,9 @@ def _count(state: Orientation, held: Held, pane: Span) -> list[Finding]:
         for part in held.parts
     )
     state.recent = [past for past in state.recent if past[0] > pane.end_at - MINUTE_MS]
-    state.recent.append((pane.end_at, pane.spans))
+    state.recent.append((pane.end_at, pane.offsets))
     shortest = state.windows[0]
-    widen(shortest.spans, pane.spans)
+    shortest.offsets.widen(pane.offsets)
     for part in parts:
         shortest.add(part)
     if state.declared and state.declared.tells_spend:
@@ -171,9 +172,9 @@ def _count(state: Orientation, held: Held, pane: Span) -> list[Finding]:
 
 def _last_minute(state: Orientation, pane: Span) -> Span:
     """The pane, with the evidence of the last minute."""
-    minute = Span(pane.start_at, pane.end_at, {})
-    for _, spans in state.recent:
-        widen(minute.spans, spans)
+    minute = Span(pane.start_at, pane.end_at, Offsets())
+    for _, offsets in state.recent:
+        minute.offsets.widen(offsets)
     return minute
 
 
@@ -237,7 +238,7 @@ def _covered(state: Orientation, at: int, *, all_segments: bool) -> list[Finding
         told = segment.coverage
         called = all_segments and segment.called_at > at - MINUTE_MS
         if called or told.said != told.generation:
-            evidence = next((spans for end, spans in state.recent if end > told.since_at), {})
+            evidence = next((offsets for end, offsets in state.recent if end > told.since_at), Offsets())
             found += adoption.findings(state.target, name, segment, Span(told.since_at, at, evidence))
     return found
 
@@ -255,7 +256,7 @@ def _close(state: Orientation, at: int) -> list[Finding]:
         if longer is not None:
             longer.merge(window)
         window.clear()
-    found += spend.findings(state.target, state.spend, Span(at - MINUTE_MS, at, {}))
+    found += spend.findings(state.target, state.spend, Span(at - MINUTE_MS, at, Offsets()))
     state.spend = {}
     if state.declared:
         found += left_out(state, at)
@@ -265,7 +266,7 @@ def _close(state: Orientation, at: int) -> list[Finding]:
 
 
 def _levels(state: Orientation, window: Window, at: int) -> list[Finding]:
-    span = Span(at - window.length_ms, at, window.spans)
+    span = Span(at - window.length_ms, at, window.offsets)
     found: list[Finding] = []
     for name in state.segment_names():
         segment = state.segments.get(name)
@@ -279,7 +280,7 @@ def _watched(state: Orientation, window: Window, at: int, *, hops: bool = False)
     """What the analyzers make known of a window that has closed."""
     if not state.segments or not watched(window.length_ms, hops=hops):
         return []
-    span, audience = Span(at - window.length_ms, at, window.spans), _audience(state)
+    span, audience = Span(at - window.length_ms, at, window.offsets), _audience(state)
     servings = [(n, window.segments.get(n)) for n in state.segment_names() if n in state.segments]
     servings.append((WHOLE, window.whole()))
     return [
@@ -292,7 +293,7 @@ def _watched(state: Orientation, window: Window, at: int, *, hops: bool = False)
 def _hopped(state: Orientation, window: Window, at: int) -> list[Finding]:
     """What the analyzers make known of the window that hops, now that `window` has closed."""
     recent = [closed for closed in state.hops if closed[0] > at - HOPPING_MS]
-    recent.append((at, Window(HOP_MS, dict(window.segments), dict(window.spans))))
+    recent.append((at, Window(HOP_MS, dict(window.segments), window.offsets.copy())))
     state.hops = [closed for closed in recent if closed[0] > at - HOPPING_MS + HOP_MS]
     return _watched(state, hopped(closed for _, closed in recent), at, hops=True)
 
@@ -300,7 +301,7 @@ def _hopped(state: Orientation, window: Window, at: int) -> list[Finding]:
 def _forget(state: Orientation, at: int) -> list[Finding]:
     """Ends what nobody has called for long, and the alarms of it."""
     found: list[Finding] = []
-    span, audience = Span(at - MINUTE_MS, at, {}), _audience(state)
+    span, audience = Span(at - MINUTE_MS, at, Offsets()), _audience(state)
     silent = [name for name, kept in state.segments.items() if at - kept.called_at >= SILENCE_MS]
     for name in sorted(silent):
         del state.segments[name]

@@ -17,7 +17,7 @@ from optimizer.orient.alarms.watch import Watching, margins_of
 from optimizer.orient.analyzers.contract import Margins
 from optimizer.orient.trial import Trial
 from optimizer.orient.windows.buffer import Held
-from optimizer.orient.windows.sums import Spans
+from optimizer.orient.windows.offsets import Offsets
 from optimizer.orient.windows.windows import LENGTHS_MS, Window
 
 SILENCE_MS = 15 * 60_000
@@ -127,7 +127,7 @@ class Orientation(Struct, kw_only=True, omit_defaults=True):
     room: dict[int, Held] = {}
     """Start → panes the watermark has not passed."""
     windows: list[Window] = field(default_factory=lambda: [Window(length) for length in LENGTHS_MS])
-    recent: list[tuple[int, Spans]] = []
+    recent: list[tuple[int, Offsets]] = []
     """End and evidence of the panes of the last minute."""
     hops: list[tuple[int, Window]] = []
     """End of the latest closed windows of HOP_MS, and these: all but the oldest part of the one that hops."""

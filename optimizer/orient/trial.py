@@ -3,7 +3,8 @@
 from msgspec import Struct, field
 
 from optimizer.orient.windows.buffer import Part
-from optimizer.orient.windows.sums import Spans, Sums
+from optimizer.orient.windows.offsets import Offsets
+from optimizer.orient.windows.sums import Sums
 from optimizer.stats.bottom_k import smallest
 from optimizer.stats.sample_ratio import evidence
 
@@ -115,7 +116,7 @@ class Trial(Struct, kw_only=True, omit_defaults=True):
     met: Met = field(default_factory=Met)
     newest_control: tuple[int, str] = (-1, "")
     """Newest generation and variant among the control's calls."""
-    spans: Spans = {}
+    offsets: Offsets = field(default_factory=Offsets)
     fresh: bool = True
     """Whether calls came since all its comparisons were told."""
     stirred: bool = True

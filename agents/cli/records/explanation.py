@@ -193,6 +193,8 @@ def _evidence(decision: Decision) -> Table:
         table.add_row(
             f"metrics/{one.partition}", f"offsets {one.first_offset:,} to {one.last_offset:,} ({records})"
         )
+    if decision.evidence_left_out:
+        table.add_row(f"and {decision.evidence_left_out:,} more", "partitions or more, which are not listed")
     return table
 
 

@@ -30,7 +30,7 @@ from optimizer.orient.findings.finding import About, Measured, Span, finding, ro
 from optimizer.orient.health import crossover, sample_ratio
 from optimizer.orient.state import Declared
 from optimizer.orient.trial import Trial
-from optimizer.orient.windows.sums import Spans, widen
+from optimizer.orient.windows.offsets import Offsets
 from optimizer.stats.confidence_sequence import FEWEST
 from optimizer.stats.noninferiority import Comparison, Margin, Risks
 from optimizer.stats.restarts import risk_of
@@ -120,7 +120,7 @@ def findings(
     harm_only: bool,
 ) -> list[Finding]:
     """What there is to say of a trial; with `harm_only` the guardrails that failed since it began."""
-    window, late = Span(trial.since_at, at, trial.spans), trial.stretch
+    window, late = Span(trial.since_at, at, trial.offsets), trial.stretch
     late_pair = (Seen(late.candidate), Seen(late.control)) if late else None
     made = []
     for place, (metric, role, margin, risks) in enumerate(questions(declared, beside=trial.beside)):
@@ -146,7 +146,7 @@ def findings(
                 risks=questions(declared, beside=trial.beside, restart=late.number)[place].risks,
             )
             if of_late.comparison.verdict == "fail":
-                effect, seen = of_late, Span(late.since_at, at, trial.spans)
+                effect, seen = of_late, Span(late.since_at, at, trial.offsets)
         about = _about(target, segment, trial, metric=metric, role=role)
         made.append(_told(about, declared, effect, seen, began_at=trial.since_at))
     if not harm_only:
@@ -170,10 +170,10 @@ def overall(
         trials, pairs = [trial for trial, _ in found], [pair for _, pair in found]
         if len(trials) == 1 or not any(trial.fresh for trial in trials):
             continue
-        spans: Spans = {}
+        offsets = Offsets()
         for trial in trials:
-            widen(spans, trial.spans)
-        window = Span(min(trial.since_at for trial in trials), at, spans)
+            offsets.widen(trial.offsets)
+        window = Span(min(trial.since_at for trial in trials), at, offsets)
         newest = max(trials, key=lambda trial: trial.newest_control)
         for metric, role, margin, risks in questions(declared):
             if _is_untold(metric, trials):

@@ -79,7 +79,7 @@ def _storm(about: About, whose: str, *, declared: Declared, trial: Trial, pane: 
         f"errors {whose}: {percent(errors / calls)} of {count(calls)} calls in the last minute, "
         f"limit {percent(limit)}: trip"
     )
-    window = Span(max(trial.since_at, pane.end_at - MINUTE_MS), pane.end_at, pane.spans)
+    window = Span(max(trial.since_at, pane.end_at - MINUTE_MS), pane.end_at, pane.offsets)
     return [finding(about, window, "fail", measured=measured, sentence=sentence)]
 
 
@@ -98,5 +98,5 @@ def _slowness(
         f"p95 latency {whose}: {milliseconds(p95_us / 1000)}, over the limit of {milliseconds(limit_ms)} "
         f"in {SLOW_PANES} panes running, {count(calls)} calls: trip"
     )
-    window = Span(pane.end_at - SLOW_PANES * (pane.end_at - pane.start_at), pane.end_at, pane.spans)
+    window = Span(pane.end_at - SLOW_PANES * (pane.end_at - pane.start_at), pane.end_at, pane.offsets)
     return [finding(about, window, "fail", measured=measured, sentence=sentence)]

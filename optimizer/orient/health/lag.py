@@ -8,6 +8,7 @@ from optimizer.orient.alarms.lifecycle import OPEN_MOST
 from optimizer.orient.findings.finding import About, Measured, Span, finding
 from optimizer.orient.state import OTHER, Left, Orientation
 from optimizer.orient.windows.buffer import MINUTE_MS
+from optimizer.orient.windows.offsets import Offsets
 
 
 def waited(target: str, stalled: Mapping[int, int], foremost_at: int) -> Finding:
@@ -18,14 +19,18 @@ def waited(target: str, stalled: Mapping[int, int], foremost_at: int) -> Finding
     since_at = min(stalled.values(), default=foremost_at)
     if not stalled:
         sentence = "all source partitions have come as far as the others: windows close again"
-        return finding(about, Span(since_at, foremost_at, {}), "pass", measured=Measured(), sentence=sentence)
+        return finding(
+            about, Span(since_at, foremost_at, Offsets()), "pass", measured=Measured(), sentence=sentence
+        )
     named = ", ".join(str(number) for number in sorted(stalled)[:8]) + (" …" if len(stalled) > 8 else "")  # noqa: PLR2004
     sentence = (
         f"source partitions {named} stand {duration((foremost_at - since_at) // MINUTE_MS * 60)} behind the foremost: "
         "no window closes until they go on; is observe running for them?"
     )
     measured = Measured(estimate=(foremost_at - since_at) / 1000, unit="s", n=len(stalled))
-    return finding(about, Span(since_at, foremost_at, {}), "error", measured=measured, sentence=sentence)
+    return finding(
+        about, Span(since_at, foremost_at, Offsets()), "error", measured=measured, sentence=sentence
+    )
 
 
 def left_out(state: Orientation, at: int) -> list[Finding]:
@@ -44,4 +49,6 @@ def left_out(state: Orientation, at: int) -> list[Finding]:
     if unopened:
         sentence += f"; alarms that did not open, as {OPEN_MOST} are open: {count(unopened)}"
     measured = Measured(n=calls, unit="calls")
-    return [finding(about, Span(at - MINUTE_MS, at, {}), "error", measured=measured, sentence=sentence)]
+    return [
+        finding(about, Span(at - MINUTE_MS, at, Offsets()), "error", measured=measured, sentence=sentence)
+    ]

@@ -10,11 +10,12 @@ and whoever asked must count them.
 from collections.abc import Iterable
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from optimizer.model.call import Arm
 from optimizer.model.pane import Pane
-from optimizer.orient.windows.sums import Spans, Sums, widen
+from optimizer.orient.windows.offsets import Offsets, offsets_of
+from optimizer.orient.windows.sums import Sums
 from optimizer.stats.bottom_k import smallest
 
 MINUTE_MS = 60_000
@@ -44,7 +45,7 @@ class Held(Struct, array_like=True):
 
     parts: list[Part] = []
     """In the order of their keys."""
-    spans: Spans = {}
+    offsets: Offsets = field(default_factory=Offsets)
     applied: dict[str, int] = {}
     """Instance → newest generation it said it uses."""
     size: int = 0
@@ -57,16 +58,15 @@ class Held(Struct, array_like=True):
             Part(cell.segment, cell.arm, cell.generation, cell.variant, Sums.of(cell), cell.units)
             for cell in pane.cells
         )
-        spans = {pane.partition: (pane.first_offset, pane.last_offset)} if pane.first_offset >= 0 else {}
-        held = Held(united(parts), {}, dict(pane.applied))
-        widen(held.spans, spans)
+        offsets = offsets_of(pane.partition, pane.first_offset, pane.last_offset)
+        held = Held(united(parts), offsets, dict(pane.applied))
         held.size = len(_encode(held))
         return held
 
     def add(self, more: "Held") -> None:
         """Adds what other panes say of the same time."""
         self.parts = united((*self.parts, *more.parts))
-        widen(self.spans, more.spans)
+        self.offsets.widen(more.offsets)
         for instance, generation in more.applied.items():
             self.applied[instance] = max(generation, self.applied.get(instance, 0))
         self.size = len(_encode(self))

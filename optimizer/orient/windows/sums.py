@@ -23,13 +23,8 @@ from optimizer.stats.proportion import Proportion
 
 SERVING = ("incumbent", "control")
 """The arms whose calls make a level; of others neither first tokens nor output lengths are read."""
-PARTITIONS = 64
-"""Source partitions whose evidence is kept: those with the lowest numbers."""
 NANO_USD = 10**9
 MILLIONTHS = 10**6
-
-Spans = dict[int, tuple[int, int]]
-"""Source partition → first and last offset."""
 
 
 def added(numbers: list[int], more: list[int]) -> list[int]:
@@ -173,11 +168,3 @@ class Sums(Struct, array_like=True):
     def durations(self) -> Histogram:
         """Microseconds of the calls that succeeded."""
         return Histogram(run=self.latency)
-
-
-def widen(spans: Spans, more: Spans) -> None:
-    """Lets every partition's span reach as far as both do."""
-    for partition, (first, last) in more.items():
-        if partition < PARTITIONS:
-            now = spans.get(partition, (first, last))
-            spans[partition] = (min(now[0], first), max(now[1], last))

@@ -20,6 +20,7 @@ from optimizer.orient.alarms.lifecycle import (
 )
 from optimizer.orient.analyzers.contract import WHOLE, Saying
 from optimizer.orient.findings.finding import Span
+from optimizer.orient.windows.offsets import Offsets
 
 MINUTE_MS = 60_000
 WEEK = 7 * 24 * 12
@@ -34,7 +35,7 @@ class Ear:
         self.declared, self.at = Alarms(**declared), 0
 
     def context(self):
-        window = Span(self.at - self.length * MINUTE_MS, self.at, {})
+        window = Span(self.at - self.length * MINUTE_MS, self.at, Offsets())
         return Context("chat", self.segment, window, 1, self.declared)
 
     def say(self, surprise, *, severity="warning", subject="latency.p95", learns_for=0):

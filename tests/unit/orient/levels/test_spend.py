@@ -4,9 +4,10 @@ from optimizer.model.pane import Cell
 from optimizer.orient.findings.finding import Span
 from optimizer.orient.levels.spend import MOST_VARIANTS, add, findings
 from optimizer.orient.windows.buffer import Part
+from optimizer.orient.windows.offsets import Offsets
 from optimizer.orient.windows.sums import NANO_USD, Sums
 
-WINDOW = Span(0, 60_000, {})
+WINDOW = Span(0, 60_000, Offsets())
 
 
 def part(arm, variant, calls=10, costed=10, usd=1, segment="other"):
