@@ -15,8 +15,9 @@ from agents.declarations.envelope import opened
 from optimizer.decide.evidence.facts import fixed
 from optimizer.decide.strategies.cheapest import choose
 from optimizer.declaration.policies import asked
-from optimizer.declaration.validate import WHOLE_BPS, declared_incumbent, price
+from optimizer.declaration.validate import declared_incumbent, price
 from optimizer.declaration.validate import mistakes as semantic_mistakes
+from optimizer.model.shares import WHOLE_BPS
 from optimizer.model.target import Model, Target
 from optimizer.model.wording import money
 

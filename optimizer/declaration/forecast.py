@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 from scipy.special import ndtr, ndtri
 
-from optimizer.declaration.validate import WHOLE_BPS, weights_bps
+from optimizer.declaration.validate import weights_bps
 from optimizer.model.objective import goal_of
+from optimizer.model.shares import WHOLE_BPS
 from optimizer.model.target import Target
 from optimizer.model.traffic import Traffic
 from optimizer.model.wording import number, percent, score

@@ -4,10 +4,11 @@ from typing import NamedTuple
 
 from optimizer.declaration import policies
 from optimizer.declaration.bounds import wrong_levers, wrong_traffic
+from optimizer.model.segments import OTHER
+from optimizer.model.shares import WHOLE_BPS
 from optimizer.model.target import Model, Target
 from optimizer.model.variant import variant_of, variants_of
 
-WHOLE_BPS = 10_000
 LEAST_CONTROL_BPS = 100
 """At 100 % a candidate still has a concurrent control, even where no holdback is wanted."""
 MOST_HOLDBACK_BPS = 5000
@@ -63,7 +64,7 @@ def _of_segments(target: Target) -> list[Mistake]:
     return [
         Mistake(("segments", "values", i), f"must be unique and not 'other', found {value!r}")
         for i, value in enumerate(values)
-        if value == "other" or value in values[:i]
+        if value == OTHER or value in values[:i]
     ]
 
 

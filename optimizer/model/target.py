@@ -12,6 +12,7 @@ from optimizer.model.lever import Levers
 from optimizer.model.objective import Objective
 from optimizer.model.policy import MOST_POLICIES, Policy
 from optimizer.model.prior import Prior
+from optimizer.model.segments import OTHER
 from optimizer.model.traffic import Traffic
 
 Autonomy = Literal["observe", "advise", "approve", "auto"]
@@ -186,4 +187,4 @@ class Target(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def segment_names(self) -> tuple[str, ...]:
         """The declared segments, and `other`, in a stable order."""
-        return (*(self.segments.values if self.segments else ()), "other")
+        return (*(self.segments.values if self.segments else ()), OTHER)

@@ -18,6 +18,7 @@ from math import floor, isinf, isnan, log10
 from re import search
 
 from optimizer.model.finding import Finding, Metric
+from optimizer.model.segments import WHOLE
 
 NAMES: dict[Metric, str] = {
     "quality": "quality",
@@ -188,7 +189,7 @@ def interval(low: float | None, high: float | None, words: Callable[[float], str
 
 def place(segment: str) -> str:
     """A segment by its name; `*` are all of them."""
-    return "all segments" if segment == "*" else segment
+    return "all segments" if segment == WHOLE else segment
 
 
 def quantity(value: float, unit: str) -> str:

@@ -6,10 +6,9 @@ import msgspec
 from msgspec import Struct
 
 from optimizer.model.call import SPANS
+from optimizer.model.segments import OTHER
 from optimizer.model.target import Scores, Target
 
-OTHER = "other"
-"""The segment, variant or class of whatever is not listed."""
 UNDECLARED = "undeclared"
 """The target under which calls to targets that nobody declared are folded; nobody may declare it."""
 USUAL = Scores()

@@ -21,10 +21,11 @@ from optimizer.model.event import (
     name_of,
 )  # fmt: skip
 from optimizer.model.progress import Watermark
+from optimizer.model.segments import OTHER
 from optimizer.observe import feedback, measures, series, units
 from optimizer.observe.cells import ANONYMOUS, UNATTRIBUTED, Key, cell_of, key_of
 from optimizer.observe.columns import MOST_GATHERED, cost_of
-from optimizer.observe.declared import OTHER, UNDECLARED, USUAL, Declared, declared_by, size_of
+from optimizer.observe.declared import UNDECLARED, USUAL, Declared, declared_by, size_of
 from optimizer.observe.intake import Intake, milliseconds
 from optimizer.observe.joins import Origin, origin_of
 from optimizer.observe.measures import Amount

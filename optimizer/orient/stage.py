@@ -13,25 +13,19 @@ from typing import Any
 from optimizer.model.alarms import Alarms
 from optimizer.model.event import PaneEvent, TargetEvent, name_of
 from optimizer.model.finding import Finding
+from optimizer.model.instants import MINUTE_MS
 from optimizer.model.pane import Pane
+from optimizer.model.segments import OTHER, WHOLE
 from optimizer.model.target import Target
 from optimizer.orient.alarms.watch import Audience, Watching, left, silenced, watch, watched
-from optimizer.orient.analyzers.contract import WHOLE, Margins
+from optimizer.orient.analyzers.contract import Margins
 from optimizer.orient.comparison import compare, hard_limits, trials
 from optimizer.orient.findings.finding import Span
 from optimizer.orient.health import adoption
 from optimizer.orient.health.lag import left_out, waited
 from optimizer.orient.levels import levels, spend
-from optimizer.orient.state import (
-    OTHER,
-    SILENCE_MS,
-    STEADY_BYTES,
-    Declared,
-    Left,
-    Orientation,
-    Segment,
-)
-from optimizer.orient.windows.buffer import MINUTE_MS, Held, Part, admit, united
+from optimizer.orient.state import SILENCE_MS, STEADY_BYTES, Declared, Left, Orientation, Segment
+from optimizer.orient.windows.buffer import Held, Part, admit, united
 from optimizer.orient.windows.offsets import Offsets
 from optimizer.orient.windows.sums import Sums
 from optimizer.orient.windows.validate import unfit

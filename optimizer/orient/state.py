@@ -11,6 +11,7 @@ from msgspec import Struct, field
 from optimizer.model.alarms import Alarms
 from optimizer.model.finding import Metric
 from optimizer.model.objective import Objective
+from optimizer.model.segments import OTHER
 from optimizer.model.target import Errors, Guardrails, Target, Trips
 from optimizer.model.variant import label, variants_of
 from optimizer.orient.alarms.watch import Watching, margins_of
@@ -30,8 +31,6 @@ INSTANCES = 64
 STEADY_BYTES = 700_000
 """What a row takes at most without the panes that wait."""
 
-OTHER = "other"
-"""The segment of what is not listed; also the variant of what had no cell of its own."""
 UNASSIGNED = "-"
 """The variant of calls that carry no assignment."""
 NO_VARIANTS = (OTHER, UNASSIGNED)

@@ -2,6 +2,7 @@
 
 from msgspec import Struct, field
 
+from optimizer.model.fixed_point import MILLIONTHS
 from optimizer.orient.windows.buffer import Part
 from optimizer.orient.windows.offsets import Offsets
 from optimizer.orient.windows.sums import Sums
@@ -10,7 +11,6 @@ from optimizer.stats.sample_ratio import evidence
 
 GENERATIONS = 4
 """Whose calls are counted apart: as many as there are steps; of older ones their evidence is kept."""
-MILLIONTHS = 10**6
 
 
 class Counted(Struct, array_like=True):

@@ -19,11 +19,11 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from optimizer.model.call import Milliseconds, Name, Score, Usd
+from optimizer.model.instants import DAY_S
 from optimizer.model.target import Seconds, Target
 
 Floats = npt.NDArray[np.float64]
 
-DAY_S = 86_400
 GRADED = 20.0
 """α + β of graded answers: a standard deviation of about 0.1."""
 P95 = 1.6448536269514722

@@ -34,7 +34,7 @@ NOT_IMPORTED = {
     "rocksdict": "faust loads it by itself to keep tables; tests/chaos reads these",
     "ruff": "a command",
     "scipy-stubs": "types, read by mypy",
-    "testcontainers": "for whoever has a Docker engine and writes tests of images; agents/local speaks to Docker itself",
+    "testcontainers": "for tests of images where there is a Docker engine; agents/local speaks to it itself",
     "types-psutil": "types, read by mypy",
     "types-pyyaml": "types, read by mypy",
 }

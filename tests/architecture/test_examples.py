@@ -5,10 +5,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from optimizer.decide.record.sentences import listed, share, span
 
 from agents.wire.codec import Decoder
 from optimizer.decide.record.decision import decision_id, estimate_of
-from optimizer.decide.record.sentences import listed, share, span
 from optimizer.orient.comparison.compare import otherwise_of, worded
 from optimizer.orient.findings.finding import About, Measured, Span, finding
 from optimizer.orient.windows.offsets import Offsets

@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 
 from optimizer.decide.evidence.facts import calls_per_minute, cost_of_call, declared_of, level_of
-from optimizer.decide.record.books import DAY_MS, NANO_USD, WHOLE_BPS, Use, uses
+from optimizer.decide.record.books import Use, uses
 from optimizer.decide.record.decision import Ruling, record
 from optimizer.decide.record.state import Deciding
 from optimizer.declaration.validate import first_bps, weights_bps
 from optimizer.model.decision import WHOLE_TARGET, Decision
 from optimizer.model.finding import Finding
+from optimizer.model.fixed_point import NANO_USD
+from optimizer.model.instants import DAY_MS
+from optimizer.model.shares import WHOLE_BPS
 from optimizer.model.wording import money
 
 

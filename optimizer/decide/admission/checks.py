@@ -21,7 +21,6 @@ from msgspec import structs
 from optimizer.decide.admission import power
 from optimizer.decide.admission.budget import reserve, trials_overspent, unaffordable, used_up
 from optimizer.decide.evidence.facts import asked, calls_per_minute, declared_of, served_bps
-from optimizer.decide.record.books import DAY_MS, NANO_USD, WHOLE_BPS
 from optimizer.decide.record.decision import Ruling
 from optimizer.decide.record.state import Deciding, Segment
 from optimizer.decide.strategies.contract import Barred
@@ -30,7 +29,10 @@ from optimizer.declaration.policies import Said, together
 from optimizer.declaration.validate import first_bps, most_bps, weights_bps
 from optimizer.model.decision import Cause
 from optimizer.model.finding import Finding
+from optimizer.model.fixed_point import NANO_USD
+from optimizer.model.instants import DAY_MS
 from optimizer.model.policy import PolicyResult
+from optimizer.model.shares import WHOLE_BPS
 from optimizer.model.target import Target
 from optimizer.model.variant import name_of, variants_of
 from optimizer.model.wording import instant, money, percent, share

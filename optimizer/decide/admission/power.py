@@ -11,15 +11,15 @@ what it replaces. Latency is left out: how many calls its tail takes depends on 
 from collections.abc import Sequence
 
 from optimizer.decide.trials.gate import guarded
-from optimizer.declaration.validate import WHOLE_BPS, first_bps
+from optimizer.declaration.validate import first_bps
 from optimizer.model.finding import Finding, Metric
+from optimizer.model.instants import MINUTE_MS
+from optimizer.model.shares import WHOLE_BPS
 from optimizer.model.target import Target
 from optimizer.model.wording import count, duration, number, share
 from optimizer.stats.power import units_for_every_look
+from optimizer.stats.proportion import Z95
 
-MINUTE_MS = 60_000
-Z = 1.959963984540054
-"""A level's interval reaches so many standard errors to either side."""
 LEAST_SHARE = 0.001
 """Where no call has failed, the variance is that of one failure in a thousand."""
 
@@ -74,6 +74,6 @@ def _needed(declared: Target, metric: Metric, level: Finding, *, beside: int) ->
         return units_for_every_look(rails.error_rate_rise or 0.0, 2 * rate * (1 - rate), alpha=alpha, sides=1)
     if level.low is None or level.high is None:
         return 0
-    variance = ((level.high - level.low) / 2 / Z) ** 2 * level.n
+    variance = ((level.high - level.low) / 2 / Z95) ** 2 * level.n
     margin = (rails.quality_drop_relative or 0.0) * estimate
     return units_for_every_look(margin, 2 * variance, alpha=alpha, sides=1)

@@ -8,17 +8,18 @@ from typing import Any
 
 from msgspec import structs
 
-from optimizer.decide.record.books import DAY_MS, NANO_USD, WHOLE_BPS
 from optimizer.decide.record.state import Deciding, Level, Segment
 from optimizer.declaration import policies
 from optimizer.declaration.levers import price_of
 from optimizer.declaration.policies import Said
 from optimizer.model.budget import Limits
 from optimizer.model.finding import Finding
+from optimizer.model.fixed_point import NANO_USD
+from optimizer.model.instants import DAY_MS, MINUTE_MS
+from optimizer.model.shares import WHOLE_BPS
 from optimizer.model.target import Model, Target
 from optimizer.model.variant import variants_of
 
-MINUTE_MS = 60_000
 STALE_MS = 15 * MINUTE_MS
 """A level that was last measured so long ago is unknown."""
 

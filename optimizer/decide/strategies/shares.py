@@ -11,7 +11,8 @@ from optimizer.decide.evidence.utility import guardrails, weights, worth
 from optimizer.decide.strategies import priors
 from optimizer.decide.strategies.contract import MOST_ARMS, Candidates, Situation
 from optimizer.declaration.levers import Candidate, price_of
-from optimizer.declaration.validate import LEAST_CONTROL_BPS, WHOLE_BPS
+from optimizer.declaration.validate import LEAST_CONTROL_BPS
+from optimizer.model.shares import WHOLE_BPS
 from optimizer.model.target import Target
 from optimizer.model.variant import name_of, variants_of
 

@@ -21,11 +21,11 @@ from optimizer.decide.record.state import MS
 from optimizer.decide.strategies.contract import Candidates, Proposal, Situation
 from optimizer.declaration.levers import LEVERS, Candidate
 from optimizer.model.decision import Alternative
+from optimizer.model.instants import DAY_S
 from optimizer.model.target import Target
 from optimizer.model.variant import Variant, label, variants_of
 from optimizer.model.wording import change, number
 
-DAY_S = 86_400
 CHANGES_A_DAY = 0.05
 """Share of the levers, as the specification wants a configuration to be stable."""
 

@@ -19,10 +19,11 @@ from optimizer.decide.record.decision import Ruling, decision_id
 from optimizer.decide.record.state import MS, Deciding, Live
 from optimizer.decide.trials import transitions
 from optimizer.decide.trials.gate import clock_at, guarded, harm
-from optimizer.declaration.validate import WHOLE_BPS, models_by_variant
+from optimizer.declaration.validate import models_by_variant
 from optimizer.model.decision import Decision
 from optimizer.model.finding import Finding, Metric, Role
 from optimizer.model.objective import goal_of
+from optimizer.model.shares import WHOLE_BPS
 from optimizer.model.target import Experiment, Target
 from optimizer.model.variant import variant_of
 from optimizer.model.wording import duration, outcomes, share

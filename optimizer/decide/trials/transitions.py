@@ -22,9 +22,10 @@ from optimizer.decide.record.state import (
     Segment,
 )
 from optimizer.decide.strategies.cheapest import Choice, choose, is_cheaper_by_list, reason
-from optimizer.declaration.validate import WHOLE_BPS, first_bps, models_by_variant, weights_bps
+from optimizer.declaration.validate import first_bps, models_by_variant, weights_bps
 from optimizer.model.decision import Alternative, Decision, DecisionKind
 from optimizer.model.objective import goal_of
+from optimizer.model.shares import WHOLE_BPS
 from optimizer.model.target import Target
 from optimizer.model.variant import name_of
 from optimizer.model.wording import duration, share

@@ -12,10 +12,11 @@ from msgspec import Struct, defstruct, field
 
 from optimizer.model.alarms import Alarms
 from optimizer.model.finding import Finding
+from optimizer.model.segments import WHOLE
 from optimizer.model.target import Target
 from optimizer.orient.alarms.lifecycle import LAPSE_MS, Book, Context, Open, Tuning, farewell, heard, lapsed
 from optimizer.orient.analyzers import ANALYZERS
-from optimizer.orient.analyzers.contract import WHOLE, Analyzer, Margins, Watched
+from optimizer.orient.analyzers.contract import Analyzer, Margins, Watched
 from optimizer.orient.findings.finding import Span
 from optimizer.orient.windows.sums import Sums
 from optimizer.orient.windows.windows import Serving

@@ -14,13 +14,13 @@ from typing import ClassVar, NamedTuple
 from msgspec import Struct, field
 
 from optimizer.model.finding import Metric
+from optimizer.model.instants import HOUR_MS
 from optimizer.model.wording import place, quantity, size
 from optimizer.orient.analyzers.contract import Saying, Watched
 from optimizer.orient.analyzers.readings import log_mean, log_p95, share
 from optimizer.stats.change_points import change_points
 from optimizer.stats.robust import MAD_TO_SIGMA
 
-HOUR_MS = 3_600_000
 KEPT = 192
 """Hours: eight days."""
 YOUNG = 48

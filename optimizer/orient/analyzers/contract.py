@@ -20,8 +20,6 @@ from optimizer.model.finding import Metric
 from optimizer.orient.windows.sums import Sums
 
 Severity = Literal["info", "warning", "critical"]
-WHOLE = "*"
-"""The segment of what is said of all calls of a target together."""
 
 
 class Margins(NamedTuple):

@@ -13,9 +13,10 @@ from typing import ClassVar
 
 from msgspec import Struct, field
 
+from optimizer.model.segments import WHOLE
 from optimizer.model.wording import count, number, percent, place, score, size
 from optimizer.orient.analyzers.baseline import Past
-from optimizer.orient.analyzers.contract import WHOLE, Saying, Watched
+from optimizer.orient.analyzers.contract import Saying, Watched
 from optimizer.orient.analyzers.readings import Reading, share
 
 FEWEST = 50

@@ -21,9 +21,9 @@ from typing import NamedTuple
 
 from optimizer.model.finding import Finding, Metric, Role
 from optimizer.model.objective import Objective, goal_of
+from optimizer.model.segments import WHOLE
 from optimizer.model.target import Errors, Guardrails
 from optimizer.model.wording import NAMES, UNITS, change, count, duration, interval, number, points
-from optimizer.orient.analyzers.contract import WHOLE
 from optimizer.orient.comparison.effects import Effect, Pair, Seen, compared, is_beyond, units
 from optimizer.orient.comparison.utility import weighed
 from optimizer.orient.findings.finding import About, Measured, Span, finding, rounded

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from optimizer.model.finding import Metric
+from optimizer.model.fixed_point import MILLIONTHS, NANO_USD
 from optimizer.model.pane import Covariates, Joint
-from optimizer.orient.windows.sums import MILLIONTHS, NANO_USD, Sums
+from optimizer.orient.windows.sums import Sums
 from optimizer.stats.co_moments import CoMoments
 from optimizer.stats.confidence_sequence import FEWEST
 from optimizer.stats.cuped import adjusted_arms

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 
 from optimizer.model.finding import Finding
+from optimizer.model.instants import MINUTE_MS
+from optimizer.model.segments import OTHER
 from optimizer.model.wording import count, duration
 from optimizer.orient.alarms.lifecycle import OPEN_MOST
 from optimizer.orient.findings.finding import About, Measured, Span, finding
-from optimizer.orient.state import OTHER, Left, Orientation
-from optimizer.orient.windows.buffer import MINUTE_MS
+from optimizer.orient.state import Left, Orientation
 from optimizer.orient.windows.offsets import Offsets
 
 

@@ -20,17 +20,17 @@ from optimizer.model.wording import (
     percent,
     score,
 )
-from optimizer.orient.analyzers.readings import Z, tail
+from optimizer.orient.analyzers.readings import tail
 from optimizer.orient.findings.finding import About, Measured, Span, finding
 from optimizer.orient.state import NO_VARIANTS, SILENCE_MS, Segment
 from optimizer.orient.windows.sums import Sums
 from optimizer.orient.windows.windows import Serving
 from optimizer.stats.moments import Moments
-from optimizer.stats.proportion import wilson
+from optimizer.stats.proportion import Z95, wilson
 
 METRICS: tuple[Metric, ...] = ("latency", "cost", "quality", "errors")
 LEVEL = 0.95
-"""What `Z` is the quantile of."""
+"""What `Z95` is the quantile of."""
 WORDS = {"latency": milliseconds, "cost": money, "quality": score, "errors": percent}
 MISSING = {"latency": "succeeded", "cost": "had a known cost", "quality": "was scored"}
 
@@ -105,7 +105,7 @@ def _mean(moments: Moments, unit: str) -> Measured | None:
     mean, error = moments.mean, moments.standard_error
     if mean is None:
         return None
-    bounds = (None, None) if error is None else (max(0.0, mean - Z * error), mean + Z * error)
+    bounds = (None, None) if error is None else (max(0.0, mean - Z95 * error), mean + Z95 * error)
     return _told(mean, bounds, unit, moments.count)
 
 

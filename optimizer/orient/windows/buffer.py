@@ -13,12 +13,11 @@ import msgspec
 from msgspec import Struct, field
 
 from optimizer.model.call import Arm
+from optimizer.model.instants import MINUTE_MS
 from optimizer.model.pane import Pane
 from optimizer.orient.windows.offsets import Offsets, offsets_of
 from optimizer.orient.windows.sums import Sums
 from optimizer.stats.bottom_k import smallest
-
-MINUTE_MS = 60_000
 
 _encode = msgspec.json.encode
 

@@ -14,6 +14,7 @@ from operator import add
 from msgspec import Struct
 from msgspec.structs import astuple
 
+from optimizer.model.fixed_point import MILLIONTHS, NANO_USD
 from optimizer.model.pane import Cell
 from optimizer.orient.windows.error_classes import sorted_out
 from optimizer.stats.dense import COARSE, FINE, Dense, dense, dense_sum
@@ -23,8 +24,6 @@ from optimizer.stats.proportion import Proportion
 
 SERVING = ("incumbent", "control")
 """The arms whose calls make a level; of others neither first tokens nor output lengths are read."""
-NANO_USD = 10**9
-MILLIONTHS = 10**6
 
 
 def added(numbers: list[int], more: list[int]) -> list[int]:

@@ -14,7 +14,8 @@ from collections.abc import Iterable
 
 from msgspec import Struct, field
 
-from optimizer.orient.windows.buffer import MINUTE_MS, Part
+from optimizer.model.instants import MINUTE_MS
+from optimizer.orient.windows.buffer import Part
 from optimizer.orient.windows.offsets import Offsets
 from optimizer.orient.windows.sums import SERVING, Sums
 

@@ -7,9 +7,10 @@ from optimizer.decide.admission.budget import reserve
 from optimizer.decide.admission.checks import barred, of_start, started
 from optimizer.decide.admission.power import lacking
 from optimizer.decide.evidence.facts import level_of
-from optimizer.decide.record.books import NANO_USD, Books, uses
+from optimizer.decide.record.books import Books, uses
 from optimizer.model.budget import Approvals, Budget, Limits
 from optimizer.model.finding import Finding
+from optimizer.model.fixed_point import NANO_USD
 from optimizer.model.policy import Policy, Rule
 from optimizer.model.target import Errors, Model, Plan, Segments
 from optimizer.model.variant import variant_of

@@ -5,10 +5,10 @@ import pytest
 from optimizer.decide.admission.budget import reserve
 from optimizer.decide.admission.checks import barred, of_start, turns_parameters
 from optimizer.decide.evidence.facts import asked
-from optimizer.decide.record.books import NANO_USD
 from optimizer.declaration.policies import Said, together
 from optimizer.declaration.validate import models_by_variant
 from optimizer.model.budget import Approvals, Budget, Limits
+from optimizer.model.fixed_point import NANO_USD
 from optimizer.model.lever import Escalation, Levers, Parameter
 from optimizer.model.policy import Policy, PolicyResult, Rule
 from optimizer.model.target import Errors, Experiment, Failover, Plan

@@ -13,8 +13,9 @@ from time import process_time
 import numpy as np
 
 from optimizer.model.alarms import Alarms
+from optimizer.model.segments import WHOLE
 from optimizer.orient.alarms.watch import Audience, Watching, silenced, watch
-from optimizer.orient.analyzers.contract import WHOLE, Margins
+from optimizer.orient.analyzers.contract import Margins
 from optimizer.orient.findings.finding import Span
 from optimizer.orient.windows.offsets import Offsets
 from optimizer.orient.windows.sums import Sums

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from optimizer.model.alarms import Alarms
+from optimizer.model.segments import WHOLE
 from optimizer.model.target import Segments
 from optimizer.orient.alarms.lifecycle import (
     MOST,
@@ -18,7 +19,7 @@ from optimizer.orient.alarms.lifecycle import (
     heard,
     lapsed,
 )
-from optimizer.orient.analyzers.contract import WHOLE, Saying
+from optimizer.orient.analyzers.contract import Saying
 from optimizer.orient.findings.finding import Span
 from optimizer.orient.windows.offsets import Offsets
 
