@@ -82,3 +82,9 @@ def test_where_statistics_repeat_the_model_both_say_the_same():
     assert {"DAY_MS": 86_400_000, "HOUR_MS": 3_600_000} == {
         name: ast.literal_eval(values[name, path].replace("_", "")) for name, path in BELOW
     }
+
+
+def test_how_few_are_too_few_says_of_what(written):
+    counts = {name: paths for name, paths in written.items() if name.endswith("FEWEST")}
+    assert "FEWEST" not in counts
+    assert {1} == {len(paths) for paths in counts.values()}

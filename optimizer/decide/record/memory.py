@@ -14,7 +14,7 @@ from typing import Literal
 from msgspec import Struct, field
 
 from optimizer.model.finding import Finding, Metric
-from optimizer.stats.confidence_sequence import FEWEST, two_sided_multiplier
+from optimizer.stats.confidence_sequence import CLAIMED_FEWEST, two_sided_multiplier
 
 MOST_VARIANTS = 12
 """Per segment; the one heard of longest ago makes room. More than twice as many as are tried at once."""
@@ -152,4 +152,4 @@ def _through(told: Effect, base: Effect) -> Effect | None:
 
 def multiplier(units: int, alpha: float) -> float:
     """How many standard errors lie on each side of an effect of so many units that is never wrong but with `alpha`."""
-    return float(two_sided_multiplier(max(units, FEWEST), alpha=min(max(alpha, 1e-9), 0.5)))
+    return float(two_sided_multiplier(max(units, CLAIMED_FEWEST), alpha=min(max(alpha, 1e-9), 0.5)))

@@ -21,7 +21,7 @@ from optimizer.model.wording import change, duration
 
 MOST_S = 7 * 86_400
 """The specification's longest test."""
-FEWEST = 100
+WON_FEWEST = 100
 """Units of an arm before it can win; with fewer the bounds are asymptotic in name only."""
 
 
@@ -66,7 +66,7 @@ class AbTest:
             others = [one.bounds(alpha)[1] for name, one in known.items() if name != variant]
             low = told.bounds(alpha)[0]
             allowed = guardrails(situation.memory, variant, situation.incumbent, declared) == "inside"
-            if allowed and told.units >= FEWEST and low > max([0.0, *others]):
+            if allowed and told.units >= WON_FEWEST and low > max([0.0, *others]):
                 why = f"{named(declared, [variant])} is proven best, worth at least {change(low)}"
                 rejected = tuple(
                     Alternative(variant=name, model=named(declared, [name]), why="is proven worth less")

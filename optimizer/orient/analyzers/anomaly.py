@@ -18,7 +18,7 @@ from optimizer.orient.analyzers.readings import Reading, log_mean, log_p95, log_
 from optimizer.orient.windows.sums import Sums
 from optimizer.stats.extremes import Extremes, Judged
 
-FEWEST = 20
+WINDOW_CALLS_FEWEST = 20
 """Calls of a window below which it says nothing but how many they are."""
 LEAST: dict[Metric, float] = {"latency": 0.1, "cost": 0.1, "quality": 0.02, "errors": 0.01, "calls": 0.2}
 """What is worth a word: of logarithms, of a score, of a share."""
@@ -69,13 +69,13 @@ class AnomalyAnalyzer:
 def _readings(sums: Sums, span_ms: int) -> Iterator[tuple[Metric, Reading]]:
     """The numbers of a window that enough calls tell."""
     durations, quality = sums.durations, sums.quality
-    if durations.count >= FEWEST and (latency := log_p95(durations)):
+    if durations.count >= WINDOW_CALLS_FEWEST and (latency := log_p95(durations)):
         yield "latency", latency
-    if sums.costed >= FEWEST and (cost := log_mean(sums.cost)):
+    if sums.costed >= WINDOW_CALLS_FEWEST and (cost := log_mean(sums.cost)):
         yield "cost", cost
-    if quality.count >= FEWEST and quality.mean is not None:
+    if quality.count >= WINDOW_CALLS_FEWEST and quality.mean is not None:
         yield "quality", Reading(quality.mean, quality.standard_error or 0.0, quality.count)
-    if sums.calls >= FEWEST and (errors := share(sums.errors, sums.calls)):
+    if sums.calls >= WINDOW_CALLS_FEWEST and (errors := share(sums.errors, sums.calls)):
         yield "errors", errors
     if rate := log_rate(sums.calls, span_ms):
         yield "calls", rate

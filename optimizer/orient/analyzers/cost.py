@@ -25,7 +25,7 @@ from optimizer.orient.analyzers.readings import Reading, log_mean
 from optimizer.stats.ewma import Ewma
 from optimizer.stats.proportion import Z95
 
-FEWEST = 20
+COSTED_FEWEST = 20
 """Calls with a known cost below which a window says nothing."""
 YOUNG = 96
 """Windows until spend is known: a day, as calls come and go with it."""
@@ -81,7 +81,7 @@ def _said(state: Cost, window: Watched) -> Iterator[Saying]:
         _spend(state, window)
         if sums.calls and window.margins.spend_usd_per_day is not None:
             yield _forecast(state, window, window.margins.spend_usd_per_day)
-    if sums.costed < FEWEST or sums.cost_nano_usd <= 0:
+    if sums.costed < COSTED_FEWEST or sums.cost_nano_usd <= 0:
         return
     where, usd = place(window.segment), sums.cost_nano_usd / NANO_USD
     hours = (window.end_at - window.start_at) / 3_600_000

@@ -32,7 +32,7 @@ MUCH = 2.5
 """Times the usual spread around the profile."""
 FLOOR = 0.05
 """Of a logarithm: no profile is known better."""
-FEWEST = 20
+PATTERN_CALLS_FEWEST = 20
 FAR = 300.0
 
 
@@ -90,7 +90,7 @@ def _readings(window: Watched) -> Iterator[tuple[Metric, Reading]]:
     if rate := log_rate(window.sums.calls, window.end_at - window.start_at):
         yield "calls", rate
     durations = window.sums.durations
-    if durations.count >= FEWEST and (latency := log_p95(durations)):
+    if durations.count >= PATTERN_CALLS_FEWEST and (latency := log_p95(durations)):
         yield "latency", latency
 
 

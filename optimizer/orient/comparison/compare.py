@@ -31,7 +31,7 @@ from optimizer.orient.health import crossover, sample_ratio
 from optimizer.orient.state import Declared
 from optimizer.orient.trial import Trial
 from optimizer.orient.windows.offsets import Offsets
-from optimizer.stats.confidence_sequence import FEWEST
+from optimizer.stats.confidence_sequence import CLAIMED_FEWEST
 from optimizer.stats.noninferiority import Comparison, Margin, Risks
 from optimizer.stats.restarts import risk_of
 
@@ -266,8 +266,8 @@ def worded(found: Comparison, about: About, name: str) -> str:
 def otherwise_of(found: Comparison, about: About) -> str:
     """What would have changed the verdict: another bound, or so many more units."""
     counted = UNITS.get(about.metric, "calls")
-    if min(found.n_candidate, found.n_control) < FEWEST:
-        return f"nothing is concluded under {FEWEST} {counted} of each arm"
+    if min(found.n_candidate, found.n_control) < CLAIMED_FEWEST:
+        return f"nothing is concluded under {CLAIMED_FEWEST} {counted} of each arm"
 
     def bound(size: float) -> str:
         return _bound(Margin(size, found.margin.better, found.margin.relative), digits=2)

@@ -2,7 +2,7 @@
 
 Quality and cost are means, less noisy where calls carry a covariate (`cuped`). Latency is the p95, errors
 a share of calls, cost per good answer a ratio of means over the calls that tell both. Of several segments each
-is held against its own control (`stratified`); one with fewer than FEWEST units in an arm tells nothing.
+is held against its own control (`stratified`); one with fewer than CLAIMED_FEWEST units in an arm tells nothing.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from optimizer.model.fixed_point import MILLIONTHS, NANO_USD
 from optimizer.model.pane import Covariates, Joint
 from optimizer.orient.windows.sums import Sums
 from optimizer.stats.co_moments import CoMoments
-from optimizer.stats.confidence_sequence import FEWEST
+from optimizer.stats.confidence_sequence import CLAIMED_FEWEST
 from optimizer.stats.cuped import adjusted_arms
 from optimizer.stats.exceedance import TAIL, compare_tails_within, is_tail_beyond
 from optimizer.stats.histogram import Histogram
@@ -69,7 +69,7 @@ class Effect(NamedTuple):
 def compared(metric: Metric, strata: Sequence[Pair], *, margin: Margin, risks: Risks) -> Effect:
     """What is known about the candidate in this metric, over all strata."""
     if len(strata) > 1:
-        strata = [pair for pair in strata if min(units(metric, arm.sums) for arm in pair) >= FEWEST]
+        strata = [pair for pair in strata if min(units(metric, arm.sums) for arm in pair) >= CLAIMED_FEWEST]
     if metric == "latency":
         tails = [(candidate.durations, control.durations) for candidate, control in strata]
         return Effect(compare_tails_within(tails, margin, risks), control=_p95_ms(tails))
@@ -150,7 +150,9 @@ def _adjusted(metric: Metric, pair: Pair, plain: tuple[Arm, Arm]) -> tuple[Arm, 
     if metric == "cost_per_good_answer" or not (pair[0].sums.covariates and pair[1].sums.covariates):
         return plain
     known = [_with_covariate(metric, Covariates(*arm.sums.covariates)) for arm in pair]
-    if any(k.count < max(FEWEST, COVERED * float(arm.n)) for k, arm in zip(known, plain, strict=True)):
+    if any(
+        k.count < max(CLAIMED_FEWEST, COVERED * float(arm.n)) for k, arm in zip(known, plain, strict=True)
+    ):
         return plain
     found = adjusted_arms(*known)
     return plain if found is None or found.kept >= 1 else (found.first, found.second)
