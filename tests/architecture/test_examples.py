@@ -5,10 +5,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from optimizer.decide.record.sentences import listed, share, span
 
 from agents.wire.codec import Decoder
 from optimizer.decide.record.decision import decision_id, estimate_of
+from optimizer.model.wording import duration, outcomes, share
 from optimizer.orient.comparison.compare import otherwise_of, worded
 from optimizer.orient.findings.finding import About, Measured, Span, finding
 from optimizer.orient.windows.offsets import Offsets
@@ -89,7 +89,7 @@ def test_the_finding_is_what_its_comparison_is_worded_as(belief):
 def test_the_decision_rests_on_the_finding(decision, belief):
     said = decision.data
     reason = (
-        f"from {share(500)} to {share(said.weight_bps)}; passed after {span(STEP_S)}: {listed([belief.data])}"
+        f"from {share(500)} to {share(said.weight_bps)}; passed after {duration(STEP_S)}: {outcomes([belief.data])}"
     )
     assert (estimate_of(belief.data),) == said.estimates
     assert belief.data.evidence == said.evidence
