@@ -1,5 +1,6 @@
 """Examples of events are such as the code writes: ids derive, and sentences are the wording of their numbers."""
 
+import os
 from hashlib import sha256
 from pathlib import Path
 
@@ -14,12 +15,13 @@ from optimizer.orient.findings.finding import About, Measured, Span, finding
 from optimizer.orient.windows.offsets import Offsets
 from optimizer.stage import Emit, published
 from optimizer.stats.verdict import Comparison, Margin
+from tests.support.examples import CHAIN, STARTED_AT, STEP_S, rewrite
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
-STARTED_AT, STEP_S = 1_763_999_400_000, 660
-"""When the examples' rollout began, ms since the epoch, and how long its first step took."""
-OURS = ("finding", "decision", "configuration", "rollout.status", "rollout.command")
 _encode = msgspec.json.Encoder(order="deterministic").encode
+
+if os.environ.get("ACCEPT"):
+    rewrite()
 
 
 def example(name):
@@ -36,7 +38,7 @@ def belief():
     return example("finding")
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", CHAIN)
 def test_the_id_of_what_a_stage_publishes_derives_from_its_source_and_sequence(name):
     event = example(name)
     emit = Emit(data=event.data, at=round(event.time.timestamp() * 1000), subject=event.subject)
@@ -88,9 +90,8 @@ def test_the_finding_is_what_its_comparison_is_worded_as(belief):
 
 def test_the_decision_rests_on_the_finding(decision, belief):
     said = decision.data
-    reason = (
-        f"from {share(500)} to {share(said.weight_bps)}; passed after {duration(STEP_S)}: {outcomes([belief.data])}"
-    )
+    climbed = f"from {share(500)} to {share(said.weight_bps)}"
+    reason = f"{climbed}; passed after {duration(STEP_S)}: {outcomes([belief.data])}"
     assert (estimate_of(belief.data),) == said.estimates
     assert belief.data.evidence == said.evidence
     assert sha256(_encode((belief.data,))).hexdigest() == said.findings_hash
