@@ -17,6 +17,7 @@ from optimizer.decide.strategies.cheapest import choose
 from optimizer.declaration.policies import asked
 from optimizer.declaration.validate import declared_incumbent, price
 from optimizer.declaration.validate import mistakes as semantic_mistakes
+from optimizer.model.metric import margins
 from optimizer.model.shares import WHOLE_BPS
 from optimizer.model.target import Model, Target
 from optimizer.model.wording import money
@@ -144,14 +145,15 @@ def _doubtful_traffic(target: Target) -> Iterator[tuple[Path, str]]:
             ),
         )
     scored = target.traffic is None or target.traffic.scored_share > 0
-    if target.guardrails.quality_drop_relative is not None and not scored:
-        yield (
-            ("traffic", "scored_share"),
-            (
-                "no answer gets a quality score, but quality is guarded: every step will wait for data; "
-                "set guardrails.quality_drop_relative to null, or send scores"
-            ),
-        )
+    for row, _ in margins(target.guardrails):
+        if row.counted == "answers" and not scored:
+            yield (
+                ("traffic", "scored_share"),
+                (
+                    f"no answer gets a quality score, but {row.words} is guarded: every step will wait for data; "
+                    f"set guardrails.{row.guardrail} to null, or send scores"
+                ),
+            )
 
 
 def _served_against_policies(target: Target) -> Iterator[tuple[Path, str]]:

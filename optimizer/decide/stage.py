@@ -16,7 +16,6 @@ from optimizer.decide.planning.look import Looked, follow, look, look_again
 from optimizer.decide.record import schedule
 from optimizer.decide.record.autonomy import frozen, may_move, speaks
 from optimizer.decide.record.decision import Ruling
-from optimizer.decide.record.memory import SENSE
 from optimizer.decide.record.state import MS, Deciding, Live, Segment
 from optimizer.decide.redeclare import declare
 from optimizer.decide.strategies.cheapest import Choice
@@ -27,6 +26,7 @@ from optimizer.declaration.validate import answer_s, mistakes
 from optimizer.model.decision import Cause, Decision
 from optimizer.model.event import AlertEvent, CommandEvent, FindingEvent, PolicyVerdictEvent, TargetEvent
 from optimizer.model.finding import Finding
+from optimizer.model.metric import ROWS
 from optimizer.model.objective import goal_of
 from optimizer.model.target import Target
 from optimizer.model.variant import name_of
@@ -162,7 +162,7 @@ def _concerns(segment: Segment, finding: Finding) -> bool:
 
 def _is_only_told(finding: Finding) -> bool:
     """Whether it is told, not asked; what memory keeps is worth knowing of every variant."""
-    return finding.role == "signal" and (finding.kind != "comparison" or finding.metric not in SENSE)
+    return finding.role == "signal" and (finding.kind != "comparison" or not ROWS[finding.metric].decides)
 
 
 def _is_outdated(declared: Target | None, finding: Finding) -> bool:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from scipy.special import ndtr, ndtri
 
 from optimizer.declaration.validate import weights_bps
+from optimizer.model.metric import ROWS, Row, margins
 from optimizer.model.objective import goal_of
 from optimizer.model.shares import WHOLE_BPS
 from optimizer.model.target import Target
@@ -25,14 +26,11 @@ from optimizer.stats.power import seconds_to, units_for_every_look
 POWER = 0.8
 LEAST = "least units"
 """What a step waits for where no guardrail asks for more: `plan.step_min_units`."""
-QUALITY, QUALITY_SPREAD = 0.8, 0.2
-"""Mean and standard deviation of scores: graded answers; right or wrong ones scatter twice as much."""
-ERROR_RATE = 0.01
-LATENCY_SIGMA = 0.4
-"""Of the logarithm: a p95 that is about twice the median."""
+_QUALITY, _LATENCY, _ERRORS = ROWS["quality"], ROWS["latency"], ROWS["errors"]
 ASSUMED = (
-    f"assumed: quality {score(QUALITY)} ± {score(QUALITY_SPREAD)}, {percent(ERROR_RATE)} errors, a p95 of latency "
-    f"{number(exp(1.645 * LATENCY_SIGMA), digits=2)} times the median, and a candidate as good as its control"
+    f"assumed: quality {score(_QUALITY.typical)} ± {score(_QUALITY.spread)}, {percent(_ERRORS.typical)} errors, "
+    f"a p95 of latency {number(exp(1.645 * _LATENCY.spread), digits=2)} times the median, and a candidate as good "
+    f"as its control"
 )
 
 
@@ -86,14 +84,15 @@ def least_gain(target: Target, steps: Sequence[Forecast], segment: str) -> float
     than that is left to the bake, whose control is small.
     """
     goal = goal_of(target.objective)
+    row = ROWS[goal]
     units = sum(
         one.units or 0 for one in steps if one.segment == segment and one.weight_bps <= WHOLE_BPS // 2
     )
     for gain in (thousandths / 1000 for thousandths in range(1, 501)):
         if goal == "quality":
-            effect, spread2 = gain * QUALITY, 2 * QUALITY_SPREAD**2
+            effect, spread2 = gain * row.typical, 2 * row.spread**2
         elif goal == "latency":
-            beyond = 1 - float(ndtr(ndtri(0.95) - log(1 - gain) / LATENCY_SIGMA))
+            beyond = 1 - float(ndtr(ndtri(0.95) - log(1 - gain) / row.spread))
             effect, spread2 = 0.05 - beyond, 2 * 0.05 * 0.95
         else:
             return None
@@ -115,23 +114,25 @@ def share_of(target: Target, traffic: Traffic, segment: str) -> float:
 
 def _needed(target: Target, traffic: Traffic) -> tuple[int | None, str]:
     """Units per arm until every guardrail can have passed, and the metric that takes longest."""
-    rails = target.guardrails
-    asked: list[tuple[str, float, float, float]] = []
-    if rails.quality_drop_relative is not None:
-        asked.append((
-            "quality", rails.quality_drop_relative * QUALITY, 2 * QUALITY_SPREAD**2, traffic.scored_share,
-        ))  # fmt: skip
-    if rails.latency_p95_rise_relative is not None:
-        beyond = 1 - float(ndtr(ndtri(0.95) + log(1 + rails.latency_p95_rise_relative) / LATENCY_SIGMA))
-        asked.append(("latency", 0.05 - beyond, 0.05 * 0.95 + beyond * (1 - beyond), 1.0))
-    if rails.error_rate_rise is not None:
-        asked.append(("errors", rails.error_rate_rise, 2 * ERROR_RATE * (1 - ERROR_RATE), 1.0))
-    alpha = target.errors.wrong_promotion / max(1, len(asked))
+    guards = margins(target.guardrails)
+    alpha = target.errors.wrong_promotion / max(1, len(guards))
     most, slowest = 0, LEAST
-    for metric, effect, spread2, counted in asked:
+    for row, margin in guards:
+        effect, spread2 = _assumed(row, margin)
+        counted = traffic.scored_share if row.counted == "answers" else 1.0
         units = units_for_every_look(effect, spread2, alpha=alpha, power=POWER, sides=1)
         if units is None or not counted:
-            return None, metric
+            return None, row.name
         if round(units / counted) > most:
-            most, slowest = round(units / counted), metric
+            most, slowest = round(units / counted), row.name
     return most, slowest
+
+
+def _assumed(row: Row, margin: float) -> tuple[float, float]:
+    """How far an equal candidate lies inside a margin, and the summed variance of one unit of both arms."""
+    if row.estimator == "tail":
+        beyond = 1 - float(ndtr(ndtri(0.95) + log(1 + margin) / row.spread))
+        return 0.05 - beyond, 0.05 * 0.95 + beyond * (1 - beyond)
+    effect = margin * row.typical if row.is_relative else margin
+    variance = row.typical * (1 - row.typical) if row.estimator == "share" else row.spread**2
+    return effect, 2 * variance

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from optimizer.declaration import policies
 from optimizer.declaration.bounds import wrong_levers, wrong_traffic
+from optimizer.model.metric import margins
 from optimizer.model.segments import OTHER
 from optimizer.model.shares import WHOLE_BPS
 from optimizer.model.target import Model, Target
@@ -27,8 +28,7 @@ def mistakes(target: Target) -> tuple[Mistake, ...]:
     """Everything that is wrong with a well-typed declaration; empty if it can be followed."""
     found = [*_of_models(target), *_of_segments(target), *_of_plan(target), *_of_arms(target)]
     found += [Mistake(path, sentence) for path, sentence in (*wrong_levers(target), *wrong_traffic(target))]
-    rails = target.guardrails
-    if (rails.quality_drop_relative, rails.latency_p95_rise_relative, rails.error_rate_rise) == (None,) * 3:
+    if not margins(target.guardrails):
         found.append(Mistake(("guardrails",), "at least one guardrail must be set, all are null"))
     if target.holdback.share_bps > MOST_HOLDBACK_BPS:
         found.append(Mistake(

@@ -4,7 +4,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from optimizer.model.finding import Evidence, Metric, Verdict
+from optimizer.model.finding import Evidence, Verdict
+from optimizer.model.metric import Metric
 from optimizer.model.policy import PolicyResult
 from optimizer.model.target import Autonomy, Target
 from optimizer.model.wording import share

@@ -4,20 +4,10 @@ from typing import Literal
 
 from msgspec import Struct
 
+from optimizer.model.metric import Metric
+
 Verdict = Literal["pass", "fail", "inconclusive", "error", "no_data"]
 Role = Literal["goal", "guardrail", "signal", "health"]
-Metric = Literal[
-    "quality",
-    "cost",
-    "latency",
-    "errors",
-    "coverage",
-    "calls",
-    "cost_per_good_answer",
-    "sample_ratio",
-    "contamination",
-    "worth",
-]
 Kind = Literal["level", "comparison", "trip", "coverage", "health", "analysis", "spend"]
 Severity = Literal["", "info", "warning", "critical"]
 Status = Literal["", "learning", "opened", "updated", "closed"]

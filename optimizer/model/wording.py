@@ -17,23 +17,8 @@ from decimal import Decimal
 from math import floor, isinf, isnan, log10
 from re import search
 
-from optimizer.model.finding import Finding, Metric
+from optimizer.model.finding import Finding
 from optimizer.model.segments import WHOLE
-
-NAMES: dict[Metric, str] = {
-    "quality": "quality",
-    "cost": "cost",
-    "latency": "p95 latency",
-    "errors": "errors",
-    "coverage": "coverage",
-    "calls": "calls",
-    "cost_per_good_answer": "cost per good answer",
-    "sample_ratio": "split",
-    "contamination": "contamination",
-    "worth": "worth",
-}
-UNITS: dict[Metric, str] = {"quality": "answers", "cost_per_good_answer": "answers"}
-"""What is counted; calls, where nothing is said."""
 
 MOST = 1e15
 """Beyond it a float does not tell one unit from the next, and nobody reads so many digits."""

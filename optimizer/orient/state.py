@@ -9,7 +9,7 @@ candidate of the last 15 minutes two cumulative sums.
 from msgspec import Struct, field
 
 from optimizer.model.alarms import Alarms
-from optimizer.model.finding import Metric
+from optimizer.model.metric import Metric
 from optimizer.model.objective import Objective
 from optimizer.model.segments import OTHER
 from optimizer.model.target import Errors, Guardrails, Target, Trips

@@ -20,6 +20,7 @@ from msgspec.structs import replace
 
 from optimizer.model.call import Milliseconds, Name, Score, Usd
 from optimizer.model.instants import DAY_S
+from optimizer.model.metric import Metric
 from optimizer.model.target import Seconds, Target
 
 Floats = npt.NDArray[np.float64]
@@ -192,6 +193,14 @@ class Truth(NamedTuple):
     cost_usd: float
     latency_p95_ms: float
     errors: float
+
+    def of(self, metric: Metric) -> float:
+        """The average of a metric that can be guarded, in its unit.
+
+        Raises:
+            KeyError: the world does not invent this metric.
+        """
+        return {"quality": self.quality, "latency": self.latency_p95_ms, "errors": self.errors}[metric]
 
 
 class Outcomes(Protocol):

@@ -16,6 +16,7 @@ from optimizer.model.budget import Limits
 from optimizer.model.finding import Finding
 from optimizer.model.fixed_point import NANO_USD
 from optimizer.model.instants import DAY_MS, MINUTE_MS
+from optimizer.model.metric import TABLE
 from optimizer.model.shares import WHOLE_BPS
 from optimizer.model.target import Model, Target
 from optimizer.model.variant import variants_of
@@ -72,12 +73,9 @@ def facts(state: Deciding, name: str, variant: str, weight_bps: int) -> dict[str
             / NANO_USD,
             "monthly_cost": state.books.month_nano / NANO_USD,
         }
-    for fact, metric in (
-        ("cost_per_request", "cost"), ("quality_score", "quality"), ("latency_p95_ms", "latency"),
-        ("error_rate", "errors"),
-    ):  # fmt: skip
-        if (level := level_of(segment, metric, state.now_at)) is not None:
-            known[fact] = level
+    for row in (row for row in TABLE if row.fact):
+        if (level := level_of(segment, row.name, state.now_at)) is not None:
+            known[row.fact] = level
     if (forecast := cost_of_call(state, name, variant)) is not None:
         known["forecast_cost_per_request"] = forecast
     return known

@@ -6,7 +6,8 @@ from msgspec import Struct, field
 
 from optimizer.decide.record.books import Books
 from optimizer.decide.record.memory import Memory
-from optimizer.model.finding import Finding, Metric
+from optimizer.model.finding import Finding
+from optimizer.model.metric import Metric
 from optimizer.model.target import Target
 
 MS = 1000

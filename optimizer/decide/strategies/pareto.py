@@ -18,7 +18,7 @@ from optimizer.decide.strategies.contract import Candidates, Proposal, Situation
 from optimizer.decide.strategies.shares import promised
 from optimizer.declaration.levers import Candidate
 from optimizer.model.decision import Alternative
-from optimizer.model.finding import Metric
+from optimizer.model.metric import Metric
 from optimizer.model.target import Target
 from optimizer.model.variant import label
 from optimizer.model.wording import change, instant

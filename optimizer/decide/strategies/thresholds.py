@@ -18,11 +18,11 @@ from types import MappingProxyType
 from typing import ClassVar
 
 from optimizer.decide.evidence.utility import guardrails
-from optimizer.decide.record.memory import SENSE
 from optimizer.decide.strategies.contract import Candidates, Proposal, Situation
 from optimizer.decide.strategies.shares import serving_price
 from optimizer.declaration.levers import Candidate
-from optimizer.model.finding import Finding, Metric
+from optimizer.model.finding import Finding
+from optimizer.model.metric import ROWS, Metric
 from optimizer.model.target import Target
 from optimizer.model.variant import Variant, label, variants_of
 
@@ -84,7 +84,7 @@ def _models(situation: Situation, candidates: Candidates, metric: Metric) -> lis
     for one in candidates:
         if one.lever == "model":
             effect = situation.memory.effect(one.variant_id, metric, situation.incumbent)
-            found.append((SENSE[metric] * effect.estimate if effect else 0.0, one))
+            found.append((ROWS[metric].direction * effect.estimate if effect else 0.0, one))
     return sorted(found, key=lambda entry: (-entry[0], entry[1].price, entry[1].variant_id))
 
 

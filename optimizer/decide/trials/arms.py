@@ -19,14 +19,15 @@ from optimizer.decide.evidence.utility import weights
 from optimizer.decide.record import schedule
 from optimizer.decide.record.autonomy import frozen, may_move
 from optimizer.decide.record.decision import Ruling, differs, record
-from optimizer.decide.record.memory import SENSE, Effect
+from optimizer.decide.record.memory import Effect
 from optimizer.decide.record.state import MS, Deciding, Earned, Experiment, Segment
 from optimizer.decide.strategies.contract import Proposal
 from optimizer.decide.trials import transitions
 from optimizer.decide.trials.gate import harm
 from optimizer.declaration.validate import answer_s
 from optimizer.model.decision import Alternative, Decision, DecisionKind
-from optimizer.model.finding import Finding, Metric
+from optimizer.model.finding import Finding
+from optimizer.model.metric import ROWS, Metric
 from optimizer.model.target import Target
 
 LEAST_RATIO = 0.01
@@ -159,7 +160,7 @@ def _without_harmful(state: Deciding, name: str, due: Sequence[Finding]) -> Deci
 
 def _hear(segment: Segment, running: Experiment, due: Sequence[Finding], declared: Target) -> None:
     """Add what the newest comparisons tell of the arms, and of the control that met the most of them."""
-    weighed = {metric: weight * SENSE[metric] for metric, weight in weights(declared).items()}
+    weighed = {metric: weight * ROWS[metric].direction for metric, weight in weights(declared).items()}
     told = {one.variant for one in due if one.kind == "comparison" and one.metric in weighed}
     known: dict[str, dict[Metric, Effect]] = {}
     for variant in sorted(running.weights.keys() & told):

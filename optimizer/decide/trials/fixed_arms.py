@@ -21,7 +21,8 @@ from optimizer.decide.trials import transitions
 from optimizer.decide.trials.gate import clock_at, guarded, harm
 from optimizer.declaration.validate import models_by_variant
 from optimizer.model.decision import Decision
-from optimizer.model.finding import Finding, Metric, Role
+from optimizer.model.finding import Finding, Role
+from optimizer.model.metric import ROWS, Metric
 from optimizer.model.objective import goal_of
 from optimizer.model.shares import WHOLE_BPS
 from optimizer.model.target import Experiment, Target
@@ -119,7 +120,7 @@ def _concluded(state: Deciding, name: str, by_arm: Mapping[str, Sequence[Finding
         for found in findings
         if found.kind == "comparison" and found.role == "goal"
     }
-    sense = 1 if goal_of(declared.objective) in ("quality", "worth") else -1
+    sense = ROWS[goal_of(declared.objective)].direction
     passed = [arm for arm in goals if _passes(state, live, by_arm[arm], plan.min_units)]
     if age_s < plan.min_s or clock_at(declared, live, now_at) is None:
         return None

@@ -20,7 +20,8 @@ from typing import Literal, NamedTuple
 
 from optimizer.decide.record.state import MS, Live
 from optimizer.model.decision import Cause
-from optimizer.model.finding import Finding, Metric, Verdict, worst
+from optimizer.model.finding import Finding, Verdict, worst
+from optimizer.model.metric import Metric, margins
 from optimizer.model.objective import goal_of
 from optimizer.model.target import Target
 from optimizer.model.wording import duration, outcome, outcomes
@@ -40,13 +41,7 @@ class Judgement(NamedTuple):
 
 def guarded(target: Target) -> tuple[Metric, ...]:
     """The metrics that must pass, in a fixed order."""
-    rails = target.guardrails
-    declared: tuple[tuple[Metric, float | None], ...] = (
-        ("quality", rails.quality_drop_relative),
-        ("latency", rails.latency_p95_rise_relative),
-        ("errors", rails.error_rate_rise),
-    )
-    return tuple(metric for metric, margin in declared if margin is not None)
+    return tuple(row.name for row, _ in margins(target.guardrails))
 
 
 def units(findings: Sequence[Finding]) -> int:

@@ -22,7 +22,8 @@ from typing import NamedTuple
 from msgspec import Struct, field, structs
 
 from optimizer.model.alarms import Alarms
-from optimizer.model.finding import Finding, Metric, Status, Verdict
+from optimizer.model.finding import Finding, Status, Verdict
+from optimizer.model.metric import Metric
 from optimizer.model.segments import WHOLE
 from optimizer.model.wording import duration, place
 from optimizer.orient.analyzers.contract import Saying, Severity

@@ -13,8 +13,8 @@ from typing import ClassVar, NamedTuple
 
 from msgspec import Struct, field
 
-from optimizer.model.finding import Metric
 from optimizer.model.instants import HOUR_MS
+from optimizer.model.metric import Metric
 from optimizer.model.wording import place, quantity, size
 from optimizer.orient.analyzers.contract import Saying, Watched
 from optimizer.orient.analyzers.readings import log_mean, log_p95, share

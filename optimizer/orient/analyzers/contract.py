@@ -16,7 +16,7 @@ Laws (tests/laws/test_analyzers.py checks them for every file in `optimizer.orie
 
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
-from optimizer.model.finding import Metric
+from optimizer.model.metric import Metric
 from optimizer.orient.windows.sums import Sums
 
 Severity = Literal["info", "warning", "critical"]

@@ -18,7 +18,7 @@ from typing import ClassVar
 
 from msgspec import Struct, field
 
-from optimizer.model.finding import Metric
+from optimizer.model.metric import Metric
 from optimizer.model.wording import milliseconds, number, place
 from optimizer.orient.analyzers.baseline import Past
 from optimizer.orient.analyzers.contract import Saying, Watched

@@ -15,8 +15,8 @@ from typing import ClassVar
 
 from msgspec import Struct, field
 
-from optimizer.model.finding import Metric
-from optimizer.model.wording import NAMES, number, percent, place
+from optimizer.model.metric import ROWS, Metric
+from optimizer.model.wording import number, percent, place
 from optimizer.orient.analyzers.contract import Saying, Watched
 from optimizer.orient.analyzers.readings import Reading, log_p95, log_rate
 from optimizer.stats.ewma import Ewma
@@ -96,7 +96,7 @@ def _readings(window: Watched) -> Iterator[tuple[Metric, Reading]]:
 
 def _said(metric: Metric, read: Reading, course: Course, window: Watched) -> Iterator[Saying]:
     _learn(course, window.start_at, read.value)
-    learns_for, strength, name = max(0, YOUNG - course.hours), course.strength, NAMES[metric]
+    learns_for, strength, name = max(0, YOUNG - course.hours), course.strength, ROWS[metric].words
     if not learns_for and strength >= FOUND and not course.found_at:
         course.found_at = window.end_at
     is_new = course.found_at and window.end_at - course.found_at < DAY_HOURS * HOUR_MS

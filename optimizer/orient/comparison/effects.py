@@ -8,8 +8,8 @@ is held against its own control (`stratified`); one with fewer than CLAIMED_FEWE
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from optimizer.model.finding import Metric
 from optimizer.model.fixed_point import MILLIONTHS, NANO_USD
+from optimizer.model.metric import ROWS, Metric
 from optimizer.model.pane import Covariates, Joint
 from optimizer.orient.windows.sums import Sums
 from optimizer.stats.co_moments import CoMoments
@@ -30,6 +30,8 @@ from optimizer.stats.noninferiority import (
 from optimizer.stats.ratio import ratio
 from optimizer.stats.stratified import pooled
 
+ADJUSTED: tuple[Metric, ...] = ("quality", "cost")
+"""The means whose products with a covariate panes carry."""
 COVERED = 0.95
 """Of an arm's units must carry a covariate: those that do then stand for all."""
 
@@ -40,15 +42,21 @@ class Seen:
     def __init__(self, sums: Sums) -> None:
         """Read `sums`, which must not change meanwhile."""
         self.sums = sums
-        self.durations = sums.durations
-        """Microseconds of the calls that succeeded."""
         self._arms: dict[Metric, Arm] = {}
+        self._tails: dict[Metric, Histogram] = {}
 
     def arm(self, metric: Metric) -> Arm:
-        """The arm as it was seen, of all metrics but latency."""
+        """The arm as it was seen, of all metrics but those with a tail."""
         found = self._arms.get(metric)
         if found is None:
             found = self._arms[metric] = _arm(metric, self.sums)
+        return found
+
+    def tail(self, metric: Metric) -> Histogram:
+        """The values of a metric whose tail is compared, in microseconds."""
+        found = self._tails.get(metric)
+        if found is None:
+            found = self._tails[metric] = getattr(self.sums, ROWS[metric].sums)
         return found
 
 
@@ -70,10 +78,11 @@ def compared(metric: Metric, strata: Sequence[Pair], *, margin: Margin, risks: R
     """What is known about the candidate in this metric, over all strata."""
     if len(strata) > 1:
         strata = [pair for pair in strata if min(units(metric, arm.sums) for arm in pair) >= CLAIMED_FEWEST]
-    if metric == "latency":
-        tails = [(candidate.durations, control.durations) for candidate, control in strata]
+    estimator = ROWS[metric].estimator
+    if estimator == "tail":
+        tails = [(candidate.tail(metric), control.tail(metric)) for candidate, control in strata]
         return Effect(compare_tails_within(tails, margin, risks), control=_p95_ms(tails))
-    if metric == "errors":
+    if estimator == "share":
         shares = [(candidate.arm(metric), control.arm(metric)) for candidate, control in strata]
         arms = pooled(shares)
         return Effect(compare_shares(*arms, margin, risks), control=_shown(arms[1]))
@@ -90,34 +99,29 @@ def compared(metric: Metric, strata: Sequence[Pair], *, margin: Margin, risks: R
 def is_beyond(metric: Metric, pair: Pair, margin: Margin) -> bool:
     """Whether the candidate was seen outside the margin: where it was not, no harm can be proven."""
     candidate, control = pair
-    if metric == "latency":
-        return is_tail_beyond(candidate.durations, control.durations, margin)
+    estimator = ROWS[metric].estimator
+    if estimator == "tail":
+        return is_tail_beyond(candidate.tail(metric), control.tail(metric), margin)
     arms = candidate.arm(metric), control.arm(metric)
-    if metric != "errors":
+    if estimator != "share":
         arms = _adjusted(metric, pair, arms)
     return is_mean_beyond(*arms, margin)
 
 
 def units(metric: Metric, sums: Sums) -> int:
     """How many calls tell the metric."""
-    match metric:
-        case "quality":
-            return sums.scored
-        case "cost":
-            return sums.costed
-        case "cost_per_good_answer":
-            return sums.joint[0] if sums.joint else 0
-        case "latency":
-            return sums.succeeded
-        case _:
-            return sums.calls
+    row = ROWS[metric]
+    if row.estimator == "ratio":
+        return sums.joint[0] if sums.joint else 0
+    return int(getattr(sums, row.sums).count)
 
 
 def _arm(metric: Metric, sums: Sums) -> Arm:
-    if metric == "errors":
-        return share_arm(sums.failures)
-    if metric != "cost_per_good_answer":
-        return Arm.of(sums.quality if metric == "quality" else sums.cost)
+    row = ROWS[metric]
+    if row.estimator == "share":
+        return share_arm(getattr(sums, row.sums))
+    if row.estimator == "mean":
+        return Arm.of(getattr(sums, row.sums))
     joint = Joint(*sums.joint)
     both = CoMoments(
         joint.calls,
@@ -147,7 +151,7 @@ def _p95_ms(tails: Sequence[tuple[Histogram, Histogram]]) -> float | None:
 
 def _adjusted(metric: Metric, pair: Pair, plain: tuple[Arm, Arm]) -> tuple[Arm, Arm]:
     """Both arms, as they were seen or, where that can be done, adjusted for the covariate."""
-    if metric == "cost_per_good_answer" or not (pair[0].sums.covariates and pair[1].sums.covariates):
+    if metric not in ADJUSTED or not (pair[0].sums.covariates and pair[1].sums.covariates):
         return plain
     known = [_with_covariate(metric, Covariates(*arm.sums.covariates)) for arm in pair]
     if any(

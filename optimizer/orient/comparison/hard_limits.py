@@ -5,8 +5,9 @@ declared share of errors among at least `min_calls` calls of the last minute, or
 declared limit in three panes that follow one another, again of at least `min_calls` calls.
 """
 
-from optimizer.model.finding import Finding, Metric
+from optimizer.model.finding import Finding
 from optimizer.model.instants import MINUTE_MS
+from optimizer.model.metric import Metric
 from optimizer.model.wording import count, milliseconds, percent
 from optimizer.orient.findings.finding import About, Measured, Span, finding
 from optimizer.orient.state import Declared

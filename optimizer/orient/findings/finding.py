@@ -6,7 +6,8 @@ from math import isfinite
 
 from msgspec import Struct
 
-from optimizer.model.finding import Evidence, Finding, Kind, Metric, Role, Verdict
+from optimizer.model.finding import Evidence, Finding, Kind, Role, Verdict
+from optimizer.model.metric import Metric
 from optimizer.orient.windows.offsets import Offsets
 
 DIGITS = 8

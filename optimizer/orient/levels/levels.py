@@ -8,10 +8,11 @@ becomes `no_data`, which never passes; after that there is silence.
     p95 bounds = quantiles at .95 ± 1.96 * sqrt(.95 * .05 / n)
 """
 
-from optimizer.model.finding import Finding, Metric, Verdict
+from collections.abc import Callable, Mapping
+
+from optimizer.model.finding import Finding, Verdict
+from optimizer.model.metric import ROWS, TABLE, Metric, Unit
 from optimizer.model.wording import (
-    NAMES,
-    UNITS,
     count,
     duration,
     interval,
@@ -25,27 +26,28 @@ from optimizer.orient.findings.finding import About, Measured, Span, finding
 from optimizer.orient.state import NO_VARIANTS, SILENCE_MS, Segment
 from optimizer.orient.windows.sums import Sums
 from optimizer.orient.windows.windows import Serving
+from optimizer.stats.histogram import Histogram
 from optimizer.stats.moments import Moments
-from optimizer.stats.proportion import Z95, wilson
+from optimizer.stats.proportion import Z95, Proportion, wilson
 
-METRICS: tuple[Metric, ...] = ("latency", "cost", "quality", "errors")
 LEVEL = 0.95
 """What `Z95` is the quantile of."""
-WORDS = {"latency": milliseconds, "cost": money, "quality": score, "errors": percent}
-MISSING = {"latency": "succeeded", "cost": "had a known cost", "quality": "was scored"}
+WORDS: Mapping[Unit, Callable[[float], str]] = {
+    "ms": milliseconds, "usd": money, "score": score, "share": percent,
+}  # fmt: skip
 
 
 def measured(metric: Metric, sums: Sums) -> Measured | None:
     """The level with its interval; None where no call tells it."""
-    match metric:
-        case "latency":
-            return _tail(sums)
-        case "cost":
-            return _mean(sums.cost, "usd")
-        case "quality":
-            return _mean(sums.quality, "score")
+    row = ROWS[metric]
+    read = getattr(sums, row.sums)
+    match row.estimator:
+        case "tail":
+            return _tail(read)
+        case "mean":
+            return _mean(read, row.unit)
         case _:
-            return _share(sums)
+            return _share(read)
 
 
 def findings(
@@ -55,7 +57,7 @@ def findings(
     if serving is not None and serving.calls and not serving.sums.calls:
         return []  # everything is on trial
     made = []
-    for metric in METRICS:
+    for metric in (row.name for row in TABLE if row.is_level):
         found = measured(metric, serving.sums) if serving else None
         if found is not None:
             if window.minutes == 1:
@@ -81,20 +83,19 @@ def findings(
 
 def worded(about: About, told: Measured, *, calls: int, minutes: int) -> str:
     """The level as a sentence."""
-    where, span = f"{NAMES[about.metric]} in {about.segment}", duration(minutes * 60)
+    row, span = ROWS[about.metric], duration(minutes * 60)
+    where = f"{row.words} in {about.segment}"
     if told.estimate is None and not calls:
         return f"{where}: no call in {span}: telemetry lost, or nobody calls"
     if told.estimate is None:
-        return f"{where}: none of {count(calls)} calls {MISSING[about.metric]} in {span}"
-    words = WORDS[about.metric]
+        return f"{where}: none of {count(calls)} calls {row.missing} in {span}"
+    words = WORDS[row.unit]
     bounds = interval(told.low, told.high, words)
-    each = " a call" if about.metric == "cost" else ""
-    units = UNITS.get(about.metric, "calls")
-    return f"{where}: {words(told.estimate)}{each} {bounds}, {count(told.n)} {units} in {span}"
+    each = " a call" if row.unit == "usd" else ""
+    return f"{where}: {words(told.estimate)}{each} {bounds}, {count(told.n)} {row.counted} in {span}"
 
 
-def _tail(sums: Sums) -> Measured | None:
-    durations = sums.durations
+def _tail(durations: Histogram) -> Measured | None:
     found = tail(durations)
     if found is None:
         return None
@@ -109,11 +110,9 @@ def _mean(moments: Moments, unit: str) -> Measured | None:
     return _told(mean, bounds, unit, moments.count)
 
 
-def _share(sums: Sums) -> Measured | None:
-    share = sums.failures.share
-    return (
-        None if share is None else _told(share, wilson(sums.failures, alpha=1 - LEVEL), "share", sums.calls)
-    )
+def _share(hits: Proportion) -> Measured | None:
+    share = hits.share
+    return None if share is None else _told(share, wilson(hits, alpha=1 - LEVEL), "share", hits.count)
 
 
 def _told(estimate: float, bounds: tuple[float | None, float | None], unit: str, n: int) -> Measured:
