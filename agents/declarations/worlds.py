@@ -13,9 +13,10 @@ import numpy as np
 from agents.declarations.documents import declared
 from agents.declarations.outcomes import family
 from optimizer.declaration.validate import mistakes as semantic_mistakes
+from optimizer.model.metric import margins
 from optimizer.simulation.players import play
 from optimizer.simulation.simulate import live_together
-from optimizer.simulation.world import Declared, Drawn, Recorded, World
+from optimizer.simulation.world import INVENTED, Declared, Drawn, Recorded, World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -54,6 +55,11 @@ def read(path: Path) -> tuple[World, Outcomes]:
         raise NotAWorld("\n".join(f"{path}:{mistake}" for mistake in mistakes))
     found = [
         f"target.{'.'.join(map(str, one.path))}: {one.sentence}" for one in semantic_mistakes(world.target)
+    ]
+    found += [
+        f"target.guardrails.{row.guardrail}: must be null, found {margin:g}: calls in a world do not tell {row.words}"
+        for row, margin in margins(world.target.guardrails)
+        if row.name not in INVENTED
     ]
     if (world.models is None) == (world.outcomes is None):
         found.append("one of `models` and `outcomes` must be given, and not both")

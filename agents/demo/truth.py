@@ -45,11 +45,12 @@ class Truth:
         return self.outcomes.cost_usd(candidate, segment) < self.outcomes.cost_usd(incumbent, segment)
 
     def is_inside(self, candidate: str, incumbent: str, segment: str, at: int) -> bool:
-        """Whether the candidate was truly inside every declared guardrail at an instant (ms)."""
+        """Whether the candidate was inside every declared guardrail whose truth was recorded, at an instant (ms)."""
         true = self._of(segment, at)
         return not any(
             row.is_broken(true[row.name](candidate), true[row.name](incumbent), margin)
             for row, margin in margins(self.target.guardrails)
+            if row.name in true
         )
 
     def _of(self, segment: str, at: int) -> dict[Metric, Callable[[str], float]]:

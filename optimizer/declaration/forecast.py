@@ -26,12 +26,6 @@ from optimizer.stats.power import seconds_to, units_for_every_look
 POWER = 0.8
 LEAST = "least units"
 """What a step waits for where no guardrail asks for more: `plan.step_min_units`."""
-_QUALITY, _LATENCY, _ERRORS = ROWS["quality"], ROWS["latency"], ROWS["errors"]
-ASSUMED = (
-    f"assumed: quality {score(_QUALITY.typical)} ± {score(_QUALITY.spread)}, {percent(_ERRORS.typical)} errors, "
-    f"a p95 of latency {number(exp(1.645 * _LATENCY.spread), digits=2)} times the median, and a candidate as good "
-    f"as its control"
-)
 
 
 class Forecast(NamedTuple):
@@ -53,6 +47,28 @@ class Forecast(NamedTuple):
     def concludes(self) -> bool:
         """Whether the step can pass before it is given up."""
         return self.seconds is not None and self.seconds <= self.most_s
+
+
+def assumed(target: Target) -> str:
+    """What a forecast takes for granted, in words."""
+    quality, latency, errors = ROWS["quality"], ROWS["latency"], ROWS["errors"]
+    words = [
+        f"quality {score(quality.typical)} ± {score(quality.spread)}", f"{percent(errors.typical)} errors",
+        f"a p95 of latency {_slowness(latency)}",
+    ]  # fmt: skip
+    for row, _ in margins(target.guardrails):
+        if row.histogram:
+            is_tail = row.estimator == "tail"
+            words.append(
+                f"a {row.words} {_slowness(row)}"
+                if is_tail
+                else f"{row.words} {number(row.typical)} ± {number(row.spread)}"
+            )
+    return f"assumed: {', '.join(words)}, and a candidate as good as its control"
+
+
+def _slowness(row: Row) -> str:
+    return f"{number(exp(1.645 * row.spread), digits=2)} times the median"
 
 
 def forecast(target: Target, traffic: Traffic) -> tuple[Forecast, ...]:

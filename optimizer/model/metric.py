@@ -22,6 +22,7 @@ Metric = Literal[
     "sample_ratio",
     "contamination",
     "worth",
+    "first_token",
 ]
 Estimator = Literal["mean", "tail", "share", "ratio", "weighted sum"]
 """How an arm's calls become one number: the mean of the calls that tell it; the 95th percentile; the share of all
@@ -46,6 +47,9 @@ class Row(NamedTuple):
     sums: str = ""
     """The property of `optimizer.orient.windows.sums.Sums` that the estimator reads: `Moments` of a mean, a
     `Histogram` of a tail (in microseconds where the unit is ms), a `Proportion` of a share."""
+    histogram: str = ""
+    """The field of `optimizer.model.pane.Cell` with the histogram that arms are compared by, where `Sums` keep it only
+    for a declaration that guards or limits the metric; means of it are within 1 %. `sums` then reads the level only."""
     counted: Literal["calls", "answers"] = "calls"
     """What tells the metric; only answers that were scored are counted as answers."""
     missing: str = ""
@@ -61,7 +65,7 @@ class Row(NamedTuple):
     is_goal: bool = False
     """An objective may want it."""
     is_level: bool = False
-    """Its level in each segment is told every minute."""
+    """Its level in each segment is told every minute; of a metric with a `histogram` only where it is guarded."""
     is_signal: bool = False
     """Each comparison tells it, even where nothing in the declaration asks for it."""
     fact: str = ""
@@ -106,6 +110,11 @@ TABLE: tuple[Row, ...] = (
         fact="latency_p95_ms", spread=0.4,
     ),
     Row(
+        "first_token", "p95 first token", "ms", -1, "tail", "first_tokens", histogram="first_token_us",
+        missing="told its first token", outcome=("faster", "slower"), guardrail="first_token_p95_rise_relative",
+        limit="first_token_p95_ms", is_level=True, spread=0.5,
+    ),
+    Row(
         "cost", "cost", "usd", -1, "mean", "cost", missing="had a known cost", outcome=("cheaper", "dearer"),
         is_goal=True, is_level=True, is_signal=True, fact="cost_per_request",
     ),
@@ -133,6 +142,18 @@ TABLE: tuple[Row, ...] = (
 ROWS: dict[Metric, Row] = {row.name: row for row in TABLE}
 """Metric → its row."""
 _BY_GUARDRAIL = {row.guardrail: row for row in TABLE if row.guardrail}
+
+
+def kept(guardrails: Struct, hard_limits: Struct) -> tuple[Row, ...]:
+    """The metrics whose sums are kept only because a declaration guards or limits them."""
+    return tuple(
+        row
+        for row in TABLE
+        if row.histogram
+        and not (
+            getattr(guardrails, row.guardrail, None) is None and getattr(hard_limits, row.limit, None) is None
+        )
+    )
 
 
 def margins(guardrails: Struct) -> tuple[tuple[Row, float], ...]:

@@ -59,6 +59,8 @@ class Guardrails(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     latency_p95_rise_relative: Fraction | None = 0.20
     error_rate_rise: Annotated[float, Meta(ge=0, le=1)] | None = 0.02
     """Absolute: 0.02 is two calls in a hundred."""
+    first_token_p95_rise_relative: Fraction | None = None
+    """Of the calls that tell when their first token came; the others do not count."""
 
 
 class Trips(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -67,6 +69,7 @@ class Trips(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     error_rate: Annotated[float, Meta(gt=0, le=1)] | None = 0.25
     min_calls: Units = 20
     latency_p95_ms: Annotated[float, Meta(gt=0, le=86_400_000)] | None = None
+    first_token_p95_ms: Annotated[float, Meta(gt=0, le=86_400_000)] | None = None
 
 
 class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -24,7 +24,7 @@ from optimizer.orient.findings.finding import Span
 from optimizer.orient.health import adoption
 from optimizer.orient.health.lag import left_out, waited
 from optimizer.orient.levels import levels, spend
-from optimizer.orient.state import SILENCE_MS, STEADY_BYTES, Declared, Left, Orientation, Segment
+from optimizer.orient.state import LESS_ROOM, SILENCE_MS, STEADY_BYTES, Declared, Left, Orientation, Segment
 from optimizer.orient.windows.buffer import Held, Part, admit, united
 from optimizer.orient.windows.offsets import Offsets
 from optimizer.orient.windows.sums import Sums
@@ -96,7 +96,10 @@ class Orient(Durable[Orientation]):
     def _gather(self, state: Orientation, pane: Pane) -> None:
         if pane.start_at < state.closed_at:
             _leave_out(state.late, pane)
-        elif not admit(state.room, pane, bytes_max=self.bytes_max - STEADY_BYTES):
+            return
+        kept = state.declared.kept if state.declared else ()
+        room = self.bytes_max - STEADY_BYTES
+        if not admit(state.room, pane, bytes_max=room // LESS_ROOM if kept else room, kept=kept):
             _leave_out(state.crowded, pane)
 
     def _pass(self, state: Orientation, at: int) -> list[Finding]:
@@ -261,12 +264,14 @@ def _close(state: Orientation, at: int) -> list[Finding]:
 
 def _levels(state: Orientation, window: Window, at: int) -> list[Finding]:
     span = Span(at - window.length_ms, at, window.offsets)
+    rows = levels.of(state.declared.kept if state.declared else ())
     found: list[Finding] = []
     for name in state.segment_names():
         segment = state.segments.get(name)
         if segment is not None:
+            place = levels.Place(state.target, name, rows)
             serving = window.segments.get(name)
-            found += levels.findings(state.target, name, segment=segment, serving=serving, window=span)
+            found += levels.findings(place, segment=segment, serving=serving, window=span)
     return found
 
 

@@ -3,6 +3,7 @@
 from msgspec import Struct, field
 
 from optimizer.model.fixed_point import MILLIONTHS
+from optimizer.model.metric import Metric
 from optimizer.orient.windows.buffer import Part
 from optimizer.orient.windows.offsets import Offsets
 from optimizer.orient.windows.sums import Sums
@@ -123,5 +124,5 @@ class Trial(Struct, kw_only=True, omit_defaults=True):
     """Whether calls came since it was last looked at for harm."""
     recent: list[tuple[int, int, int]] = []
     """End, calls and errors of the candidate's panes of the last minute."""
-    slow: list[tuple[int, int]] = []
-    """End and calls of the latest consecutive panes whose p95 was over the trip."""
+    over: dict[Metric, list[tuple[int, int]]] = {}
+    """Metric with a tail → end and calls of the latest consecutive panes whose p95 was over its hard limit."""

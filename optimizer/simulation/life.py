@@ -89,7 +89,10 @@ class Life(Struct, kw_only=True):
 
 
 def is_harmful(rails: Guardrails, candidate: Truth, control: Truth) -> bool:
-    """Whether a candidate truly breaks a declared guardrail."""
+    """Whether a candidate truly breaks a declared guardrail; what the world does not invent is not broken."""
+    pairs = ((row, margin, candidate.of(row.name), control.of(row.name)) for row, margin in margins(rails))
     return any(
-        row.is_broken(candidate.of(row.name), control.of(row.name), margin) for row, margin in margins(rails)
+        row.is_broken(mine, other, margin)
+        for row, margin, mine, other in pairs
+        if mine is not None and other is not None
     )

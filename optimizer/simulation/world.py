@@ -186,6 +186,10 @@ class Drawn(NamedTuple):
     failed: npt.NDArray[np.bool_]
 
 
+INVENTED: Mapping[Metric, str] = {"quality": "quality", "latency": "latency_p95_ms", "errors": "errors"}
+"""What can be guarded in a world → the field of its truth."""
+
+
 class Truth(NamedTuple):
     """What a model amounts to on average: what no loop can see."""
 
@@ -194,13 +198,9 @@ class Truth(NamedTuple):
     latency_p95_ms: float
     errors: float
 
-    def of(self, metric: Metric) -> float:
-        """The average of a metric that can be guarded, in its unit.
-
-        Raises:
-            KeyError: the world does not invent this metric.
-        """
-        return {"quality": self.quality, "latency": self.latency_p95_ms, "errors": self.errors}[metric]
+    def of(self, metric: Metric) -> float | None:
+        """The average of a metric that can be guarded, in its unit; None: the world does not invent it."""
+        return getattr(self, INVENTED[metric]) if metric in INVENTED else None
 
 
 class Outcomes(Protocol):

@@ -117,8 +117,14 @@ class Author:
             "incumbent": "m",
             "models": (Model(name="m"), Model(name="n")),
             "segments": random.choice((None, Segments(attribute="task", values=SEGMENTS[:2]))),
-            "guardrails": random.choice((Guardrails(), Guardrails(quality_drop_relative=None))),
-            "trips": random.choice((Trips(), Trips(latency_p95_ms=1.0))),
+            "guardrails": random.choice(
+                (
+                    Guardrails(),
+                    Guardrails(quality_drop_relative=None),
+                    Guardrails(first_token_p95_rise_relative=0.2),
+                )
+            ),
+            "trips": random.choice((Trips(), Trips(latency_p95_ms=1.0), Trips(first_token_p95_ms=1.0))),
             "withdrawn": random.random() < 0.1,
             **differently,
         }

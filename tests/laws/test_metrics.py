@@ -6,8 +6,9 @@ from typing import get_args
 import pytest
 
 from optimizer.declaration.policies import FACTS
-from optimizer.model.metric import ROWS, TABLE, Metric, margins
+from optimizer.model.metric import ROWS, TABLE, Metric, kept, margins
 from optimizer.model.objective import Goal, Part, Weights, parts_of
+from optimizer.model.pane import Cell
 from optimizer.model.target import Guardrails, Model, Target, Trips
 from optimizer.orient.comparison.compare import questions
 from optimizer.orient.levels.levels import WORDS
@@ -17,7 +18,7 @@ from optimizer.stats.histogram import Histogram
 from optimizer.stats.moments import Moments
 from optimizer.stats.proportion import Proportion
 
-READS = {"mean": Moments, "tail": Histogram, "share": Proportion, "ratio": list, "weighted sum": type(None)}
+READS = {"mean": Moments, "tail": Histogram, "share": Proportion, "ratio": list}
 """Estimator → what it reads of the sums of an arm."""
 GUARDED = [row for row in TABLE if row.guardrail]
 NOTHING = dict.fromkeys(Guardrails.__struct_fields__)
@@ -50,8 +51,26 @@ def test_it_is_reached_from_a_declaration_or_said_to_be_only_told(row):
 
 @every_metric
 def test_its_estimator_finds_in_the_sums_what_it_reads(row):
-    read = getattr(Sums(), row.sums) if row.sums else None
-    assert isinstance(read, READS.get(row.estimator, type(None)))
+    if row.estimator in READS:
+        assert isinstance(Sums().compared(row), READS[row.estimator])
+        assert isinstance(Sums().level(row), READS[row.estimator])
+    else:
+        assert (row.sums, row.histogram) == ("", "")
+
+
+@every_metric
+def test_its_histogram_is_one_that_panes_have_and_is_kept_only_where_it_is_asked_for(row):
+    cell = Cell(
+        1, "v", "candidate", "other", calls=3, latency_us={9: 3}, first_token_us={8: 3}, output_lengths={7: 3}
+    )
+    asked = kept(Guardrails(**NOTHING | {row.guardrail: 0.1} if row.guardrail else NOTHING), Trips())
+    limited = kept(Guardrails(**NOTHING), Trips(**{row.limit: 0.5} if row.limit else {}))
+    assert [row] * bool(row.histogram) == list(asked)
+    assert [row] * bool(row.histogram and row.limit) == list(limited)
+    assert dict.fromkeys((row.name,) if row.histogram else (), 3) == {
+        name: Sums.of(cell, asked).compared(ROWS[name]).count for name in Sums.of(cell, asked).guarded
+    }
+    assert {} == Sums.of(cell).guarded
 
 
 @every_metric

@@ -4,7 +4,8 @@ A scenario is a text. `#` tells the story, words move the world, lines behind `|
 checked. `make accept` writes them anew. What the loop says stands there whole: a long text goes on in the next line,
 four spaces further in.
 
-    model NAME price=… quality=… latency_ms=… errors=…      a model, or how it behaves from now on
+    model NAME price=… quality=… latency_ms=… errors=…      a model, or how it behaves from now on; first_ms=… and
+                                                             tokens=… where its calls tell first token and length
     lever NAME least=… most=… step=…                         a parameter that may be turned, in later declarations
     effect NAME VALUE price=… quality=…                      what a parameter at a value does to every model
     policy ID ACTION [share_bps=…]: CONDITION                a rule, from the next declaration on
@@ -250,6 +251,8 @@ class World:
             error_type="timeout" if fails else None,
             quality=None if fails else Quality(score=min(1.0, max(0.0, dice.gauss(weak, 0.1)))),
             attributes={self._told_by(): segment},
+            first_token_ms=nature["first_ms"] * dice.lognormvariate(0, 0.3) if "first_ms" in nature else None,
+            output_tokens=round(nature["tokens"] * dice.lognormvariate(0, 0.5)) if "tokens" in nature else None,
         )  # fmt: skip
         return CallEvent(
             specversion="1.0", id=data.call_id, source="/callers", time=time_of(at), subject="chat", data=data

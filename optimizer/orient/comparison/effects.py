@@ -1,8 +1,9 @@
 """What the sums of two arms tell of one metric: the arms read, adjusted, made comparable and compared.
 
-Quality and cost are means, less noisy where calls carry a covariate (`cuped`). Latency is the p95, errors
-a share of calls, cost per good answer a ratio of means over the calls that tell both. Of several segments each
-is held against its own control (`stratified`); one with fewer than CLAIMED_FEWEST units in an arm tells nothing.
+Quality and cost are means, less noisy where calls carry a covariate (`cuped`). Latency
+and first token are p95s of the calls that tell them, errors a share of calls, cost per good answer a ratio of means
+over the calls that tell both. Of several segments each is held against its own control (`stratified`); one with fewer
+than CLAIMED_FEWEST units in an arm tells nothing.
 """
 
 from collections.abc import Sequence
@@ -56,7 +57,7 @@ class Seen:
         """The values of a metric whose tail is compared, in microseconds."""
         found = self._tails.get(metric)
         if found is None:
-            found = self._tails[metric] = getattr(self.sums, ROWS[metric].sums)
+            found = self._tails[metric] = self.sums.compared(ROWS[metric])
         return found
 
 
@@ -113,15 +114,15 @@ def units(metric: Metric, sums: Sums) -> int:
     row = ROWS[metric]
     if row.estimator == "ratio":
         return sums.joint[0] if sums.joint else 0
-    return int(getattr(sums, row.sums).count)
+    return int(sums.compared(row).count)
 
 
 def _arm(metric: Metric, sums: Sums) -> Arm:
     row = ROWS[metric]
     if row.estimator == "share":
-        return share_arm(getattr(sums, row.sums))
+        return share_arm(sums.compared(row))
     if row.estimator == "mean":
-        return Arm.of(getattr(sums, row.sums))
+        return Arm.of(sums.compared(row))
     joint = Joint(*sums.joint)
     both = CoMoments(
         joint.calls,

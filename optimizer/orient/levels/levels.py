@@ -1,4 +1,4 @@
-"""What a segment's users meet now: latency, cost, quality and errors of those not on trial.
+"""What a segment's users meet now: latency, cost, quality and errors of those not on trial, and what else is guarded.
 
 The 95th percentile has the distribution-free interval of its order statistics, means the normal
 one, shares Wilson's: each for one look, as on a dashboard. A level has no limit to break; it is
@@ -9,18 +9,12 @@ becomes `no_data`, which never passes; after that there is silence.
 """
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import NamedTuple
 
 from optimizer.model.finding import Finding, Verdict
-from optimizer.model.metric import ROWS, TABLE, Metric, Unit
-from optimizer.model.wording import (
-    count,
-    duration,
-    interval,
-    milliseconds,
-    money,
-    percent,
-    score,
-)
+from optimizer.model.metric import ROWS, TABLE, Row, Unit
+from optimizer.model.wording import count, duration, interval, milliseconds, money, percent, score
 from optimizer.orient.analyzers.readings import tail
 from optimizer.orient.findings.finding import About, Measured, Span, finding
 from optimizer.orient.state import NO_VARIANTS, SILENCE_MS, Segment
@@ -37,10 +31,24 @@ WORDS: Mapping[Unit, Callable[[float], str]] = {
 }  # fmt: skip
 
 
-def measured(metric: Metric, sums: Sums) -> Measured | None:
+class Place(NamedTuple):
+    """Whose levels are told."""
+
+    target: str
+    segment: str
+    rows: tuple[Row, ...]
+    """The metrics that are told."""
+
+
+@lru_cache(maxsize=64)
+def of(kept: tuple[Row, ...]) -> tuple[Row, ...]:
+    """The metrics whose levels are told, given those that a declaration has kept."""
+    return tuple(row for row in TABLE if row.is_level and (not row.histogram or row in kept))
+
+
+def measured(row: Row, sums: Sums) -> Measured | None:
     """The level with its interval; None where no call tells it."""
-    row = ROWS[metric]
-    read = getattr(sums, row.sums)
+    read = sums.level(row)
     match row.estimator:
         case "tail":
             return _tail(read)
@@ -50,15 +58,13 @@ def measured(metric: Metric, sums: Sums) -> Measured | None:
             return _share(read)
 
 
-def findings(
-    target: str, name: str, *, segment: Segment, serving: Serving | None, window: Span
-) -> list[Finding]:
+def findings(place: Place, *, segment: Segment, serving: Serving | None, window: Span) -> list[Finding]:
     """The levels of a segment in a closed window; notes in `segment` what was measured."""
     if serving is not None and serving.calls and not serving.sums.calls:
         return []  # everything is on trial
     made = []
-    for metric in (row.name for row in TABLE if row.is_level):
-        found = measured(metric, serving.sums) if serving else None
+    for row in place.rows:
+        metric, found = row.name, measured(row, serving.sums) if serving else None
         if found is not None:
             if window.minutes == 1:
                 segment.measured[metric] = window.end_at
@@ -66,8 +72,8 @@ def findings(
             continue
         generation, variant = serving.newest if serving else (0, "")
         about = About(
-            target=target,
-            segment=name,
+            target=place.target,
+            segment=place.segment,
             kind="level",
             metric=metric,
             role="signal",

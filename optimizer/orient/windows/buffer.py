@@ -14,6 +14,7 @@ from msgspec import Struct, field
 
 from optimizer.model.call import Arm
 from optimizer.model.instants import MINUTE_MS
+from optimizer.model.metric import Row
 from optimizer.model.pane import Pane
 from optimizer.orient.windows.offsets import Offsets, offsets_of
 from optimizer.orient.windows.sums import Sums
@@ -51,10 +52,10 @@ class Held(Struct, array_like=True):
     """Bytes when encoded, about."""
 
     @staticmethod
-    def of(pane: Pane) -> "Held":
-        """What a single pane says."""
+    def of(pane: Pane, kept: tuple[Row, ...] = ()) -> "Held":
+        """What a single pane says; `kept` are metrics that only some declarations want kept."""
         parts = (
-            Part(cell.segment, cell.arm, cell.generation, cell.variant, Sums.of(cell), cell.units)
+            Part(cell.segment, cell.arm, cell.generation, cell.variant, Sums.of(cell, kept), cell.units)
             for cell in pane.cells
         )
         offsets = offsets_of(pane.partition, pane.first_offset, pane.last_offset)
@@ -85,9 +86,12 @@ def united(parts: Iterable[Part]) -> list[Part]:
     return [found[key] for key in sorted(found)]
 
 
-def admit(room: dict[int, Held], pane: Pane, *, bytes_max: int) -> bool:
-    """Whether the pane found room; if so, it is merged with those of the same start."""
-    held = Held.of(pane)
+def admit(room: dict[int, Held], pane: Pane, *, bytes_max: int, kept: tuple[Row, ...] = ()) -> bool:
+    """Whether the pane found room; if so, it is merged with those of the same start.
+
+    `kept` are metrics that only some declarations want kept.
+    """
+    held = Held.of(pane, kept)
     if _size(room) + held.size > bytes_max:
         _coarsen(room, pane.end_at - pane.start_at)
         if _size(room) + held.size > bytes_max:

@@ -39,6 +39,15 @@ def world(tmp_path):
     return path
 
 
+def test_a_world_cannot_guard_what_its_calls_do_not_tell(tmp_path):
+    path = tmp_path / "guarded.yaml"
+    path.write_text(SHORT.replace("plan: {", "guardrails: {first_token_p95_rise_relative: 0.2}, plan: {"))
+    assert (
+        "first_token_p95_rise_relative: must be null, found 0.2: calls in a world do not tell p95 first"
+        in refused(path)
+    )
+
+
 def test_the_lives_are_the_same_in_one_process_and_in_two(world):
     declared, outcomes = worlds.read(world)
     alone = dict(worlds.lives(declared, outcomes, (1, 2), 1))

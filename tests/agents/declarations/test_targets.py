@@ -83,6 +83,10 @@ def test_a_file_may_declare_several():
         ("plan:", "segments: {attribute: !secret x}\nplan:", "8:23: segments.attribute: cannot be read"),
         ("plan:", "models [\nplan:", "must be YAML"),
         ("target: chat", "target: ''", "1:9: target: must be text of length of at least 1, found ''"),
+        ("plan:", "guardrails: {first_token_p95_rise_relative: 20}\nplan:",
+         "8:45: guardrails.first_token_p95_rise_relative: must be a number of at most 10.0, found 20"),
+        ("plan:", "trips: {first_token_p95_ms: 0}\nplan:",
+         "8:29: trips.first_token_p95_ms: must be a number above 0.0, found 0"),
         ("target: chat", "target: 2026-01-01", "1:9: target: must be text, found date"),
     ],
 )  # fmt: skip

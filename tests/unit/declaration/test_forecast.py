@@ -1,8 +1,9 @@
 """How long a step takes, before a single call was seen."""
 
 import pytest
+from msgspec import structs
 
-from optimizer.declaration.forecast import LEAST, forecast, least_gain, share_of
+from optimizer.declaration.forecast import LEAST, assumed, forecast, least_gain, share_of
 from optimizer.declaration.validate import mistakes
 from optimizer.model.target import Guardrails, Model, Plan, Segments, Target
 from optimizer.model.traffic import Traffic
@@ -48,6 +49,21 @@ class TestSteps:
         found = [steps(1000, guardrails=rails)[0].units for rails in (unguarded, QUALITY, tight)]
         assert found == sorted(found)
         assert found[0] == Plan().step_min_units
+
+    @pytest.mark.parametrize(
+        ("rails", "slowest", "words"),
+        [
+            ({"first_token_p95_rise_relative": 0.2}, "first_token", "a p95 first token 2.3 times the median"),
+        ],
+    )
+    def test_what_is_guarded_beside_the_usual_takes_its_time_and_says_what_it_assumes(
+        self, rails, slowest, words
+    ):
+        guarded = structs.replace(QUALITY, **rails)
+        usual, more = steps(1000), steps(1000, guardrails=guarded)
+        assert (slowest, True) == (more[0].slowest, more[0].units > usual[0].units)
+        assert words in assumed(a_target(guardrails=guarded))
+        assert words not in assumed(a_target())
 
     def test_a_guarded_metric_that_is_never_seen_never_concludes(self):
         found = steps(1_000_000, traffic={"scored_share": 0.0})

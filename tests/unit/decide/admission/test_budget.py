@@ -12,7 +12,7 @@ from optimizer.model.budget import Approvals, Budget, Limits
 from optimizer.model.finding import Finding
 from optimizer.model.fixed_point import NANO_USD
 from optimizer.model.policy import Policy, Rule
-from optimizer.model.target import Errors, Model, Plan, Segments
+from optimizer.model.target import Errors, Guardrails, Model, Plan, Segments
 from optimizer.model.variant import variant_of
 
 DAY_MS = 86_400_000
@@ -242,6 +242,29 @@ class TestPower:
         desk.declare(limits=Limits(must_conclude=True))
         level = spent(100.0, kind="level", metric="latency", n=500)
         assert "quality is guarded, and was not measured in any call" in lacking(desk.declared, (level,))
+
+    @pytest.mark.parametrize(
+        ("rails", "levels", "words"),
+        [
+            (
+                {"first_token_p95_rise_relative": 0.2},
+                (),
+                "first_token is guarded, and was not measured in any call",
+            ),
+            ({"first_token_p95_rise_relative": 0.2}, (("first_token", 200.0, 20.0),), ""),
+        ],
+    )
+    def test_asks_of_each_guarded_metric_what_its_estimator_needs(self, desk, rails, levels, words):
+        usual = {"quality_drop_relative": None, "latency_p95_rise_relative": None}
+        desk.declare(limits=Limits(must_conclude=True), guardrails=Guardrails(**usual | rails))
+        found = [
+            spent(mean, kind="level", metric=metric, n=500, low=mean - half, high=mean + half)
+            for metric, mean, half in levels
+        ]
+        errors = spent(0.01, kind="level", metric="errors", n=500)
+        said = lacking(desk.declared, (*found, errors))
+        assert words in said
+        assert bool(words) == bool(said)
 
 
 class TestErrorBudget:
