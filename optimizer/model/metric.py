@@ -23,12 +23,13 @@ Metric = Literal[
     "contamination",
     "worth",
     "first_token",
+    "output_tokens",
 ]
 Estimator = Literal["mean", "tail", "share", "ratio", "weighted sum"]
 """How an arm's calls become one number: the mean of the calls that tell it; the 95th percentile; the share of all
 calls; the mean cost over the mean quality of the calls that tell both; the objective's sum of relative effects."""
-Unit = Literal["score", "usd", "ms", "share", "relative", "per second"]
-"""Of a level: a score from 0 to 1, US dollars of a call, milliseconds, a share from 0 to 1."""
+Unit = Literal["score", "usd", "ms", "tokens", "share", "relative", "per second"]
+"""Of a level: a score from 0 to 1, US dollars of a call, milliseconds, tokens of a call, a share from 0 to 1."""
 Place = Literal["goal", "guardrail", "limit", "told"]
 """Where a metric meets a declaration; `told`: nowhere, people are only told of it."""
 
@@ -126,6 +127,11 @@ TABLE: tuple[Row, ...] = (
     Row(
         "errors", "errors", "share", -1, "share", "failures", guardrail="error_rate_rise", is_relative=False,
         limit="error_rate", is_level=True, fact="error_rate", typical=0.01,
+    ),
+    Row(
+        "output_tokens", "output tokens", "tokens", -1, "mean", histogram="output_lengths",
+        missing="told its output tokens", outcome=("terser", "more verbose"), guardrail="output_tokens_rise_relative",
+        is_level=True, typical=300.0, spread=240.0,
     ),
     Row(
         "cost_per_good_answer", "cost per good answer", "usd", -1, "ratio", "joint", counted="answers",

@@ -61,6 +61,8 @@ class Guardrails(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Absolute: 0.02 is two calls in a hundred."""
     first_token_p95_rise_relative: Fraction | None = None
     """Of the calls that tell when their first token came; the others do not count."""
+    output_tokens_rise_relative: Fraction | None = None
+    """Of the mean number of output tokens of a call."""
 
 
 class Trips(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -121,7 +121,7 @@ class Author:
                 (
                     Guardrails(),
                     Guardrails(quality_drop_relative=None),
-                    Guardrails(first_token_p95_rise_relative=0.2),
+                    Guardrails(first_token_p95_rise_relative=0.2, output_tokens_rise_relative=0.3),
                 )
             ),
             "trips": random.choice((Trips(), Trips(latency_p95_ms=1.0), Trips(first_token_p95_ms=1.0))),

@@ -1,6 +1,6 @@
 """What the sums of two arms tell of one metric: the arms read, adjusted, made comparable and compared.
 
-Quality and cost are means, less noisy where calls carry a covariate (`cuped`). Latency
+Quality, cost and output tokens are means, the first two less noisy where calls carry a covariate (`cuped`). Latency
 and first token are p95s of the calls that tell them, errors a share of calls, cost per good answer a ratio of means
 over the calls that tell both. Of several segments each is held against its own control (`stratified`); one with fewer
 than CLAIMED_FEWEST units in an arm tells nothing.

@@ -28,6 +28,7 @@ LEVEL = 0.95
 """What `Z95` is the quantile of."""
 WORDS: Mapping[Unit, Callable[[float], str]] = {
     "ms": milliseconds, "usd": money, "score": score, "share": percent,
+    "tokens": lambda value: f"{value:,.0f} tokens",
 }  # fmt: skip
 
 
@@ -97,7 +98,7 @@ def worded(about: About, told: Measured, *, calls: int, minutes: int) -> str:
         return f"{where}: none of {count(calls)} calls {row.missing} in {span}"
     words = WORDS[row.unit]
     bounds = interval(told.low, told.high, words)
-    each = " a call" if row.unit == "usd" else ""
+    each = " a call" if row.unit in ("usd", "tokens") else ""
     return f"{where}: {words(told.estimate)}{each} {bounds}, {count(told.n)} {row.counted} in {span}"
 
 

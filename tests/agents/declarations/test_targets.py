@@ -83,6 +83,8 @@ def test_a_file_may_declare_several():
         ("plan:", "segments: {attribute: !secret x}\nplan:", "8:23: segments.attribute: cannot be read"),
         ("plan:", "models [\nplan:", "must be YAML"),
         ("target: chat", "target: ''", "1:9: target: must be text of length of at least 1, found ''"),
+        ("plan:", "guardrails: {output_tokens_rise_relative: -0.1}\nplan:",
+         "8:43: guardrails.output_tokens_rise_relative: must be a number of at least 0.0, found -0.1"),
         ("plan:", "guardrails: {first_token_p95_rise_relative: 20}\nplan:",
          "8:45: guardrails.first_token_p95_rise_relative: must be a number of at most 10.0, found 20"),
         ("plan:", "trips: {first_token_p95_ms: 0}\nplan:",

@@ -54,6 +54,7 @@ class TestSteps:
         ("rails", "slowest", "words"),
         [
             ({"first_token_p95_rise_relative": 0.2}, "first_token", "a p95 first token 2.3 times the median"),
+            ({"output_tokens_rise_relative": 0.05}, "output_tokens", "output tokens 300 ± 240"),
         ],
     )
     def test_what_is_guarded_beside_the_usual_takes_its_time_and_says_what_it_assumes(

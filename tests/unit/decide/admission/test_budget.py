@@ -252,6 +252,12 @@ class TestPower:
                 "first_token is guarded, and was not measured in any call",
             ),
             ({"first_token_p95_rise_relative": 0.2}, (("first_token", 200.0, 20.0),), ""),
+            ({"output_tokens_rise_relative": 0.5}, (("output_tokens", 300.0, 10.0),), ""),
+            (
+                {"output_tokens_rise_relative": 0.01},
+                (("output_tokens", 300.0, 20.0),),
+                "output_tokens needs about",
+            ),
         ],
     )
     def test_asks_of_each_guarded_metric_what_its_estimator_needs(self, desk, rails, levels, words):
