@@ -17,6 +17,7 @@ from optimizer.decide.declaration import WHOLE_BPS, declared_incumbent, price
 from optimizer.decide.declaration import mistakes as semantic_mistakes
 from optimizer.decide.known import fixed
 from optimizer.decide.policies import asked
+from optimizer.declaration.declared import derive
 from optimizer.model.target import Model, Target
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def _together(parsed: list[Parsed], documents: list[Document]) -> Parsed:
 
 def doubtful(target: Target) -> Iterator[tuple[Path, str]]:
     """What a declaration can hardly mean: (path, sentence)."""
-    if choose(target, declared_incumbent(target), {}, 0).variant is None:
+    if choose(derive(target), declared_incumbent(target), {}, 0).variant is None:
         mine = next(price(model) for model in target.models if model.name == target.incumbent)
         yield (
             ("models",),

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from optimizer.decide.state import Deciding
-from optimizer.model.decision import Cause, Decision, DecisionKind, Estimate
+from optimizer.model.decision import WHOLE_TARGET, Cause, Decision, DecisionKind, Estimate
 from optimizer.model.finding import Evidence, Finding
 from optimizer.model.policy import PolicyResult
 
@@ -28,7 +28,9 @@ class Ruling(NamedTuple):
     policies: tuple[PolicyResult, ...] = ()
 
 
-def record(state: Deciding, segment: str, kind: DecisionKind, ruling: Ruling, **fields: Any) -> Decision:
+def record(
+    state: Deciding, kind: DecisionKind, ruling: Ruling, *, segment: str = WHOLE_TARGET, **fields: Any
+) -> Decision:
     """The decision, with everything a reader needs to doubt it.
 
     `fields` are those of Decision that say what changes: rollout, variant, generation, weight …

@@ -1,0 +1,1 @@
+"""What is tried in a segment: its parts, and how it moves."""

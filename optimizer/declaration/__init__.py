@@ -1,0 +1,1 @@
+"""What users declare of a target, and what follows from it."""
