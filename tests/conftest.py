@@ -6,7 +6,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from agents import local, settings
+from agents import local
+from agents.settings import settings
 
 
 def pytest_addoption(parser):

@@ -10,10 +10,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from agents import publish, reading
-from agents import settings as configuration
 from agents.cli.failure import BAD, USAGE, Failure, reachable
-from agents.settings import Settings
+from agents.settings import settings as configuration
+from agents.settings.settings import Settings
+from agents.wire import publisher as publish
+from agents.wire import reading
 from optimizer.model.command import Command, CommandKind
 from optimizer.model.decision import Decision
 

@@ -11,10 +11,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from agents import resources, targets
-from agents import settings as configuration
+from agents import resources
 from agents.cli.failure import BAD, USAGE, Failure
 from agents.cli.servers import Output
+from agents.declarations import targets
 from agents.demo import former
 from agents.demo.play import Play
 from agents.demo.script import FAST, USUAL, NotRecorded
@@ -22,6 +22,7 @@ from agents.demo.summary import Change, Point, Summary, as_json
 from agents.demo.supervise import WorkerFailed
 from agents.demo.view import Plain, Screen, View
 from agents.demo.wire import Lost
+from agents.settings import settings as configuration
 from optimizer.model.variant import variant_of
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.markup import escape
 
 from agents import doctor
-from agents import settings as configuration
 from agents.cli.failure import BAD, UNREACHABLE
 from agents.cli.servers import Output
 from agents.doctor.check import State
 from agents.local import ServerError, recorded
+from agents.settings import settings as configuration
 
 SIGNS = {"good": "[green]✓[/green]", "bad": "[red]✗[/red]", "unknown": "–"}
 

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaException
 
-from agents import settings as configuration
-from agents import topics as admin
-from agents.instance import InstanceInUse
+from agents.declarations.prices import RegistryUnreachable
+from agents.host.instance import InstanceInUse
 from agents.local import ServerError, recorded
-from agents.metrics import PortTaken
-from agents.prices import RegistryUnreachable
-from agents.publish import NotDelivered
+from agents.settings import settings as configuration
+from agents.telemetry.metrics import PortTaken
+from agents.wire import admin
+from agents.wire.publisher import NotDelivered
 
 if TYPE_CHECKING:
-    from agents.settings import Settings
+    from agents.settings.settings import Settings
 
 BAD, USAGE, UNREACHABLE = 1, 2, 3
 

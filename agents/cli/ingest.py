@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from agents import settings as configuration
-from agents import telemetry
 from agents.cli.failure import reachable
-from agents.ingest.access import Access
+from agents.gateway.access import Access
+from agents.settings import settings as configuration
+from agents.telemetry import logs
 
 
 class Entrance(StrEnum):
@@ -37,7 +37,7 @@ def ingest(
     under way are finished at the end. Addresses, limits and the token are settings (LLMOPT_INGEST_…, LLMOPT_OTLP_…).
     """
     told = configuration.load()
-    telemetry.configure(debug=bool((context.obj or {}).get("debug")))
+    logs.configure(debug=bool((context.obj or {}).get("debug")))
     Access(told)  # refuses an open door before anything is asked of the broker
     ready = reachable(told)
     from agents.cli import receivers  # noqa: PLC0415 - every other verb would take a fifth longer to start

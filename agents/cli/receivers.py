@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agents.bridge.running import Bridge
 from agents.cli.failure import BAD, Failure
-from agents.host import EXIT_CRASHED
-from agents.ingest import serving
-from agents.ingest.http import application
-from agents.otlp.receivers import receivers as otlp
+from agents.connectors.inbound import Bridge
+from agents.gateway import serving
+from agents.gateway.otlp.receivers import receivers as otlp
+from agents.gateway.rest.http import application
+from agents.host.host import EXIT_CRASHED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from agents.ingest.publisher import Publisher
-    from agents.ingest.serving import Receiver
-    from agents.settings import Settings
+    from agents.gateway.publisher import Publisher
+    from agents.gateway.serving import Receiver
+    from agents.settings.settings import Settings
 
 
 def run(settings: Settings, wanted: tuple[str, ...]) -> None:

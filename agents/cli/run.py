@@ -16,11 +16,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from agents import app as assembly
-from agents import settings as configuration
-from agents import telemetry
+from agents import worker as assembly
 from agents.cli.failure import UNREACHABLE, USAGE, Failure, reachable
-from agents.host import EXIT_CRASHED
+from agents.host.host import EXIT_CRASHED
+from agents.settings import settings as configuration
+from agents.telemetry import logs
 
 RESTARTS_PER_MINUTE = 6
 """More than this is not a stumble: the supervisor gives up and says so."""
@@ -60,7 +60,7 @@ def run(
     if workers > 1:
         _supervise(wanted, workers, name, clock=clock, metrics_port=told.metrics_port)
         return
-    telemetry.configure(debug=bool((context.obj or {}).get("debug")))
+    logs.configure(debug=bool((context.obj or {}).get("debug")))
     ready = reachable(told, audit="audit" in wanted)
     assembly.run(wanted, ready, instance=name, with_clock=clock)
 

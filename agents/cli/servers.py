@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from agents import local, settings
+from agents import local
+from agents.settings import settings
 
 
 class Output(StrEnum):

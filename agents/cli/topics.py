@@ -12,16 +12,16 @@ from confluent_kafka import KafkaException
 from rich.console import Console
 from rich.table import Column, Table
 
-from agents import settings as configuration
-from agents import topics as admin
-from agents.catalogue import load
 from agents.cli.failure import BAD, UNREACHABLE, Failure
 from agents.local import recorded
+from agents.settings import settings as configuration
+from agents.wire import admin
+from agents.wire.catalogue import load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from agents.settings import Settings
+    from agents.settings.settings import Settings
 
 Output = Annotated[Literal["text", "json"], typer.Option(help="How to print the answer.")]
 

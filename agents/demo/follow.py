@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from agents.catalogue import load
-from agents.codec import Decoder, Unreadable
+from agents.wire.catalogue import load
+from agents.wire.codec import Decoder, Unreadable
 
 if TYPE_CHECKING:
     from confluent_kafka import Message
 
     from agents.demo.books import Books
-    from agents.settings import Settings
+    from agents.settings.settings import Settings
 
 TOPICS = ("aggregates", "findings", "decisions", "rollouts")
 POLL_S = 0.1

@@ -13,7 +13,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 if TYPE_CHECKING:
-    from agents.settings import Settings
+    from agents.settings.settings import Settings
 
 MARK = "-demo-"
 ANSWER_S = 15.0

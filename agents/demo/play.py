@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from llm_auto_optimizer_client import Follower
 
-from agents import local, topics
+from agents import local
 from agents.demo import former
 from agents.demo.books import Books
 from agents.demo.follow import Reader
@@ -28,6 +28,7 @@ from agents.demo.supervise import Workers
 from agents.demo.view import Pulse, clock, told
 from agents.demo.wire import Lost, Wire
 from agents.ledger.connection import migrate
+from agents.wire import admin
 from optimizer.model.configuration import Configuration
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
     from agents.demo.script import Pace
     from agents.demo.view import View
-    from agents.settings import Settings
+    from agents.settings.settings import Settings
     from optimizer.model.event import Event
     from optimizer.model.target import Target
 
@@ -74,7 +75,7 @@ class Play:
         with ExitStack() as stack:
             settings = self._servers(stack)
             self.view.say("creating topics and tables")
-            topics.create(settings)
+            admin.create(settings)
             migrate(settings.dsn())
             logs = settings.local_dir.expanduser().absolute() / "demo"
             # Event time runs faster than the wall clock: a pause of seconds is no stall to hold rollouts for.

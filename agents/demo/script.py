@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from agents.demo.outcomes import BOLT, DERIVED, MIRAGE, SPEEDS, load
+from agents.declarations.outcomes import BOLT, DERIVED, MIRAGE, SPEEDS, load
 from agents.demo.summary import Injection
 from agents.demo.traffic import Arrivals
 from agents.demo.truth import Truth

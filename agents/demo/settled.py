@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from confluent_kafka import Consumer, TopicPartition
 
-from agents.audit import TOPICS
-from agents.catalogue import load
 from agents.ledger.append import starts
 from agents.ledger.connection import connect
+from agents.ledger.sink import TOPICS
+from agents.wire.catalogue import load
 
 if TYPE_CHECKING:
-    from agents.settings import Settings
+    from agents.settings.settings import Settings
 
 ANSWER_S = 5.0
 

@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from agents.host import EXIT_CRASHED
+from agents.host.host import EXIT_CRASHED
 from agents.local.process import when_gone
 
 if TYPE_CHECKING:

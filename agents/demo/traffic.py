@@ -10,7 +10,7 @@ import csv
 import numpy as np
 
 from agents import resources
-from agents.demo.outcomes import Floats
+from agents.declarations.outcomes import Floats
 
 BEGIN_S = 300
 """Where in the hour the demo begins: by then both services are under way."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agents.demo.outcomes import BOLT, SPREAD, Floats, Outcomes
+from agents.declarations.outcomes import BOLT, SPREAD, Floats, Outcomes
 from agents.demo.world import ERROR_RATE, STORM_ERROR_RATE
 from optimizer.model.target import Target
 from optimizer.model.variant import variant_of

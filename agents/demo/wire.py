@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from confluent_kafka import Producer
 
-from agents.catalogue import load
-from agents.publish import Publisher, declare
+from agents.wire.catalogue import load
+from agents.wire.publisher import Publisher, declare
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message
 
-    from agents.settings import Settings
+    from agents.settings.settings import Settings
     from optimizer.model.target import Target
 
 HEADERS = [("content-type", b"application/cloudevents+json")]

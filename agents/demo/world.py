@@ -5,7 +5,7 @@ counter-based generator keyed by (seed, s), so nothing depends on how often or h
 
     arrival    prompt and unit, each equally likely; the configuration assigns unit → arm → model
     outcome    the recorded score and cost of that model on that prompt
-    latency    lognormal around the model's median (agents/demo/outcomes.py)
+    latency    lognormal around the model's median (agents/declarations/outcomes.py)
     error      with probability ERROR_RATE; in a storm STORM_ERROR_RATE of that model's calls
 
 A call is published in the second in which it *ended*. Event time is whole seconds after `epoch_ms`.
@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from llm_auto_optimizer_client import bucket
 
-from agents.demo.outcomes import BOLT, DERIVED, SEGMENTS, SPREAD, Floats, Integers, Outcomes
+from agents.declarations.outcomes import BOLT, DERIVED, SEGMENTS, SPREAD, Floats, Integers, Outcomes
 from agents.demo.traffic import Arrivals
 from optimizer.model.configuration import ArmOfConfiguration, Configuration
 

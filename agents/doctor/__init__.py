@@ -16,7 +16,7 @@ from agents.doctor.check import Check, bad, good, unknown
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from agents.settings import Settings
+    from agents.settings.settings import Settings
 
 __all__ = ["LIMIT_S", "Check", "bad", "examine", "good", "unknown"]
 

@@ -15,17 +15,17 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AclOperation, AdminClient, OffsetSpec
 
-from agents import topics
-from agents.catalogue import WORLD, load
 from agents.doctor import version
 from agents.doctor.check import Check, bad, counted, good, unknown
-from agents.settings import SettingsError
+from agents.settings.settings import SettingsError
+from agents.wire import admin as topics
+from agents.wire.catalogue import WORLD, load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from agents.catalogue import Catalogue
-    from agents.settings import Settings
+    from agents.settings.settings import Settings
+    from agents.wire.catalogue import Catalogue
 
 REACH_S = 3.0
 """A broker that has not answered by then is not there."""

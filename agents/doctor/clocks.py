@@ -19,15 +19,15 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from agents.catalogue import load
-from agents.codec import Decoder, Unreadable
 from agents.doctor.broker import UNSETTLED, offsets
 from agents.doctor.check import Check, bad, counted, good, span, unknown
+from agents.wire.catalogue import load
+from agents.wire.codec import Decoder, Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from agents.settings import Settings
+    from agents.settings.settings import Settings
 
 ANSWER_S = 3.0
 READ_S = 2.0

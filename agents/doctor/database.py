@@ -13,7 +13,7 @@ from agents.ledger.connection import LedgerUnreachable, NoTables, connect, requi
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from agents.settings import Settings
+    from agents.settings.settings import Settings
 
 OFF_S = 5.0
 LACKING = """

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import fastavro
 import msgspec
 
-from agents import prices, resources
-from agents.codec import Decoder, Unreadable
+from agents import resources
+from agents.declarations import prices
 from agents.doctor.check import Check, bad, counted, good, unknown
-from agents.settings import PREFIX, Settings, SettingsError
+from agents.settings.settings import PREFIX, Settings, SettingsError
+from agents.wire.codec import Decoder, Unreadable
 from optimizer.model.event import BY_NAME
 
 if TYPE_CHECKING:

@@ -87,7 +87,7 @@ def told(connection: psycopg.Connection[Any], wanted: str) -> Told:
 
 
 def digest(findings: Sequence[Finding | None]) -> str:
-    """What `optimizer.decide.record` writes as `findings_hash` over these findings."""
+    """What `optimizer.decide.record.decision` writes as `findings_hash` over these findings."""
     return sha256(_deterministic(tuple(findings))).hexdigest()
 
 

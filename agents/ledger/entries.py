@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from agents.codec import Decoder, attributes_of
+from agents.wire.codec import Decoder, attributes_of
 from optimizer.model.event import BY_NAME, Event, TickEvent, WatermarkEvent, name_of
 
 if TYPE_CHECKING:

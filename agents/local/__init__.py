@@ -17,7 +17,7 @@ from agents.local.errors import ServerError
 from agents.local.jars import Progress
 from agents.local.kafka import Kafka
 from agents.local.postgres import Postgres
-from agents.settings import Settings
+from agents.settings.settings import Settings
 
 __all__ = [
     "Kafka",

@@ -16,7 +16,7 @@ import msgspec
 from agents.local import containers, jars, kafka, postgres, process
 from agents.local.containers import Started
 from agents.local.errors import ServerError
-from agents.settings import Settings
+from agents.settings.settings import Settings
 
 _HOW = {"kafka": signal.SIGTERM, "postgres": signal.SIGINT}
 _LABEL = {"kafka": "Kafka", "postgres": "PostgreSQL"}

@@ -7,8 +7,9 @@ from typing import Any, Literal, Self
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from msgspec import Struct, structs
 
-from agents.catalogue import load
-from agents.quarantine.record import (
+from agents.settings.settings import Settings
+from agents.wire.catalogue import load
+from agents.wire.quarantined import (
     BECAME,
     CUT_FROM,
     FIELD,
@@ -25,7 +26,6 @@ from agents.quarantine.record import (
     KafkaHeaders,
     cause_of,
 )
-from agents.settings import Settings
 
 ANSWER_S = 15.0
 

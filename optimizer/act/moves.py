@@ -7,8 +7,8 @@ to actuators and the news of the rollout. Whoever calls has checked the generati
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
+from optimizer.act.layout.mix import WHOLE_BPS, Slice, dealt, wanted, wrong
 from optimizer.act.machine import ENDS, OODA, SERVING, Event, Phase, advance
-from optimizer.act.mix import WHOLE_BPS, Slice, dealt, wanted, wrong
 from optimizer.act.state import Acting, Rolling, Served
 from optimizer.errors import OptimizerError
 from optimizer.model.configuration import Configuration

@@ -2,9 +2,9 @@
 
 from msgspec import Struct, field
 
-from optimizer.act.layout import Variants, held_back, mixed, on_trial, quiet, shadowed
+from optimizer.act.layout.layout import Variants, held_back, mixed, on_trial, quiet, shadowed
+from optimizer.act.layout.mix import WHOLE_BPS, Slice
 from optimizer.act.machine import SERVING, Phase
-from optimizer.act.mix import WHOLE_BPS, Slice
 from optimizer.model.configuration import ArmOfConfiguration, Configuration
 from optimizer.model.decision import Decision
 from optimizer.model.target import Target

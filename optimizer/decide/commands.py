@@ -6,11 +6,12 @@ followed and what would do.
 
 from collections.abc import Callable, Iterator
 
-from optimizer.decide import arms, cycles
-from optimizer.decide.generations import go_back, obstacle
-from optimizer.decide.record import Ruling, record
-from optimizer.decide.state import MAX_COMMANDS, Deciding
+from optimizer.decide.record import schedule
+from optimizer.decide.record.decision import Ruling, record
+from optimizer.decide.record.state import MAX_COMMANDS, Deciding
+from optimizer.decide.trials import arms
 from optimizer.decide.trials.editor import SegmentEditor
+from optimizer.decide.trials.restore import go_back, obstacle
 from optimizer.declaration.declared import derive
 from optimizer.model.command import Alert, Command, PolicyVerdict
 from optimizer.model.decision import WHOLE_TARGET, Decision
@@ -119,7 +120,7 @@ def _return(state: Deciding, command: Command, ruling: Ruling) -> Decision:
 def _optimize(state: Deciding, command: Command, ruling: Ruling) -> Iterator[Decision]:
     free = [one.segment for one in editors(state, command.segment) if one.segment.live is None]
     for segment in free:
-        cycles.at_once(segment, slowly=True)
+        schedule.at_once(segment, slowly=True)
     if free:
         why = f"{ruling.why}: considered with the next closed window"
         scope = command.segment or WHOLE_TARGET

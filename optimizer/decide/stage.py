@@ -8,22 +8,25 @@ same events before it, every decision is the same to the byte.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from optimizer.decide import arms, begin, cycles, experience, failover, fixed_arms, money
-from optimizer.decide.choose import Choice
+from optimizer.decide.admission import budget
 from optimizer.decide.commands import alarm, editors, obey, ruled
-from optimizer.decide.declaration import mistakes
-from optimizer.decide.declare import declare
-from optimizer.decide.gate import Judgement, harm, judge, relevant, units
-from optimizer.decide.generations import remember
-from optimizer.decide.hand import InHand
-from optimizer.decide.known import note
-from optimizer.decide.look import Looked, follow, look, look_again
-from optimizer.decide.memory import SENSE
-from optimizer.decide.record import Ruling
-from optimizer.decide.sentences import span
-from optimizer.decide.state import MS, Deciding, Live, Segment
+from optimizer.decide.evidence.facts import note
+from optimizer.decide.planning import learning, start
+from optimizer.decide.planning.look import Looked, follow, look, look_again
+from optimizer.decide.record import schedule
+from optimizer.decide.record.decision import Ruling
+from optimizer.decide.record.hand import InHand
+from optimizer.decide.record.memory import SENSE
+from optimizer.decide.record.sentences import span
+from optimizer.decide.record.state import MS, Deciding, Live, Segment
+from optimizer.decide.redeclare import declare
+from optimizer.decide.strategies.cheapest import Choice
+from optimizer.decide.trials import arms, failover, fixed_arms
 from optimizer.decide.trials.editor import SegmentEditor
+from optimizer.decide.trials.gate import Judgement, harm, judge, relevant, units
+from optimizer.decide.trials.restore import remember
 from optimizer.declaration.declared import derive
+from optimizer.declaration.validate import mistakes
 from optimizer.model.decision import Cause, Decision
 from optimizer.model.event import AlertEvent, CommandEvent, FindingEvent, PolicyVerdictEvent, TargetEvent
 from optimizer.model.finding import Finding, Metric
@@ -77,7 +80,7 @@ class Decide(Durable[Deciding]):
         state.now_at = max(state.now_at, watermark)
         if state.declaration is None:
             return Step(state)
-        decisions = money.announced(state)
+        decisions = budget.announced(state)
         decisions += [
             decision for editor in editors(state, None) if (decision := judge_segment(editor)) is not None
         ]
@@ -104,10 +107,10 @@ def unfit(state: Deciding, declared: Target) -> str:
 def keep(state: Deciding, finding: Finding) -> None:
     """Remember a finding until it is judged, unless it speaks of nothing that is there."""
     if finding.kind == "analysis":
-        experience.raised(state, finding)
+        learning.raised(state, finding)
         return
     if finding.kind == "spend":
-        money.enter(state, finding)
+        budget.enter(state, finding)
         return
     segment = state.segments.get(finding.segment)
     if segment is not None and finding.kind == "level":
@@ -224,19 +227,19 @@ def _look_for_better(editor: SegmentEditor, levels: list[Finding]) -> Decision |
     if not levels or not editor.speaks:
         return None
     storm = failover.answer(editor, levels)
-    fixed, won = fixed_arms.arms_of(editor), begin.won(editor)
-    is_due = bool(fixed) or won is not None or cycles.is_due(segment, declared, now_at)
+    fixed, won = fixed_arms.arms_of(editor), start.won(editor)
+    is_due = bool(fixed) or won is not None or schedule.is_due(segment, declared, now_at)
     if storm is not None or now_at < segment.rest_until_at or not is_due:
         return storm
     looked = Looked(won or Choice(fixed[0], None, ()), None) if won or fixed else look(editor)
     choice = looked.choice
     if looked.proposal is not None and looked.proposal.action == "rollback":
         return follow(editor, looked, Ruling(now_at, "choice", "", tuple(levels)))
-    if (obstacle := begin.obstacle(editor, choice, tuple(levels))) is not None:
+    if (obstacle := start.obstacle(editor, choice, tuple(levels))) is not None:
         if obstacle.cause == "choice":
-            cycles.passed(segment, declared, now_at)
+            schedule.passed(segment, declared, now_at)
         return editor.trial.hold(obstacle, choice.rejected)
-    return begin.begin(editor, looked, levels, fixed=fixed)
+    return start.begin(editor, looked, levels, fixed=fixed)
 
 
 def _gate(editor: SegmentEditor, live: Live, due: list[Finding]) -> Decision | None:
@@ -264,7 +267,7 @@ def _gate(editor: SegmentEditor, live: Live, due: list[Finding]) -> Decision | N
     for cause, since_at, why in _overdue(editor):
         told = None if since_at > now_at else _tell(editor, Ruling(now_at, cause, why))
         decision = decision or told
-    experience.realised(editor, decision)
+    learning.realised(editor, decision)
     return decision
 
 

@@ -1,1 +1,1 @@
-"""What users declare of a target, and what follows from it."""
+"""What users declare, and what follows from it: levers, policies, validity, how long a trial will take."""

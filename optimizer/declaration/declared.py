@@ -7,7 +7,8 @@ declaration, as long as it is among the last KEPT that were asked for; it is no 
 from collections.abc import Mapping
 from functools import cached_property, lru_cache
 
-from optimizer.decide.declaration import (
+from optimizer.declaration.levers import Candidate, candidates, price_of
+from optimizer.declaration.validate import (
     answer_s,
     declared_incumbent,
     first_bps,
@@ -15,7 +16,6 @@ from optimizer.decide.declaration import (
     most_bps,
     weights_bps,
 )
-from optimizer.decide.levers import Candidate, candidates, price_of
 from optimizer.model.finding import Metric
 from optimizer.model.objective import goal_of
 from optimizer.model.target import Model, Target

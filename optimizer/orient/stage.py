@@ -15,12 +15,13 @@ from optimizer.model.event import PaneEvent, TargetEvent, name_of
 from optimizer.model.finding import Finding
 from optimizer.model.pane import Pane
 from optimizer.model.target import Target
-from optimizer.orient import compare, coverage, levels, spend, trials, trips
-from optimizer.orient.analysis import WHOLE, Margins
-from optimizer.orient.belief import Span
-from optimizer.orient.fitness import unfit
-from optimizer.orient.health import left_out, waited
-from optimizer.orient.merge import Sums, widen
+from optimizer.orient.alarms.watch import Audience, Watching, left, silenced, watch, watched
+from optimizer.orient.analyzers.contract import WHOLE, Margins
+from optimizer.orient.comparison import compare, hard_limits, trials
+from optimizer.orient.findings.finding import Span
+from optimizer.orient.health import adoption
+from optimizer.orient.health.lag import left_out, waited
+from optimizer.orient.levels import levels, spend
 from optimizer.orient.state import (
     OTHER,
     SILENCE_MS,
@@ -30,9 +31,10 @@ from optimizer.orient.state import (
     Orientation,
     Segment,
 )
-from optimizer.orient.waiting import MINUTE_MS, Held, Part, admit, united
-from optimizer.orient.watching import Audience, Watching, left, silenced, watch, watched
-from optimizer.orient.windows import HOP_MS, HOPPING_MS, LEVELS_MS, Window, hopped
+from optimizer.orient.windows.buffer import MINUTE_MS, Held, Part, admit, united
+from optimizer.orient.windows.sums import Sums, widen
+from optimizer.orient.windows.validate import unfit
+from optimizer.orient.windows.windows import HOP_MS, HOPPING_MS, LEVELS_MS, Window, hopped
 from optimizer.stage import Durable, Emit, Rejected, Step
 
 
@@ -153,7 +155,7 @@ def _count(state: Orientation, held: Held, pane: Span) -> list[Finding]:
         shortest.add(part)
     if state.declared and state.declared.tells_spend:
         spend.add(state.spend, parts)
-    coverage.hear(state, held.applied, pane.end_at)
+    adoption.hear(state, held.applied, pane.end_at)
     tripped: list[Finding] = []
     minute = _last_minute(state, pane)
     for name in state.segment_names():
@@ -161,7 +163,7 @@ def _count(state: Orientation, held: Held, pane: Span) -> list[Finding]:
         if any(part.sums.calls for part in mine):
             state.segments.setdefault(name, Segment(called_at=0)).called_at = pane.end_at
         if state.declared and name in state.segments:
-            coverage.update(state, state.segments[name], mine, pane)
+            adoption.update(state, state.segments[name], mine, pane)
             trials.count(state, name, mine, pane)
             tripped += _tripped(state, name, mine, minute)
     return tripped
@@ -182,8 +184,8 @@ def _tripped(state: Orientation, name: str, parts: list[Part], pane: Span) -> li
     for variant, trial in sorted(state.segments[name].trials.items()):
         sums = _summed([p.sums for p in parts if p.arm in trials.TRIED and p.variant == variant])
         if sums.calls:
-            trips.remember(trial, sums, declared=state.declared, pane=pane)
-            found += trips.findings(
+            hard_limits.remember(trial, sums, declared=state.declared, pane=pane)
+            found += hard_limits.findings(
                 state.target, state.declared, segment=name, trial=trial, pane=pane, sums=sums
             )
     return found
@@ -236,7 +238,7 @@ def _covered(state: Orientation, at: int, *, all_segments: bool) -> list[Finding
         called = all_segments and segment.called_at > at - MINUTE_MS
         if called or told.said != told.generation:
             evidence = next((spans for end, spans in state.recent if end > told.since_at), {})
-            found += coverage.findings(state.target, name, segment, Span(told.since_at, at, evidence))
+            found += adoption.findings(state.target, name, segment, Span(told.since_at, at, evidence))
     return found
 
 

@@ -13,15 +13,12 @@ from optimizer.model.finding import Metric
 from optimizer.model.objective import Objective
 from optimizer.model.target import Errors, Guardrails, Target, Trips
 from optimizer.model.variant import label, variants_of
-from optimizer.orient.analysis import Margins
-from optimizer.orient.contamination import Met
-from optimizer.orient.merge import Spans, Sums
-from optimizer.orient.spend import Minute
-from optimizer.orient.split import Split
-from optimizer.orient.stretch import Stretch
-from optimizer.orient.waiting import Held
-from optimizer.orient.watching import Watching, margins_of
-from optimizer.orient.windows import LENGTHS_MS, Window
+from optimizer.orient.alarms.watch import Watching, margins_of
+from optimizer.orient.analyzers.contract import Margins
+from optimizer.orient.trial import Trial
+from optimizer.orient.windows.buffer import Held
+from optimizer.orient.windows.sums import Spans
+from optimizer.orient.windows.windows import LENGTHS_MS, Window
 
 SILENCE_MS = 15 * 60_000
 """After this long without a call, a segment or a candidate is forgotten."""
@@ -38,6 +35,20 @@ OTHER = "other"
 UNASSIGNED = "-"
 """The variant of calls that carry no assignment."""
 NO_VARIANTS = (OTHER, UNASSIGNED)
+
+
+class Spent(Struct, array_like=True):
+    """Sums over the calls of one minute."""
+
+    calls: int = 0
+    costed: int = 0
+    cost_nano_usd: int = 0
+    answered: int = 0
+    """Calls that users have met: a shadow's are not among them."""
+
+
+Minute = dict[str, dict[str, Spent]]
+"""Segment → variant on trial, or nothing for those who are not → what was spent."""
 
 
 class Declared(Struct, kw_only=True):
@@ -73,37 +84,6 @@ class Declared(Struct, kw_only=True):
     def name_of(self, variant: str) -> str:
         """The model's name; the variant's id where the declaration does not know it."""
         return self.models.get(variant, variant)
-
-
-class Trial(Struct, kw_only=True, omit_defaults=True):
-    """One candidate and its concurrent control in one segment, since it first appeared."""
-
-    variant: str
-    since_at: int
-    """Start of the first pane with a call of the candidate."""
-    seen_at: int
-    """End of the last one."""
-    generations: tuple[int, int] = (2**53, 0)
-    """First and last generation among the candidate's calls."""
-    candidate: Sums = field(default_factory=Sums)
-    control: Sums = field(default_factory=Sums)
-    beside: int = 1
-    """The most candidates that were ever called in one pane and generation, this one among them."""
-    stretch: Stretch | None = None
-    """What is watched for harm beside the whole, once the trial is long enough."""
-    split: Split = field(default_factory=Split)
-    met: Met = field(default_factory=Met)
-    newest_control: tuple[int, str] = (-1, "")
-    """Newest generation and variant among the control's calls."""
-    spans: Spans = {}
-    fresh: bool = True
-    """Whether calls came since all its comparisons were told."""
-    stirred: bool = True
-    """Whether calls came since it was last looked at for harm."""
-    recent: list[tuple[int, int, int]] = []
-    """End, calls and errors of the candidate's panes of the last minute."""
-    slow: list[tuple[int, int]] = []
-    """End and calls of the latest consecutive panes whose p95 was over the trip."""
 
 
 class Coverage(Struct, kw_only=True, omit_defaults=True):

@@ -8,7 +8,7 @@ from typing import get_args
 
 import pytest
 
-from agents import metrics
+from agents.telemetry import metrics
 
 ROOT = Path(__file__).parents[2]
 NAMES = get_args(metrics.Name)

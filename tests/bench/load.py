@@ -8,7 +8,7 @@ import msgspec
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from agents.codec import STRUCTURED, encode
+from agents.wire.codec import STRUCTURED, encode
 from optimizer.model.call import Assignment, Call, Quality
 from optimizer.model.event import CallEvent, TargetEvent, TickEvent
 from optimizer.model.progress import Tick

@@ -4,7 +4,7 @@ import time
 
 import psutil
 
-from tests.bench import children
+from tests.support import children
 
 STAGES = ("observe", "orient", "decide", "act")
 READY_S = 90.0

@@ -11,8 +11,8 @@ from random import Random
 import msgspec
 import numpy as np
 
-from agents.codec import Decoder, encode
-from agents.garbage import collect_seldom
+from agents.host.garbage import collect_seldom
+from agents.wire.codec import Decoder, encode
 from optimizer.model.event import PaneEvent, TargetEvent
 from optimizer.model.pane import Cell, Joint, Pane, Weighted
 from optimizer.model.target import Model, Segments, Target

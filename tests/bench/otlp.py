@@ -22,12 +22,12 @@ import uvloop
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from agents.cli.run import die_with_parent
-from agents.garbage import collect_seldom
-from agents.ingest.publisher import Publisher
-from agents.otlp.over_http import PROTOBUF
-from agents.otlp.protocol import SERVICES
-from agents.otlp.receivers import receivers
-from agents.settings import load
+from agents.gateway.otlp.over_http import PROTOBUF
+from agents.gateway.otlp.protocol import SERVICES
+from agents.gateway.otlp.receivers import receivers
+from agents.gateway.publisher import Publisher
+from agents.host.garbage import collect_seldom
+from agents.settings.settings import load
 
 PROTOCOLS = ("grpc", "http")
 BATCH, UNDER_WAY, WARM_UP = 500, 4, 10

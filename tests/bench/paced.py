@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 from confluent_kafka import Producer
 
-from agents import settings
-from agents.codec import encode
+from agents.settings import settings
+from agents.wire.codec import encode
 from tests.bench import load
 
 PAUSE_S = 0.001

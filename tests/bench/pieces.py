@@ -14,10 +14,10 @@ from types import SimpleNamespace
 from aiokafka.consumer.fetcher import READ_COMMITTED
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
-from agents.codec import Decoder, encode
-from agents.fetched import Fetched, Unread
-from agents.garbage import collect_seldom
-from agents.observe import AT_ONCE
+from agents.host.batches import Fetched, Unread
+from agents.host.garbage import collect_seldom
+from agents.stages.observe import AT_ONCE
+from agents.wire.codec import Decoder, encode
 from optimizer.observe.stage import Observe
 from tests.bench import load
 

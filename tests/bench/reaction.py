@@ -13,9 +13,9 @@ from threading import Thread
 
 from confluent_kafka import Consumer, TopicPartition
 
-from agents import settings
-from agents.codec import Decoder
-from agents.publish import Publisher, declare, event_of
+from agents.settings import settings
+from agents.wire.codec import Decoder
+from agents.wire.publisher import Publisher, declare, event_of
 from optimizer.model.finding import Finding
 from optimizer.model.progress import Watermark
 from optimizer.model.target import Model, Plan, Target

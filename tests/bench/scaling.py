@@ -8,8 +8,8 @@ from statistics import median
 
 import psutil
 
-from tests.bench import children, load
-from tests.chaos import records
+from tests.bench import load
+from tests.support import children, records
 
 TARGETS = (10, 100, 1_000, 10_000)
 FULL_RATE = 100_000

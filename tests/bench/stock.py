@@ -6,7 +6,8 @@ import sys
 
 import faust
 
-from agents import settings, telemetry
+from agents.settings import settings
+from agents.telemetry import logs
 from tests.bench.drain import Stopwatch
 
 
@@ -39,5 +40,5 @@ def main(topic, events, instance):
 
 
 if __name__ == "__main__":
-    telemetry.configure()
+    logs.configure()
     main(sys.argv[1], int(sys.argv[2]), sys.argv[3])

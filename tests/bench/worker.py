@@ -6,9 +6,10 @@ import threading
 import time
 from pathlib import Path
 
-from agents import app as assembly
-from agents import settings, telemetry
-from agents.host import Host
+from agents import worker as assembly
+from agents.host.host import Host
+from agents.settings import settings
+from agents.telemetry import logs
 
 EVERY_S = 0.1
 
@@ -42,5 +43,5 @@ def main(instance, report):
 
 
 if __name__ == "__main__":
-    telemetry.configure()
+    logs.configure()
     main(sys.argv[1], Path(sys.argv[2]))

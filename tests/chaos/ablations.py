@@ -4,10 +4,10 @@ import asyncio
 
 import faust
 
-from agents.checkpoint import Checkpoints
-from agents.host import Host
-from agents.outbox import Outbox
-from agents.rows import MARK, Mark, key_of
+from agents.host.checkpoint import Checkpoints
+from agents.host.host import Host
+from agents.host.outbox import Outbox
+from agents.host.rows import MARK, Mark, key_of
 
 
 class NoSequence(Host):

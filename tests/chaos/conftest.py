@@ -5,11 +5,12 @@ import threading
 import psycopg
 import pytest
 
-from agents import local, settings
+from agents import local
 from agents.ledger.connection import migrate
-from tests.chaos import recording as recordings
-from tests.chaos.cluster import Cluster
-from tests.chaos.outcome import outcome
+from agents.settings import settings
+from tests.support import recording as recordings
+from tests.support.cluster import Cluster
+from tests.support.outcome import outcome
 
 
 @pytest.fixture(scope="session")

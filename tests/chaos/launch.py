@@ -9,8 +9,8 @@ import random
 import signal
 import time
 
-from agents import app as assembly
 from agents import cli
+from agents import worker as assembly
 from tests.chaos.ablations import BY_NAME
 
 

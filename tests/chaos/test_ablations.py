@@ -9,12 +9,12 @@ from itertools import pairwise
 import pytest
 from confluent_kafka import Producer
 
-from agents.rows import version
-from tests.chaos import records
-from tests.chaos.cluster import PATIENCE_S
-from tests.chaos.outcome import differences, outcome
-from tests.chaos.recording import publish
+from agents.host.rows import version
 from tests.chaos.test_chaos import Killer, alternately, nap, never, same, starts
+from tests.support import records
+from tests.support.cluster import PATIENCE_S
+from tests.support.outcome import differences, outcome
+from tests.support.recording import publish
 
 pytestmark = pytest.mark.chaos
 

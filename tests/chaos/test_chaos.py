@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from tests.chaos.cluster import GROUPS, PATIENCE_S
-from tests.chaos.outcome import differences, ledger_faults, outcome, rocksdb_equals_changelog
+from tests.support.cluster import GROUPS, PATIENCE_S
+from tests.support.outcome import differences, ledger_faults, outcome, rocksdb_equals_changelog
 
 pytestmark = pytest.mark.chaos
 POINTS = ("snapshot", "emitted", "written", "acked", "marked", "durable")
@@ -230,6 +230,6 @@ def test_state_and_changelogs_lost_after_the_end_are_rebuilt_from_the_input(
 
 
 def outcome_of_inputs(cluster):
-    from tests.chaos import records
+    from tests.support import records
 
     return records.ends(cluster.bootstrap, cluster.topic("metrics"))

@@ -15,15 +15,15 @@ from pathlib import Path
 
 import pytest
 
-from agents.catalogue import load
-from agents.codec import Decoder, encode
+from agents.wire.catalogue import load
+from agents.wire.codec import Decoder, encode
 from optimizer.act.stage import Act
 from optimizer.decide.stage import Decide
 from optimizer.loop import TOPICS, Loop
 from optimizer.model.decision import Decision
 from optimizer.observe.stage import Observe
 from optimizer.orient.stage import Orient
-from tests.chaos import recording
+from tests.support import recording
 
 HERE = Path(__file__).parent
 CLOSED_LOOP = HERE / "closed_loop.jsonl.gz"

@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from agents import settings
+from agents.settings import settings
 
 MANIFEST = Path(__file__).parents[2] / "compose/otel/builder.yaml"
 CONFIGURATION = MANIFEST.with_name("collector.yaml")

@@ -17,14 +17,14 @@ import pytest
 from confluent_kafka import Producer
 from prometheus_client.parser import text_string_to_metric_families
 
-from agents import quarantine
-from agents.codec import STRUCTURED, Decoder, encode
+from agents.quarantine import desk
+from agents.wire.codec import STRUCTURED, Decoder, encode
 from optimizer.model.call import Assignment, Call
 from optimizer.model.event import CallEvent, TargetEvent, TickEvent
 from optimizer.model.progress import Tick
 from optimizer.model.target import Model, Segments, Target
-from tests.chaos import records
-from tests.chaos.cluster import Cluster, Worker
+from tests.support import records
+from tests.support.cluster import Cluster, Worker
 
 P = 2
 PANE_S = 10
@@ -196,7 +196,7 @@ def seen(kafka, tmp_path_factory):
         scraped=scraped,
         resident=resident,
         closed_s=closed_s,
-        aside=quarantine.listing(cluster.settings()),
+        aside=desk.listing(cluster.settings()),
         sent=callers.sent,
         exit_code=worker.process.returncode,
     )

@@ -16,13 +16,14 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from psycopg import sql
 
-from agents import local, topics
-from agents.audit import TOPICS, Audit, TopicShrank
-from agents.codec import encode, headers_for
+from agents import local
 from agents.ledger.append import Reading, append
 from agents.ledger.connection import connect, migrate
+from agents.ledger.sink import TOPICS, Audit, TopicShrank
 from agents.ledger.verify import verify
-from agents.settings import Settings, load
+from agents.settings.settings import Settings, load
+from agents.wire import admin as topics
+from agents.wire.codec import encode, headers_for
 from optimizer.model.command import Command
 from optimizer.model.configuration import ArmOfConfiguration, Configuration
 from optimizer.model.decision import Decision
@@ -30,7 +31,7 @@ from optimizer.model.event import BY_DATA
 from optimizer.model.finding import Finding
 from optimizer.model.progress import Watermark
 from optimizer.model.rollout import RolloutStatus
-from tests.agents import toys
+from tests.support import toys
 
 AT = 1_790_000_000_000
 PATIENCE_S = 60
@@ -262,8 +263,8 @@ def test_the_database_may_stop_for_a_while(kafka, prefix, tmp_path, caplog):
 
 
 SINK = """
-from agents.audit import Audit, stopped_by_signals
-from agents.settings import load
+from agents.ledger.sink import Audit, stopped_by_signals
+from agents.settings.settings import load
 Audit(load()).run(stopped_by_signals())
 """
 

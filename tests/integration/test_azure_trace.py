@@ -17,14 +17,14 @@ from typing import NamedTuple
 import pytest
 from confluent_kafka import Producer
 
-from agents.codec import STRUCTURED, Decoder, encode
+from agents.wire.codec import STRUCTURED, Decoder, encode
 from optimizer.model.call import Call
 from optimizer.model.event import CallEvent, PaneEvent, TargetEvent, TickEvent
 from optimizer.model.progress import Tick
 from optimizer.model.target import Model, Target
-from optimizer.orient.merge import Sums
-from tests.chaos import records
-from tests.chaos.cluster import Cluster, Worker
+from optimizer.orient.windows.sums import Sums
+from tests.support import records
+from tests.support.cluster import Cluster, Worker
 
 SERVICES = ("code", "conv")
 LENGTHS_S = (60, 300, 900, 3600)

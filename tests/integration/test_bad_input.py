@@ -18,15 +18,16 @@ from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy as Plai
 from confluent_kafka import KafkaError, KafkaException, Producer
 from msgspec.structs import replace
 
-from agents import quarantine
-from agents.codec import STRUCTURED, Decoder, encode
-from agents.host import EXIT_CRASHED
+from agents.host.host import EXIT_CRASHED
+from agents.quarantine import desk
+from agents.wire import quarantined
+from agents.wire.codec import STRUCTURED, Decoder, encode
 from optimizer.model.call import Assignment, Call
 from optimizer.model.event import CallEvent, TargetEvent, TickEvent
 from optimizer.model.progress import Tick
 from optimizer.model.target import Model, Segments, Target
-from tests.chaos import records
-from tests.chaos.cluster import Cluster, Worker
+from tests.support import records
+from tests.support.cluster import Cluster, Worker
 
 EPOCH = datetime(2026, 3, 1, tzinfo=UTC)
 PANE_S = 10
@@ -295,9 +296,9 @@ def seen(kafka, tmp_path_factory):
     return Seen(
         sent=log.sent,
         refused=log.refused,
-        aside={item.offset: item for item in quarantine.listing(settings)},
+        aside={item.offset: item for item in desk.listing(settings)},
         quarantined={
-            int(dict(r.headers)[quarantine.ORIGIN_OFFSET]): r
+            int(dict(r.headers)[quarantined.ORIGIN_OFFSET]): r
             for r in records.read(kafka, cluster.topic("quarantine"))
         },
         panes=[e for name, e in names if name == "Pane"],

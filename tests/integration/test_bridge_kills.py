@@ -8,8 +8,8 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from tests.chaos import records
 from tests.integration.test_ingest import Process, World, await_, expect
+from tests.support import records
 
 RECORDS, SPANS, PARTITIONS, KILLS = 600, 25, 3, 3
 NAMES = (

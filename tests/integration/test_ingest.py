@@ -24,15 +24,15 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
 
-from agents import local, publish
-from agents import settings as configuration
-from agents.codec import Decoder
-from agents.otlp.decoding import decode
+from agents import local
+from agents.settings import settings as configuration
+from agents.wire import publisher
+from agents.wire.codec import Decoder
+from agents.wire.otlp.decoding import decode
 from optimizer.model.event import PaneEvent, name_of
 from optimizer.model.target import Model, Target
-from tests.agents import toys
-from tests.chaos import records
-from tests.chaos.cluster import ROOT, Cluster
+from tests.support import records, toys
+from tests.support.cluster import ROOT, Cluster
 
 SINGLE, BATCH, JSON = "application/cloudevents+json", "application/cloudevents-batch+json", "application/json"
 PATIENCE_S = 60
@@ -124,7 +124,7 @@ class World:
         self.settings = self.cluster.settings()
         for name in TARGETS:
             target = Target(target=name, incumbent="big", models=(Model(name="big"),))
-            publish.declare(publish.Publisher(self.settings), target)
+            publisher.declare(publisher.Publisher(self.settings), target)
 
     def on(self, topic, *names):
         """The events of some types on a topic."""

@@ -19,15 +19,14 @@ from confluent_kafka import KafkaException
 from msgspec import structs
 from psycopg import sql
 
-from agents import quarantine
-from agents.codec import Decoder
 from agents.ledger.connection import migrate
+from agents.quarantine import desk
+from agents.wire.codec import Decoder
 from optimizer.model.decision import Decision
 from optimizer.model.event import BY_NAME, name_of
-from tests.agents import toys
-from tests.chaos import recording as recordings
-from tests.chaos import records
-from tests.chaos.cluster import ROOT, Cluster
+from tests.support import recording as recordings
+from tests.support import records, toys
+from tests.support.cluster import ROOT, Cluster
 
 MINUTES, RATE = 12, 60
 """Long enough for a candidate that is rolled back and one that is promoted."""
@@ -190,7 +189,7 @@ def test_every_poison_record_is_in_quarantine_with_a_reason_that_names_the_field
         if value in FIELDS:
             expected[FIELDS[value]] += 1
     out_of_time = len(run.recording.loop.quarantined)
-    items = quarantine.listing(run.cluster.settings())
+    items = desk.listing(run.cluster.settings())
     found = Counter(
         next((f for f in set(FIELDS.values()) if i.reason.startswith(f)), i.reason[:6]) for i in items
     )

@@ -20,15 +20,14 @@ import pytest
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from agents.codec import Decoder
-from agents.publish import Publisher, declare
+from agents.wire.codec import Decoder
+from agents.wire.publisher import Publisher, declare
 from optimizer.model.event import PaneEvent, TickEvent
 from optimizer.model.progress import Tick
 from optimizer.model.target import Model, Target
-from tests.bench import children
-from tests.chaos import records
-from tests.chaos.cluster import Cluster, Worker
 from tests.integration import collector
+from tests.support import children, records
+from tests.support.cluster import Cluster, Worker
 
 WAYS = {"by-grpc": ("grpc",), "by-http": ("http",), "by-both": ("grpc", "http")}
 """Service → how it exports. What comes both ways comes twice, as after an answer that was lost."""

@@ -7,12 +7,12 @@ import pytest
 from confluent_kafka import Producer
 from llm_auto_optimizer_client import Follower
 
-from agents.codec import STRUCTURED, Decoder, encode
+from agents.wire.codec import STRUCTURED, Decoder, encode
 from optimizer.model.event import TargetEvent
 from optimizer.model.target import Model, Target
-from tests.agents.toys import await_
-from tests.chaos import records
-from tests.chaos.cluster import Cluster
+from tests.support import records
+from tests.support.cluster import Cluster
+from tests.support.toys import await_
 
 EPOCH = datetime(2026, 3, 1, tzinfo=UTC)
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optimizer.act.assign import BUCKETS, arm_of, bucket
-from optimizer.act.layout import control_bps, held_back, on_trial, quiet
+from optimizer.act.layout.layout import control_bps, held_back, on_trial, quiet
 from optimizer.model.configuration import Configuration
 from optimizer.model.variant import Variant
 

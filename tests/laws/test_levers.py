@@ -6,8 +6,8 @@ from random import Random
 
 import pytest
 
-from optimizer.decide.declaration import mistakes
-from optimizer.decide.levers import LEVERS, candidates, neighbours
+from optimizer.declaration.levers import LEVERS, candidates, neighbours
+from optimizer.declaration.validate import mistakes
 from optimizer.model.lever import (
     MOST_VARIANTS,
     Batching,
@@ -21,7 +21,7 @@ from optimizer.model.lever import (
 from optimizer.model.target import Model, Target
 from optimizer.model.variant import Variant, label, variants_of
 
-FOLDER = Path(__file__).parents[2] / "optimizer/decide/levers"
+FOLDER = Path(__file__).parents[2] / "optimizer/declaration/levers"
 SEEDS = range(40)
 
 every_lever = pytest.mark.parametrize("lever", LEVERS, ids=lambda lever: lever.name)
@@ -118,7 +118,7 @@ def test_every_lever_turns_something(lever):
 
 def test_every_lever_of_the_folder_is_pulled():
     names = {path.stem for path in FOLDER.glob("*.py")} - {"__init__", "lever"}
-    found = [importlib.import_module(f"optimizer.decide.levers.{name}").LEVER for name in sorted(names)]
+    found = [importlib.import_module(f"optimizer.declaration.levers.{name}").LEVER for name in sorted(names)]
     assert sorted(lever.name for lever in LEVERS) == sorted(names)
     assert all(lever in LEVERS for lever in found)
 

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimizer.act.assign import BUCKETS, arm_of
-from optimizer.act.layout import mixed
-from optimizer.act.mix import MAX_SLICES, dealt, wanted, wrong
+from optimizer.act.layout.layout import mixed
+from optimizer.act.layout.mix import MAX_SLICES, dealt, wanted, wrong
 from optimizer.model.configuration import Configuration
 from optimizer.model.variant import Variant
 

@@ -16,7 +16,7 @@ encode = msgspec.json.encode
 
 
 class Shell:
-    """Runs one input partition through a stage, as agents/host.py does."""
+    """Runs one input partition through a stage, as agents/host/host.py does."""
 
     def __init__(self, stage):
         self.stage = stage

@@ -8,14 +8,14 @@ import msgspec
 import pytest
 
 import optimizer.decide.strategies as package
-from optimizer.decide.earning import add
-from optimizer.decide.levers import candidates
-from optimizer.decide.memory import Memory
-from optimizer.decide.state import Ban, Earned, Experiment, Held
+from optimizer.decide.evidence.rewards import add
+from optimizer.decide.record.memory import Memory
+from optimizer.decide.record.state import Ban, Earned, Experiment, Held
 from optimizer.decide.strategies import STRATEGIES
+from optimizer.decide.strategies.contract import MOST_ARMS, MOST_PROPOSALS, Situation
 from optimizer.decide.strategies.reinforcement import DIMENSIONS
-from optimizer.decide.strategy import MOST_ARMS, MOST_PROPOSALS, Situation
 from optimizer.declaration.declared import derive
+from optimizer.declaration.levers import candidates
 from optimizer.model.finding import Finding
 from optimizer.model.lever import Caching, Levers, Parameter, RateLimit
 from optimizer.model.target import Model, Target

@@ -16,16 +16,17 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from agents import local, settings
+from agents import local
 from agents.ledger.connection import migrate
+from agents.settings import settings
 from tests.bench.__main__ import machine
-from tests.chaos import records
-from tests.chaos.cluster import Cluster
-from tests.chaos.outcome import ledger_faults
 from tests.soak import published
 from tests.soak.books import Books
 from tests.soak.memory import Memory
 from tests.soak.traffic import NAMES, Publisher, Traffic
+from tests.support import records
+from tests.support.cluster import Cluster
+from tests.support.outcome import ledger_faults
 
 KILLS_UNTIL = 0.6
 """Part of the time after which nobody is killed any more."""

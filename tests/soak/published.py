@@ -5,9 +5,9 @@ from collections import Counter
 from statistics import quantiles
 from typing import NamedTuple
 
-from agents.quarantine.record import ID
-from tests.chaos import records
+from agents.wire.quarantined import ID
 from tests.soak.books import LATE, LATENESS_MS, SUMS, Place
+from tests.support import records
 
 EXAMPLES = 3
 

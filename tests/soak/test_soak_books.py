@@ -7,14 +7,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from agents import catalogue
-from agents.codec import STRUCTURED, Decoder, encode
+from agents.wire import catalogue
+from agents.wire.codec import STRUCTURED, Decoder, encode
 from optimizer import stage as contract
 from optimizer.observe.stage import Observe
-from tests.chaos.records import Record
 from tests.soak import published
 from tests.soak.books import SUMS, Books
 from tests.soak.traffic import NAMES, Traffic
+from tests.support.records import Record
 
 P, RATE, SECONDS, BEGAN = 3, 300, 60, 1_800_000_000
 STEPS = 20

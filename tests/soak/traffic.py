@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 from confluent_kafka import Producer
 
-from agents.codec import STRUCTURED, encode
+from agents.wire.codec import STRUCTURED, encode
 from optimizer.model.event import TargetEvent, TickEvent
 from optimizer.model.progress import Tick
 from optimizer.model.target import Model, Segments, Target
-from tests.chaos.recording import POISON, partition_of
+from tests.support.recording import POISON, partition_of
 
 EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - arithmetic on exact milliseconds, written as UTC
 NAMES = tuple(f"soak-{n:02d}" for n in range(20))

@@ -11,11 +11,11 @@ looking often costs nothing. Arms are most often prompts: `optimizer.decide.tran
 from collections.abc import Mapping
 from typing import ClassVar
 
-from optimizer.decide.mixing import arms, mixed, named
-from optimizer.decide.sentences import span
-from optimizer.decide.state import MS, Experiment
-from optimizer.decide.strategy import Candidates, Proposal, Situation, Strategy
-from optimizer.decide.worth import INCUMBENT, Worth, guardrails, weights, worth
+from optimizer.decide.evidence.utility import INCUMBENT, Worth, guardrails, weights, worth
+from optimizer.decide.record.sentences import span
+from optimizer.decide.record.state import MS, Experiment
+from optimizer.decide.strategies.contract import Candidates, Proposal, Situation, Strategy
+from optimizer.decide.strategies.shares import arms, mixed, named
 from optimizer.declaration.declared import Declared
 from optimizer.model.decision import Alternative
 

@@ -4,7 +4,7 @@
     share = 1 / arms                                     before
 
 P(best) is computed by quadrature from what the arms have earned against the control; a change in what they
-earn makes all of them learnt anew (`optimizer.decide.earning`). It never ends: whoever wants a proven winner
+earn makes all of them learnt anew (`optimizer.decide.evidence.rewards`). It never ends: whoever wants a proven winner
 declares `ab_test`.
 
 Source: Thompson (1933); Scott (2010), as in `optimizer.stats.best` and `thompson`.
@@ -13,12 +13,12 @@ Source: Thompson (1933); Scott (2010), as in `optimizer.stats.best` and `thompso
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from optimizer.decide.earning import apart, beside, law
-from optimizer.decide.mixing import arms, mixed, named
-from optimizer.decide.state import Earned, Experiment
-from optimizer.decide.strategy import Candidates, Proposal, Situation, Strategy
-from optimizer.decide.worth import INCUMBENT, worth
-from optimizer.decide.worth import weights as weights_of
+from optimizer.decide.evidence.rewards import apart, beside, law
+from optimizer.decide.evidence.utility import INCUMBENT, worth
+from optimizer.decide.evidence.utility import weights as weights_of
+from optimizer.decide.record.state import Earned, Experiment
+from optimizer.decide.strategies.contract import Candidates, Proposal, Situation, Strategy
+from optimizer.decide.strategies.shares import arms, mixed, named
 from optimizer.declaration.declared import Declared
 from optimizer.stats.best import probability_best
 from optimizer.stats.normal import Normal

@@ -8,10 +8,10 @@ Source: Li, Chu, Langford & Schapire (2010) for the setting; empirical Bayes for
 
 from typing import ClassVar
 
-from optimizer.decide.earning import beside, law
-from optimizer.decide.state import Experiment
+from optimizer.decide.evidence.rewards import beside, law
+from optimizer.decide.record.state import Experiment
 from optimizer.decide.strategies.bandit import begun, control_of, reweighed
-from optimizer.decide.strategy import Candidates, Proposal, Situation, Strategy
+from optimizer.decide.strategies.contract import Candidates, Proposal, Situation, Strategy
 from optimizer.declaration.declared import Declared
 from optimizer.stats.normal import Normal
 from optimizer.stats.shrinkage import shrunk

@@ -5,20 +5,20 @@ control; where nothing was measured, its list price for a point and no bounds fo
 box surely beats in everything is left out, as is whatever is proven outside a guardrail, or proven to be
 worth no more than the incumbent. The rest is ordered by expected worth.
 
-Without any measurement that is: the cheapest list price that is not banned (`optimizer.decide.choose`).
+Without any measurement that is: the cheapest list price that is not banned (`optimizer.decide.strategies.cheapest`).
 """
 
 from math import inf
 from typing import ClassVar, NamedTuple
 
-from optimizer.decide.choose import NO_PROMISE, choose
-from optimizer.decide.levers import Candidate
-from optimizer.decide.memory import Memory
-from optimizer.decide.mixing import promised
-from optimizer.decide.sentences import instant
-from optimizer.decide.strategy import Candidates, Proposal, Situation, Strategy
-from optimizer.decide.worth import guardrails, weights, worth
+from optimizer.decide.evidence.utility import guardrails, weights, worth
+from optimizer.decide.record.memory import Memory
+from optimizer.decide.record.sentences import instant
+from optimizer.decide.strategies.cheapest import NO_PROMISE, choose
+from optimizer.decide.strategies.contract import Candidates, Proposal, Situation, Strategy
+from optimizer.decide.strategies.shares import promised
 from optimizer.declaration.declared import Declared
+from optimizer.declaration.levers import Candidate
 from optimizer.model.decision import Alternative
 from optimizer.model.finding import Metric
 from optimizer.model.variant import label

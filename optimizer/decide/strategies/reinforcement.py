@@ -13,11 +13,11 @@ Source: Li, Chu, Langford & Schapire (2010).
 
 from typing import ClassVar
 
-from optimizer.decide.levers import Candidate
-from optimizer.decide.mixing import promised
-from optimizer.decide.state import Policy
-from optimizer.decide.strategy import Candidates, Proposal, Situation, Strategy
+from optimizer.decide.record.state import Policy
+from optimizer.decide.strategies.contract import Candidates, Proposal, Situation, Strategy
+from optimizer.decide.strategies.shares import promised
 from optimizer.declaration.declared import Declared
+from optimizer.declaration.levers import Candidate
 from optimizer.model.decision import Alternative
 from optimizer.model.variant import label
 from optimizer.stats.linear_belief import LinearBelief

@@ -17,12 +17,12 @@ from collections.abc import Callable, Sequence
 from types import MappingProxyType
 from typing import ClassVar
 
-from optimizer.decide.levers import Candidate
-from optimizer.decide.memory import SENSE
-from optimizer.decide.mixing import serving_price
-from optimizer.decide.strategy import Candidates, Proposal, Situation, Strategy
-from optimizer.decide.worth import guardrails
+from optimizer.decide.evidence.utility import guardrails
+from optimizer.decide.record.memory import SENSE
+from optimizer.decide.strategies.contract import Candidates, Proposal, Situation, Strategy
+from optimizer.decide.strategies.shares import serving_price
 from optimizer.declaration.declared import Declared
+from optimizer.declaration.levers import Candidate
 from optimizer.model.finding import Finding, Metric
 from optimizer.model.variant import Variant, label
 

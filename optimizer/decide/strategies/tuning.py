@@ -16,11 +16,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from optimizer.decide.levers import LEVERS, Candidate
-from optimizer.decide.state import MS
-from optimizer.decide.strategy import Candidates, Proposal, Situation, Strategy
-from optimizer.decide.worth import Worth, weights, worth
+from optimizer.decide.evidence.utility import Worth, weights, worth
+from optimizer.decide.record.state import MS
+from optimizer.decide.strategies.contract import Candidates, Proposal, Situation, Strategy
 from optimizer.declaration.declared import Declared
+from optimizer.declaration.levers import LEVERS, Candidate
 from optimizer.model.decision import Alternative
 from optimizer.model.target import Target
 from optimizer.model.variant import Variant, label

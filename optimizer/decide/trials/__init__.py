@@ -1,1 +1,1 @@
-"""What is tried in a segment: its parts, and how it moves."""
+"""What is on trial in a segment: its arms, its gate, and how it moves."""

@@ -1,10 +1,10 @@
 """One segment, taken up once per decision: what is known of it, what it admits, and what is on trial in it."""
 
-from optimizer.decide.guardrails import Admission
-from optimizer.decide.hand import InHand
-from optimizer.decide.known import Evidence
-from optimizer.decide.moves import TrialEditor
-from optimizer.decide.state import Deciding
+from optimizer.decide.admission.checks import Admission
+from optimizer.decide.evidence.facts import Evidence
+from optimizer.decide.record.hand import InHand
+from optimizer.decide.record.state import Deciding
+from optimizer.decide.trials.transitions import TrialEditor
 from optimizer.declaration.declared import Declared
 
 

@@ -1,8 +1,8 @@
 """The analyzers, one file each, in the order in which a window is shown to them."""
 
-from optimizer.orient.analysis import Analyzer
 from optimizer.orient.analyzers.anomaly import AnomalyAnalyzer
 from optimizer.orient.analyzers.change_point import ChangePointAnalyzer
+from optimizer.orient.analyzers.contract import Analyzer
 from optimizer.orient.analyzers.cost import CostAnalyzer
 from optimizer.orient.analyzers.drift import DriftAnalyzer
 from optimizer.orient.analyzers.pattern import PatternAnalyzer

@@ -12,10 +12,10 @@ from typing import ClassVar
 from msgspec import Struct, field
 
 from optimizer.model.finding import Metric
-from optimizer.orient.analysis import Saying, Watched
-from optimizer.orient.merge import Sums
-from optimizer.orient.readings import Reading, log_mean, log_p95, log_rate, share
-from optimizer.orient.sentence import NAMES, milliseconds, money, percent, place, score
+from optimizer.orient.analyzers.contract import Saying, Watched
+from optimizer.orient.analyzers.readings import Reading, log_mean, log_p95, log_rate, share
+from optimizer.orient.findings.wording import NAMES, milliseconds, money, percent, place, score
+from optimizer.orient.windows.sums import Sums
 from optimizer.stats.extremes import Extremes, Judged
 
 FEWEST = 20

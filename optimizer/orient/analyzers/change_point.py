@@ -14,10 +14,10 @@ from typing import ClassVar, NamedTuple
 from msgspec import Struct, field
 
 from optimizer.model.finding import Metric
-from optimizer.orient.analysis import Saying, Watched
-from optimizer.orient.readings import log_mean, log_p95, share
-from optimizer.orient.sentence import place, points
-from optimizer.orient.sentence import share as relative
+from optimizer.orient.analyzers.contract import Saying, Watched
+from optimizer.orient.analyzers.readings import log_mean, log_p95, share
+from optimizer.orient.findings.wording import place, points
+from optimizer.orient.findings.wording import share as relative
 from optimizer.stats.change_points import change_points
 from optimizer.stats.robust import MAD_TO_SIGMA
 

@@ -14,12 +14,12 @@ from typing import ClassVar
 
 from msgspec import Struct, field
 
-from optimizer.orient.analysis import WHOLE, Saying, Watched
+from optimizer.orient.analyzers.baseline import Past, Seasonal
+from optimizer.orient.analyzers.contract import WHOLE, Saying, Watched
 from optimizer.orient.analyzers.performance import severity
-from optimizer.orient.history import Past, Seasonal
-from optimizer.orient.merge import NANO_USD
-from optimizer.orient.readings import Reading, log_mean
-from optimizer.orient.sentence import count, money, percent, place
+from optimizer.orient.analyzers.readings import Reading, log_mean
+from optimizer.orient.findings.wording import count, money, percent, place
+from optimizer.orient.windows.sums import NANO_USD
 from optimizer.stats.ewma import Ewma
 
 DAY_MS = 86_400_000

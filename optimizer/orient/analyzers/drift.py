@@ -19,11 +19,11 @@ from typing import ClassVar
 from msgspec import Struct, field
 
 from optimizer.model.finding import Metric
-from optimizer.orient.analysis import Saying, Watched
-from optimizer.orient.history import Past
-from optimizer.orient.merge import Sums
-from optimizer.orient.readings import Reading, first_tokens
-from optimizer.orient.sentence import count, milliseconds, place
+from optimizer.orient.analyzers.baseline import Past
+from optimizer.orient.analyzers.contract import Saying, Watched
+from optimizer.orient.analyzers.readings import Reading, first_tokens
+from optimizer.orient.findings.wording import count, milliseconds, place
+from optimizer.orient.windows.sums import Sums
 from optimizer.stats.dense import COARSE
 from optimizer.stats.histogram import Histogram
 from optimizer.stats.jensen_shannon import jensen_shannon

@@ -16,9 +16,9 @@ from typing import ClassVar
 from msgspec import Struct, field
 
 from optimizer.model.finding import Metric
-from optimizer.orient.analysis import Saying, Watched
-from optimizer.orient.readings import Reading, log_p95, log_rate
-from optimizer.orient.sentence import NAMES, place
+from optimizer.orient.analyzers.contract import Saying, Watched
+from optimizer.orient.analyzers.readings import Reading, log_p95, log_rate
+from optimizer.orient.findings.wording import NAMES, place
 from optimizer.stats.ewma import Ewma
 from optimizer.stats.seasonal import DAY_HOURS, HOUR_MS, Profile
 

@@ -12,10 +12,10 @@ from typing import ClassVar
 
 from msgspec import Struct, field
 
-from optimizer.orient.analysis import Saying, Severity, Watched
-from optimizer.orient.history import Past, Seasonal
-from optimizer.orient.readings import first_tokens, log_p95, log_rate, share
-from optimizer.orient.sentence import count, milliseconds, percent, place
+from optimizer.orient.analyzers.baseline import Past, Seasonal
+from optimizer.orient.analyzers.contract import Saying, Severity, Watched
+from optimizer.orient.analyzers.readings import first_tokens, log_p95, log_rate, share
+from optimizer.orient.findings.wording import count, milliseconds, percent, place
 from optimizer.stats.histogram import Histogram
 
 FEWEST = 20

@@ -9,11 +9,11 @@ from typing import ClassVar
 
 from msgspec import Struct, field
 
-from optimizer.orient.analysis import Saying, Watched
+from optimizer.orient.analyzers.baseline import Past
+from optimizer.orient.analyzers.contract import Saying, Watched
 from optimizer.orient.analyzers.performance import severity
-from optimizer.orient.history import Past
-from optimizer.orient.readings import Reading
-from optimizer.orient.sentence import count, place, points, score
+from optimizer.orient.analyzers.readings import Reading
+from optimizer.orient.findings.wording import count, place, points, score
 from optimizer.stats.cusum import Cusum
 
 FEWEST = 20

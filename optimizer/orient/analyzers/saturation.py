@@ -13,12 +13,12 @@ from typing import ClassVar
 
 from msgspec import Struct, field
 
-from optimizer.orient.analysis import Saying, Watched
+from optimizer.orient.analyzers.baseline import Past
+from optimizer.orient.analyzers.contract import Saying, Watched
 from optimizer.orient.analyzers.performance import FEWEST, FLOOR, severity
-from optimizer.orient.failures import SORTS
-from optimizer.orient.history import Past
-from optimizer.orient.readings import log_p95, log_rate
-from optimizer.orient.sentence import count, milliseconds, percent, place
+from optimizer.orient.analyzers.readings import log_p95, log_rate
+from optimizer.orient.findings.wording import count, milliseconds, percent, place
+from optimizer.orient.windows.error_classes import SORTS
 from optimizer.stats.proportion import Proportion, wilson
 
 ALPHA = 1e-4

@@ -13,10 +13,10 @@ from typing import ClassVar
 
 from msgspec import Struct, field
 
-from optimizer.orient.analysis import WHOLE, Saying, Watched
-from optimizer.orient.history import Past
-from optimizer.orient.readings import Reading, share
-from optimizer.orient.sentence import count, percent, place, score
+from optimizer.orient.analyzers.baseline import Past
+from optimizer.orient.analyzers.contract import WHOLE, Saying, Watched
+from optimizer.orient.analyzers.readings import Reading, share
+from optimizer.orient.findings.wording import count, percent, place, score
 
 FEWEST = 50
 """Calls of an hour below which it says nothing."""

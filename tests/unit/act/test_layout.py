@@ -2,7 +2,7 @@
 
 import pytest
 
-from optimizer.act.layout import control_bps, held_back, on_trial
+from optimizer.act.layout.layout import control_bps, held_back, on_trial
 from optimizer.model.variant import Variant
 
 VARIANTS = {"a": Variant(model="large", provider="acme"), "b": Variant(model="small")}

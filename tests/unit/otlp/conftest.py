@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.otlp.decoding import decode
+from agents.wire.otlp.decoding import decode
 from optimizer.otlp.normalise import Normaliser
 
 T0 = 1_767_225_600_000_000_000

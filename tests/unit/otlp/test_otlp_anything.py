@@ -7,7 +7,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from agents.codec import Decoder, encode
+from agents.wire.codec import Decoder, encode
 from optimizer.otlp.attributes import TABLE
 from optimizer.otlp.normalise import Normaliser
 

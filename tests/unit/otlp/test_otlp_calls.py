@@ -2,7 +2,7 @@
 
 import pytest
 
-from agents.codec import Decoder, encode
+from agents.wire.codec import Decoder, encode
 from optimizer.model.call import Assignment
 
 CHAT = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-4o", "gen_ai.system": "openai"}

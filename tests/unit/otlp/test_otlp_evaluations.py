@@ -2,7 +2,7 @@
 
 import pytest
 
-from agents.codec import Decoder, encode
+from agents.wire.codec import Decoder, encode
 from optimizer.model.call import Assignment
 from optimizer.otlp.normalise import Normaliser
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from agents.otlp.decoding import decode
+from agents.wire.otlp.decoding import decode
 from optimizer.model.event import TargetEvent, TickEvent
 from optimizer.model.pane import Pane
 from optimizer.model.progress import Tick

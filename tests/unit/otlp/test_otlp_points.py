@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from agents.codec import Decoder, encode
+from agents.wire.codec import Decoder, encode
 from optimizer.otlp.normalise import Normaliser
 
 

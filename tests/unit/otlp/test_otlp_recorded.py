@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from agents.codec import Decoder, encode
-from agents.otlp.decoding import decode
+from agents.wire.codec import Decoder, encode
+from agents.wire.otlp.decoding import decode
 from optimizer.otlp.normalise import Normaliser
 
 SETS = ("openai_v2", "traceloop_anthropic")

@@ -10,7 +10,7 @@ from math import sqrt
 import numpy as np
 import pytest
 
-from optimizer.orient.compare import SINCE_BEGIN, TUNED_TO_FAIL
+from optimizer.orient.comparison.compare import SINCE_BEGIN, TUNED_TO_FAIL
 from optimizer.stats.noninferiority import Arm, Margin, Risks, form_of_means, form_of_shares
 from optimizer.stats.proportion import smoothed_variance
 from optimizer.stats.restarts import LEAST, is_over, risk_of

@@ -11,7 +11,7 @@ from math import sqrt
 import numpy as np
 import pytest
 
-from optimizer.orient.compare import SINCE_BEGIN, TUNED_TO_FAIL
+from optimizer.orient.comparison.compare import SINCE_BEGIN, TUNED_TO_FAIL
 from optimizer.stats import confidence_sequence, noninferiority
 from optimizer.stats.confidence_sequence import two_sided_radius
 from optimizer.stats.exceedance import compare_tails

@@ -1,0 +1,1 @@
+"""Verbs around a declaration: `check`, `apply`, `targets`, `models`, `prices`."""

@@ -1,0 +1,1 @@
+"""Verbs that measure: `evaluate` over labelled data, `simulate` in invented worlds."""

@@ -1,0 +1,1 @@
+"""Verbs that read what has been: the ledger, explanations, the quarantine."""

@@ -1,0 +1,1 @@
+"""OpenTelemetry's receivers: exports answered when the broker has their events."""

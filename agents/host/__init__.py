@@ -1,0 +1,1 @@
+"""Runs any stage on Faust: the only room that speaks it."""

@@ -1,1 +1,0 @@
-"""What others send us by REST, brought onto topics; and what every receiver shares."""

@@ -1,1 +1,0 @@
-"""OpenTelemetry in: what exporters and collectors send, decoded, normalised, published."""

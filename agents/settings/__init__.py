@@ -1,0 +1,1 @@
+"""Every setting of the shell, by who needs it."""

@@ -1,0 +1,1 @@
+"""The four stages wired to their topics: topics, keys and types only."""

@@ -1,0 +1,1 @@
+"""What a process of ours says of itself: logs and metrics."""

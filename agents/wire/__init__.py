@@ -1,0 +1,1 @@
+"""Events on Kafka: their bytes, their topics, one reader and one publisher."""

@@ -1,0 +1,1 @@
+"""OpenTelemetry's export requests, from bytes to messages."""

@@ -1,0 +1,1 @@
+"""How the arms of a segment are laid out over its units."""

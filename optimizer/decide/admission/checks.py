@@ -1,0 +1,308 @@
+"""A linter of decisions: what stands against a start, a step or a rollout that is live.
+
+| asked | of a start | of a step | of what is live |
+|---|---|---|---|
+| policies | deny, or nobody can tell: the next one; ask: a person | each holds it, and a `limit` | deny: back |
+| money of the day, of the month | spent: none | spent: holds | spent: back, unless it saves |
+| money of trials | less left than forecast: the next one | – | spent: back |
+| error budget of the change | spent: the next one | – | – |
+| change rate | too many in 24 h: none; parameters that rest after a change: the next one | – | – |
+| share on trial | too large: none | too large: holds | – |
+| power | the first step cannot conclude: none | – | – |
+
+Freeze, cooldown, convergence and telemetry are asked before, by `stage`. A note that stops is said once.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from msgspec import structs
+
+from optimizer.decide.admission import power
+from optimizer.decide.admission.budget import reserve, trials_overspent, unaffordable, used_up
+from optimizer.decide.evidence.facts import Evidence, calls_per_minute, served_bps
+from optimizer.decide.record.books import DAY_MS, NANO_USD, WHOLE_BPS
+from optimizer.decide.record.decision import Ruling
+from optimizer.decide.record.hand import InHand
+from optimizer.decide.record.sentences import instant, share
+from optimizer.decide.record.state import Deciding
+from optimizer.decide.strategies.contract import Barred
+from optimizer.decide.strategies.tuning import CHANGES_A_DAY, rests_until
+from optimizer.declaration.declared import Declared
+from optimizer.declaration.policies import Said, together
+from optimizer.model.decision import Cause
+from optimizer.model.finding import Finding
+from optimizer.model.policy import PolicyResult
+
+MOST_STARTS = 64
+"""Starts remembered: as many as may be declared for a day, and some by hand."""
+
+
+class Note(NamedTuple):
+    """What stands against a change."""
+
+    cause: Cause
+    sentence: str
+    policies: tuple[PolicyResult, ...] = ()
+
+
+class Start(NamedTuple):
+    """What the linter says of a start."""
+
+    stops: Note | None
+    asks: str
+    """Why a person must say yes, whatever the mode; empty if the mode decides."""
+    warns: str
+    policies: tuple[PolicyResult, ...]
+    reserve_nano: int
+
+
+class Admission:
+    """What may be tried in the segment in hand, and may go on."""
+
+    def __init__(self, hand: InHand, evidence: Evidence) -> None:
+        """The admission to the segment in hand, by what is known of it."""
+        self.hand, self.evidence = hand, evidence
+
+    # -- a start -----------------------------------------------------------------------------------
+
+    def barred(self) -> Barred:
+        """Why a candidate must not be tried in the segment now, as a function of its variant; empty: it may.
+
+        What is on trial already is not barred: `ends` speaks about it.
+        """
+        hand, evidence = self.hand, self.evidence
+        first, _ = hand.declared.first_bps
+        known = dict.fromkeys(hand.segment.candidates(), "")
+
+        def reason(variant: str) -> str:
+            if variant not in known:
+                bars = evidence.asked(variant, first).bars
+                known[variant] = (
+                    self._spent(variant)
+                    or (f"is not allowed: {bars}" if bars else "")
+                    or self._rests(variant)
+                    or unaffordable(evidence, {variant: first})
+                )
+            return known[variant]
+
+        return reason
+
+    def _spent(self, variant: str) -> str:
+        allowed, tried = self.hand.target.errors.proposals, self.hand.segment.proposed.get(variant, 0)
+        if allowed is None or tried < allowed:
+            return ""
+        return f"has spent its error budget: tried {tried} of {allowed} times; declare more proposals"
+
+    def _rests(self, variant: str) -> str:
+        """Why a segment's parameters are left as they are for now, if the variant turns one; empty: they are not."""
+        hand = self.hand
+        until_at = rests_until(hand.segment.turned_at, hand.target)
+        if hand.now_at >= until_at:
+            return ""
+        if not turns_parameters(hand.declared, hand.segment.incumbent, variant):
+            return ""
+        pace = f"a parameter was changed here, and less than {CHANGES_A_DAY:.0%} of the levers may change in a day"
+        return f"waits until {instant(until_at)}: {pace}".replace("%", " %", 1)
+
+    def of_start(self, shares: Mapping[str, int], levels: tuple[Finding, ...]) -> Start:
+        """The notes about what is to be tried: the first that stops it, and what a person should know.
+
+        `shares` is what each candidate is tried on first, basis points. Of several, any that is stopped stops all.
+        """
+        hand, evidence = self.hand, self.evidence
+        said = {variant: evidence.asked(variant, share_bps) for variant, share_bps in shares.items()}
+        stops = (
+            _broke(hand.state)
+            or next(filter(None, (self._of_candidate(v, said[v], shares) for v in shares)), None)
+            or self._too_many(shares)
+            or self._too_wide(sum(shares.values()))
+            or self._unaffordable(shares)
+            or _powerless(hand.declared, levels, shares)
+        )
+        nano = (reserve(evidence, shares) or 0) if hand.target.budget is not None else 0
+        all_said = together(said.values())
+        return Start(stops, all_said.asks, all_said.warns, all_said.results, nano)
+
+    def _of_candidate(self, variant: str, said: Said, shares: Mapping[str, int]) -> Note | None:
+        """What stops one of the candidates; of several it is named."""
+        note = self._banned(variant) or _not_allowed(said, shares[variant])
+        if note is None and (spent := self._spent(variant)):
+            note = Note("limit", f"it {spent}")
+        if note is None and (waits := self._rests(variant)):
+            note = Note("limit", f"it {waits}")
+        if note is None or len(shares) == 1:
+            return note
+        return note._replace(sentence=f"{self.hand.declared.label(variant)}: {note.sentence}")
+
+    def _banned(self, variant: str) -> Note | None:
+        ban = self.hand.bans(variant)
+        return Note("choice", f"it is banned: {ban.why}") if ban is not None else None
+
+    def _too_many(self, shares: Mapping[str, int]) -> Note | None:
+        hand, limits = self.hand, self.hand.target.limits
+        today = [turned for at, turned in hand.state.started if at > hand.now_at - DAY_MS]
+        if limits.starts_per_day is not None and len(today) + len(shares) > limits.starts_per_day:
+            return Note(
+                "limit", f"{len(today)} candidates were started within 24 h, {limits.starts_per_day} may be"
+            )
+        turns = sum(turns_parameters(hand.declared, hand.segment.incumbent, variant) for variant in shares)
+        if limits.parameter_changes_bps in (None, WHOLE_BPS) or not turns:
+            return None
+        parameters = {name for one in hand.target.models for name in one.parameters} | {
+            *hand.target.levers.parameters
+        }
+        levers = len(parameters) * len(hand.target.segment_names())
+        allowed = max(1, levers * limits.parameter_changes_bps // WHOLE_BPS)
+        if sum(today) + turns > allowed:
+            of = f"{share(limits.parameter_changes_bps)} of {levers} levers"
+            return Note(
+                "limit", f"{sum(today)} parameters were tried otherwise within 24 h, {allowed} may be: {of}"
+            )
+        return None
+
+    def _too_wide(self, weight_bps: int) -> Note | None:
+        """The calls on trial, if this segment's candidates had `weight_bps`, against the declared share."""
+        hand, limit = self.hand, self.hand.target.limits.on_trial_bps
+        if limit == WHOLE_BPS:
+            return None
+        on_trial = total = 0.0
+        for one, segment in hand.state.segments.items():
+            per_minute = calls_per_minute(segment, hand.now_at)
+            total += per_minute
+            on_trial += per_minute * (weight_bps if one == hand.name else served_bps(segment)) / WHOLE_BPS
+        if not total or on_trial <= total * limit / WHOLE_BPS:
+            return None
+        what = share(round(on_trial / total * WHOLE_BPS))
+        return Note(
+            "limit", f"with {share(weight_bps)} here {what} of all calls were on trial, {share(limit)} may be"
+        )
+
+    def _unaffordable(self, shares: Mapping[str, int]) -> Note | None:
+        why = unaffordable(self.evidence, shares)
+        return Note("budget", f"it {why}") if why else None
+
+    def started(self, start: Start) -> None:
+        """Remember a start for the change rate, and reserve what it is forecast to cost."""
+        hand, trial = self.hand, self.hand.segment.trial
+        if trial is None:
+            return
+        trial.reserved_nano = start.reserve_nano
+        trial.granted = [one.policy for one in start.policies if one.outcome == "require_approval"]
+        turns = [
+            turns_parameters(hand.declared, hand.segment.incumbent, v) for v in hand.segment.candidates()
+        ]
+        if any(turns) or hand.target.limits.starts_per_day is not None:
+            recent = [one for one in hand.state.started if one[0] > hand.now_at - DAY_MS]
+            hand.state.started = [*recent, *((hand.now_at, turned) for turned in turns)][-MOST_STARTS:]
+
+    # -- a step, and what is live ------------------------------------------------------------------
+
+    def of_step(self) -> Note | None:
+        """What keeps a live candidate from its next step, its bake or its promotion; None: nothing."""
+        hand, live = self.hand, self.hand.segment.live
+        if live is None or (live.phase == "shadow" and hand.target.plan.strategy == "shadow"):
+            return None  # the end of a shadow analysis lets nobody meet the candidate
+        if not live.failover and (use := used_up(hand.state)) is not None:
+            return Note("budget", f"{use}: what saves goes on, but does not grow")
+        higher = next(
+            (weight for weight in hand.declared.weights_bps if weight > live.weight_bps), live.weight_bps
+        )
+        arms = {live.variant: higher} if live.variant else {}
+        return self._of_growth(arms, answer="; `promote` is a person's yes")
+
+    def of_shares(self, weights: Mapping[str, int]) -> Note | None:
+        """What keeps a running experiment from other shares (variant → basis points); None: nothing."""
+        segment = self.hand.segment
+        present = segment.candidates()
+        arms = {variant: share_bps for variant, share_bps in weights.items() if variant != segment.incumbent}
+        if all(share_bps <= present.get(variant, 0) for variant, share_bps in arms.items()):
+            return None
+        if (use := used_up(self.hand.state)) is not None:
+            return Note("budget", f"{use}: what saves goes on, but does not grow")
+        return self._of_growth(arms)
+
+    def _of_growth(self, arms: Mapping[str, int], *, answer: str = "") -> Note | None:
+        """What stands against these shares of what is live; `answer` is how a person says yes to them."""
+        segment = self.hand.segment
+        granted = segment.trial.granted if segment.trial is not None else []
+        for variant, share_bps in arms.items():
+            said = self.evidence.asked(variant, share_bps)
+            new = Said(tuple(one for one in said.results if one.policy not in granted))
+            if new.asks:
+                return Note("policy", f"{new.asks}{answer}", said.results)
+            if (against := _not_allowed(said, share_bps)) is not None:
+                return against
+        grows = sum(arms.values()) > served_bps(segment)
+        return self._too_wide(sum(arms.values())) if grows else None
+
+    def ends(self) -> Ruling | None:
+        """Why what is live is taken back at once; None: it is not."""
+        hand, segment = self.hand, self.hand.segment
+        trial, tried = segment.trial, segment.candidates()
+        if trial is None or not segment.is_served:
+            return None
+        called = " | ".join(hand.declared.label(variant) for variant in tried)
+        use = used_up(hand.state)
+        saves_users = segment.live is not None and segment.live.failover
+        if use is not None and trial.extra_nano >= 0 and not saves_users:
+            extra = f"{trial.extra_nano / NANO_USD:.4g} USD more than its control"
+            return Ruling(hand.now_at, "budget", f"{use}; so far {called} has cost {extra}")
+        if trial.extra_nano > 0 and not saves_users and (spent := trials_overspent(hand.state)):
+            return Ruling(hand.now_at, "budget", f"{spent}, {called} among them")
+        for variant, share_bps in tried.items():
+            said = self.evidence.asked(variant, share_bps)
+            if said.denies:
+                whose = f"{hand.declared.label(variant)}: " if len(tried) > 1 else ""
+                return Ruling(hand.now_at, "policy", f"{whose}{said.denies}", policies=said.results)
+        return None
+
+    def against_a_yes(self) -> str:
+        """Why even people cannot start or promote what is there; empty if they can."""
+        segment = self.hand.segment
+        for variant, share_bps in segment.candidates().items():
+            weight_bps = self.hand.declared.most_bps if segment.is_served else share_bps
+            if bars := self.evidence.asked(variant, weight_bps).bars:
+                return f"it is not allowed: {bars}; change the policy first"
+        use = used_up(self.hand.state)
+        waits = segment.trial is not None and not segment.is_served
+        return f"{use}; declare a larger budget" if use is not None and waits else ""
+
+
+def _broke(state: Deciding) -> Note | None:
+    if (use := used_up(state)) is not None:
+        return Note("budget", f"{use}: nothing is tried before the next {use.span} begins (UTC)")
+    if spent := trials_overspent(state):
+        return Note("budget", f"{spent}: nothing is tried before the next day begins (UTC)")
+    return None
+
+
+def _not_allowed(said: Said, weight_bps: int) -> Note | None:
+    if said.bars:
+        return Note("policy", said.bars, said.results)
+    if weight_bps > said.share_bps:
+        sentence = f"{share(weight_bps)} of the segment is more than {share(said.share_bps)}: {said.limits}"
+        return Note("policy", sentence, said.results)
+    return None
+
+
+def turns_parameters(declared: Declared, incumbent: str, variant: str) -> bool:
+    """Whether a candidate differs from what is served in nothing but its parameters.
+
+    A model of another name counts as the same one if provider and prices are the same.
+    """
+    variants, models = declared.variants, declared.model_named
+    before, after = variants.get(incumbent), variants.get(variant)
+    if before is None or after is None or before.parameters == after.parameters:
+        return False
+    prices = [
+        (model.input_usd_per_million_tokens, model.output_usd_per_million_tokens)
+        for model in (models[before.model], models[after.model])
+    ]
+    alike = structs.replace(after, model=before.model, parameters=before.parameters)
+    return alike == before and prices[0] == prices[1]
+
+
+def _powerless(declared: Declared, levels: tuple[Finding, ...], shares: Mapping[str, int]) -> Note | None:
+    why = power.lacking(declared.target, levels, tuple(shares.values()) if len(shares) > 1 else ())
+    return Note("limit", why) if why else None

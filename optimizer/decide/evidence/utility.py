@@ -1,0 +1,84 @@
+"""What a variant is worth to the objective, against the incumbent; guardrails are no part of it.
+
+    worth = sum over metrics of weight * sense * effect,   effect relative to the concurrent control
+
+The incumbent is worth 0; 0.3 means: better by thirty per cent of what the objective counts. Worth only
+ranks variants that the guardrails allow: a term for quality could always be bought by a lower cost.
+"""
+
+from collections.abc import Mapping
+from math import inf, sqrt
+from typing import NamedTuple
+
+from optimizer.decide.record.memory import SENSE, Lies, Memory, multiplier
+from optimizer.model.finding import Metric
+from optimizer.model.objective import weights_of
+from optimizer.model.target import Target
+from optimizer.stats.normal import Normal
+
+LEAST_ERROR = 1e-6
+"""Of a worth: constant costs have no spread, and a law needs one."""
+
+
+class Worth(NamedTuple):
+    """What is believed of a variant's worth: mean and standard error, relative."""
+
+    mean: float
+    error: float
+    units: int
+    """Of the variant, fewest over the metrics."""
+
+    def bounds(self, alpha: float) -> tuple[float, float]:
+        """Bounds that hold at every look but with probability `alpha`."""
+        if not self.units:
+            return -inf, inf
+        half = self.error * multiplier(self.units, alpha)
+        return self.mean - half, self.mean + half
+
+    @property
+    def law(self) -> Normal:
+        """The same as a normal belief."""
+        return Normal(self.mean, max(self.error, LEAST_ERROR))
+
+
+INCUMBENT = Worth(0.0, 0.0, 1)
+"""Everything is measured against it, so that nothing about it is in doubt."""
+
+
+def weights(target: Target) -> Mapping[Metric, float]:
+    """How much each metric counts in the declared objective; what does not count is left out."""
+    wanted = weights_of(target.objective)
+    whole: dict[Metric, float] = {"cost": wanted.cost, "quality": wanted.quality, "latency": wanted.latency}
+    return {metric: weight for metric, weight in whole.items() if weight}
+
+
+def worth(memory: Memory, variant: str, incumbent: str, weighed: Mapping[Metric, float]) -> Worth | None:
+    """The worth of serving `variant` instead of `incumbent`; None while a metric that counts is unknown."""
+    mean = variance = 0.0
+    units = 0
+    for metric, weight in weighed.items():
+        effect = memory.effect(variant, metric, incumbent)
+        if effect is None:
+            return None
+        mean += weight * SENSE[metric] * effect.estimate
+        variance += (weight * effect.error) ** 2
+        units = min(units, effect.n) if units else effect.n
+    return Worth(mean, sqrt(variance), max(units, 1))
+
+
+def guardrails(memory: Memory, variant: str, incumbent: str, target: Target) -> Lies:
+    """Whether a variant is proven inside every declared guardrail, or proven outside one."""
+    rails = target.guardrails
+    margins: tuple[tuple[Metric, float | None], ...] = (
+        ("quality", rails.quality_drop_relative),
+        ("latency", rails.latency_p95_rise_relative),
+        ("errors", rails.error_rate_rise),
+    )
+    found = [
+        memory.lies(variant, metric, incumbent=incumbent, margin=margin)
+        for metric, margin in margins
+        if margin is not None
+    ]
+    if "outside" in found:
+        return "outside"
+    return "unknown" if "unknown" in found else "inside"

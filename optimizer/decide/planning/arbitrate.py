@@ -1,0 +1,99 @@
+"""At most one of all proposals of a segment at a watermark, and what became of the rest.
+
+    rollback > hold > advance > end or shares of a running experiment > new experiment or rollout > nothing
+
+Of equal rank is the one whose expected worth has the greater lower bound: two proposals that turn one lever
+cannot both be tried, and of two levers one at a time tells what it was that helped.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from optimizer.decide.record import schedule
+from optimizer.decide.strategies import STRATEGIES
+from optimizer.decide.strategies.contract import Action, Proposal, Situation
+from optimizer.decide.trials.editor import SegmentEditor
+from optimizer.declaration.declared import Declared
+from optimizer.model.decision import Alternative
+
+ORDER: tuple[Action, ...] = ("rollback", "hold", "advance", "conclude", "reweigh", "start", "nothing")
+MOST_REJECTED = 64
+
+
+class Outcome(NamedTuple):
+    """What was chosen, if anything was proposed, and everything else with the reason against it."""
+
+    chosen: Proposal | None
+    rejected: tuple[Alternative, ...]
+
+
+def consider(editor: SegmentEditor) -> Outcome:
+    """What the declared strategy would do in a segment now, arbitrated."""
+    declared, segment = editor.declared, editor.segment
+    schedule.age(segment, editor.target, editor.now_at)
+    strategy = STRATEGIES[editor.target.strategy]
+    seen, near = situation(editor), declared.near(segment.incumbent)
+    outcome = arbitrate(strategy.propose(seen, declared, near), declared)
+    if segment.experiment is not None or (outcome.chosen is not None and outcome.chosen.action == "rollback"):
+        return outcome
+    told = {one.variant for one in outcome.rejected}
+    barred = [
+        Alternative(variant=one.variant_id, model=declared.label(one.variant_id), why=why)
+        for one in near
+        if one.variant_id not in told and (why := seen.barred(one.variant_id))
+    ]
+    return outcome._replace(rejected=(*outcome.rejected, *barred)[:MOST_REJECTED])
+
+
+def situation(editor: SegmentEditor) -> Situation:
+    """A segment as strategies see it."""
+    segment, state = editor.segment, editor.state
+    others = {
+        other: one.experiment
+        for other, one in state.segments.items()
+        if other != editor.name and one.experiment is not None and not state.frozen_by(other)
+    }
+    return Situation(
+        segment=editor.name,
+        incumbent=segment.incumbent,
+        now_at=editor.now_at,
+        memory=segment.memory,
+        bans=segment.bans,
+        alarms=tuple(segment.alarms.values()),
+        experiment=segment.experiment,
+        held=segment.held,
+        others=others,
+        policy=state.policy,
+        turned_at=segment.turned_at,
+        is_slow=schedule.is_slow_due(segment, editor.target, editor.now_at),
+        barred=editor.admission.barred(),
+    )
+
+
+def arbitrate(proposals: Sequence[Proposal], declared: Declared) -> Outcome:
+    """The proposal of the highest rank, and of these the one with the best lower bound; ties go by name."""
+    if not proposals:
+        return Outcome(None, ())
+    ranked = sorted(proposals, key=_rank)
+    chosen = ranked[0]
+    rejected = {one.variant: one for one in chosen.rejected}
+    for lost in ranked[1:]:
+        if lost.variant is None or lost.variant in (chosen.variant, *rejected):
+            continue
+        model = declared.label(lost.variant) if lost.variant in declared.variants else ""
+        rejected[lost.variant] = Alternative(variant=lost.variant, model=model, why=_against(lost, chosen))
+    for one in (one for lost in ranked[1:] for one in lost.rejected):
+        if one.variant != chosen.variant:
+            rejected.setdefault(one.variant, one)
+    return Outcome(chosen, tuple(rejected.values())[:MOST_REJECTED])
+
+
+def _rank(proposal: Proposal) -> tuple[int, float, str, str]:
+    return ORDER.index(proposal.action), -proposal.low, proposal.strategy, proposal.variant or ""
+
+
+def _against(lost: Proposal, chosen: Proposal) -> str:
+    if ORDER.index(lost.action) > ORDER.index(chosen.action):
+        return f"was to {lost.action}, which comes after {chosen.action}"
+    which = "the same lever" if lost.lever == chosen.lever else f"{chosen.lever}, one lever at a time"
+    return f"promises at least {lost.low:+.1%}, less than the {chosen.low:+.1%} of what turns {which}"

@@ -1,0 +1,1 @@
+"""What decide remembers of a target, and how a decision is recorded."""

@@ -1,0 +1,98 @@
+"""How a decision is written down: its id, its estimates, its evidence."""
+
+from collections.abc import Iterable
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+import msgspec
+
+from optimizer.decide.record.state import Deciding
+from optimizer.model.decision import WHOLE_TARGET, Cause, Decision, DecisionKind, Estimate
+from optimizer.model.finding import Evidence, Finding
+from optimizer.model.policy import PolicyResult
+
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+class Ruling(NamedTuple):
+    """The reason for a decision, before it is known what the decision changes."""
+
+    at: int
+    """The watermark, ms since the epoch."""
+    cause: Cause
+    why: str
+    findings: tuple[Finding, ...] = ()
+    by: str = "decide"
+    token: str = ""
+    """The id of the event that is answered at once; empty for what watermarks bring."""
+    policies: tuple[PolicyResult, ...] = ()
+
+
+def record(
+    state: Deciding, kind: DecisionKind, ruling: Ruling, *, segment: str = WHOLE_TARGET, **fields: Any
+) -> Decision:
+    """The decision, with everything a reader needs to doubt it.
+
+    `fields` are those of Decision that say what changes: rollout, variant, generation, weight …
+    """
+    declared = state.declaration
+    generation, variant = fields.get("generation", 0), fields.get("variant") or ""
+    shares = (declared.errors.proposals or 1) if declared else 1
+    return Decision(
+        decision_id=decision_id(
+            state.target, segment, kind, ruling.at, generation, variant, *filter(None, [ruling.token])
+        ),
+        segment=segment,
+        kind=kind,
+        mode=declared.autonomy if declared else "observe",
+        decided_at=ruling.at,
+        cause=ruling.cause,
+        why=ruling.why,
+        by=ruling.by,
+        estimates=tuple(map(estimate_of, ruling.findings)),
+        evidence=merged(evidence for finding in ruling.findings for evidence in finding.evidence),
+        findings_hash=sha256(_encode(ruling.findings)).hexdigest() if ruling.findings else "",
+        policies=ruling.policies,
+        alpha_promotion=declared.errors.wrong_promotion / shares if declared else 0.0,
+        alpha_rollback=declared.errors.wrong_rollback / shares if declared else 0.0,
+        target_revision=state.revision,
+        **fields,
+    )
+
+
+def decision_id(*parts: str | int) -> str:
+    """The first 16 hex digits of the SHA-256 over target, segment, kind, decided_at, generation, variant.
+
+    A decision that answers an event adds the event's id, as two people may ask for one thing at once.
+    """
+    return sha256("\x1f".join(map(str, parts)).encode()).hexdigest()[:16]
+
+
+def estimate_of(finding: Finding) -> Estimate:
+    """The numbers of a finding."""
+    return Estimate(
+        metric=finding.metric,
+        verdict=finding.verdict,
+        finding_id=finding.finding_id,
+        estimate=finding.estimate,
+        low=finding.low,
+        high=finding.high,
+        level=finding.level,
+        unit=finding.unit,
+        margin=finding.margin,
+        n=finding.n,
+        n_control=finding.n_control,
+        n_needed=finding.n_needed,
+    )
+
+
+def merged(evidence: Iterable[Evidence]) -> tuple[Evidence, ...]:
+    """One range per source partition that covers all that were given, in the order of partitions."""
+    ranges: dict[int, tuple[int, int]] = {}
+    for one in evidence:
+        low, high = ranges.get(one.partition, (one.first_offset, one.last_offset))
+        ranges[one.partition] = min(low, one.first_offset), max(high, one.last_offset)
+    return tuple(
+        Evidence(partition=partition, first_offset=low, last_offset=high)
+        for partition, (low, high) in sorted(ranges.items())
+    )

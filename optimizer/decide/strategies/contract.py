@@ -1,0 +1,125 @@
+"""What a strategy is: from what is known of a segment to what might be done there next.
+
+A strategy chooses among the candidates it is given and nothing else; it draws nothing and remembers nothing
+of its own: what it knows is in the situation, which decide keeps and bounds. `optimizer.decide.planning.arbitrate`
+takes at most one of the proposals.
+
+    propose: (situation, declaration, candidates) → proposals
+
+Laws (tests/laws/test_strategies.py checks them for every file in `optimizer.decide.strategies`):
+
+    determinism  equal arguments, equal proposals; the situation stays as it was
+    inside       every variant named is a candidate or the incumbent; banned ones are not tried
+    explained    every proposal says why, and every alternative has a reason against it
+    bounded      at most MOST_PROPOSALS proposals; weights add up to 10,000 over at most MOST_ARMS
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar, Literal, NamedTuple, Protocol
+
+from msgspec import Struct
+
+from optimizer.decide.record.memory import Memory
+from optimizer.decide.record.state import Ban, Experiment, Held, Policy
+from optimizer.declaration.declared import Declared
+from optimizer.declaration.levers import Candidate
+from optimizer.model.decision import Alternative
+from optimizer.model.finding import Finding
+
+MOST_ARMS = 8
+"""With the incumbent: each arm more makes all of them slower to tell apart."""
+MOST_PROPOSALS = 64
+"""As many as there can be variants."""
+
+Action = Literal["rollback", "hold", "advance", "reweigh", "conclude", "start", "nothing"]
+
+Barred = Callable[[str], str]
+"""Variant → why policies, money or the error budget forbid to try it now; empty: they do not."""
+
+Candidates = Sequence[Candidate]
+"""Every variant that the declared levers lead to from the incumbent, each once, without the incumbent."""
+
+
+def nothing_bars(_variant: str) -> str:
+    """Every variant may be tried."""
+    return ""
+
+
+class Proposal(Struct, frozen=True, kw_only=True):
+    """What a strategy would do in one segment."""
+
+    strategy: str
+    action: Action
+    why: str
+    """A sentence without its full stop."""
+    variant: str | None = None
+    """The candidate to start, or to take back."""
+    weights: dict[str, int] = {}
+    """Of several arms: variant → basis points, the incumbent's among them; together 10,000."""
+    lever: str = "model"
+    """What is turned."""
+    low: float = 0.0
+    """Lower bound of the expected worth, relative to the incumbent; what conflicts are resolved by."""
+    asks: bool = False
+    """Whether a person is to say yes, whatever the declared autonomy."""
+    forgets: bool = False
+    """Whether what is known of the variants is no longer to be believed."""
+    drops: tuple[str, ...] = ()
+    """Only on `conclude`: arms that are not to be tried again before their ban is over."""
+    rejected: tuple[Alternative, ...] = ()
+    """Other candidates with the reason against each."""
+
+
+class Situation(NamedTuple):
+    """One segment at a watermark, as a strategy sees it."""
+
+    segment: str
+    incumbent: str
+    now_at: int
+    """Ms since the epoch."""
+    memory: Memory
+    bans: Mapping[str, Ban]
+    alarms: tuple[Finding, ...] = ()
+    """Findings of analyzers that are open."""
+    experiment: Experiment | None = None
+    held: Held | None = None
+    others: Mapping[str, Experiment] = {}
+    """Segment → its experiment, for the segments beside this one."""
+    policy: Policy | None = None
+    """What decisions of this target have led to; None: nothing yet."""
+    turned_at: int = 0
+    """When a parameter was last changed for good, ms since the epoch."""
+    is_slow: bool = True
+    """Whether the slow cycle is due, too."""
+    barred: Barred = nothing_bars
+
+    def is_banned(self, variant: str) -> bool:
+        """Whether a variant is not to be tried here now."""
+        ban = self.bans.get(variant)
+        return (ban is not None and ban.until_at > self.now_at) or bool(self.barred(variant))
+
+    def free(self, candidates: Candidates) -> list[Candidate]:
+        """The candidates that may be tried, in their order."""
+        return [one for one in candidates if not self.is_banned(one.variant_id)]
+
+
+class Strategy(Protocol):
+    """One file of `optimizer.decide.strategies`, one class; its instances hold no state."""
+
+    name: ClassVar[str]
+    heeds_alarms: ClassVar[bool] = False
+    """Whether open alarms of the analyzers are to be remembered for it."""
+
+    def propose(
+        self, situation: Situation, declared: Declared, candidates: Candidates
+    ) -> tuple[Proposal, ...]:
+        """What might be done; empty where the strategy has nothing to say."""
+        ...
+
+    def context(self, situation: Situation, declared: Declared, candidate: Candidate) -> list[float]:  # noqa: ARG002 - for those that learn
+        """What the value of trying this candidate depends on, where that is learnt from; else empty."""
+        return []
+
+    def learn(self, policy: Policy | None, context: list[float], reward: float) -> Policy | None:  # noqa: ARG002 - for those that learn
+        """What decisions have led to, with one more: tried in a context, it realised a reward (relative)."""
+        return policy

@@ -1,0 +1,149 @@
+"""The gate of a rollout: from the findings of one window to one verdict.
+
+    trip or guardrail or goal `fail`         → back       at once, in every phase, whatever else was found
+    a health finding `error`                 → hold       what was compared cannot be trusted
+    anything `error` or `no_data`            → hold       unknown never promotes
+    all guardrails `pass`, goal not `fail`   → on         when the step is old and large enough
+    the same at the end of the bake          → on         only if the goal is `pass`: else nothing is proven
+                                                          (the goal: what the declared objective wants)
+    not yet so, for longer than step_max_s   → undecided
+    otherwise                                → wait
+
+Every declared guardrail must have spoken in the same window as the newest of them; one that is silent
+counts as `no_data`. A step is only passed by findings with calls of its own generation among them: where
+nobody follows the configuration, nothing climbs. A finding about what is not guarded can still fail it.
+`tests/unit/decide/trials/test_gate.py` holds the executable truth table.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from optimizer.decide.record.sentences import listed, said, span
+from optimizer.decide.record.state import MS, Live
+from optimizer.model.decision import Cause
+from optimizer.model.finding import Finding, Metric, Verdict, worst
+from optimizer.model.objective import goal_of
+from optimizer.model.target import Target
+
+Action = Literal["back", "on", "hold", "undecided", "wait"]
+
+
+class Judgement(NamedTuple):
+    """What the gate says, with its reason."""
+
+    action: Action
+    cause: Cause
+    why: str
+    findings: tuple[Finding, ...] = ()
+    """What it rests on, the decisive ones first."""
+
+
+def guarded(target: Target) -> tuple[Metric, ...]:
+    """The metrics that must pass, in a fixed order."""
+    rails = target.guardrails
+    declared: tuple[tuple[Metric, float | None], ...] = (
+        ("quality", rails.quality_drop_relative),
+        ("latency", rails.latency_p95_rise_relative),
+        ("errors", rails.error_rate_rise),
+    )
+    return tuple(metric for metric, margin in declared if margin is not None)
+
+
+def units(findings: Sequence[Finding]) -> int:
+    """Calls of the candidate so far: a failed call is a call, so `errors` counts most of them."""
+    return max((finding.n for finding in findings if finding.kind == "comparison"), default=0)
+
+
+def relevant(live: Live, findings: Sequence[Finding]) -> list[Finding]:
+    """What a rollout is judged by: a fail-over by errors alone, as what it is compared with fails."""
+    if not live.failover:
+        return list(findings)
+    return [f for f in findings if f.kind != "comparison" or f.metric == "errors"]
+
+
+def harm(findings: Sequence[Finding]) -> Judgement | None:
+    """The reason to go back, if there is one: trips first, then guardrails, then the goal."""
+    order: tuple[tuple[Cause, tuple[Finding, ...]], ...] = (
+        ("trip", tuple(f for f in findings if f.kind == "trip" and f.verdict == "fail")),
+        ("guardrail", tuple(f for f in findings if f.role == "guardrail" and f.verdict == "fail")),
+        ("goal", tuple(f for f in findings if f.role == "goal" and f.verdict == "fail")),
+    )
+    for cause, failing in order:
+        if failing:
+            others = tuple(f for f in findings if f not in failing)
+            return Judgement("back", cause, f"{cause} failed: {listed(failing)}", failing + others)
+    return None
+
+
+def judge(target: Target, live: Live, findings: Sequence[Finding], now_at: int) -> Judgement:
+    """The judgement of a step or a bake at `now_at` (ms), given the newest findings about its candidate."""
+    if (harmful := harm(findings)) is not None:
+        return harmful
+    if unwell := tuple(f for f in findings if f.kind == "health" and f.verdict == "error"):
+        others = tuple(f for f in findings if f not in unwell)
+        return Judgement("hold", "error", "; ".join(f.sentence for f in unwell), unwell + others)
+    newest = max((f.window_end_at for f in findings if f.kind == "comparison"), default=0)
+    present = tuple(f for f in findings if f.kind == "comparison" and f.window_end_at == newest)
+    present = tuple(sorted(present, key=lambda f: f.role != "goal"))  # what is wanted is said first
+    wanted: Metric = goal_of(target.objective)
+    verdicts: dict[Metric, Verdict] = {f.metric: f.verdict for f in present if f.role == "guardrail"}
+    goals = {f.metric: f.verdict for f in present if f.role == "goal"}
+    needed: tuple[Metric, ...] = ("errors",) if live.failover else guarded(target)
+    goal: Verdict = "pass" if live.failover else goals.get(wanted, "no_data")
+    overall = worst([*(verdicts.get(metric, "no_data") for metric in needed), goal])
+    if overall in ("error", "no_data"):
+        missing = [m for m in needed if verdicts.get(m, "no_data") in ("error", "no_data")]
+        if goal in ("error", "no_data") and wanted not in missing:
+            missing.append(wanted)
+        cause: Cause = "error" if overall == "error" else "no_data"
+        return Judgement("hold", cause, f"unknown: {', '.join(missing)} ({listed(present)})", present)
+    return _of_known(target, live, Known(present, needed, goal, now_at))
+
+
+class Known(NamedTuple):
+    """A window in which everything that must speak has spoken, and nothing has failed."""
+
+    findings: tuple[Finding, ...]
+    needed: tuple[Metric, ...]
+    goal: Verdict
+    now_at: int
+
+
+def _of_known(target: Target, live: Live, known: Known) -> Judgement:
+    plan = target.plan
+    baking = live.phase == "baking"
+    began_at = clock_at(target, live, known.now_at)
+    newest = max(finding.generation for finding in known.findings)
+    if began_at is None or newest < live.generation:
+        return Judgement("wait", "not_converged", "the step is not yet seen in the calls", known.findings)
+    age_s = (known.now_at - began_at) / MS
+    least_s = plan.bake_s if baking else plan.step_min_s
+    if live.phase == "shadow":
+        least_s = max(plan.shadow_s, plan.step_min_s)
+    fresh = units(known.findings) - live.units_before
+    open_metrics = [
+        f
+        for f in known.findings
+        if f.role == "guardrail" and f.metric in known.needed and f.verdict != "pass"
+    ]
+    if baking and known.goal != "pass":
+        open_metrics += [f for f in known.findings if f.role == "goal"]
+    if not open_metrics and age_s >= least_s and fresh >= plan.step_min_units:
+        return Judgement(
+            "on", "passed", f"passed after {span(age_s)}: {listed(known.findings)}", known.findings
+        )
+    if age_s >= plan.step_max_s + (least_s if live.phase != "step" else 0):
+        lacking = listed(open_metrics) if open_metrics else f"{fresh} of {plan.step_min_units} units"
+        return Judgement(
+            "undecided", "inconclusive", f"undecided after {span(age_s)}: {lacking}", known.findings
+        )
+    lacking = "; ".join(map(said, open_metrics)) or "older or more units"
+    return Judgement("wait", "inconclusive" if open_metrics else "passed", f"needs {lacking}", known.findings)
+
+
+def clock_at(target: Target, live: Live, now_at: int) -> int | None:
+    """When the step's clock began (ms): at convergence, or converge_s after the decision; None before."""
+    if live.converged_at is not None:
+        return live.converged_at
+    latest_at = live.step_at + target.plan.converge_s * MS
+    return latest_at if now_at >= latest_at else None

@@ -1,0 +1,80 @@
+"""The way back to an earlier generation: what served each segment then serves it again, everybody.
+
+What was on trial then is not on trial again: a return is for the hour in which something is wrong, and a
+candidate without its comparison would be one more thing that can be. The return is a new, higher generation.
+"""
+
+from collections.abc import Iterable
+
+from optimizer.decide.record.decision import Ruling, record
+from optimizer.decide.record.hand import InHand
+from optimizer.decide.record.state import Deciding
+from optimizer.declaration.declared import Declared, derive
+from optimizer.model.decision import Decision
+
+REMEMBERED = 6
+"""The generation in force, and the five before it."""
+
+
+def remember(state: Deciding, decisions: Iterable[Decision]) -> None:
+    """Note for each new generation which variant is the incumbent of each segment."""
+    for decision in decisions:
+        if not decision.generation:
+            continue
+        serves = dict(state.past[max(state.past)]) if state.past else {}
+        if decision.serves:
+            serves = dict(decision.serves)
+        else:
+            serves[decision.segment] = (
+                decision.variant if decision.kind == "promote" else decision.incumbent
+            ) or ""
+        state.past[decision.generation] = serves
+        for old in sorted(state.past)[:-REMEMBERED]:
+            del state.past[old]
+    if state.declaration is None:
+        state.past = {}
+
+
+def available(state: Deciding) -> tuple[int, ...]:
+    """The generations that can be returned to: not the one in force, and all of their variants declared."""
+    if state.declaration is None:
+        return ()
+    declared = derive(state.declaration)
+    return tuple(
+        generation
+        for generation, serves in sorted(state.past.items())
+        if generation != state.generation
+        and set(serves) == set(declared.target.segment_names())
+        and all(variant in declared.models for variant in serves.values())
+    )
+
+
+def obstacle(state: Deciding, wanted: int | None) -> str:
+    """Why this generation cannot be returned to; empty if it can."""
+    there = available(state)
+    if wanted in there:
+        return ""
+    listed = ", ".join(map(str, there)) or "none yet"
+    if wanted is None:
+        return f"generation must be named; there are {listed}"
+    if wanted == state.generation:
+        return f"generation {wanted} is in force; earlier ones are {listed}"
+    return f"generation {wanted} is not among the last five whose models are all declared: {listed}"
+
+
+def go_back(state: Deciding, declared: Declared, wanted: int, ruling: Ruling) -> Decision:
+    """The incumbents of an available generation serve again; whatever they replace is banned for a while."""
+    serves, generation = state.past[wanted], state.next_generation()
+    for name, segment in state.segments.items():
+        hand = InHand(state, name, declared)
+        live, before = segment.live, segment.incumbent
+        out = [] if live is None else list(live.weights or [live.variant])
+        out += segment.experiment.weights if segment.experiment else ()
+        for variant in [*out, before]:
+            if variant != serves[name]:
+                hand.ban(variant, ruling)
+        segment.incumbent, segment.held, segment.since_generation = serves[name], None, generation
+        hand.rest(ruling.at)
+    return record(
+        state, "return", ruling, generation=generation, serves=dict(serves), returns_to=wanted
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Scores for analyzers and comparisons over labelled data."""

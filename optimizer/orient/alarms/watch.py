@@ -1,0 +1,155 @@
+"""What the analyzers remember of one segment, and how a closed window is shown to them.
+
+Baselines outlive silence: a segment that nobody calls at night is known in the morning. Alarms do not: when
+a segment is forgotten they are closed, as nobody knows any more.
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, defstruct, field
+
+from optimizer.model.alarms import Alarms
+from optimizer.model.finding import Finding
+from optimizer.model.target import Target
+from optimizer.orient.alarms.lifecycle import LAPSE_MS, Book, Context, Open, Tuning, farewell, heard, lapsed
+from optimizer.orient.analyzers import ANALYZERS
+from optimizer.orient.analyzers.contract import WHOLE, Analyzer, Margins, Watched
+from optimizer.orient.findings.finding import Span
+from optimizer.orient.windows.sums import Sums
+from optimizer.orient.windows.windows import Serving
+
+LEAST_RELATIVE, LEAST_ABSOLUTE = 0.01, 0.001
+"""A margin of 0 is read as this: nothing is raised for less."""
+CHEAPER = 0.5
+"""Times the incumbent's price."""
+
+if TYPE_CHECKING:
+    States = Any
+else:
+    States = defstruct(
+        "States",
+        [(one.name, dict[int, one.state_type], field(default_factory=dict)) for one in ANALYZERS],
+        omit_defaults=True,
+    )
+    States.__doc__ = "Analyzer → length of a window in ms → its state."
+
+
+class Watch(Struct, omit_defaults=True):
+    """One segment, or WHOLE."""
+
+    states: States = field(default_factory=States)
+    book: Book = field(default_factory=Book)
+
+
+class Watching(Struct, kw_only=True, omit_defaults=True):
+    """All that is watched of a target."""
+
+    segments: dict[str, Watch] = {}
+    tuning: Tuning = field(default_factory=Tuning)
+    left: list[tuple[str, str, Open]] = []
+    """Segment, key and alarm of what was open when it was withdrawn: to be closed at the next minute."""
+
+    def keep(self, names: set[str]) -> None:
+        """Forgets the segments that are not named; their alarms are still to be closed."""
+        for name in [name for name in self.segments if name not in names and name != WHOLE]:
+            self.left += ((name, key, known) for key, known in self.segments.pop(name).book.open.items())
+
+    def withdraw(self) -> None:
+        """Forgets everything but the alarms that are still to be closed."""
+        self.keep(set())
+        whole = self.segments.pop(WHOLE, Watch())
+        self.left += ((WHOLE, key, known) for key, known in whole.book.open.items())
+
+
+class Audience(Struct, frozen=True):
+    """Whose windows they are."""
+
+    target: str
+    margins: Margins
+    declared: Alarms
+
+
+def margins_of(target: Target) -> Margins:
+    """What a declaration calls much; where nothing is guarded, the defaults."""
+    guard, usual = target.guardrails, Margins()
+    drop, rise, errors = guard.quality_drop_relative, guard.latency_p95_rise_relative, guard.error_rate_rise
+    return Margins(
+        quality_drop=max(usual.quality_drop if drop is None else drop, LEAST_RELATIVE),
+        latency_rise=max(usual.latency_rise if rise is None else rise, LEAST_RELATIVE),
+        error_rise=max(usual.error_rise if errors is None else errors, LEAST_ABSOLUTE),
+        error_limit=usual.error_limit if target.trips.error_rate is None else target.trips.error_rate,
+        latency_limit_ms=target.trips.latency_p95_ms,
+        spend_usd_per_day=target.alarms.spend_usd_per_day,
+        cheaper=_cheaper(target),
+    )
+
+
+@lru_cache(maxsize=16)
+def watched(length_ms: int, *, hops: bool) -> tuple[Analyzer, ...]:
+    """Who wants the windows of this length; `hops` tells the overlapping ones from the tumbling ones."""
+    return tuple(
+        one for one in ANALYZERS if length_ms in one.lengths_ms and hops == getattr(one, "hops", False)
+    )
+
+
+def watch(
+    watching: Watching, audience: Audience, *, segment: str, serving: Serving | None, window: Span, hops: bool
+) -> Iterator[Finding]:
+    """Shows a closed window of one segment to those who want its length; what they make known.
+
+    `hops` tells the overlapping window from the tumbling one of the same length.
+    """
+    length = window.end_at - window.start_at
+    who = watched(length, hops=hops)
+    if not who:
+        return
+    if serving is not None and serving.calls and not serving.sums.calls:
+        return  # everything is on trial
+    sums, newest = (serving.sums, serving.newest) if serving else (Sums(), (0, ""))
+    seen = Watched(window.start_at, window.end_at, segment, sums, newest[0], audience.margins)
+    kept = watching.segments.setdefault(segment, Watch())
+    others = watching.segments.items() if segment == WHOLE else ()
+    explained = frozenset(key for name, one in others if name != WHOLE for key in one.book.open)
+    context = Context(audience.target, segment, window, newest[0], audience.declared, explained)
+    for analyzer in who:
+        if analyzer.per_segment or segment == WHOLE:
+            sayings = analyzer.update(_state(kept, analyzer, length), seen)
+            yield from heard(kept.book, watching.tuning, sayings, analyzer=analyzer.name, context=context)
+    yield from lapsed(kept.book, watching.tuning, context, after_ms=LAPSE_MS)
+
+
+def silenced(watching: Watching, audience: Audience, segment: str, window: Span) -> Iterator[Finding]:
+    """Closes the alarms of a segment that nobody has called for long."""
+    kept = watching.segments.get(segment)
+    if kept is not None:
+        context = Context(audience.target, segment, window, 0, audience.declared)
+        yield from lapsed(kept.book, watching.tuning, context, after_ms=0)
+
+
+def left(watching: Watching, target: str, window: Span) -> Iterator[Finding]:
+    """Closes the alarms of what is not declared any more."""
+    gone, watching.left = watching.left, []
+    watching.tuning.opened -= len(gone)
+    for segment, key, known in sorted(gone, key=lambda one: one[:2]):
+        yield farewell(key, known, Context(target, segment, window, 0, Alarms()))
+
+
+def _state(kept: Watch, analyzer: Analyzer, length: int) -> Any:
+    states: dict[int, Any] = getattr(kept.states, analyzer.name)
+    state = states.get(length)
+    if state is None:
+        state = states[length] = analyzer.initial()
+    return state
+
+
+def _cheaper(target: Target) -> str | None:
+    """The cheapest declared model that costs at most CHEAPER times what the incumbent does, per token."""
+    prices = {
+        one.name: one.input_usd_per_million_tokens + one.output_usd_per_million_tokens
+        for one in target.models
+    }
+    now = prices.get(target.incumbent, 0.0)
+    found = sorted((price, name) for name, price in prices.items() if 0 < price <= CHEAPER * now)
+    return found[0][1] if found else None

@@ -1,0 +1,152 @@
+"""What a number has been lately, window by window, and whether it is out of the ordinary now.
+
+The past is a level and a spread that forget with a half-life of a day of five minutes. A value is far out
+if it is improbable *and* large: many deviations away, of the past's spread or its own sampling error where
+that is larger, and farther than what was declared to matter. What is far out is learned only as far as
+CLIP deviations, so that an incident does not become usual while it lasts; a new level does, within a day.
+
+    z        = (value - level) / sqrt(max(spread², error²) + floor²)
+    surprise = min(z / Z, effect / margin)
+
+A logarithm's effect is relative: a rise of ln 2 is +100 %, a fall by as much -50 %.
+
+What comes and goes with the clock is `Seasonal`: the past is one of values without the course of their hour of the
+week, which is learned from the distances of whole hours to the level, and shrunk while there are few (`seasonal`).
+What was surprising is not learned as a course.
+
+    >>> past = Past()
+    >>> for _ in range(YOUNG):
+    ...     past.learn(2.0, deviation=0.1)
+    >>> round(past.judge(Reading(3.0, 0.0, 50), floor=0.1, margin=0.2).surprise, 2)
+    2.22
+"""
+
+from math import exp, sqrt
+from typing import Literal, NamedTuple
+
+from msgspec import Struct, field
+
+from optimizer.orient.analyzers.readings import Reading
+from optimizer.stats.ewma import Ewma
+from optimizer.stats.seasonal import HOUR_MS, Profile
+
+HALF_LIFE = 288.0
+"""Windows: a day of five minutes, three days of fifteen."""
+YOUNG = 36
+"""Windows until anything can be said to be unusual: three hours of five minutes."""
+Z = 4.5
+"""Deviations: once in 300,000 windows by chance, if windows were normal; heavier tails meet the debounce."""
+CLIP = 3.0
+"""Deviations as far as which a value is learned."""
+FAR = 50.0
+"""Of a logarithm: beyond it all is equally far."""
+STEP = 1000.0
+"""A profile counts in millionths; courses are kept in thousandths, in two thirds of the room."""
+
+Side = Literal["up", "down", "both"]
+
+
+class Judged(NamedTuple):
+    """A reading held against its past, in the reading's unit."""
+
+    surprise: float
+    effect: float
+    """How far from the usual, towards the side that is watched: absolute, or relative of a logarithm."""
+    usual: float | None
+    low: float | None
+    """The interval of what would not have been improbable."""
+    high: float | None
+    learns_for: int
+    """So many windows until there is enough of a past to be surprised by; 0 where there is."""
+
+    @property
+    def is_young(self) -> bool:
+        """Whether nothing can be said to be unusual yet."""
+        return self.learns_for > 0
+
+
+class Past(Struct, array_like=True):
+    """A number's own history: a few floats, whatever it was."""
+
+    seen: Ewma = field(default_factory=lambda: Ewma(half_life=HALF_LIFE))
+    count: int = 0
+
+    def judge(
+        self, read: Reading, *, floor: float, margin: float, side: Side = "up", young: int = YOUNG,
+        is_log: bool = False,
+    ) -> Judged:  # fmt: skip
+        """What a finite reading is against all before it, and learns it.
+
+        `floor` > 0 is the least deviation, in the reading's unit; `margin` > 0 the effect that matters;
+        `young` the number of windows below which nothing is surprising.
+        """
+        usual, learns_for = self.seen.level, max(0, young - self.count)
+        deviation = self.deviation(read.error, floor)
+        surprise = effect = 0.0
+        if usual is not None:
+            far = read.value - usual
+            effect = _effect(far, side, is_log=is_log)
+            z = {"up": far, "down": -far, "both": abs(far)}[side] / deviation
+            surprise = 0.0 if learns_for else max(0.0, min(z / Z, effect / margin))
+        aside = Z * deviation
+        self.learn(read.value, deviation=deviation, young=young)
+        low, high = (None, None) if usual is None else (usual - aside, usual + aside)
+        return Judged(surprise, effect, usual, low, high, learns_for)
+
+    def deviation(self, error: float, floor: float) -> float:
+        """One deviation of a reading with that standard error; at least `floor`, in the reading's unit."""
+        return sqrt(max(self.seen.variance or 0.0, error * error) + floor * floor)
+
+    def learn(self, value: float, *, deviation: float, young: int = YOUNG) -> None:
+        """Takes a finite value in, no farther than CLIP deviations once the past is not young."""
+        level = self.seen.level
+        if level is not None and self.count >= young:
+            value = min(max(value, level - CLIP * deviation), level + CLIP * deviation)
+        self.seen = self.seen.observe(value)
+        self.count = min(self.count + 1, max(young, self.count))
+
+
+class Seasonal(Struct, array_like=True):
+    """The history of a number that comes and goes with the hour of the week, in UTC."""
+
+    past: Past = field(default_factory=Past)
+    """Of what it was without its course."""
+    profile: Profile = field(default_factory=Profile)
+    """The course: distances of hours to the level, divided by STEP."""
+    hour_at: int = 0
+    """Start of the hour that is being learned, ms since the epoch."""
+    distance: float = 0.0
+    """Sum of the distances of its windows."""
+    windows: int = 0
+
+    def judge(
+        self, read: Reading, at: int, *, floor: float, margin: float, side: Side = "up", young: int = YOUNG,
+        is_log: bool = False,
+    ) -> Judged:  # fmt: skip
+        """As `Past.judge`, of a window that starts at `at` (ms since the epoch)."""
+        level, course = self.past.seen.level, self.profile.course(at) * STEP
+        told = self.past.judge(
+            read._replace(value=read.value - course),
+            floor=floor, margin=margin, side=side, young=young, is_log=is_log,
+        )  # fmt: skip
+        if level is not None and told.surprise <= 1:
+            self._follow(at - at % HOUR_MS, read.value - level)
+        usual, low, high = (None if x is None else x + course for x in (told.usual, told.low, told.high))
+        return told._replace(usual=usual, low=low, high=high)
+
+    def _follow(self, hour_at: int, distance: float) -> None:
+        if hour_at != self.hour_at:
+            if self.windows:
+                self.profile.update(self.hour_at, self.distance / self.windows / STEP)
+            self.hour_at, self.distance, self.windows = hour_at, 0.0, 0
+        self.distance += distance
+        self.windows += 1
+
+
+def _effect(far: float, side: Side, *, is_log: bool) -> float:
+    """The effect that a distance is; of `both`, a fall to half counts as a rise to twice."""
+    towards = {"up": far, "down": -far, "both": abs(far)}[side]
+    if not is_log:
+        return towards
+    towards = min(max(towards, -FAR), FAR)
+    return 1 - exp(-towards) if side == "down" else exp(towards) - 1

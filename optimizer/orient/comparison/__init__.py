@@ -1,0 +1,1 @@
+"""A candidate against its concurrent control: effects, verdicts, hard limits."""

@@ -1,0 +1,290 @@
+"""A candidate against its concurrent control, metric by metric, at any look.
+
+Every declared guardrail asks whether the candidate is proven inside its margin (pass) or proven
+outside (fail); the goal asks the same of what the objective wants with a margin of nothing: proven
+cheaper (or better, faster, worth more), proven dearer; what a call and a good answer cost is told
+beside it, as a signal. The bounds hold at all looks at once, so a look after every pane costs nothing.
+
+Three views are taken: each segment since the trial began; the segment since its watch for harm
+last began anew (`restarts`), so that a good past does not hide what has turned bad; and, where
+the same variant is on trial in several segments, all of them (segment `*`), which gates nothing.
+
+The declared risks of a wrong promotion and of a wrong rollback are shared out evenly among the
+guardrails, and among the candidates that are tried beside each other (Bonferroni), the latter risk once
+more among the two views that may fail. The reported
+interval is the narrower of a 95 % one and the one whose either side holds at the risk of a wrong pass.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from optimizer.model.finding import Finding, Metric, Role
+from optimizer.model.objective import Objective, goal_of
+from optimizer.model.target import Errors, Guardrails
+from optimizer.orient.analyzers.contract import WHOLE
+from optimizer.orient.comparison.effects import Effect, Pair, Seen, compared, is_beyond, units
+from optimizer.orient.comparison.utility import weighed
+from optimizer.orient.findings.finding import About, Measured, Span, finding, rounded
+from optimizer.orient.findings.wording import NAMES, UNITS, count, points, share, span
+from optimizer.orient.health import crossover, sample_ratio
+from optimizer.orient.state import Declared
+from optimizer.orient.trial import Trial
+from optimizer.orient.windows.sums import Spans, widen
+from optimizer.stats.confidence_sequence import FEWEST
+from optimizer.stats.noninferiority import Comparison, Margin, Risks
+from optimizer.stats.restarts import risk_of
+
+INTERVAL = 0.05
+SINCE_BEGIN = 0.75
+"""Of the risk of a wrong fail, what is spent on the trial since its beginning: most harm is there from the
+first call on. What is left watches for harm that comes late."""
+TUNED_TO_FAIL = 120.0
+"""Units at which harm is proven earliest: at a third of the risk a p95 × 2.5 is then still proven by 100 calls."""
+
+SAID: dict[Metric, tuple[str, str]] = {
+    "quality": ("better", "worse"), "latency": ("faster", "slower"), "worth": ("worth more", "worth less"),
+}  # fmt: skip
+"""What a goal or a signal that passes is, and one that fails; of the others: cheaper, dearer."""
+
+
+class Question(NamedTuple):
+    """What is asked of a candidate, and the chances of a wrong verdict that the answer may spend."""
+
+    metric: Metric
+    role: Role
+    margin: Margin
+    risks: Risks
+
+
+def questions(declared: Declared, *, beside: int = 1, restart: int = 0) -> tuple[Question, ...]:
+    """What is asked of each of `beside` candidates tried together, on its whole trial or on its restart-th stretch.
+
+    The declared guardrails come first, then the goal, then what is only told.
+    """
+    return _questions(
+        declared.guardrails, declared.objective, declared.errors, beside=beside, restart=restart
+    )
+
+
+@lru_cache(maxsize=4096)
+def _questions(
+    guards: Guardrails, objective: Objective, errors: Errors, *, beside: int, restart: int
+) -> tuple[Question, ...]:
+    asked = (*_guarded(guards), *_wanted(objective))
+    rails = sum(role == "guardrail" for _, role, _ in asked)
+    return tuple(
+        Question(*one, _risks(errors, (rails if one[1] == "guardrail" else 1) * beside, one[1], restart))
+        for one in asked
+    )
+
+
+def _guarded(guards: Guardrails) -> Iterator[tuple[Metric, Role, Margin]]:
+    if guards.quality_drop_relative is not None:
+        yield "quality", "guardrail", Margin(guards.quality_drop_relative, "higher")
+    if guards.latency_p95_rise_relative is not None:
+        yield "latency", "guardrail", Margin(guards.latency_p95_rise_relative, "lower")
+    if guards.error_rate_rise is not None:
+        yield "errors", "guardrail", Margin(guards.error_rate_rise, "lower", relative=False)
+
+
+def _wanted(objective: Objective) -> Iterator[tuple[Metric, Role, Margin]]:
+    cheaper, goal = Margin(0.0, "lower"), goal_of(objective)
+    if goal == "cost":
+        yield "cost", "goal", cheaper
+    else:
+        yield goal, "goal", Margin(0.0, "lower" if goal == "latency" else "higher")
+        yield "cost", "signal", cheaper
+    yield "cost_per_good_answer", "signal", cheaper
+
+
+def _risks(errors: Errors, shares: int, role: Role, restart: int) -> Risks:
+    shares *= errors.proposals or 1  # each proposal of a change spends an equal part
+    wrong_pass = errors.wrong_promotion / shares
+    wrong_fail = errors.wrong_rollback / shares
+    if role == "guardrail":
+        late = (1 - SINCE_BEGIN) * wrong_fail
+        wrong_fail = risk_of(restart, late) if restart else SINCE_BEGIN * wrong_fail
+    interval = min(INTERVAL, 2 * wrong_pass)
+    return Risks(wrong_pass=wrong_pass, wrong_fail=wrong_fail, interval=interval, tuned_to_fail=TUNED_TO_FAIL)
+
+
+def findings(
+    target: str,
+    declared: Declared,
+    *,
+    segment: str,
+    trial: Trial,
+    pair: Pair,
+    at: int,
+    harm_only: bool,
+) -> list[Finding]:
+    """What there is to say of a trial; with `harm_only` the guardrails that failed since it began."""
+    window, late = Span(trial.since_at, at, trial.spans), trial.stretch
+    late_pair = (Seen(late.candidate), Seen(late.control)) if late else None
+    made = []
+    for place, (metric, role, margin, risks) in enumerate(questions(declared, beside=trial.beside)):
+        if (harm_only and role != "guardrail") or _is_untold(metric, [trial]):
+            continue
+        if harm_only and not is_beyond(metric, pair, margin):
+            continue
+        effect = _compared(declared, metric, [pair], margin=margin, risks=risks)
+        is_harm, seen = effect.comparison.verdict == "fail", window
+        if harm_only and not is_harm:
+            continue
+        if (
+            role == "guardrail"
+            and late
+            and late_pair
+            and not is_harm
+            and is_beyond(metric, late_pair, margin)
+        ):
+            of_late = compared(
+                metric,
+                [late_pair],
+                margin=margin,
+                risks=questions(declared, beside=trial.beside, restart=late.number)[place].risks,
+            )
+            if of_late.comparison.verdict == "fail":
+                effect, seen = of_late, Span(late.since_at, at, trial.spans)
+        about = _about(target, segment, trial, metric=metric, role=role)
+        made.append(_told(about, declared, effect, seen, began_at=trial.since_at))
+    if not harm_only:
+        about = _about(target, segment, trial, metric="sample_ratio", role="health")
+        name = declared.name_of(trial.variant)
+        made += sample_ratio.findings(about, name, trial.split, window)
+        about = _about(target, segment, trial, metric="contamination", role="health")
+        made += crossover.findings(about, name, trial.met, window)
+    return made
+
+
+def overall(
+    target: str, declared: Declared, *, everyone: Sequence[tuple[Trial, Pair]], at: int
+) -> list[Finding]:
+    """The comparisons of each variant that is on trial in several segments, over all of them, if calls came."""
+    by_variant: dict[str, list[tuple[Trial, Pair]]] = {}
+    for trial, pair in everyone:
+        by_variant.setdefault(trial.variant, []).append((trial, pair))
+    made = []
+    for _, found in sorted(by_variant.items()):
+        trials, pairs = [trial for trial, _ in found], [pair for _, pair in found]
+        if len(trials) == 1 or not any(trial.fresh for trial in trials):
+            continue
+        spans: Spans = {}
+        for trial in trials:
+            widen(spans, trial.spans)
+        window = Span(min(trial.since_at for trial in trials), at, spans)
+        newest = max(trials, key=lambda trial: trial.newest_control)
+        for metric, role, margin, risks in questions(declared):
+            if _is_untold(metric, trials):
+                continue
+            effect = _compared(declared, metric, pairs, margin=margin, risks=risks)
+            about = _about(target, WHOLE, newest, metric=metric, role=role)
+            made.append(_told(about, declared, effect, window, began_at=window.start_at))
+    return made
+
+
+def pair_of(trial: Trial) -> Pair:
+    """Both arms of a trial, for one look."""
+    return Seen(trial.candidate), Seen(trial.control)
+
+
+def _compared(
+    declared: Declared, metric: Metric, strata: Sequence[Pair], *, margin: Margin, risks: Risks
+) -> Effect:
+    if metric == "worth":
+        return weighed(declared.objective, strata, risks=risks)
+    return compared(metric, strata, margin=margin, risks=risks)
+
+
+def _is_untold(metric: Metric, trials: Sequence[Trial]) -> bool:
+    """Whether nobody declared the metric and no call of either arm tells it."""
+    return metric == "cost_per_good_answer" and not any(
+        units(metric, sums) for trial in trials for sums in (trial.candidate, trial.control)
+    )
+
+
+def _about(target: str, segment: str, trial: Trial, *, metric: Metric, role: Role) -> About:
+    return About(
+        target=target,
+        segment=segment,
+        kind="health" if role == "health" else "comparison",
+        metric=metric,
+        role=role,
+        variant=trial.variant,
+        control=trial.newest_control[1] or None,
+        generation=max(trial.generations[1], trial.newest_control[0]),
+        # A metric that is guarded may be the goal, too: two findings about one window.
+        subject="goal" if role == "goal" and metric != "cost" else "",
+    )
+
+
+def _told(about: About, declared: Declared, effect: Effect, window: Span, *, began_at: int) -> Finding:
+    """The finding that says what was compared."""
+    found, kept, control = effect
+    measured = Measured(
+        estimate=found.effect,
+        low=found.low,
+        high=found.high,
+        level=found.level,
+        unit="relative" if found.margin.relative else "absolute",
+        n=found.n_candidate,
+        n_control=found.n_control,
+        control_estimate=control,
+        n_effective=rounded(found.n_effective / (kept or 1)) or 0.0,
+        n_needed=found.n_needed,
+        margin=found.margin.size,
+    )
+    sentence = worded(found, about, declared.name_of(about.variant or ""))
+    if kept < 1 and found.effect is not None:
+        sentence += f", variance {share(kept - 1)} by the covariate"
+    if window.start_at > began_at:
+        sentence += f", in the last {window.minutes} m"
+    otherwise = otherwise_of(found, about)
+    return finding(about, window, found.verdict, measured=measured, sentence=sentence, otherwise=otherwise)
+
+
+def worded(found: Comparison, about: About, name: str) -> str:
+    """The comparison as a sentence."""
+    counted = UNITS.get(about.metric, "calls")
+    amounts = f"{count(found.n_candidate)} against {count(found.n_control)} {counted}"
+    where = "all segments" if about.segment == WHOLE else about.segment
+    whom = f"{NAMES[about.metric]} of {name} in {where}"
+    if found.verdict == "no_data":
+        return f"{whom}: nothing to compare, {amounts}: no data"
+    words: Callable[[float], str] = share if found.margin.relative else points
+    effect = "no ratio to" if found.effect is None else f"{words(found.effect)} against"
+    bound = f", bound {_bound(found.margin)}" if about.role == "guardrail" else ""
+    better, worse = SAID.get(about.metric, ("cheaper", "dearer"))
+    verdict = {} if about.role == "guardrail" else {"pass": f"{better}, pass", "fail": f"{worse}, fail"}
+    needed = f", about {count(found.n_needed)} per arm needed" if found.n_needed else ""
+    interval = span(found.low, found.high, words)
+    said = verdict.get(found.verdict, found.verdict)
+    return f"{whom}: {effect} control {interval}{bound}: {said}, {amounts}{needed}"
+
+
+def otherwise_of(found: Comparison, about: About) -> str:
+    """What would have changed the verdict: another bound, or so many more units."""
+    counted = UNITS.get(about.metric, "calls")
+    if min(found.n_candidate, found.n_control) < FEWEST:
+        return f"nothing is concluded under {FEWEST} {counted} of each arm"
+
+    def bound(size: float) -> str:
+        rounded = Margin(float(f"{size:.2g}"), found.margin.better, found.margin.relative)
+        return _bound(rounded)
+
+    passes, fails = found.passes_from, found.fails_below
+    if found.verdict == "pass":
+        return f"would not have passed with a bound under {bound(passes)}" if passes else ""
+    if found.verdict == "fail":
+        return "" if fails is None else f"would not have failed with a bound of {bound(fails)} or more"
+    said = [] if passes is None else [f"passes with a bound of {bound(passes)} or more"]
+    said += [] if fails is None else [f"fails with one under {bound(fails)}"]
+    said += [f"with about {count(found.n_needed)} {counted} per arm like these"] if found.n_needed else []
+    return "; ".join(said)
+
+
+def _bound(margin: Margin) -> str:
+    """The margin as it is declared, on the side on which it lies."""
+    sign = "−" if margin.better == "higher" else "+"
+    return f"{sign}{margin.size * 100:g} {'%' if margin.relative else 'points'}"

@@ -1,0 +1,169 @@
+"""What the sums of two arms tell of one metric: the arms read, adjusted, made comparable and compared.
+
+Quality and cost are means, less noisy where calls carry a covariate (`cuped`). Latency is the p95, errors
+a share of calls, cost per good answer a ratio of means over the calls that tell both. Of several segments each
+is held against its own control (`stratified`); one with fewer than FEWEST units in an arm tells nothing.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from optimizer.model.finding import Metric
+from optimizer.model.pane import Covariates, Joint
+from optimizer.orient.windows.sums import MILLIONTHS, NANO_USD, Sums
+from optimizer.stats.co_moments import CoMoments
+from optimizer.stats.confidence_sequence import FEWEST
+from optimizer.stats.cuped import adjusted_arms
+from optimizer.stats.exceedance import TAIL, compare_tails_within, is_tail_beyond
+from optimizer.stats.histogram import Histogram
+from optimizer.stats.noninferiority import (
+    Arm,
+    Comparison,
+    Margin,
+    Risks,
+    compare_means,
+    compare_shares,
+    is_mean_beyond,
+    share_arm,
+)
+from optimizer.stats.ratio import ratio
+from optimizer.stats.stratified import pooled
+
+COVERED = 0.95
+"""Of an arm's units must carry a covariate: those that do then stand for all."""
+
+
+class Seen:
+    """The sums of an arm as one look reads them: whatever is read, is read once."""
+
+    def __init__(self, sums: Sums) -> None:
+        """Read `sums`, which must not change meanwhile."""
+        self.sums = sums
+        self.durations = sums.durations
+        """Microseconds of the calls that succeeded."""
+        self._arms: dict[Metric, Arm] = {}
+
+    def arm(self, metric: Metric) -> Arm:
+        """The arm as it was seen, of all metrics but latency."""
+        found = self._arms.get(metric)
+        if found is None:
+            found = self._arms[metric] = _arm(metric, self.sums)
+        return found
+
+
+Pair = tuple[Seen, Seen]
+"""A candidate and its control."""
+
+
+class Effect(NamedTuple):
+    """A comparison, and what a covariate did for it."""
+
+    comparison: Comparison
+    kept: float = 1.0
+    """The share of the squared error that is left after the adjustment; 1: not adjusted."""
+    control: float | None = None
+    """What the control shows by itself, in the metric's own unit; None where it shows nothing, or is several."""
+
+
+def compared(metric: Metric, strata: Sequence[Pair], *, margin: Margin, risks: Risks) -> Effect:
+    """What is known about the candidate in this metric, over all strata."""
+    if len(strata) > 1:
+        strata = [pair for pair in strata if min(units(metric, arm.sums) for arm in pair) >= FEWEST]
+    if metric == "latency":
+        tails = [(candidate.durations, control.durations) for candidate, control in strata]
+        return Effect(compare_tails_within(tails, margin, risks), control=_p95_ms(tails))
+    if metric == "errors":
+        shares = [(candidate.arm(metric), control.arm(metric)) for candidate, control in strata]
+        arms = pooled(shares)
+        return Effect(compare_shares(*arms, margin, risks), control=_shown(arms[1]))
+    seen = [(candidate.arm(metric), control.arm(metric)) for candidate, control in strata]
+    adjusted = [_adjusted(metric, pair, plain) for pair, plain in zip(strata, seen, strict=True)]
+    arms = pooled(adjusted)
+    if adjusted == seen:
+        return Effect(compare_means(*arms, margin, risks), control=_shown(arms[1]))
+    before, after = _squared_error(pooled(seen)), _squared_error(arms)
+    kept = after / before if before else 1.0
+    return Effect(compare_means(*arms, margin, risks), kept, _shown(arms[1]))
+
+
+def is_beyond(metric: Metric, pair: Pair, margin: Margin) -> bool:
+    """Whether the candidate was seen outside the margin: where it was not, no harm can be proven."""
+    candidate, control = pair
+    if metric == "latency":
+        return is_tail_beyond(candidate.durations, control.durations, margin)
+    arms = candidate.arm(metric), control.arm(metric)
+    if metric != "errors":
+        arms = _adjusted(metric, pair, arms)
+    return is_mean_beyond(*arms, margin)
+
+
+def units(metric: Metric, sums: Sums) -> int:
+    """How many calls tell the metric."""
+    match metric:
+        case "quality":
+            return sums.scored
+        case "cost":
+            return sums.costed
+        case "cost_per_good_answer":
+            return sums.joint[0] if sums.joint else 0
+        case "latency":
+            return sums.succeeded
+        case _:
+            return sums.calls
+
+
+def _arm(metric: Metric, sums: Sums) -> Arm:
+    if metric == "errors":
+        return share_arm(sums.failures)
+    if metric != "cost_per_good_answer":
+        return Arm.of(sums.quality if metric == "quality" else sums.cost)
+    joint = Joint(*sums.joint)
+    both = CoMoments(
+        joint.calls,
+        joint.quality_millionths,
+        joint.cost_nano_usd,
+        joint.quality_squares,
+        joint.cost_squares,
+        joint.quality_cost,
+        MILLIONTHS,
+        NANO_USD,
+    )
+    found = ratio(both)
+    return (
+        Arm(float(both.count), found.ratio, found.squared_error * both.count) if found else Arm(0, 0.0, 0.0)
+    )
+
+
+def _shown(control: Arm) -> float | None:
+    return float(control.mean) if control.n else None
+
+
+def _p95_ms(tails: Sequence[tuple[Histogram, Histogram]]) -> float | None:
+    """Of the control, where there is one stratum."""
+    slow_us = tails[0][1].quantile(1 - TAIL) if len(tails) == 1 else None
+    return None if slow_us is None else slow_us / 1000
+
+
+def _adjusted(metric: Metric, pair: Pair, plain: tuple[Arm, Arm]) -> tuple[Arm, Arm]:
+    """Both arms, as they were seen or, where that can be done, adjusted for the covariate."""
+    if metric == "cost_per_good_answer" or not (pair[0].sums.covariates and pair[1].sums.covariates):
+        return plain
+    known = [_with_covariate(metric, Covariates(*arm.sums.covariates)) for arm in pair]
+    if any(k.count < max(FEWEST, COVERED * float(arm.n)) for k, arm in zip(known, plain, strict=True)):
+        return plain
+    found = adjusted_arms(*known)
+    return plain if found is None or found.kept >= 1 else (found.first, found.second)
+
+
+def _with_covariate(metric: Metric, told: Covariates) -> CoMoments:
+    """The covariate x and the metric y, over the calls that have both."""
+    if metric == "quality":
+        sums = (told.scored, told.scored_total, told.quality, told.scored_squares, told.quality_squares)
+        return CoMoments(*sums, told.quality_cross, MILLIONTHS, MILLIONTHS)
+    sums = (told.costed, told.costed_total, told.cost, told.costed_squares, told.cost_squares)
+    return CoMoments(*sums, told.cost_cross, MILLIONTHS, NANO_USD)
+
+
+def _squared_error(arms: tuple[Arm, Arm]) -> float:
+    """Of the difference of two means."""
+    return sum(float(arm.variance) / max(float(arm.n), 1.0) for arm in arms)

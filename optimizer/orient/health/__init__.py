@@ -1,0 +1,1 @@
+"""Whether an experiment can be believed: sample ratio, crossover, adoption, lag."""

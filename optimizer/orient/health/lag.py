@@ -1,0 +1,47 @@
+"""What orient says of itself: what was not counted, and whom it waits for."""
+
+from collections.abc import Mapping
+
+from optimizer.model.finding import Finding
+from optimizer.orient.alarms.lifecycle import OPEN_MOST
+from optimizer.orient.findings.finding import About, Measured, Span, finding
+from optimizer.orient.findings.wording import count
+from optimizer.orient.state import OTHER, Left, Orientation
+from optimizer.orient.windows.buffer import MINUTE_MS
+
+
+def waited(target: str, stalled: Mapping[int, int], foremost_at: int) -> Finding:
+    """That windows wait for the source partitions that lag the foremost, or that none lags any more."""
+    about = About(
+        target=target, segment=OTHER, kind="health", metric="coverage", role="health", subject="stall"
+    )
+    since_at = min(stalled.values(), default=foremost_at)
+    if not stalled:
+        sentence = "all source partitions have come as far as the others: windows close again"
+        return finding(about, Span(since_at, foremost_at, {}), "pass", measured=Measured(), sentence=sentence)
+    named = ", ".join(str(number) for number in sorted(stalled)[:8]) + (" …" if len(stalled) > 8 else "")  # noqa: PLR2004
+    sentence = (
+        f"source partitions {named} stand {count((foremost_at - since_at) // MINUTE_MS)} m behind the foremost: "
+        "no window closes until they go on; is observe running for them?"
+    )
+    measured = Measured(estimate=(foremost_at - since_at) / 1000, unit="s", n=len(stalled))
+    return finding(about, Span(since_at, foremost_at, {}), "error", measured=measured, sentence=sentence)
+
+
+def left_out(state: Orientation, at: int) -> list[Finding]:
+    """What was not counted since the last minute, if anything."""
+    late, crowded = state.late, state.crowded
+    panes, calls = late.panes + crowded.panes, late.calls + crowded.calls
+    unopened, state.watching.tuning.unopened = state.watching.tuning.unopened, 0
+    if not panes and not unopened:
+        return []
+    state.late, state.crowded = Left(), Left()
+    about = About(target=state.target, segment=OTHER, kind="health", metric="coverage", role="health")
+    sentence = (
+        f"{count(calls)} calls were not counted; panes that came after their window had closed: "
+        f"{count(late.panes)}, panes that found no room to wait: {count(crowded.panes)}"
+    )
+    if unopened:
+        sentence += f"; alarms that did not open, as {OPEN_MOST} are open: {count(unopened)}"
+    measured = Measured(n=calls, unit="calls")
+    return [finding(about, Span(at - MINUTE_MS, at, {}), "error", measured=measured, sentence=sentence)]

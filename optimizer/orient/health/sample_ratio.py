@@ -1,0 +1,88 @@
+"""Whether the calls of a trial are split between its arms as was promised.
+
+Every call says with which probability its unit met its arm, so the calls of an arm and the sum of their
+1 / propensity tell what the arm was promised in a generation. A control of which no call tells it was
+promised what its candidate was, as far as that leaves room: min(w, 1 - w). Propensities that cannot both be
+true, as of callers that leave them out, are not judged.
+
+    error  where the split is wrong beyond doubt (sample_ratio, at every look, risk ALPHA)
+           and by more than DEVIATION: one unit makes several calls, which come in lumps
+
+A mismatch makes every comparison of the trial worthless: what is missing is rarely the average call.
+"""
+
+from math import inf
+
+from msgspec import Struct
+
+from optimizer.model.finding import Finding
+from optimizer.orient.findings.finding import About, Measured, Span, finding
+from optimizer.orient.findings.wording import count, percent, share
+from optimizer.orient.trial import Split
+from optimizer.stats.sample_ratio import p_value
+
+ALPHA = 0.001
+DEVIATION = 0.05
+"""Of the ratio of both arms' calls to the promised ratio."""
+
+
+class Judged(Struct, frozen=True):
+    """The split over all generations that are counted."""
+
+    candidate: int
+    control: int
+    expected: float
+    """Of the candidate's share of both arms' calls."""
+    p_value: float
+
+    @property
+    def deviation(self) -> float:
+        """By how much the ratio of the arms differs from the promised one: -0.1 is a tenth less candidate."""
+        promised = self.expected / (1 - self.expected)
+        return self.candidate / self.control / promised - 1 if self.control else inf
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether the split is wrong beyond doubt, and by enough to matter."""
+        return self.p_value <= ALPHA and abs(self.deviation) > DEVIATION
+
+
+def judged(split: Split) -> Judged | None:
+    """The split so far; None where nothing was promised."""
+    known = [(told, told.promised) for told in split.counted.values()]
+    told = [(one, promised) for one, promised in known if promised is not None]
+    if not told:
+        return None
+    candidate, control = sum(one.candidate for one, _ in told), sum(one.control for one, _ in told)
+    expected = sum((one.candidate + one.control) * first / (first + second) for one, (first, second) in told)
+    against = split.past + sum(one.evidence for one, _ in told)
+    return Judged(candidate, control, expected / (candidate + control), p_value(against))
+
+
+def findings(about: About, name: str, split: Split, window: Span) -> list[Finding]:
+    """That the split of a trial is wrong, if it is; `about` names the trial, `name` its model."""
+    found = judged(split)
+    if found is None or not found.is_wrong:
+        return []
+    seen = found.candidate / (found.candidate + found.control)
+    sentence = (
+        f"split of {name} in {about.segment}: {percent(seen)} of {count(found.candidate + found.control)} calls "
+        f"of candidate and control are the candidate's, promised {percent(found.expected)}: its comparisons "
+        f"cannot be trusted; check whether callers lose or repeat the calls of one arm, and whether both arms "
+        f"are assigned by unit"
+    )
+    low, high = ((1 + side * DEVIATION) * found.expected for side in (-1, 1))
+    odds = share(found.deviation) if found.control else "no control at all"
+    measured = Measured(
+        estimate=seen,
+        level=1 - ALPHA,
+        unit="share",
+        n=found.candidate,
+        n_control=found.control,
+        n_effective=float(found.candidate + found.control),
+        margin=found.expected,
+    )
+    otherwise = (
+        f"between about {percent(low)} and {percent(high)} nothing is said; seen {odds} of the promised ratio"
+    )
+    return [finding(about, window, "error", measured=measured, sentence=sentence, otherwise=otherwise)]

@@ -1,0 +1,54 @@
+"""What the calls of a minute cost: those not on trial, and each variant on trial beside them.
+
+Told only of targets whose declaration has a budget or policies. A call that came too late for its pane
+is not in here; `llmopt explain` and the ledger have the findings, minute by minute.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from optimizer.model.finding import Finding
+from optimizer.orient.findings.finding import About, Measured, Span, finding
+from optimizer.orient.findings.wording import count, money
+from optimizer.orient.state import Minute, Spent
+from optimizer.orient.windows.buffer import Part
+from optimizer.orient.windows.sums import NANO_USD
+
+ON_TRIAL = ("candidate", "shadow", "explore")
+"""Arms whose calls are told by their variant; all others are not on trial."""
+MOST_VARIANTS = 8
+"""On trial in one segment in one minute; what is more is told as the last of them."""
+
+
+def add(minute: Minute, parts: Iterable[Part]) -> None:
+    """Count the parts of a pane."""
+    for part in parts:
+        mine = minute.setdefault(part.segment, {})
+        variant = part.variant if part.arm in ON_TRIAL else ""
+        if variant and variant not in mine and len(mine) > MOST_VARIANTS:
+            variant = max(mine)
+        spent = mine.setdefault(variant, Spent())
+        spent.calls += part.sums.calls
+        spent.costed += part.sums.costed
+        spent.cost_nano_usd += part.sums.cost_nano_usd
+        spent.answered += part.sums.calls if part.arm != "shadow" else 0
+
+
+def findings(target: str, minute: Minute, window: Span) -> Iterator[Finding]:
+    """One finding for those not on trial, then one per variant, segment by segment."""
+    for segment, by_variant in sorted(minute.items()):
+        for variant, spent in sorted(by_variant.items()):
+            about = About(
+                target=target, segment=segment, kind="spend", metric="cost", role="signal",
+                variant=variant or None,
+            )  # fmt: skip
+            known = spent.cost_nano_usd / NANO_USD if spent.costed else None
+            told = Measured(
+                estimate=known, unit="usd", n=spent.calls, n_control=spent.answered,
+                n_effective=float(spent.costed),
+            )  # fmt: skip
+            whose = f"{variant} in {segment}" if variant else f"{segment} without trials"
+            amount = "an unknown amount" if known is None else money(known)
+            sentence = f"spend of {whose}: {amount} for {count(spent.calls)} calls, {count(spent.costed)} of known cost"
+            yield finding(
+                about, window, "pass" if spent.costed else "no_data", measured=told, sentence=sentence
+            )

@@ -1,0 +1,126 @@
+"""What orient remembers of one trial: its sums, the split of its calls, and the units that met its arms."""
+
+from msgspec import Struct, field
+
+from optimizer.orient.windows.buffer import Part
+from optimizer.orient.windows.sums import Spans, Sums
+from optimizer.stats.bottom_k import smallest
+from optimizer.stats.sample_ratio import evidence
+
+GENERATIONS = 4
+"""Whose calls are counted apart: as many as there are steps; of older ones their evidence is kept."""
+MILLIONTHS = 10**6
+
+
+class Counted(Struct, array_like=True):
+    """Calls of both arms in one generation; weights are the sums of 1 / propensity, in millionths."""
+
+    candidate: int = 0
+    candidate_weights: int = 0
+    control: int = 0
+    control_weights: int = 0
+    clipped: int = 0
+
+    @property
+    def promised(self) -> tuple[float, float] | None:
+        """What candidate and control were promised; None where that is not known."""
+        if self.clipped or not self.candidate_weights:
+            return None
+        candidate = self.candidate * MILLIONTHS / self.candidate_weights
+        rest = min(candidate, 1 - candidate)
+        control = self.control * MILLIONTHS / self.control_weights if self.control_weights else rest
+        fits = control > 0 and candidate + control <= 1 + 1 / MILLIONTHS
+        return (candidate, control) if fits else None
+
+    @property
+    def evidence(self) -> float:
+        """Logarithm of the Bayes factor against the promise."""
+        promised = self.promised
+        return evidence((self.candidate, self.control), promised) if promised else 0.0
+
+
+class Split(Struct, omit_defaults=True):
+    """The calls of a trial, by generation, and the evidence of those that are no longer counted apart."""
+
+    counted: dict[int, Counted] = {}
+    past: float = 0.0
+
+    def add(self, part: Part) -> None:
+        """Counts a part of a pane of the candidate or its control."""
+        if not part.sums.weighted:
+            return
+        calls, clipped, weights = part.sums.weighted[:3]
+        if part.generation not in self.counted:
+            if len(self.counted) >= GENERATIONS and part.generation < min(self.counted):
+                return  # a straggler; its generation has been judged
+            self.counted[part.generation] = Counted()
+        told = self.counted[part.generation]
+        told.clipped += clipped
+        if part.arm == "candidate":
+            told.candidate += calls
+            told.candidate_weights += weights
+        else:
+            told.control += calls
+            told.control_weights += weights
+        while len(self.counted) > GENERATIONS:
+            self.past += self.counted.pop(min(self.counted)).evidence
+
+
+class Met(Struct, omit_defaults=True):
+    """Samples of the units that met each arm in the newest generation."""
+
+    generation: int = -1
+    candidate: list[int] = []
+    control: list[int] = []
+
+    def add(self, part: Part) -> None:
+        """Notes the units of a part of a pane of the candidate or its control."""
+        if part.generation > self.generation:
+            self.generation, self.candidate, self.control = part.generation, [], []
+        if part.generation < self.generation or not part.units:
+            return  # a straggler, or nobody said which units
+        if part.arm == "candidate":
+            self.candidate = smallest(self.candidate, part.units)
+        else:
+            self.control = smallest(self.control, part.units)
+
+
+class Stretch(Struct, kw_only=True, omit_defaults=True):
+    """What both arms amount to since an instant after the trial's beginning."""
+
+    number: int
+    """It is the so many-th to begin anew, from 1 on."""
+    since_at: int
+    candidate: Sums = field(default_factory=Sums)
+    control: Sums = field(default_factory=Sums)
+
+
+class Trial(Struct, kw_only=True, omit_defaults=True):
+    """One candidate and its concurrent control in one segment, since it first appeared."""
+
+    variant: str
+    since_at: int
+    """Start of the first pane with a call of the candidate."""
+    seen_at: int
+    """End of the last one."""
+    generations: tuple[int, int] = (2**53, 0)
+    """First and last generation among the candidate's calls."""
+    candidate: Sums = field(default_factory=Sums)
+    control: Sums = field(default_factory=Sums)
+    beside: int = 1
+    """The most candidates that were ever called in one pane and generation, this one among them."""
+    stretch: Stretch | None = None
+    """What is watched for harm beside the whole, once the trial is long enough."""
+    split: Split = field(default_factory=Split)
+    met: Met = field(default_factory=Met)
+    newest_control: tuple[int, str] = (-1, "")
+    """Newest generation and variant among the control's calls."""
+    spans: Spans = {}
+    fresh: bool = True
+    """Whether calls came since all its comparisons were told."""
+    stirred: bool = True
+    """Whether calls came since it was last looked at for harm."""
+    recent: list[tuple[int, int, int]] = []
+    """End, calls and errors of the candidate's panes of the last minute."""
+    slow: list[tuple[int, int]] = []
+    """End and calls of the latest consecutive panes whose p95 was over the trip."""

@@ -1,0 +1,117 @@
+"""Panes that the watermark has not passed yet: merged by start, in bounded room.
+
+Source partitions are not equally fast. What the fast ones have already sent waits here for
+the slow ones, merged as it arrives. When the room is full, the panes of each minute become
+one, kept under the minute's last pane: no window changes by that, only what looks at single
+panes (trips, harm) sees the minute as one. When that is not enough, panes are turned away,
+and whoever asked must count them.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+from msgspec import Struct
+
+from optimizer.model.call import Arm
+from optimizer.model.pane import Pane
+from optimizer.orient.windows.sums import Spans, Sums, widen
+from optimizer.stats.bottom_k import smallest
+
+MINUTE_MS = 60_000
+
+_encode = msgspec.json.encode
+
+
+class Part(Struct, array_like=True):
+    """The calls of one (segment, arm, generation, variant)."""
+
+    segment: str
+    arm: Arm
+    generation: int
+    variant: str
+    sums: Sums
+    units: list[int] = []
+    """A sample of the units, as `optimizer.model.pane.Cell`."""
+
+    @property
+    def key(self) -> tuple[str, Arm, int, str]:
+        """What parts that can be added have in common."""
+        return self.segment, self.arm, self.generation, self.variant
+
+
+class Held(Struct, array_like=True):
+    """Everything known of the panes that start at one instant."""
+
+    parts: list[Part] = []
+    """In the order of their keys."""
+    spans: Spans = {}
+    applied: dict[str, int] = {}
+    """Instance → newest generation it said it uses."""
+    size: int = 0
+    """Bytes when encoded, about."""
+
+    @staticmethod
+    def of(pane: Pane) -> "Held":
+        """What a single pane says."""
+        parts = (
+            Part(cell.segment, cell.arm, cell.generation, cell.variant, Sums.of(cell), cell.units)
+            for cell in pane.cells
+        )
+        spans = {pane.partition: (pane.first_offset, pane.last_offset)} if pane.first_offset >= 0 else {}
+        held = Held(united(parts), {}, dict(pane.applied))
+        widen(held.spans, spans)
+        held.size = len(_encode(held))
+        return held
+
+    def add(self, more: "Held") -> None:
+        """Adds what other panes say of the same time."""
+        self.parts = united((*self.parts, *more.parts))
+        widen(self.spans, more.spans)
+        for instance, generation in more.applied.items():
+            self.applied[instance] = max(generation, self.applied.get(instance, 0))
+        self.size = len(_encode(self))
+
+
+def united(parts: Iterable[Part]) -> list[Part]:
+    """Parts of equal key added up, in the order of their keys."""
+    found: dict[tuple[str, Arm, int, str], Part] = {}
+    for part in parts:
+        known = found.get(part.key)
+        if known is None:
+            found[part.key] = part
+        else:
+            known.sums.add(part.sums)
+            if part.units:
+                known.units = smallest(known.units, part.units)
+    return [found[key] for key in sorted(found)]
+
+
+def admit(room: dict[int, Held], pane: Pane, *, bytes_max: int) -> bool:
+    """Whether the pane found room; if so, it is merged with those of the same start."""
+    held = Held.of(pane)
+    if _size(room) + held.size > bytes_max:
+        _coarsen(room, pane.end_at - pane.start_at)
+        if _size(room) + held.size > bytes_max:
+            return False
+    known = room.get(pane.start_at)
+    if known is None:
+        room[pane.start_at] = held
+    else:
+        known.add(held)
+    return True
+
+
+def _size(room: dict[int, Held]) -> int:
+    return sum(held.size for held in room.values())
+
+
+def _coarsen(room: dict[int, Held], pane_ms: int) -> None:
+    """Merges the panes of each minute under the minute's last pane."""
+    for start in sorted(room):
+        last = start - start % MINUTE_MS + MINUTE_MS - pane_ms
+        if start != last:
+            held = room.pop(start)
+            if last in room:
+                room[last].add(held)
+            else:
+                room[last] = held

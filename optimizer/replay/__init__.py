@@ -1,1 +1,0 @@
-"""Worlds that never were and logs that have been: the same four stages fold them in memory."""

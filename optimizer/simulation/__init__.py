@@ -1,0 +1,1 @@
+"""Invented worlds, and lives of the whole loop in them."""

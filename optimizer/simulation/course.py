@@ -1,0 +1,69 @@
+"""Measures of lives whose turns are told: what was lost against the best model, and how soon it is found again."""
+
+from collections.abc import Iterator, Sequence
+
+from optimizer.simulation.life import Life, Turn
+from optimizer.simulation.means import Measured, mean
+
+DAY_S = 86_400
+RECOVERED = 2000
+"""Calls after which a new best model should serve most of the traffic; so many more are looked at."""
+
+
+def regret(lives: Sequence[Life]) -> Measured | None:
+    """What was lost against the best model, as a share of what equal shares lose; mean of lives."""
+    return mean([lost for life in lives if (lost := _share_lost(_turns(life))) is not None])
+
+
+def lost_to_oracle(lives: Sequence[Life]) -> Measured | None:
+    """What was lost against each segment's best model, relative to it, where it is most; mean of lives."""
+    by_segment: dict[str, list[float]] = {}
+    for life in lives:
+        for segment, turns in life.course.items():
+            if best := sum(turn.quality_of_best for turn in turns):
+                by_segment.setdefault(segment, []).append(1 - sum(turn.quality for turn in turns) / best)
+    found = [one for values in by_segment.values() if (one := mean(values)) is not None]
+    return max(found, default=None)
+
+
+def share_after_change(lives: Sequence[Life]) -> Measured | None:
+    """The share of a new best model from RECOVERED to twice as many calls after it has become it; mean of lives."""
+    return mean([share for life in lives for share in _shares_after(life)])
+
+
+def changes_a_day(lives: Sequence[Life]) -> Measured | None:
+    """Changes of parameters for good, from one to the next, for each lever and day; mean of lives."""
+    rates = []
+    for life in lives:
+        at = [
+            rollout.ended_s
+            for rollout in life.rollouts
+            if rollout.outcome == "promoted" and rollout.model == rollout.instead_of and rollout.ended_s
+        ]
+        if len(at) > 1:
+            rates.append((len(at) - 1) / ((at[-1] - at[0]) / DAY_S) / life.levers)
+    return mean(rates)
+
+
+def _turns(life: Life) -> list[Turn]:
+    return [turn for turns in life.course.values() for turn in turns]
+
+
+def _share_lost(turns: Sequence[Turn]) -> float | None:
+    lost = sum(turn.quality_of_best - turn.quality for turn in turns)
+    uniform = sum(turn.quality_of_best - turn.quality_of_uniform for turn in turns)
+    return lost / uniform if uniform else None
+
+
+def _shares_after(life: Life) -> Iterator[float]:
+    """Of every change of the best model after which enough calls came."""
+    for turns in life.course.values():
+        changed = [i for i in range(1, len(turns)) if turns[i].best != turns[i - 1].best]
+        for i in changed:
+            since, calls, served = 0, 0, 0
+            for turn in turns[i:]:
+                since += turn.calls
+                if RECOVERED < since <= 2 * RECOVERED:
+                    calls, served = calls + turn.calls, served + turn.by_best
+            if since >= 2 * RECOVERED:
+                yield served / calls

@@ -1,0 +1,73 @@
+"""A strategy that plays for itself: the functions that decide, fed with outcomes as they come.
+
+No findings and no rollouts stand between: after every hundred calls each arm's outcomes are added to what it
+has earned, and the shares are what follows. It shows what the rules of `bandit` and `contextual` are worth
+where every outcome is heard of at once; the same worlds can be lived in through all four stages, which hear
+of running means against the control.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from optimizer.decide.evidence import rewards
+from optimizer.decide.evidence.rewards import add, law
+from optimizer.decide.record.state import Earned
+from optimizer.decide.strategies.bandit import shares
+from optimizer.decide.strategies.contextual import drawn
+from optimizer.simulation.book import Arm, Book
+from optimizer.simulation.life import Life
+from optimizer.simulation.world import Dice, Outcomes, World
+from optimizer.stats.normal import Normal
+
+BATCH = 100
+"""Calls of a segment between two looks."""
+
+
+class Player:
+    """A segment: arms, what they have earned, and the shares in force."""
+
+    def __init__(self, arms: Sequence[str]) -> None:
+        self.earned = {name: Earned() for name in arms}
+        self.shares: npt.NDArray[np.float64] = np.full(len(arms), 1 / len(arms))
+
+    def hear(self, arm: str, scores: npt.NDArray[np.float64]) -> None:
+        """Add the outcomes of one arm."""
+        one, n, total = self.earned[arm], len(scores), float(scores.sum())
+        if n:
+            mean = (one.total + total + 1) / (one.units + n + 2)
+            add(one, n, total, noise=mean * (1 - mean))
+
+    def weigh(self, beside: Sequence["Player"] = ()) -> None:
+        """Take the shares that follow, after listening to other segments."""
+        laws: list[Normal] = []
+        for name, own in self.earned.items():
+            told = law(own)
+            if beside:
+                told = drawn(told, [law(other.earned[name]) for other in beside])
+            laws.append(told or Normal(0.5, 0.5))
+        self.shares = np.array(shares(laws, [int(one.fresh) for one in self.earned.values()]))
+
+
+def play(world: World, outcomes: Outcomes, dice: Dice) -> Life:
+    """The life of a target whose declared strategy plays for itself; every segment has as many calls."""
+    arms = [model.name for model in world.target.models]
+    segments = world.target.segment_names()
+    players = {name: Player(arms) for name in segments}
+    book = Book(world, outcomes, dict.fromkeys(segments, Arm(world.target.incumbent, None, 0)))
+    calls_per_s = world.calls_per_s / len(segments)
+    for batch in range(int(world.hours * 3600 * calls_per_s) // BATCH):
+        after_s = batch * BATCH / calls_per_s
+        book.turn(after_s, BATCH * len(segments))
+        for segment, player in players.items():
+            met = np.searchsorted(np.cumsum(player.shares)[:-1], dice.random(BATCH), side="right")
+            for arm, n in zip(arms, np.bincount(met, minlength=len(arms)).tolist(), strict=True):
+                book.served(segment, Arm(arm, None, 0), n)
+                player.hear(arm, outcomes.drawn(arm, segment, after_s, (dice, n)).quality)
+            rewards.renew(player.earned)
+        book.turned()
+        for segment, player in players.items():
+            listens = world.target.strategy == "contextual"
+            player.weigh([other for name, other in players.items() if listens and name != segment])
+    return book.closed(np.cumsum(np.full(len(segments), 1 / len(segments))).tolist())

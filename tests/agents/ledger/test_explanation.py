@@ -1,0 +1,131 @@
+"""What `explain` says of a promotion, a rollback, a refusal by a policy or a limit, and a budget stop."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from rich.console import Console
+
+from agents.cli.records.explanation import as_data, as_text
+from agents.ledger.answers import Told
+from optimizer.decide.record.decision import Ruling, record
+from optimizer.decide.stage import Decide
+from optimizer.model.decision import Alternative
+from optimizer.model.finding import Evidence, Finding
+from optimizer.model.policy import PolicyResult
+from optimizer.model.target import Errors, Model, Target
+
+AT = 1_790_000_000_000
+POLICIES = (
+    PolicyResult(policy="gdpr-compliance", outcome="deny", why="EU users must use EU-hosted models"),
+    PolicyResult(policy="a-quarter", outcome="limit", why="not audited", share_bps=2500),
+    PolicyResult(policy="cost-daily-limit", outcome="allow"),
+)
+
+
+def told(kind, ruling, **fields):
+    state = Decide().initial("support")
+    models = (Model(name="big"), Model(name="small"))
+    state.declaration = Target(target="support", incumbent="big", models=models, errors=Errors(proposals=4))
+    decision = record(state, kind, ruling, segment="EU", model="small", variant="v2", **fields)
+    return Told(
+        decision=decision, target="support", at=datetime.fromtimestamp(AT / 1000, UTC), topic="decisions",
+        partition=0, offset=3, position=4, hash="0" * 64,
+    )  # fmt: skip
+
+
+def printed(one, width=160):
+    console = Console(width=width, record=True, file=None, quiet=False)
+    with console.capture() as captured:
+        console.print(as_text(one))
+    return captured.get()
+
+
+def test_a_refusal_by_a_policy_names_each_policy_and_what_it_said():
+    why = "approve by ann: fine: refused, it is not allowed: policy gdpr-compliance: EU users must use …"
+    refusal = told("refuse", Ruling(AT, "command", why, by="ann", policies=POLICIES), act=False)
+    text = printed(refusal)
+    for wanted in (
+        "refuse support · EU · small (v2)", why, "Policies", "gdpr-compliance", "deny",
+        "EU users must use EU-hosted models", "limit (at most 25 %)", "cost-daily-limit", "allow",
+    ):  # fmt: skip
+        assert wanted in text
+    assert (
+        "policy gdpr-compliance: another answer to what it asks (EU users must use EU-hosted models)" in text
+    )
+    assert ["deny", "limit", "allow"] == [one["outcome"] for one in as_data(refusal)["decision"]["policies"]]
+
+
+def test_a_budget_stop_has_its_cause_its_numbers_and_what_the_proposal_spent():
+    why = "106 % of the day's 40 USD are spent; so far small has cost 0.02 USD more than its control"
+    stop = told("rollback", Ruling(AT, "budget", why), generation=7, rollout="r-1")
+    text = printed(stop)
+    for wanted in ("rollback support · EU · small (v2)", why, "budget", "generation 7", "0.0125 for a wrong"):
+        assert wanted in text
+    assert "Policies" not in text
+    assert "budget: more money in `budget`, or less spent before this moment" in text
+
+
+def a_finding(metric, verdict, *, role="guardrail", otherwise="", **numbers):
+    return Finding(
+        finding_id=f"{metric}-{role}", segment="EU", kind="comparison", metric=metric, role=role, verdict=verdict,
+        window_start_at=AT - 60_000, window_end_at=AT, sentence=f"{metric}", variant="v2", unit="relative",
+        level=0.95, n=1204, n_control=1198, otherwise=otherwise,
+        evidence=(Evidence(partition=0, first_offset=10, last_offset=19),), **numbers,
+    )  # fmt: skip
+
+
+def told_with(kind, cause, why, findings, **fields):
+    """As it stands in the ledger: the decision with the findings that it rests on."""
+    one = told(kind, Ruling(AT, cause, why, findings), **fields)
+    return replace(one, findings={f.finding_id: f for f in findings})
+
+
+def test_a_promotion_says_interval_n_alternatives_and_what_would_have_changed_it():
+    findings = (
+        a_finding("quality", "pass", role="goal", estimate=0.12, low=0.08, high=0.16, margin=0.0,
+                  otherwise="would not have passed with a bound under −0 %"),
+        a_finding("latency", "pass", estimate=-0.05, low=-0.1, high=0.02, margin=0.2,
+                  otherwise="would not have passed with a bound under +2 %"),
+    )  # fmt: skip
+    others = (Alternative(variant="v3", model="tiny", why="is banned until Monday: too slow"),)
+    text = printed(
+        told_with("promote", "passed", "passed after 5 min", findings, generation=8, rejected=others)
+    )
+    for wanted in (
+        "promote support · EU · small (v2)", "passed after 5 min", "quality (goal)", "latency (guardrail)",
+        "8 … 16 %", "1,204", "1,198", "95.00%", "latency: would not have passed with a bound under +2 %",
+        "Not chosen", "tiny (v3)", "too slow", "metrics/0", "offsets 10 to 19", "generation 8",
+    ):  # fmt: skip
+        assert wanted in text, wanted
+
+
+def test_on_a_narrow_terminal_no_number_is_cut_off():
+    findings = (
+        a_finding("cost_per_good_answer", "inconclusive", estimate=-0.9325123, low=-0.9335123, high=-0.9314123,
+                  margin=0.0123),
+    )  # fmt: skip
+    text = printed(told_with("promote", "passed", "passed after 5 min", findings, generation=8), width=80)
+    for wanted in ("-93.25 %", "-93.35", "-93.14 %", "95.00%", "1,204", "1,198", "1.23 %", "inconclusive"):
+        assert wanted in text, text
+
+
+def test_a_rollback_says_which_bound_was_broken_and_with_which_it_would_have_stayed():
+    findings = (
+        a_finding("quality", "fail", estimate=-0.3, low=-0.53, high=-0.07, margin=0.05,
+                  otherwise="would not have failed with a bound of −7.2 % or more"),
+    )  # fmt: skip
+    text = printed(
+        told_with("rollback", "guardrail", "guardrail failed: quality −30 %", findings, generation=3)
+    )
+    for wanted in (
+        "rollback support · EU · small (v2)", "guardrail failed: quality −30 %", "-53 … -7 %", "fail",
+        "quality: would not have failed with a bound of −7.2 % or more", "0.005 for a wrong rollback",
+    ):  # fmt: skip
+        assert wanted in text, wanted
+
+
+def test_a_refusal_by_a_guardrail_of_decisions_says_what_would_allow_it():
+    why = "small is not tried: 3 candidates were started within 24 h, 3 may be"
+    text = printed(told("hold", Ruling(AT, "limit", why), act=False))
+    for wanted in (why, "limit", "not acted on", "limits: wider `limits` or `errors.proposals`"):
+        assert wanted in text, wanted

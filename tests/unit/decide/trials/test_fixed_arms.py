@@ -1,0 +1,193 @@
+"""Experiments: several arms, each out at the first proven harm, and one winner that is rolled out."""
+
+from collections import Counter
+
+import pytest
+
+from optimizer.declaration.validate import mistakes, models_by_variant
+from optimizer.model.target import Experiment, Failover, Guardrails, Segments
+
+ARMS = Experiment(models=("tiny", "small", "middle"), arm_bps=2000, min_s=120, min_units=50, max_s=900)
+
+
+def minute(desk, names, *, costs=None, segment="other", **verdicts):
+    """A minute in which every arm is compared; `verdicts` of `metric` are for the named arms only."""
+    desk.now_at += 60_000
+    desk.covered(segment)
+    for name in names:
+        mine = verdicts.get(name, {})
+        for metric in ("quality", "latency", "errors", "cost"):
+            low, high = (costs or {}).get(name, (-0.5, -0.4))
+            desk.find(
+                "comparison", metric, mine.get(metric, "pass"), segment=segment, variant=variant(desk, name),
+                generation=desk.act.generation, estimate=(low + high) / 2, low=low, high=high, n=100,
+            )  # fmt: skip
+    return desk.passes()
+
+
+def variant(desk, name):
+    return next(v for v, model in models_by_variant(desk.declared).items() if model.name == name)
+
+
+def shares(desk, segment="other"):
+    found = Counter()
+    for arm in desk.configuration.segments[segment]:
+        found[arm.arm, arm.model] += arm.weight_bps
+    return dict(found)
+
+
+def test_all_arms_and_the_control_are_of_equal_size(desk):
+    (started,) = desk.started(experiment=ARMS)
+    assert (started.kind, started.variant, started.model) == ("start", None, "tiny | small | middle")
+    assert sum(started.weights.values()) == 10_000
+    assert shares(desk) == {
+        ("incumbent", "large"): 2000, ("candidate", "tiny"): 2000, ("candidate", "small"): 2000,
+        ("candidate", "middle"): 2000, ("control", "large"): 2000,
+    }  # fmt: skip
+
+
+def test_a_harmful_arm_is_out_at_once_and_its_share_is_the_incumbents(desk):
+    desk.started(experiment=ARMS)
+    (out,) = minute(desk, ["tiny", "small", "middle"], small={"quality": "fail"})
+    assert (out.kind, out.cause, out.model) == ("reweigh", "guardrail", "tiny | middle")
+    assert out.why.startswith("small is out, guardrail failed: quality")
+    assert shares(desk)["incumbent", "large"] == 4000
+    assert ("candidate", "small") not in shares(desk)
+
+
+def test_a_harmful_arm_is_out_in_a_pause_too(desk):
+    desk.started(experiment=ARMS)
+    desk.command("pause")
+    (out,) = minute(desk, ["tiny", "small", "middle"], tiny={"errors": "fail"})
+    assert (out.kind, desk.live.phase) == ("reweigh", "paused")
+    assert desk.loop.quarantined == []
+
+
+def test_without_arms_it_is_concluded_without_a_winner(desk):
+    desk.started(experiment=ARMS)
+    fails = {name: {"quality": "fail"} for name in ("tiny", "small", "middle")}
+    (end,) = minute(desk, ["tiny", "small", "middle"], **fails)
+    assert (end.kind, end.variant, desk.state.segments["other"].winner) == ("conclude", None, "")
+    assert shares(desk) == {("incumbent", "large"): 10_000}
+    assert desk.statuses[-1] == "concluded"
+
+
+def test_the_cheapest_of_what_has_passed_wins_and_is_rolled_out(desk):
+    desk.started(experiment=ARMS)
+    names, costs = ["tiny", "small", "middle"], {"tiny": (-0.9, -0.8)}
+    said = [one for _ in range(3) for one in minute(desk, names, costs=costs)]
+    assert [(one.kind, one.model) for one in said] == [("conclude", "tiny")]
+    (started,) = desk.minute()
+    assert (started.kind, started.model, started.weight_bps) == ("start", "tiny", 500)
+    assert "tiny has won the experiment here" in started.why
+    kinds = [one.kind for _ in range(12) for one in desk.minute()]
+    assert kinds[:5] == ["advance"] * 4 + ["promote"]
+
+
+def test_an_open_arm_that_may_still_be_cheaper_is_waited_for_until_max_s(desk):
+    desk.started(experiment=ARMS)
+    names, undecided = ["tiny", "small", "middle"], {"quality": "inconclusive"}
+    costs = {"small": (-0.6, -0.3), "middle": (-0.1, -0.05)}
+    said = [one for _ in range(16) for one in minute(desk, names, costs=costs, small=undecided)]
+    assert [one.kind for one in said][:1] == ["conclude"]
+    assert said[0].model == "tiny"
+    assert (said[0].decided_at - desk.emitted["decisions"][1].data.decided_at) // 1000 >= ARMS.max_s
+
+
+def test_an_experiment_that_proves_nothing_ends_and_is_not_begun_again(desk):
+    desk.started(experiment=ARMS)
+    names = ["tiny", "small", "middle"]
+    said = [
+        one
+        for _ in range(16)
+        for one in minute(desk, names, **{name: {"quality": "inconclusive"} for name in names})
+    ]
+    assert [(one.kind, one.cause) for one in said] == [("conclude", "inconclusive")]
+    following = [one for _ in range(2) for one in desk.minute()]
+    assert [(one.kind, one.model) for one in following] == [("start", "tiny")], "a canary, as ever"
+
+
+def test_nothing_is_concluded_while_frozen_but_harm_is_still_taken_out(desk):
+    desk.started(experiment=ARMS)
+    desk.command("freeze")
+    names = ["tiny", "small", "middle"]
+    assert [one for _ in range(4) for one in minute(desk, names, costs={"tiny": (-0.9, -0.8)})] == []
+    (out,) = minute(desk, names, small={"latency": "fail"})
+    assert out.kind == "reweigh"
+
+
+def test_an_experiment_waits_for_a_yes_where_people_are_asked(desk):
+    (asked,) = desk.started(experiment=ARMS, autonomy="approve")
+    assert (asked.act, asked.generation, shares(desk)) == (False, 0, {("incumbent", "large"): 10_000})
+    (started,) = desk.command("approve", decision=asked.decision_id)
+    assert started.weights == asked.weights
+    assert ("candidate", "middle") in shares(desk)
+
+
+def test_an_abort_bans_no_arm_and_a_rollback_bans_all_of_them(desk):
+    desk.started(experiment=ARMS)
+    desk.command("abort")
+    assert desk.state.segments["other"].bans == {}
+    assert shares(desk) == {("incumbent", "large"): 10_000}
+    assert desk.statuses[-1] == "rolled_back"
+
+
+def test_an_experiment_that_is_no_longer_declared_is_ended(desk):
+    desk.started(experiment=ARMS)
+    kinds = [one.kind for one in desk.declare(revision=2)]
+    assert kinds == ["rollback", "declare"]
+    assert desk.state.segments["other"].bans == {}
+
+
+def test_every_segment_has_an_experiment_of_its_own_as_far_as_all_can_be_compared(desk):
+    names = tuple(f"s{i}" for i in range(8))
+    said = desk.started(experiment=ARMS, segments=Segments(attribute="task", values=names))
+    experiments = [one for one in said if one.weights]
+    assert sum(len(one.weights) - 1 for one in experiments) <= 20
+    assert len(experiments) >= 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "path"),
+    [
+        ({"experiment": Experiment(models=("tiny", "nobody"))}, ("experiment", "models", 1)),
+        ({"experiment": Experiment(models=("tiny", "tiny"))}, ("experiment", "models", 1)),
+        ({"experiment": Experiment(models=("large", "tiny"))}, ("experiment", "models", 0)),
+        ({"failover": Failover(to="large")}, ("failover", "to")),
+        ({"failover": Failover(to="nobody")}, ("failover", "to")),
+        (
+            {"failover": Failover(to="tiny"), "guardrails": Guardrails(error_rate_rise=None)},
+            ("failover",),
+        ),
+    ],
+)
+def test_what_cannot_be_followed_is_named(desk, changes, path):
+    desk.declare(**changes)
+    assert path in [mistake.path for mistake in mistakes(desk.declared)]
+    assert desk.state.declaration is None
+
+
+def test_where_quality_is_wanted_the_best_by_quality_wins_although_it_is_dearest(desk):
+    desk.started(experiment=ARMS, objective="quality")
+    gains = {"tiny": (0.01, 0.02), "small": (0.03, 0.05), "middle": (0.1, 0.2)}
+    said = []
+    for _ in range(4):
+        for name, (low, high) in gains.items():
+            desk.find(
+                "comparison", "quality", "pass", role="goal", variant=variant(desk, name), n=100,
+                generation=desk.act.generation, estimate=(low + high) / 2, low=low, high=high,
+                end_at=desk.now_at + 60_000,
+            )  # fmt: skip
+        desk.now_at += 60_000
+        desk.covered()
+        for name in gains:
+            for metric in ("quality", "latency", "errors"):
+                desk.find(
+                    "comparison", metric, "pass", variant=variant(desk, name), generation=desk.act.generation, n=100,
+                    estimate=0.0, low=-0.01, high=0.01,
+                )  # fmt: skip
+        said += desk.passes()
+        if said:
+            break
+    (end,) = said
+    assert (end.kind, end.model) == ("conclude", "middle")
