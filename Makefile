@@ -31,8 +31,12 @@ up: $(READY)  ## start Kafka and PostgreSQL on this machine
 down: $(READY)  ## stop them
 	@$(BIN)/llmopt down $(ARGS)
 
-test: $(READY)  ## every test but the long chaos runs and the benchmarks, against real servers
-	@$(BIN)/python -m pytest -n 3 --dist loadfile -m "not chaos and not bench" $(ARGS)
+test: $(READY)  ## every test but the long chaos runs and the benchmarks, against real servers; then the coverage
+	@rm -f .coverage .coverage.*
+	@$(BIN)/python -m coverage run -m pytest -n 3 --dist loadfile --no-loadscope-reorder --random-order \
+	  -m "not chaos and not bench" $(ARGS); status=$$?; \
+	$(BIN)/python -m coverage combine --quiet && $(BIN)/python -m coverage json --quiet && \
+	$(BIN)/python -m tests.covered .coverage.json; exit $$status
 
 lint: $(READY)  ## ruff
 	@$(BIN)/ruff check .

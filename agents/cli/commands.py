@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import msgspec
 import typer
@@ -16,7 +16,12 @@ from agents.settings.settings import Settings
 from agents.wire import publisher as publish
 from agents.wire import reading
 from optimizer.model.command import Command, CommandKind
-from optimizer.model.decision import Decision
+from optimizer.model.configuration import Configuration, differs
+from optimizer.model.decision import Decision, at_shares
+from optimizer.model.wording import share
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SAYS = {
     "freeze": "Start, advance and promote nothing until `unfreeze`; rollbacks still happen.",
@@ -55,7 +60,8 @@ def _verb(kind: CommandKind):  # type: ignore[no-untyped-def]  # noqa: ANN202 - 
             reason: Reason,
             by: By = None,
         ) -> None:
-            _say(target, Command(command=kind, by=by or publish.person(), reason=reason, decision=decision))
+            command = Command(command=kind, by=by or publish.person(), reason=reason, decision=decision)
+            _say(target, command, _meant)
 
         return answer
     if kind == "return":
@@ -98,7 +104,27 @@ def _verb(kind: CommandKind):  # type: ignore[no-untyped-def]  # noqa: ANN202 - 
     return tell
 
 
-def _say(target: str | None, command: Command) -> None:
+def _meant(settings: Settings, target: str, command: Command) -> str:
+    """What an answer is to: `to start small instead of large at 5 %: `; empty where no such decision waits."""
+    waiting = (one for _, one in _waiting(settings, {target}) if one.decision_id == command.decision)
+    return next((f"to start {at_shares(one)} in {one.segment}: " for one in waiting), "")
+
+
+def _as_data(configured: Configuration) -> dict[str, Any]:
+    """A configuration for programs; `differs` is what each arm changes of the incumbent, empty where nothing."""
+    data: dict[str, Any] = msgspec.to_builtins(configured)
+    for segment, arms in configured.segments.items():
+        words = differs(arms)
+        for arm in data["segments"][segment]:
+            arm["differs"] = words.get(arm["variant"], "")
+    return data
+
+
+def _say(
+    target: str | None,
+    command: Command,
+    meant: Callable[[Settings, str, Command], str] = lambda _settings, _target, _command: "",
+) -> None:
     """Say it to a target; None: to each one that is declared, in one command each."""
     settings = reachable(configuration.load())
     known = reading.newest(settings, "targets")
@@ -115,8 +141,9 @@ def _say(target: str | None, command: Command) -> None:
     for name in whom:
         publisher.put("findings", publish.event_of(command, name))
     publisher.settle()
-    Console(soft_wrap=True).print(
-        f"{command.command} {', '.join(whom)}: said; the answer is the next decision (`llmopt explain latest`)"
+    what = "".join(meant(settings, name, command) for name in whom)
+    Console(soft_wrap=True, highlight=False).print(
+        f"{command.command} {', '.join(whom)}: {what}said; the answer is the next decision (`llmopt explain latest`)"
     )
 
 
@@ -135,7 +162,10 @@ def status(
     if output == "json":
         print(
             json.dumps(
-                {"configurations": msgspec.to_builtins(chosen), "waiting": msgspec.to_builtins(waiting)},
+                {
+                    "configurations": [_as_data(one) for one in chosen],
+                    "waiting": msgspec.to_builtins(waiting),
+                },
                 indent=2,
             )
         )
@@ -143,12 +173,15 @@ def status(
     table = Table("target", "generation", "segment", "arms")
     for configured in chosen:
         for segment, arms in sorted(configured.segments.items()):
-            text = "  ".join(f"{arm.arm} {arm.model} {arm.weight_bps / 100:g} %" for arm in arms)
+            words = differs(arms)
+            text = "\n".join(
+                f"{arm.arm} {share(arm.weight_bps)}: {words.get(arm.variant, arm.model)}" for arm in arms
+            )
             table.add_row(configured.target, str(configured.generation), segment, text)
     Console().print(table)
     for name, decision in waiting:
         Console(soft_wrap=True, highlight=False).print(
-            f"{name} {decision.segment}: to start {decision.model} waits for a yes: "
+            f"{name} {decision.segment}: to start {at_shares(decision)} waits for a yes: "
             f'llmopt approve {name} {decision.decision_id} --reason "…"'
         )
 

@@ -23,9 +23,13 @@ from agents.demo.supervise import WorkerFailed
 from agents.demo.view import Plain, Screen, View
 from agents.demo.wire import Lost
 from agents.settings import settings as configuration
+from optimizer.model import wording
 from optimizer.model.variant import variant_of
+from optimizer.model.wording import about, interval, milliseconds, money, percent, score
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from optimizer.model.target import Target
 
 
@@ -132,12 +136,12 @@ def _print(console: Console, summary: Summary, *, keep_running: bool) -> None:
     )
     for rollout in summary.rollouts:
         if rollout.outcome == "promoted":
-            console.print(f"promoted {rollout.model} for {rollout.segment} (decision {rollout.decision})")
+            console.print(f"promoted {rollout.differs} for {rollout.segment} (decision {rollout.decision})")
     for one in summary.injected:
         took = (
             "not rolled back"
             if one.seconds_to_rollback is None
-            else f"rolled back after {one.seconds_to_rollback:.0f} s"
+            else f"rolled back after {about(one.seconds_to_rollback)}"
         )
         console.print(f"injected {one.kind.replace('_', ' ')} ({one.model}): {took} of event time")
     outcomes = [rollout.outcome for rollout in summary.rollouts]
@@ -157,21 +161,21 @@ def _print(console: Console, summary: Summary, *, keep_running: bool) -> None:
 
 
 def _cells(point: Point) -> tuple[str, str, str, str]:
-    def number(value: float | None, form: str) -> str:
-        return "–" if value is None else form.format(value)
+    def known(value: float | None, words: Callable[[float], str]) -> str:
+        return "–" if value is None else words(value)
 
     return (
-        number(point.cost_usd_per_1k_calls, "${:.3f}"),
-        number(point.quality, "{:.3f}"),
-        number(point.error_rate, "{:.2%}"),
-        number(point.p95_ms, "{:,.0f} ms"),
+        known(point.cost_usd_per_1k_calls, money),
+        known(point.quality, score),
+        known(point.error_rate, percent),
+        known(point.p95_ms, milliseconds),
     )
 
 
 def _said(change: Change) -> str:
     if change.estimate is None or change.low is None or change.high is None:
         return "unknown"
-    return f"{change.estimate:+.1%} ({change.low:+.1%} … {change.high:+.1%})"
+    return f"{wording.change(change.estimate)} {interval(change.low, change.high, wording.change)}"
 
 
 def _yes(value: object) -> str:

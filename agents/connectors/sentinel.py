@@ -14,6 +14,7 @@ import msgspec
 from agents.wire.codec import Headers, Unreadable
 from optimizer.model.command import Alert
 from optimizer.model.event import AlertEvent
+from optimizer.model.wording import number
 
 SOURCE: Final = "/sentinel"
 SENTENCE_LENGTH = 1000
@@ -126,9 +127,9 @@ def _measured(data: Mapping[str, Any]) -> Iterator[str]:
         listed = [(details.get("metric", "value"), details)]
     for name, figures in listed:
         if isinstance(figures, dict):
-            found = (_first(figures, ("current", "value")), figures.get("baseline"))
-            if all(isinstance(n, int | float) for n in found):
-                yield f"{name} is {found[0]:g}, usually {found[1]:g}"
+            now, usual = _first(figures, ("current", "value")), figures.get("baseline")
+            if isinstance(now, int | float) and isinstance(usual, int | float):
+                yield f"{name} is {number(now)}, usually {number(usual)}"
 
 
 def _first(data: Mapping[str, Any], names: Iterable[str]) -> Any:

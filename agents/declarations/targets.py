@@ -19,6 +19,7 @@ from optimizer.declaration.policies import asked
 from optimizer.declaration.validate import WHOLE_BPS, declared_incumbent, price
 from optimizer.declaration.validate import mistakes as semantic_mistakes
 from optimizer.model.target import Model, Target
+from optimizer.model.wording import money
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,7 +116,7 @@ def doubtful(target: Target) -> Iterator[tuple[Path, str]]:
         yield (
             ("models",),
             (
-                f"none is cheaper than the incumbent ({mine:g} USD per million tokens), and no lever may be "
+                f"none is cheaper than the incumbent ({money(mine)} per million tokens), and no lever may be "
                 "turned: nothing will be tried"
             ),
         )

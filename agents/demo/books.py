@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from optimizer.act.machine import ENDS, FINAL, Phase
-from optimizer.model.decision import Decision
+from optimizer.model.decision import Decision, in_words
 from optimizer.model.event import (
     DecisionEvent,
     Event,
@@ -19,10 +19,10 @@ from optimizer.model.event import (
     WatermarkEvent,
 )
 from optimizer.model.finding import Finding
+from optimizer.model.rollout import RolloutStatus
 
 if TYPE_CHECKING:
     from optimizer.model.pane import Cell
-    from optimizer.model.rollout import RolloutStatus
 
 MINUTE_MS = 60_000
 
@@ -81,6 +81,8 @@ class Story:
     why: str
     decision: str
     """The decision that brought it where it is."""
+    differs: str = ""
+    """What the candidate changes of the incumbent, in words."""
     promoted_at: int | None = None
     ended_at: int | None = None
 
@@ -174,6 +176,11 @@ class Books:
     def _decision(self, event: DecisionEvent) -> None:
         self.decisions[event.data.decision_id] = event.data
 
+    def _differs(self, said: RolloutStatus) -> str:
+        """In words, as the decision told that brought the rollout; the model, where that was not read yet."""
+        decision = self.decisions.get(said.decision)
+        return in_words(decision) if decision else said.model
+
     def _status(self, event: RolloutStatusEvent) -> None:
         said: RolloutStatus = event.data
         story = self.stories.get(said.rollout)
@@ -185,7 +192,7 @@ class Books:
         if story.phase == Phase.PROMOTED == said.phase:
             return  # the end of a holdback is no news of the rollout
         story.phase, story.step, story.weight_bps = said.phase, said.step, said.weight_bps
-        story.why, story.decision = said.why, said.decision
+        story.why, story.decision, story.differs = said.why, said.decision, self._differs(said)
         if said.phase == Phase.PROMOTED:
             story.promoted_at = story.ended_at = said.since_at
         elif said.phase in FINAL:

@@ -57,6 +57,8 @@ class Rollout(Struct, frozen=True, kw_only=True):
 
     variant: str
     model: str
+    differs: str
+    """What it changed of the incumbent, in words."""
     segment: str
     outcome: str
     started_at: str
@@ -299,10 +301,11 @@ def _rollout(story: Story) -> Rollout:
     return Rollout(
         variant=story.variant,
         model=story.model,
+        differs=story.differs or story.model,
         segment=story.segment,
         outcome=story.outcome,
-        started_at=instant(story.started_at),
-        ended_at=None if story.ended_at is None else instant(story.ended_at),
+        started_at=rfc3339(story.started_at),
+        ended_at=None if story.ended_at is None else rfc3339(story.ended_at),
         why=story.why,
         decision=story.decision,
     )
@@ -331,10 +334,10 @@ def _injected(books: Books, injection: Injection) -> Injected:
     return Injected(
         kind=injection.kind,
         model=injection.model,
-        declared_at=instant(injection.declared_at),
-        at=None if injection.at is None else instant(injection.at),
-        detected_at=None if detected is None else instant(detected),
-        rolled_back_at=None if rolled_back is None else instant(rolled_back),
+        declared_at=rfc3339(injection.declared_at),
+        at=None if injection.at is None else rfc3339(injection.at),
+        detected_at=None if detected is None else rfc3339(detected),
+        rolled_back_at=None if rolled_back is None else rfc3339(rolled_back),
         seconds_to_rollback=took,
     )
 
@@ -372,7 +375,7 @@ def _first_promotion(books: Books) -> str | None:
     return min(promotions, key=lambda d: d.decided_at).decision_id if promotions else None
 
 
-def instant(at: int) -> str:
+def rfc3339(at: int) -> str:
     """Milliseconds since the epoch in RFC 3339."""
     return datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 

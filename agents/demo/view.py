@@ -12,7 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from agents.demo.summary import cost_of, pair
+from optimizer.model.decision import in_words
 from optimizer.model.event import DecisionEvent, FindingEvent
+from optimizer.model.wording import change, interval, money, share
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from agents.demo.books import Books, Story, Sums
-    from optimizer.model.event import Event
+    from optimizer.model.decision import in_words
+from optimizer.model.event import Event
 
 TOLD = ("start", "advance", "promote", "rollback", "pause", "release")
 LINES = 8
@@ -130,8 +133,8 @@ class Screen:
             table.add_row(
                 segment,
                 stands.model if stands else self._models.get(self._incumbent, self._incumbent),
-                story.model if story else "",
-                f"{story.weight_bps / 100:g} %" if story else "",
+                story.differs if story else "",
+                share(story.weight_bps) if story else "",
                 *self._trial(books, story),
                 _money(now[segment]),
                 _money(pair(books, stands)[1]) if stands else "",
@@ -142,15 +145,15 @@ class Screen:
         finding = books.newest.get((story.segment, "quality")) if story else None
         if story is None or finding is None or finding.variant != story.variant or finding.estimate is None:
             return "", ""
-        interval = f"{finding.estimate:+.1%}"
+        seen = change(finding.estimate)
         if finding.low is not None and finding.high is not None:
-            interval += f"  ({finding.low:+.1%} … {finding.high:+.1%})"
-        return f"{finding.n}+{finding.n_control}", f"{interval} {finding.verdict}"
+            seen += f"  {interval(finding.low, finding.high, change)}"
+        return f"{finding.n}+{finding.n_control}", f"{seen} {finding.verdict}"
 
 
 def _money(sums: Sums) -> str:
     mean = cost_of(sums)
-    return "" if mean is None else f"${mean.value * 1000:.3f}"
+    return "" if mean is None else money(mean.value * 1000)
 
 
 def progress(pulse: Pulse, books: Books) -> str:
@@ -174,11 +177,11 @@ def told(event: Event, epoch_ms: int) -> str | None:
     """What a person wants to hear of an event; None for most."""
     if isinstance(event, DecisionEvent) and event.data.kind in TOLD:
         decision = event.data
-        share = f" → {decision.weight_bps / 100:g} %" if decision.kind in ("start", "advance") else ""
+        weight = f" → {share(decision.weight_bps)}" if decision.kind in ("start", "advance") else ""
         why = decision.why if len(decision.why) <= WHY else decision.why[: WHY - 2] + " …"
         return (
             f"[{clock((decision.decided_at - epoch_ms) / 1000)}] {decision.kind:<8} {decision.segment:<17} "
-            f"{decision.model or ''}{share}  {why}"
+            f"{in_words(decision)}{weight}  {why}"
         )
     if isinstance(event, FindingEvent) and event.data.kind == "trip" and event.data.verdict == "fail":
         at = clock((event.data.window_end_at - epoch_ms) / 1000)

@@ -35,23 +35,6 @@ def unknown(name: str, found: str) -> Check:
     return Check(name, "unknown", found)
 
 
-def span(seconds: float) -> str:
-    """A span as a person says it, without a sign: `0.4 s`, `12 s`, `3 min 20 s`, `5 h 2 min`, `3 d 4 h`."""
-    seconds = abs(seconds)
-    if seconds < 10:  # noqa: PLR2004 - below, tenths matter
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    for unit, size, smaller, small in (
-        ("d", 86_400, "h", 3_600),
-        ("h", 3_600, "min", 60),
-        ("min", 60, "s", 1),
-    ):
-        if whole >= size:
-            rest = whole % size // small
-            return f"{whole // size} {unit} {rest} {smaller}" if rest else f"{whole // size} {unit}"
-    return f"{whole} s"
-
-
 def counted(count: int, what: str) -> str:
     """`1 topic`, `2 topics`."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"

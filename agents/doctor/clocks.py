@@ -20,9 +20,10 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from agents.doctor.broker import UNSETTLED, offsets
-from agents.doctor.check import Check, bad, counted, good, span, unknown
+from agents.doctor.check import Check, bad, counted, good, unknown
 from agents.wire.catalogue import load
 from agents.wire.codec import Decoder, Unreadable
+from optimizer.model.wording import about
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,12 +78,12 @@ def _this_machine(seen: Seen) -> Check:
     remedy = "set the clocks by NTP, on this machine and on the brokers"
     if seen.ahead_s is not None:
         which = "ahead of" if seen.ahead_s > 0 else "behind"
-        found = f"this machine is {span(seen.ahead_s)} {which} the broker"
+        found = f"this machine is {about(seen.ahead_s)} {which} the broker"
         if abs(seen.ahead_s) > OFF_S:
             return bad("clock", found, remedy)
         return good("clock", f"{found}, delivery included")
     if (behind_s := seen.newest_at / 1000 - time.time()) > OFF_S:
-        return bad("clock", f"this machine is at least {span(behind_s)} behind the broker", remedy)
+        return bad("clock", f"this machine is at least {about(behind_s)} behind the broker", remedy)
     return unknown(
         "clock", f"nothing arrived on metrics for {LISTEN_S:g} s that would tell the broker's time"
     )
@@ -104,19 +105,19 @@ def _ticks(settings: Settings, seen: Seen) -> Iterator[Check]:
     without = [str(n) for n in range(settings.partitions) if n not in seen.ticks]
     if silent_s > max(SILENT_S, 3 * settings.tick_s):
         yield bad(
-            "ticks", f"the newest tick is {span(silent_s)} old: no clock ticks, time stands still", start
+            "ticks", f"the newest tick is {about(silent_s)} old: no clock ticks, time stands still", start
         )
     elif without:
         numbers = ", ".join(without)
         yield bad("ticks", f"a clock ticks, and not into partition {numbers} of metrics", "see observe's log")
     else:
-        yield good("ticks", f"a clock ticks, the newest tick arrived {span(silent_s)} ago")
+        yield good("ticks", f"a clock ticks, the newest tick arrived {about(silent_s)} ago")
     off_s = (newest.at - newest.appended_at) / 1000
     if abs(off_s) > OFF_S + settings.tick_s:
         which = "ahead of" if off_s > 0 else "behind"
         yield bad(
             "ticks",
-            f"the clock that ticks is {span(off_s)} {which} the broker's: calls at the right time are late or refused",
+            f"the clock that ticks is {about(off_s)} {which} the broker's: calls at the right time are late or refused",
             "set the clock of the worker that owns partition 0 of metrics by NTP; a demo does it on purpose",
         )
 
@@ -133,7 +134,7 @@ def _watermarks(settings: Settings, seen: Seen) -> Iterator[Check]:
             continue
         slowest = min(passed, key=lambda number: passed[number])
         behind_s = (tick_at - passed[slowest]) / 1000
-        found = f"{topic} is {span(behind_s)} behind the ticks"
+        found = f"{topic} is {about(behind_s)} behind the ticks"
         missing = [str(n) for n in range(settings.partitions) if n not in passed]
         if behind_s > allowed_s:
             yield bad(

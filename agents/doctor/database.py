@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from agents.doctor.check import Check, bad, good, span, unknown
+from agents.doctor.check import Check, bad, good, unknown
 from agents.ledger.connection import LedgerUnreachable, NoTables, connect, require_tables, sentence
+from optimizer.model.wording import about
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,7 +69,7 @@ def _clock(connection: psycopg.Connection[Any]) -> Check:
     began_s = time.time()
     ((there_s,),) = connection.execute("SELECT extract(epoch FROM clock_timestamp())::float8").fetchall()
     ahead_s = (began_s + time.time()) / 2 - there_s
-    found = f"this machine is {span(ahead_s)} {'ahead of' if ahead_s > 0 else 'behind'} the database"
+    found = f"this machine is {about(ahead_s)} {'ahead of' if ahead_s > 0 else 'behind'} the database"
     if abs(ahead_s) > OFF_S:
         return bad("ledger clock", found, "set the clocks by NTP, on this machine and on the database's")
     return good("ledger clock", found)

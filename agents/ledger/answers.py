@@ -12,6 +12,7 @@ from psycopg.rows import dict_row
 
 from optimizer.model.decision import Decision
 from optimizer.model.finding import Finding
+from optimizer.model.wording import share
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -166,4 +167,4 @@ def _followed(connection: psycopg.Connection[Any], answer: Told) -> list[Followi
 def _with_share(what: str, sentence: str, weight_bps: int | None) -> str:
     if what != "rollout.status" or weight_bps is None:
         return sentence
-    return f"{sentence}, {weight_bps / 100:g} % on the candidate"
+    return f"{sentence}, {share(weight_bps)} on the candidate"

@@ -7,7 +7,7 @@ followed and what would do.
 from collections.abc import Callable, Iterator
 
 from optimizer.decide.record import schedule
-from optimizer.decide.record.decision import Ruling, record
+from optimizer.decide.record.decision import Ruling, differs, record
 from optimizer.decide.record.state import MAX_COMMANDS, Deciding
 from optimizer.decide.trials import arms
 from optimizer.decide.trials.editor import SegmentEditor
@@ -161,6 +161,8 @@ def _agreed(editor: SegmentEditor, ruling: Ruling) -> Decision | None:
     return editor.decide(
         "hold", ruling._replace(cause="approval", why=why),
         act=False, variant=(live.variant or None) if live else None, model=live.model if live else None,
+        incumbent=editor.segment.incumbent,
+        differs=differs(editor.declared, editor.segment.incumbent, editor.segment.candidates()),
     )  # fmt: skip
 
 

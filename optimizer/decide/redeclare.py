@@ -31,7 +31,7 @@ def declare(state: Deciding, target: Target, at: int, token: str) -> Iterator[De
     ruling = Ruling(at, "declaration", f"revision {target.revision} of the declaration", token=token)
     reset = _reset(state, before, declared) if before else frozenset()
     if before:
-        for name, reason in _ended(state, before.target, declared, reset).items():
+        for name, reason in _ended(state, before, declared, reset).items():
             ended = ruling._replace(why=f"{ruling.why}: {reason}")
             editor = SegmentEditor(state, name, before)
             if editor.segment.experiment is not None:
@@ -77,7 +77,7 @@ def _reset(state: Deciding, before: Declared, declared: Declared) -> frozenset[s
     )
 
 
-def _ended(state: Deciding, before: Target, declared: Declared, reset: frozenset[str]) -> dict[str, str]:
+def _ended(state: Deciding, before: Declared, declared: Declared, reset: frozenset[str]) -> dict[str, str]:
     """Segment → why its rollout cannot go on, in the order of their names."""
     target, variants = declared.target, declared.variants
     reasons = {}
@@ -85,7 +85,7 @@ def _ended(state: Deciding, before: Target, declared: Declared, reset: frozenset
         live, running = segment.live, segment.experiment
         if running is not None:
             anew = name in reset or name not in target.segment_names()
-            why = _disturbed(running, before, declared, anew=anew)
+            why = _disturbed(running, before.target, declared, anew=anew)
             if why:
                 reasons[name] = why
         if live is None:
@@ -93,12 +93,14 @@ def _ended(state: Deciding, before: Target, declared: Declared, reset: frozenset
         if name in reset or name not in target.segment_names():
             reasons[name] = "what the candidate is compared with is no longer served"
         elif any(variant not in variants for variant in live.weights or (live.variant,)):
-            reasons[name] = f"{live.model} is no longer declared as it was"
-        elif live.weights and target.experiment != before.experiment:
+            gone = [one for one in live.weights or (live.variant,) if one not in variants]
+            words = " | ".join(before.name_of(one) for one in gone)
+            reasons[name] = f"{words} is no longer declared as it was"
+        elif live.weights and target.experiment != before.target.experiment:
             reasons[name] = "its experiment is no longer declared as it was"
         elif live.weight_bps and live.phase != "awaiting" and target.plan.strategy == "shadow":
             reasons[name] = "the plan now lets no user meet a candidate"
-        elif live.phase == "awaiting" and target.autonomy != before.autonomy:
+        elif live.phase == "awaiting" and target.autonomy != before.target.autonomy:
             reasons[name] = f"autonomy is now {target.autonomy}, nobody is asked any more"
     return reasons
 

@@ -17,7 +17,6 @@ from optimizer.decide.record import schedule
 from optimizer.decide.record.decision import Ruling
 from optimizer.decide.record.hand import InHand
 from optimizer.decide.record.memory import SENSE
-from optimizer.decide.record.sentences import span
 from optimizer.decide.record.state import MS, Deciding, Live, Segment
 from optimizer.decide.redeclare import declare
 from optimizer.decide.strategies.cheapest import Choice
@@ -31,6 +30,7 @@ from optimizer.model.decision import Cause, Decision
 from optimizer.model.event import AlertEvent, CommandEvent, FindingEvent, PolicyVerdictEvent, TargetEvent
 from optimizer.model.finding import Finding, Metric
 from optimizer.model.target import Target
+from optimizer.model.wording import duration
 from optimizer.stage import Durable, Emit, Rejected, Step
 
 SILENCE_S = 300
@@ -217,7 +217,7 @@ def _expire(editor: SegmentEditor, live: Live) -> Decision | None:
     if editor.now_at < live.step_at + answer_s * MS:
         return None
     said = f"{len(live.agreed)} of {editor.target.approvals.needed} people said yes" if live.agreed else ""
-    why = f"{said or 'nobody said yes or no'} within {span(answer_s)}"
+    why = f"{said or 'nobody said yes or no'} within {duration(answer_s)}"
     return editor.trial.roll_back(Ruling(editor.now_at, "approval", why), bans=False)
 
 
@@ -301,7 +301,8 @@ def _go_on(editor: SegmentEditor, live: Live, compared: list[Finding]) -> Decisi
 
 def _shadowed(editor: SegmentEditor, live: Live, ruling: Ruling) -> Decision:
     """A shadow analysis has passed, and nobody was served: it is said, and not begun again for a while."""
-    why = f"{live.model} does well in shadow, no user has met it; declare another strategy to serve it; {ruling.why}"
+    called, remedy = editor.declared.name_of(live.variant), "declare another strategy to serve it"
+    why = f"{called} does well in shadow, no user has met it; {remedy}; {ruling.why}"
     editor.ban(live.variant, ruling._replace(why=f"did well in shadow; {ruling.why}"))
     return editor.trial.conclude(ruling._replace(why=why))
 
@@ -339,9 +340,10 @@ def _overdue(hand: InHand) -> list[tuple[Cause, int, str]]:
     converge_s = hand.target.plan.converge_s
     late: list[tuple[Cause, int, str]] = []
     if live.converged_at is None:
-        why = f"generation {live.generation} is not seen in 95 % of the calls after {span(converge_s)}"
+        why = f"generation {live.generation} is not seen in 95 % of the calls after {duration(converge_s)}"
         late.append(("not_converged", live.step_at + converge_s * MS, why))
     heard_at = max(live.step_at, live.judged_at)
-    why = f"no comparison of {live.model} has arrived for {span(SILENCE_S)}: telemetry lost, or no calls"
+    arms = " | ".join(map(hand.declared.name_of, live.weights or (live.variant,)))
+    why = f"no comparison of {arms} has arrived for {duration(SILENCE_S)}: telemetry lost, or no calls"
     late.append(("no_data", heard_at + SILENCE_S * MS, why))
     return [entry for entry in late if entry[0] not in live.reported]

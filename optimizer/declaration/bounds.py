@@ -6,6 +6,7 @@ from optimizer.model.lever import MOST_VARIANTS, Parameter
 from optimizer.model.objective import Weights
 from optimizer.model.target import Target
 from optimizer.model.variant import count_of
+from optimizer.model.wording import number, setting
 
 ROUNDING = 1e-9
 """Shares that people write as decimals may add up to a hair more than 1."""
@@ -47,21 +48,24 @@ def _range(parameter: Parameter) -> Iterator[Wrong]:
     if least is None or most is None or step is None:
         yield (), "must list values, or give all of least, most and step"
     elif step <= 0:
-        yield ("step",), f"must be above 0, found {step:g}"
+        yield ("step",), f"must be above 0, found {setting(step)}"
     elif most <= least:
-        yield ("most",), f"must be above least, {least:g}, found {most:g}"
+        yield ("most",), f"must be above least, {setting(least)}, found {setting(most)}"
     elif len(values := parameter.grid()) > MOST_VARIANTS:
-        yield ("step",), f"must make at most {MOST_VARIANTS} values, found more with {step:g}"
+        yield ("step",), f"must make at most {MOST_VARIANTS} values, found more with {setting(step)}"
     elif len(set(values)) < len(values) or len(values) < 2:  # noqa: PLR2004 - one value is no choice
-        yield ("step",), f"must lead from {least:g} to other values up to {most:g}, found {step:g}"
+        yield (
+            ("step",),
+            f"must lead from {setting(least)} to other values up to {setting(most)}, found {setting(step)}",
+        )
 
 
 def _lists(target: Target) -> Iterator[Wrong]:
     levers = target.levers
     for name in ("prompt", "caching", "batching", "rate_limit", "cascade"):
         settings = getattr(levers, name)
-        for i, setting in enumerate(settings):
-            if setting in settings[:i]:
+        for i, one in enumerate(settings):
+            if one in settings[:i]:
                 yield ("levers", name, i), "must differ from the settings before it"
     for i, limit in enumerate(levers.rate_limit):
         if limit.calls_per_s is None and limit.tokens_per_minute is None:
@@ -87,4 +91,4 @@ def wrong_traffic(target: Target) -> Iterator[Wrong]:
         if name not in target.segment_names():
             yield (*path, name), f"must be a segment ({', '.join(target.segment_names())}), found {name!r}"
     if (total := sum(shares.values())) > 1 + ROUNDING:
-        yield path, f"must add up to at most 1, found {total:g}"
+        yield path, f"must add up to at most 1, found {number(total)}"

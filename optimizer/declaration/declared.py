@@ -89,7 +89,7 @@ class Declared:
             self._near[incumbent] = candidates(self.target, incumbent)
         return self._near[incumbent]
 
-    def label(self, variant: str) -> str:
+    def name_of(self, variant: str) -> str:
         """A variant as people know it; its id where it is not declared."""
         return label(self.variants[variant], self.target) if variant in self.variants else variant
 

@@ -18,6 +18,7 @@ from optimizer.declaration.validate import WHOLE_BPS, weights_bps
 from optimizer.model.objective import goal_of
 from optimizer.model.target import Target
 from optimizer.model.traffic import Traffic
+from optimizer.model.wording import number, percent, score
 from optimizer.stats.power import seconds_to, units_for_every_look
 
 POWER = 0.8
@@ -29,8 +30,8 @@ ERROR_RATE = 0.01
 LATENCY_SIGMA = 0.4
 """Of the logarithm: a p95 that is about twice the median."""
 ASSUMED = (
-    f"assumed: quality {QUALITY:g} ± {QUALITY_SPREAD:g}, {ERROR_RATE:.0%} errors, a p95 of latency "
-    f"{exp(1.645 * LATENCY_SIGMA):.1f} times the median, and a candidate as good as its control"
+    f"assumed: quality {score(QUALITY)} ± {score(QUALITY_SPREAD)}, {percent(ERROR_RATE)} errors, a p95 of latency "
+    f"{number(exp(1.645 * LATENCY_SIGMA), digits=2)} times the median, and a candidate as good as its control"
 )
 
 

@@ -1,10 +1,12 @@
 """What callers follow: complete, never a difference; generations only grow."""
 
+from collections.abc import Sequence
+
 from msgspec import Struct, field
 
 from optimizer.model.call import Arm
 from optimizer.model.lever import Batching, Caching, PromptVersion, RateLimit
-from optimizer.model.variant import Cascade, Parameters
+from optimizer.model.variant import Cascade, Parameters, Variant, differences
 
 # As in `Variant`: a lever that is not set leaves no trace, defaults made by a function are always written.
 
@@ -23,6 +25,21 @@ class ArmOfConfiguration(Struct, frozen=True, kw_only=True, omit_defaults=True):
     batching: Batching | None = None
     rate_limit: RateLimit | None = None
     cascade: Cascade | None = None
+
+    @property
+    def served(self) -> Variant:
+        """What the arm serves, without its place in the configuration."""
+        return Variant(**{name: getattr(self, name) for name in Variant.__struct_fields__})
+
+
+def differs(arms: Sequence[ArmOfConfiguration]) -> dict[str, str]:
+    """Variant → what it changes of the segment's incumbent, in words; without those that serve the same.
+
+    Where everybody is on trial nobody is the incumbent: then of the control, else of the first arm.
+    """
+    known = {one.arm: one for one in reversed(arms)}
+    before = known.get("incumbent") or known.get("control") or (arms[0] if arms else None)
+    return differences(before.served, {one.variant: one.served for one in arms}) if before else {}
 
 
 class Configuration(Struct, frozen=True, kw_only=True):

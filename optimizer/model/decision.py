@@ -7,6 +7,7 @@ from msgspec import Struct
 from optimizer.model.finding import Evidence, Metric, Verdict
 from optimizer.model.policy import PolicyResult
 from optimizer.model.target import Autonomy, Target
+from optimizer.model.wording import share
 
 DecisionKind = Literal[
     "start", "advance", "hold", "pause", "resume", "promote", "rollback", "release", "refuse", "declare",
@@ -100,3 +101,27 @@ class Decision(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The share of the units whose calls are mirrored to the candidate, which serves nobody."""
     returns_to: int = 0
     """Only on `return`: the generation whose incumbents serve again."""
+    differs: dict[str, str] = {}
+    """Variant → what it changes of the incumbent, in words: of everything that is or was on trial here."""
+
+
+def on_trial(decision: Decision) -> dict[str, str]:
+    """Variant → what it changes of the incumbent: of the one that a decision is about, else of all that are tried."""
+    about = decision.variant or ""
+    return {about: decision.differs[about]} if about in decision.differs else decision.differs
+
+
+def in_words(decision: Decision) -> str:
+    """What a decision is about: `large with temperature 0.7 instead of 0.2`; several beside each other."""
+    return " | ".join(on_trial(decision).values()) or decision.model or ""
+
+
+def at_shares(decision: Decision) -> str:
+    """The same with the share of each: `small instead of large at 5 %`."""
+    shares = {decision.variant or "": decision.weight_bps, **decision.weights}
+    shadow = f"in shadow of {share(decision.mirror_bps)}" if decision.mirror_bps else ""
+    tried = on_trial(decision) or {decision.variant or "": decision.model or ""}
+    return " | ".join(
+        " ".join(filter(None, (words, f"at {share(shares[one])}" if shares.get(one) else shadow)))
+        for one, words in tried.items()
+    )

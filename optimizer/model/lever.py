@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from optimizer.model.call import Name, Score
+from optimizer.model.wording import count, duration, setting
 
 MOST_VARIANTS = 64
 """As many as a target may have models: what stages remember of variants is bounded by it."""
@@ -69,11 +70,11 @@ class Caching(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Of a semantic cache: how similar a question must be to one that was answered."""
 
     def __str__(self) -> str:
-        """As in `large-2 with exact caching for 3600 s`."""
+        """As in `large-2 with exact caching for 1 h`."""
         if self.mode == "off":
             return "caching off"
-        over = f" over {self.threshold:g}" if self.mode == "semantic" else ""
-        return f"{self.mode} caching{over} for {self.ttl_s} s"
+        over = f" over {setting(self.threshold)}" if self.mode == "semantic" else ""
+        return f"{self.mode} caching{over} for {duration(self.ttl_s)}"
 
 
 class Batching(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -95,8 +96,8 @@ class RateLimit(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def __str__(self) -> str:
         """As in `large-2 with at most 5 calls/s`."""
-        calls = [] if self.calls_per_s is None else [f"{self.calls_per_s:g} calls/s"]
-        tokens = [] if self.tokens_per_minute is None else [f"{self.tokens_per_minute} tokens/min"]
+        calls = [] if self.calls_per_s is None else [f"{setting(self.calls_per_s)} calls/s"]
+        tokens = [] if self.tokens_per_minute is None else [f"{count(self.tokens_per_minute)} tokens/min"]
         return f"at most {' and '.join(calls + tokens)}" if calls or tokens else "no rate limit"
 
 

@@ -4,7 +4,8 @@ What a target may be served by is every declared model with every combination of
 declaration with more than MOST_VARIANTS of them is refused.
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from itertools import islice, product
 from math import prod
@@ -23,10 +24,13 @@ from optimizer.model.lever import (
     Setting,
 )
 from optimizer.model.target import Model, Target
+from optimizer.model.wording import setting
 
 _canonical = msgspec.json.Encoder(order="deterministic").encode
 
 Parameters = dict[str, Setting]
+FIELDS = ("prompt", "caching", "batching", "rate_limit", "cascade")
+"""Of a variant, beside its model and parameters."""
 MOST_LABEL = 200
 """Characters of a label: a stage remembers one for each variant."""
 
@@ -41,7 +45,7 @@ class Cascade(Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         """As in `large-2 with small-2 first, escalating below 0.7`."""
-        return f"{self.model} first, escalating below {self.escalate_below:g}"
+        return f"{self.model} first, escalating below {setting(self.escalate_below)}"
 
 
 # Levers that are not set leave no trace in the JSON, so that ids of variants without them stay what they
@@ -87,11 +91,78 @@ def count_of(target: Target) -> int:
 def label(variant: Variant, target: Target) -> str:
     """The model's name, with what is turned on it: `large-2 with max_tokens 600, caching off`."""
     own = next((model.parameters for model in target.models if model.name == variant.model), {})
-    turned = [f"{key} {value}" for key, value in variant.parameters.items() if own.get(key) != value]
+    turned = [f"{key} {setting(value)}" for key, value in variant.parameters.items() if own.get(key) != value]
     turned += [f"no {key}" for key in own if key not in variant.parameters]
     fields = (variant.prompt, variant.caching, variant.batching, variant.rate_limit, variant.cascade)
-    turned += [str(setting) for setting in fields if setting is not None]
+    turned += [str(one) for one in fields if one is not None]
     return f"{variant.model} with {', '.join(turned)}"[:MOST_LABEL] if turned else variant.model
+
+
+def name_of(variant_id: str, target: Target) -> str:
+    """The label of a declared variant; the id of one that is not declared any more."""
+    variants = variants_of(target)
+    return label(variants[variant_id], target) if variant_id in variants else variant_id
+
+
+def differences(before: Variant, others: Mapping[str, Variant]) -> dict[str, str]:
+    """What each of several variants (by any key) changes of `before`, no two worded alike; equal ones left out.
+
+    As in `large with temperature 0.7 instead of 0.2`, or `small instead of large`.
+    """
+    worded = {key: difference(before, after) for key, after in others.items() if after != before}
+    seen = Counter(worded.values())
+    return {
+        key: f"{text} (variant {others[key].variant_id})" if seen[text] > 1 or text == before.model else text
+        for key, text in worded.items()
+    }
+
+
+def difference(before: Variant, after: Variant) -> str:
+    """What one variant changes of another, led by its model; the model alone where words tell no difference."""
+    is_same_model = after.model == before.model
+    turned = []
+    if is_same_model and after.provider != before.provider:
+        turned = [f"provider {after.provider or 'unnamed'} instead of {before.provider or 'unnamed'}"]
+    turned += changed_parameters(before.parameters, after.parameters)
+    turned += [changed_field(name, before, after) for name in FIELDS if _differs(name, before, after)]
+    if is_same_model:
+        return f"{after.model} with {', '.join(turned)}" if turned else after.model
+    return ", with ".join(filter(None, (f"{after.model} instead of {before.model}", ", ".join(turned))))
+
+
+def changed_parameters(before: Parameters, after: Parameters) -> list[str]:
+    """Each parameter that differs, as in `max_tokens 600 instead of 800`."""
+    changes = [
+        f"{name} {setting(value)} instead of {_value(before, name)}"
+        for name, value in after.items()
+        if _value(before, name) != setting(value)
+    ]
+    return changes + [
+        f"{name} as by default instead of {setting(value)}"
+        for name, value in before.items()
+        if name not in after
+    ]
+
+
+def _value(parameters: Parameters, name: str) -> str:
+    return setting(parameters[name]) if name in parameters else "the default"
+
+
+def changed_field(name: str, before: Variant, after: Variant) -> str:
+    """A lever that differs, as in `exact caching for 1 h instead of no caching of ours`."""
+    none = f"no {name.replace('_', ' ')} of ours"
+    texts = [none if one is None else str(one) for one in (getattr(after, name), getattr(before, name))]
+    if texts[0] == texts[1] and name == "prompt":  # one version with two texts
+        texts = [
+            f"{text} ({one.prompt.hash})"
+            for text, one in zip(texts, (after, before), strict=True)
+            if one.prompt
+        ]
+    return " instead of ".join(texts)
+
+
+def _differs(name: str, before: Variant, after: Variant) -> bool:
+    return bool(getattr(before, name) != getattr(after, name))
 
 
 def cascades_of(target: Target, model: str) -> tuple[Cascade, ...]:
@@ -133,8 +204,8 @@ def _forms(model: Model, target: Target) -> Iterator[Variant]:
     dimensions = _dimensions(model, target)
     for settings in product(*(dimension.settings for dimension in dimensions)):
         form = variant_of(model)
-        for dimension, setting in zip(dimensions, settings, strict=True):
-            form = dimension.turn(form, setting)
+        for dimension, turned in zip(dimensions, settings, strict=True):
+            form = dimension.turn(form, turned)
         yield form
 
 

@@ -9,9 +9,9 @@ each piece is integrated at Gauss nodes. No dice: the same beliefs give the same
 Source: Scott, "A modern Bayesian look at the multi-armed bandit", Applied Stochastic
 Models in Business and Industry 26(6), 2010, sec. 2; Gauss & Legendre.
 
-    >>> from optimizer.stats.beta_belief import BetaBelief
-    >>> [round(p, 6) for p in probability_best([BetaBelief(701, 301), BetaBelief(753, 249)])]
-    [0.004576, 0.995424]
+    >>> from optimizer.stats.normal import Normal
+    >>> [round(p, 6) for p in probability_best([Normal(0.70, 0.0145), Normal(0.75, 0.0136)])]
+    [0.00595, 0.99405]
 """
 
 from collections.abc import Sequence

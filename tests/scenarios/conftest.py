@@ -1,7 +1,8 @@
 """The world of the scenarios: callers that follow the configuration, models that answer with seeded dice.
 
 A scenario is a text. `#` tells the story, words move the world, lines behind `|` are what the loop said, and are
-checked. `make accept` writes them anew.
+checked. `make accept` writes them anew. What the loop says stands there whole: a long text goes on in the next line,
+four spaces further in.
 
     model NAME price=… quality=… latency_ms=… errors=…      a model, or how it behaves from now on
     lever NAME least=… most=… step=…                         a parameter that may be turned, in later declarations
@@ -33,6 +34,7 @@ from optimizer.model.budget import Approvals, Budget, Limits
 from optimizer.model.call import Assignment, Call, Quality
 from optimizer.model.command import Alert, Command
 from optimizer.model.cycles import Cycles
+from optimizer.model.decision import at_shares
 from optimizer.model.event import AlertEvent, CallEvent, CommandEvent, TargetEvent, TickEvent
 from optimizer.model.lever import Levers, Parameter
 from optimizer.model.policy import Policy, Rule
@@ -59,7 +61,6 @@ PARTS = {
     "plan": Plan, "guardrails": Guardrails, "trips": Trips, "holdback": Holdback, "errors": Errors, "cycles": Cycles,
     "budget": Budget, "limits": Limits, "approvals": Approvals,
 }  # fmt: skip
-WIDTH = 100
 
 
 class World:
@@ -278,12 +279,15 @@ class World:
             self.asked = decision.decision_id
         at = (decision.decided_at - BEGIN_AT) // 1000
         words = [f"{at // 3600}:{at // 60 % 60:02}:{at % 60:02}", decision.segment, decision.kind]
-        words += [decision.model] if decision.model else []
-        words += [f"{decision.weight_bps / 100:g} %"] if decision.weight_bps else []
+        words += self._subject(decision)
         words += [f"generation {decision.generation}"] if decision.generation else []
         words += [] if decision.act else ["(not applied)"]
-        text = f"{' '.join(words)}: {decision.why}"
-        self.said.append(text if len(text) <= WIDTH else text[: WIDTH - 2] + " …")
+        self.said.append(f"{' '.join(words)}: {decision.why}")
+
+    @staticmethod
+    def _subject(decision):
+        """What a decision is about, as `status` and `explain` word it: what differs on trial, and its share."""
+        return [at_shares(decision)] if at_shares(decision) else []
 
 
 def _turned(parameters):

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from agents.cli.failure import BAD, Failure
-from optimizer.decide.record.sentences import share, span
 from optimizer.declaration.forecast import ASSUMED, Forecast, forecast, least_gain
 from optimizer.model.objective import goal_of
 from optimizer.model.traffic import Traffic
+from optimizer.model.wording import about, duration, percent, share
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,16 +35,6 @@ def forecasts(target: Target, calls_per_hour: float | None) -> Steps | None:
     return None if traffic is None else list(forecast(target, traffic))
 
 
-def about(seconds: float | None) -> str:
-    """A span as people plan with it: `4.1 h`; None: `never`."""
-    if seconds is None:
-        return "never"
-    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.3g} {unit}"
-    return f"{seconds:.3g} s"
-
-
 def show(console: Console, target: Target, steps: Steps | None) -> None:
     """Print the table, or why there is none."""
     if steps is None:
@@ -57,14 +47,14 @@ def show(console: Console, target: Target, steps: Steps | None) -> None:
     for one in steps:
         table.add_row(
             one.segment, str(one.step), share(one.weight_bps), "unknown" if one.units is None else str(one.units),
-            about(one.seconds), span(one.most_s), one.slowest,
+            "never" if one.seconds is None else about(one.seconds), duration(one.most_s), one.slowest,
         )  # fmt: skip
     console.print(table)
     console.print(f"{target.target}: {ASSUMED}")
     if (goal := goal_of(target.objective)) in ("quality", "latency"):
         for segment in dict.fromkeys(one.segment for one in steps):
             gain = least_gain(target, steps, segment)
-            least = "no gain up to 50 %" if gain is None else f"a gain of {gain:.1%} or more"
+            least = "no gain up to 50 %" if gain is None else f"a gain of {percent(gain)} or more"
             console.print(
                 f"{target.target}: {segment}: the steps up to 50 % prove {least} in {goal}, the objective"
             )
@@ -88,7 +78,7 @@ def refuse_the_hopeless(found: Sequence[tuple[Target, Steps | None]]) -> None:
             lasts = "never" if one.seconds is None else f"after {about(one.seconds)}"
             said.append(
                 f"{target.target}: {one.segment}: step {one.step} at {share(one.weight_bps)} decides {lasts}, "
-                f"its plan allows {span(one.most_s)} ({one.slowest} takes longest)"
+                f"its plan allows {duration(one.most_s)} ({one.slowest} takes longest)"
             )
     if said:
         raise Failure(

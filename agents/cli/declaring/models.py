@@ -14,6 +14,7 @@ from rich.table import Table
 from agents.cli.failure import BAD, Failure
 from agents.declarations.registry import Registry
 from agents.settings import settings as configuration
+from optimizer.model.wording import setting
 
 MOST_ROWS = 200
 """What a person reads; the list has thousands, and JSON has all of them."""
@@ -58,7 +59,7 @@ def models(
         entry = one.entry
         prices = (entry.input_usd_per_million_tokens, entry.output_usd_per_million_tokens)
         table.add_row(
-            entry.name, entry.provider, *("unknown" if price is None else f"{price:g}" for price in prices),
+            entry.name, entry.provider, *("unknown" if price is None else setting(price) for price in prices),
             str(entry.context_tokens or "unknown"), ", ".join(entry.capabilities), one.origin,
         )  # fmt: skip
     console = Console()

@@ -17,6 +17,7 @@ from rich.table import Column, Table
 from agents.cli.evaluation import labelled
 from agents.cli.failure import BAD, USAGE, Failure
 from optimizer.evaluation import change_score, evaluate, window_score
+from optimizer.model.wording import chance, change, interval, number, percent
 
 DIGITS = 6
 THRESHOLD = 0.5
@@ -152,7 +153,7 @@ def _print_anomalies(console: Console, told: Out) -> None:
     for name in ("series", "rows", "flagged", "share", "windows hit"):
         table.add_column(name, justify="left" if name == "series" else "right", overflow="fold")
     for one in told["series"]:
-        share = "–" if one["flagged_share"] is None else f"{one['flagged_share']:.2%}"
+        share = "–" if one["flagged_share"] is None else f"{percent(one['flagged_share'])}"
         hit = "not labelled" if one["windows"] is None else f"{one['windows_hit']} of {one['windows']}"
         table.add_row(one["name"], f"{one['rows']:,}", str(len(one["flagged"])), share, hit)
     console.print(table)
@@ -201,21 +202,21 @@ def _print_comparison(console: Console, told: Out) -> None:
             show_header=False,
         )
         table.add_row("units", f"{found['n_candidate']:,} against {found['n_control']:,}")
-        table.add_row("means", " against ".join(f"{mean:.6g}" for mean in one["means"]))
+        table.add_row("means", " against ".join(f"{number(mean, digits=6)}" for mean in one["means"]))
         table.add_row(
             "effect, relative",
-            f"{_signed(found['effect'])} ({_signed(found['low'])} … {_signed(found['high'])}) at every look",
+            f"{_signed(found['effect'])} {interval(found['low'], found['high'], change)} at every look",
         )
         when = f", since {one['decided_at']:,} units: {one['decided']}" if one["decided"] else ""
         table.add_row(
-            f"verdict, at most {margin:.0%} worse where {better} is better", found["verdict"] + when
+            f"verdict, at most {percent(margin)} worse where {better} is better", found["verdict"] + when
         )
         differs = (
             f"{one['differs']}, shown after {one['differs_at']:,} units" if one["differs"] else "not shown"
         )
         table.add_row("difference", differs)
         mismatch = "mismatch" if one["ratio_p"] < SRM_LEVEL else "none shown"
-        table.add_row("sample ratio, if halves were promised", f"{mismatch} (p {one['ratio_p']:.3g})")
+        table.add_row("sample ratio, if halves were promised", f"{mismatch} (p {chance(one['ratio_p'])})")
         console.print(table)
         if one["in_turns"]:
             console.print("the arms were written one after the other: taken in turns")
@@ -224,7 +225,7 @@ def _print_comparison(console: Console, told: Out) -> None:
 
 
 def _signed(value: float | None) -> str:
-    return "unbounded" if value is None else f"{value:+.2%}"
+    return "unbounded" if value is None else change(value)
 
 
 def _print_notes(console: Console, series: list[Out]) -> None:

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from agents import resources
 from agents.declarations import worlds
+from optimizer.model.wording import number, percent
 from optimizer.simulation.claims import CLAIMS, LIVES, Claim, Verdict
 
 if TYPE_CHECKING:
@@ -127,8 +128,8 @@ not; *missed*: what was measured does not. The worlds are in `compose/worlds`, w
 def _number(value: float, claim: Claim) -> str:
     match claim.unit:
         case "share":
-            return f"{value * 100:.4g} %"
+            return percent(value, digits=4)
         case "answers":
-            return f"{value:,.0f}"
+            return number(value, most=0)
         case _:
-            return f"{value:.4f}"
+            return number(value, digits=5, most=4)

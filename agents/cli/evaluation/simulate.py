@@ -17,6 +17,7 @@ from agents import resources
 from agents.cli.evaluation import promises
 from agents.cli.failure import USAGE, Failure
 from agents.declarations import worlds
+from optimizer.model.wording import change, count, interval, percent
 from optimizer.stats.proportion import Proportion, wilson
 
 if TYPE_CHECKING:
@@ -167,8 +168,8 @@ def _print(name: str, summary: dict[str, Any]) -> None:
     table.add_row("… rolled back", f"{summary['rolled_back']:,}")
     for key in ("harmless_promoted", "harmless_rolled_back_for_harm", "harmful_promoted"):
         if (rate := summary[key]) is not None:
-            interval = f"{rate['share']:.2%} of {rate['of']:,} ({rate['low']:.2%} … {rate['high']:.2%})"
-            table.add_row(key.replace("_", " "), interval)
+            found = f"{percent(rate['share'])} of {count(rate['of'])} {interval(rate['low'], rate['high'], percent)}"
+            table.add_row(key.replace("_", " "), found)
     if (answers := summary["answers_until_rolled_back_of_harmful"]) is not None:
         table.add_row("answers of a harmful candidate until it is rolled back",
                       f"median {answers['median']:,}, p90 {answers['p90']:,}")  # fmt: skip
@@ -177,7 +178,7 @@ def _print(name: str, summary: dict[str, Any]) -> None:
         ("quality_change", "quality change"),
     ):
         if (value := summary[key]) is not None:
-            table.add_row(words, f"{value:+.2%}")
+            table.add_row(words, change(value))
     Console().print(table)
 
 

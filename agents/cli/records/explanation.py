@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -10,7 +11,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from optimizer.decide.record.sentences import instant, share
+from optimizer.model.decision import in_words, on_trial
+from optimizer.model.wording import count, instant, interval, number, percent, quantity, share, size
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from optimizer.model.decision import Decision, Estimate
     from optimizer.model.finding import Finding
 
-PERCENT = {"relative": " %", "share": " %", "absolute": " points"}
 COLOURS = {"pass": "green", "fail": "red", "inconclusive": "yellow", "error": "red", "no_data": "yellow"}
 
 
@@ -30,7 +31,7 @@ def as_data(told: Told) -> dict[str, Any]:
     # Defaults are left out of events; who reads this should not have to know them.
     decision |= {
         name: getattr(told.decision, name)
-        for name in ("act", "by", "generation", "step", "weight_bps", "cause")
+        for name in ("act", "by", "generation", "step", "weight_bps", "cause", "differs")
     }
     for name in ("estimates", "rejected", "evidence", "policies"):
         decision[name] = msgspec.to_builtins(getattr(told.decision, name))
@@ -72,7 +73,7 @@ def would_change(told: Told) -> list[str]:
             lines.append(f"{name}: {known.otherwise}")
         elif (room := _room(estimate, known)) is not None:
             outcome = "would no longer pass" if verdict == "pass" else "would no longer fail"
-            lines.append(f"{name}: an interval {_number(room, estimate.unit)} nearer its margin {outcome}")
+            lines.append(f"{name}: an interval {size(room, estimate.unit)} nearer its margin {outcome}")
     return [*_of_rules(told.decision), *lines]
 
 
@@ -107,8 +108,9 @@ def _headline(told: Told) -> Text:
     text = Text()
     text.append(f"{decision.kind} ", style="bold cyan")
     text.append(f"{told.target} · {decision.segment}")
-    if decision.model or decision.variant:
-        text.append(f" · {decision.model or ''} ({decision.variant})")
+    if decision.model or decision.variant or decision.differs:
+        variants = ", ".join(on_trial(decision)) or decision.variant
+        text.append(f" · {in_words(decision)} ({variants})")
     text.append(f"  {decision.decision_id}", style="dim")
     return text
 
@@ -127,6 +129,10 @@ def _facts(told: Told) -> Table:
             else ""
         )
         table.add_row("brings", f"generation {decision.generation}{weight}")
+    if len(on_trial(decision)) > 1:
+        for variant, words in on_trial(decision).items():
+            arm_bps = decision.weights.get(variant)
+            table.add_row("on trial", words + (f" at {share(arm_bps)}" if arm_bps else ""), variant)
     if decision.incumbent:
         table.add_row("instead of", decision.incumbent)
     if decision.rollout:
@@ -134,8 +140,8 @@ def _facts(told: Told) -> Table:
     if decision.alpha_promotion or decision.alpha_rollback:
         table.add_row(
             "error budget",
-            f"{decision.alpha_promotion:g} for a wrong promotion, "
-            f"{decision.alpha_rollback:g} for a wrong rollback, shared by the guardrails",
+            f"{number(decision.alpha_promotion, most=9)} for a wrong promotion, "
+            f"{number(decision.alpha_rollback, most=9)} for a wrong rollback, shared by the guardrails",
         )
     table.add_row("declaration", f"revision {decision.target_revision}")
     return table
@@ -149,16 +155,16 @@ def _estimates(told: Told) -> Table:
     for estimate in told.decision.estimates:
         finding = told.findings.get(estimate.finding_id)
         role = f" ({finding.role})" if finding else ""
-        interval = ""
+        unit = estimate.unit
+        known = "–" if estimate.estimate is None else quantity(estimate.estimate, unit)
         if estimate.low is not None or estimate.high is not None:
-            low = _number(estimate.low, "", estimate.unit)
-            interval = f" ({low} … {_number(estimate.high, estimate.unit)})"
+            known += f" {interval(estimate.low, estimate.high, partial(quantity, unit=unit))}"
         table.add_row(
             f"  {estimate.metric}{role}",
-            _number(estimate.estimate, estimate.unit) + interval,
-            f"{estimate.level:.2%}" if estimate.level is not None else "–",
-            f"{estimate.n:,} and {estimate.n_control:,}",
-            "–" if estimate.margin is None else _number(estimate.margin, estimate.unit),
+            known,
+            percent(estimate.level, digits=4) if estimate.level is not None else "–",
+            f"{count(estimate.n)} and {count(estimate.n_control)}",
+            "–" if estimate.margin is None else size(estimate.margin, unit),
             Text(estimate.verdict, style=COLOURS[estimate.verdict]),
         )
     return table
@@ -218,14 +224,6 @@ def _proof(told: Told) -> list[Text]:
             Text(f"  the findings in the ledger are NOT those it was decided on: {why}", style="bold red")
         )
     return lines
-
-
-def _number(value: float | None, unit: str, as_unit: str | None = None) -> str:
-    """A number in its unit; `as_unit` scales it like that unit without naming it."""
-    if value is None:
-        return "∞" if as_unit is not None or unit else "–"
-    scaled = value * 100 if (as_unit or unit) in PERCENT else value
-    return f"{scaled:,.4g}{PERCENT.get(unit, f' {unit}' if unit else '')}"
 
 
 def _heading(text: str) -> Padding:

@@ -9,6 +9,7 @@ from optimizer.decide.record.state import Deciding
 from optimizer.model.budget import Budget
 from optimizer.model.decision import Decision
 from optimizer.model.finding import Finding
+from optimizer.model.wording import money
 
 
 def enter(state: Deciding, spend: Finding) -> None:
@@ -42,9 +43,9 @@ def unaffordable(evidence: Evidence, shares: Mapping[str, int]) -> str:
     left = _left_for_trials(evidence.hand.state, budget)
     if forecast and forecast > left:
         return (
-            f"cannot be afforded: its trial is forecast to cost {forecast / NANO_USD:.4g} USD more than "
-            f"its control, {max(0, left) / NANO_USD:.4g} USD are left of the trials' "
-            f"{budget.trials_usd_per_day:g} USD a day"
+            f"cannot be afforded: its trial is forecast to cost {money(forecast / NANO_USD)} more than "
+            f"its control, {money(max(0, left) / NANO_USD)} are left of the trials' "
+            f"{money(budget.trials_usd_per_day)} a day"
         )
     return ""
 
@@ -94,8 +95,8 @@ def trials_overspent(state: Deciding) -> str:
     nano = state.books.trials_nano if state.books.day == state.now_at // DAY_MS else 0
     if budget is None or nano <= 0 or nano < budget.trials_usd_per_day * NANO_USD:
         return ""
-    money = f"{nano / NANO_USD:.4g} of {budget.trials_usd_per_day:g} USD"
-    return f"trials have cost {money} more than their controls today"
+    spent = f"{money(nano / NANO_USD)} of {money(budget.trials_usd_per_day)}"
+    return f"trials have cost {spent} more than their controls today"
 
 
 def used_up(state: Deciding) -> Use | None:

@@ -24,7 +24,6 @@ from optimizer.decide.evidence.facts import Evidence, calls_per_minute, served_b
 from optimizer.decide.record.books import DAY_MS, NANO_USD, WHOLE_BPS
 from optimizer.decide.record.decision import Ruling
 from optimizer.decide.record.hand import InHand
-from optimizer.decide.record.sentences import instant, share
 from optimizer.decide.record.state import Deciding
 from optimizer.decide.strategies.contract import Barred
 from optimizer.decide.strategies.tuning import CHANGES_A_DAY, rests_until
@@ -33,6 +32,7 @@ from optimizer.declaration.policies import Said, together
 from optimizer.model.decision import Cause
 from optimizer.model.finding import Finding
 from optimizer.model.policy import PolicyResult
+from optimizer.model.wording import instant, money, percent, share
 
 MOST_STARTS = 64
 """Starts remembered: as many as may be declared for a day, and some by hand."""
@@ -102,8 +102,9 @@ class Admission:
             return ""
         if not turns_parameters(hand.declared, hand.segment.incumbent, variant):
             return ""
-        pace = f"a parameter was changed here, and less than {CHANGES_A_DAY:.0%} of the levers may change in a day"
-        return f"waits until {instant(until_at)}: {pace}".replace("%", " %", 1)
+        limit = percent(CHANGES_A_DAY)
+        pace = f"a parameter was changed here, and less than {limit} of the levers may change in a day"
+        return f"waits until {instant(until_at)}: {pace}"
 
     def of_start(self, shares: Mapping[str, int], levels: tuple[Finding, ...]) -> Start:
         """The notes about what is to be tried: the first that stops it, and what a person should know.
@@ -133,7 +134,7 @@ class Admission:
             note = Note("limit", f"it {waits}")
         if note is None or len(shares) == 1:
             return note
-        return note._replace(sentence=f"{self.hand.declared.label(variant)}: {note.sentence}")
+        return note._replace(sentence=f"{self.hand.declared.name_of(variant)}: {note.sentence}")
 
     def _banned(self, variant: str) -> Note | None:
         ban = self.hand.bans(variant)
@@ -242,18 +243,18 @@ class Admission:
         trial, tried = segment.trial, segment.candidates()
         if trial is None or not segment.is_served:
             return None
-        called = " | ".join(hand.declared.label(variant) for variant in tried)
+        called = " | ".join(hand.declared.name_of(variant) for variant in tried)
         use = used_up(hand.state)
         saves_users = segment.live is not None and segment.live.failover
         if use is not None and trial.extra_nano >= 0 and not saves_users:
-            extra = f"{trial.extra_nano / NANO_USD:.4g} USD more than its control"
+            extra = f"{money(trial.extra_nano / NANO_USD)} more than its control"
             return Ruling(hand.now_at, "budget", f"{use}; so far {called} has cost {extra}")
         if trial.extra_nano > 0 and not saves_users and (spent := trials_overspent(hand.state)):
             return Ruling(hand.now_at, "budget", f"{spent}, {called} among them")
         for variant, share_bps in tried.items():
             said = self.evidence.asked(variant, share_bps)
             if said.denies:
-                whose = f"{hand.declared.label(variant)}: " if len(tried) > 1 else ""
+                whose = f"{hand.declared.name_of(variant)}: " if len(tried) > 1 else ""
                 return Ruling(hand.now_at, "policy", f"{whose}{said.denies}", policies=said.results)
         return None
 

@@ -10,11 +10,11 @@ what it replaces. Latency is left out: how many calls its tail takes depends on 
 
 from collections.abc import Sequence
 
-from optimizer.decide.record.sentences import share, span
 from optimizer.decide.trials.gate import guarded
 from optimizer.declaration.validate import WHOLE_BPS, first_bps
 from optimizer.model.finding import Finding, Metric
 from optimizer.model.target import Target
+from optimizer.model.wording import count, duration, number, share
 from optimizer.stats.power import units_for_every_look
 
 MINUTE_MS = 60_000
@@ -38,11 +38,11 @@ def lacking(declared: Target, levels: tuple[Finding, ...], arms: Sequence[int] =
 
     measured = {level.metric: level for level in levels if level.verdict == "pass" and level.n}
     per_minute = max(map(_per_minute, measured.values()), default=0.0)
-    within = f"within the {span(plan.step_max_s)} that a step may last"
+    within = f"within the {duration(plan.step_max_s)} that a step may last"
     if reachable(per_minute) < plan.step_min_units:
         return (
-            f"the plan cannot conclude: {share(first)} of {per_minute:.3g} calls a minute are "
-            f"{reachable(per_minute):.3g} units {within}, {plan.step_min_units} are declared"
+            f"the plan cannot conclude: {share(first)} of {number(per_minute)} calls a minute are "
+            f"{number(reachable(per_minute))} units {within}, {count(plan.step_min_units)} are declared"
         )
     for metric in guarded(declared):
         level = measured.get(metric)
@@ -51,8 +51,9 @@ def lacking(declared: Target, levels: tuple[Finding, ...], arms: Sequence[int] =
         needed = _needed(declared, metric, level, beside=max(1, len(arms)))
         have = reachable(_per_minute(level))
         if needed is None or needed > have:
-            count = f"about {needed:,}" if needed is not None else "more than a thousand million"
-            return f"the plan cannot conclude: {metric} needs {count} units per arm, there are {have:,.0f} {within}"
+            needs = f"about {count(needed)}" if needed is not None else "more than a thousand million"
+            there = f"there are {number(have, most=0)} {within}"
+            return f"the plan cannot conclude: {metric} needs {needs} units per arm, {there}"
     return ""
 
 

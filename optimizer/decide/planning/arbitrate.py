@@ -15,6 +15,7 @@ from optimizer.decide.strategies.contract import Action, Proposal, Situation
 from optimizer.decide.trials.editor import SegmentEditor
 from optimizer.declaration.declared import Declared
 from optimizer.model.decision import Alternative
+from optimizer.model.wording import change
 
 ORDER: tuple[Action, ...] = ("rollback", "hold", "advance", "conclude", "reweigh", "start", "nothing")
 MOST_REJECTED = 64
@@ -38,7 +39,7 @@ def consider(editor: SegmentEditor) -> Outcome:
         return outcome
     told = {one.variant for one in outcome.rejected}
     barred = [
-        Alternative(variant=one.variant_id, model=declared.label(one.variant_id), why=why)
+        Alternative(variant=one.variant_id, model=declared.name_of(one.variant_id), why=why)
         for one in near
         if one.variant_id not in told and (why := seen.barred(one.variant_id))
     ]
@@ -80,7 +81,7 @@ def arbitrate(proposals: Sequence[Proposal], declared: Declared) -> Outcome:
     for lost in ranked[1:]:
         if lost.variant is None or lost.variant in (chosen.variant, *rejected):
             continue
-        model = declared.label(lost.variant) if lost.variant in declared.variants else ""
+        model = declared.name_of(lost.variant) if lost.variant in declared.variants else ""
         rejected[lost.variant] = Alternative(variant=lost.variant, model=model, why=_against(lost, chosen))
     for one in (one for lost in ranked[1:] for one in lost.rejected):
         if one.variant != chosen.variant:
@@ -96,4 +97,4 @@ def _against(lost: Proposal, chosen: Proposal) -> str:
     if ORDER.index(lost.action) > ORDER.index(chosen.action):
         return f"was to {lost.action}, which comes after {chosen.action}"
     which = "the same lever" if lost.lever == chosen.lever else f"{chosen.lever}, one lever at a time"
-    return f"promises at least {lost.low:+.1%}, less than the {chosen.low:+.1%} of what turns {which}"
+    return f"promises at least {change(lost.low)}, less than the {change(chosen.low)} of what turns {which}"

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from optimizer.decide.planning.look import Looked, follow
 from optimizer.decide.record import schedule
 from optimizer.decide.record.decision import Ruling
-from optimizer.decide.record.sentences import listed
 from optimizer.decide.strategies.cheapest import Choice, choose
 from optimizer.decide.trials import fixed_arms
 from optimizer.decide.trials.editor import SegmentEditor
 from optimizer.model.decision import Cause, Decision
 from optimizer.model.finding import Finding
+from optimizer.model.wording import outcomes
 
 
 def begin(
@@ -26,7 +26,7 @@ def begin(
     if declared.autonomy == "advise" and segment.advised == advice:
         return None
     shares = _shares(editor, looked, fixed)
-    ruling = Ruling(now_at, "choice", listed(levels), tuple(levels))
+    ruling = Ruling(now_at, "choice", outcomes(levels), tuple(levels))
     if not shares:
         schedule.passed(segment, declared, now_at)
         return follow(editor, looked, ruling)
@@ -71,7 +71,9 @@ def won(editor: SegmentEditor) -> Choice | None:
         return None
     others = choose(editor.declared, segment.incumbent, segment.bans, editor.now_at).rejected
     rejected = tuple(other for other in others if other.variant != winner)
-    return Choice(winner, model, rejected, why=f"{model.name} has won the experiment here")
+    return Choice(
+        winner, model, rejected, why=f"{editor.declared.name_of(winner)} has won the experiment here"
+    )
 
 
 def obstacle(editor: SegmentEditor, choice: Choice, levels: tuple[Finding, ...]) -> Ruling | None:
@@ -81,7 +83,7 @@ def obstacle(editor: SegmentEditor, choice: Choice, levels: tuple[Finding, ...])
     if by := editor.frozen_by:
         cause, why = "frozen", f"frozen by {by}"
     elif not any(level.n > 0 for level in levels):
-        cause, why = "no_data", f"unknown: {listed(levels)}"
+        cause, why = "no_data", f"unknown: {outcomes(levels)}"
     elif choice.variant is None and not choice.acts:
         cause, why = (
             "choice",

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from optimizer.model.budget import Budget
 from optimizer.model.finding import Finding
+from optimizer.model.wording import money, share
 
 NANO_USD = 10**9
 DAY_MS = 86_400_000
@@ -77,7 +78,7 @@ class Use(NamedTuple):
 
     def __str__(self) -> str:
         """As people read it: `81 % of the day's 100 USD are spent`."""
-        return f"{self.share_bps // 100:,} % of the {self.span}'s {self.limit_usd:g} USD are spent"
+        return f"{share(self.share_bps // 100 * 100)} of the {self.span}'s {money(self.limit_usd)} are spent"
 
 
 def uses(budget: Budget | None, books: Books, now_at: int) -> tuple[Use, ...]:

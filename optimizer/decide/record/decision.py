@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 import msgspec
 
 from optimizer.decide.record.state import Deciding
+from optimizer.declaration.declared import Declared, derive
 from optimizer.model.decision import WHOLE_TARGET, Cause, Decision, DecisionKind, Estimate
 from optimizer.model.finding import Evidence, Finding
 from optimizer.model.policy import PolicyResult
+from optimizer.model.variant import differences
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -38,6 +40,9 @@ def record(
     declared = state.declaration
     generation, variant = fields.get("generation", 0), fields.get("variant") or ""
     shares = (declared.errors.proposals or 1) if declared else 1
+    if declared is not None and "differs" not in fields:
+        tried = [variant, *fields.get("weights", ())]
+        fields["differs"] = differs(derive(declared), fields.get("incumbent") or "", tried)
     return Decision(
         decision_id=decision_id(
             state.target, segment, kind, ruling.at, generation, variant, *filter(None, [ruling.token])
@@ -58,6 +63,14 @@ def record(
         target_revision=state.revision,
         **fields,
     )
+
+
+def differs(declared: Declared, incumbent: str, tried: Iterable[str]) -> dict[str, str]:
+    """What each tried variant changes of the incumbent, in words; without those that are not declared any more."""
+    known = declared.variants
+    if incumbent not in known:
+        return {}
+    return differences(known[incumbent], {one: known[one] for one in tried if one in known})
 
 
 def decision_id(*parts: str | int) -> str:

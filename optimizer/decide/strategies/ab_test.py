@@ -5,19 +5,19 @@
     over     after MOST_S the arms that prove nothing are banned until evidence ages  → nothing
 
 Bounds hold at every look, with the risk of a wrong promotion shared out among the arms (Bonferroni), so that
-looking often costs nothing. Arms are most often prompts: `optimizer.decide.transforms` makes seven of one.
+looking often costs nothing. Arms are most often prompts: `llmopt prompts variants` makes up to seven of one.
 """
 
 from collections.abc import Mapping
 from typing import ClassVar
 
 from optimizer.decide.evidence.utility import INCUMBENT, Worth, guardrails, weights, worth
-from optimizer.decide.record.sentences import span
 from optimizer.decide.record.state import MS, Experiment
 from optimizer.decide.strategies.contract import Candidates, Proposal, Situation, Strategy
 from optimizer.decide.strategies.shares import arms, mixed, named
 from optimizer.declaration.declared import Declared
 from optimizer.model.decision import Alternative
+from optimizer.model.wording import change, duration
 
 MOST_S = 7 * 86_400
 """The specification's longest test."""
@@ -42,7 +42,7 @@ class AbTest(Strategy):
         if self._winner(situation, declared, known):
             return (Proposal(strategy=self.name, action="conclude", why="one arm is proven best"),)
         if situation.now_at >= running.started_at + MOST_S * MS:
-            why = f"no arm was proven best within {span(MOST_S)}"
+            why = f"no arm was proven best within {duration(MOST_S)}"
             return (Proposal(strategy=self.name, action="conclude", why=why, drops=tuple(tried)),)
         return self._without_losers(situation, declared, running, known)
 
@@ -71,7 +71,7 @@ class AbTest(Strategy):
             low = told.bounds(alpha)[0]
             allowed = guardrails(situation.memory, variant, situation.incumbent, declared.target) == "inside"
             if allowed and told.units >= FEWEST and low > max([0.0, *others]):
-                why = f"{named(declared, [variant])} is proven best, worth at least {low:+.1%}"
+                why = f"{named(declared, [variant])} is proven best, worth at least {change(low)}"
                 rejected = tuple(
                     Alternative(variant=name, model=named(declared, [name]), why="is proven worth less")
                     for name in known

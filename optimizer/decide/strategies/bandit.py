@@ -20,6 +20,7 @@ from optimizer.decide.record.state import Earned, Experiment
 from optimizer.decide.strategies.contract import Candidates, Proposal, Situation, Strategy
 from optimizer.decide.strategies.shares import arms, mixed, named
 from optimizer.declaration.declared import Declared
+from optimizer.model.wording import change, percent
 from optimizer.stats.best import probability_best
 from optimizer.stats.normal import Normal
 from optimizer.stats.thompson import FEWEST, weights
@@ -81,8 +82,8 @@ def reweighed(
     seen = worth(situation.memory, best[0], situation.incumbent, weights_of(declared.target))
     told_worth = seen.law if seen else known[best[0]]
     why = (
-        f"{named(declared, [best[0]])} is best with probability {best[1]:.0%}, "
-        f"worth {told_worth.mean:+.1%} ± {told_worth.error:.1%}"
+        f"{named(declared, [best[0]])} is best with probability {percent(best[1])}, "
+        f"worth {change(told_worth.mean)} ± {percent(told_worth.error)}"
     )
     return (Proposal(strategy=name, action="reweigh", weights=wanted, why=why),)
 

@@ -9,7 +9,6 @@ by the list, and has to prove it.
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from optimizer.decide.record.sentences import instant
 from optimizer.decide.record.state import Ban
 from optimizer.decide.strategies.contract import Barred, nothing_bars
 from optimizer.decide.strategies.priors import rank, worth
@@ -19,6 +18,7 @@ from optimizer.model.decision import Alternative
 from optimizer.model.objective import goal_of
 from optimizer.model.target import Model, Target
 from optimizer.model.variant import Variant, label
+from optimizer.model.wording import change, instant, money
 
 
 class Choice(NamedTuple):
@@ -62,7 +62,7 @@ def choose(
     for candidate in tried:
         ban = bans.get(candidate.variant_id)
         if candidate is itself:
-            why = f"is the incumbent, at {limit:g} USD per million tokens in and out"
+            why = f"is the incumbent, at {money(limit)} per million tokens in and out"
         elif against := (
             _promises_too_little(target, serving, candidate, limit)
             or ("" if chosen is not None else barred(candidate.variant_id))
@@ -95,10 +95,12 @@ def _promises_too_little(target: Target, serving: Variant, candidate: Candidate,
     """
     if goal_of(target.objective) == "cost":
         if candidate.price > limit or (candidate.price == limit and candidate.lever == "model"):
-            return f"is not cheaper: {candidate.price:g} against {limit:g} USD per million tokens"
+            return f"is not cheaper: {money(candidate.price)} against {money(limit)} per million tokens"
         return ""
     promised = worth(target, serving, candidate)
-    return f"is not promised to be better: {promised:+.1%} by list price and priors" if promised < 0 else ""
+    return (
+        f"is not promised to be better: {change(promised)} by list price and priors" if promised < 0 else ""
+    )
 
 
 def reason(declared: Declared, incumbent: str, choice: Choice) -> str:
@@ -106,14 +108,15 @@ def reason(declared: Declared, incumbent: str, choice: Choice) -> str:
     chosen = choice.candidate
     assert chosen is not None, "only a choice has a reason"  # noqa: S101 - a programming error
     name, other, limit = (
-        declared.label(chosen.variant_id),
-        declared.label(incumbent),
+        declared.name_of(chosen.variant_id),
+        declared.name_of(incumbent),
         declared.prices[incumbent],
     )
     if chosen.price == limit and (chosen.lever != "model" or declared.goal == "cost"):
         return f"{chosen.sentence}: {name} is next to try beside {other}, as nothing cheaper by list is left"
     what = "the cheapest model" if declared.goal == "cost" else "the best model by objective"
-    return f"{name} is {what} not banned here, {chosen.price:g} against {limit:g} USD per million tokens of {other}"
+    prices = f"{money(chosen.price)} against {money(limit)} per million tokens of {other}"
+    return f"{name} is {what} not banned here, {prices}"
 
 
 def is_cheaper_by_list(declared: Declared, variant: str, other: str) -> bool:

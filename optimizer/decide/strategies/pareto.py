@@ -13,7 +13,6 @@ from typing import ClassVar, NamedTuple
 
 from optimizer.decide.evidence.utility import guardrails, weights, worth
 from optimizer.decide.record.memory import Memory
-from optimizer.decide.record.sentences import instant
 from optimizer.decide.strategies.cheapest import NO_PROMISE, choose
 from optimizer.decide.strategies.contract import Candidates, Proposal, Situation, Strategy
 from optimizer.decide.strategies.shares import promised
@@ -22,6 +21,7 @@ from optimizer.declaration.levers import Candidate
 from optimizer.model.decision import Alternative
 from optimizer.model.finding import Metric
 from optimizer.model.variant import label
+from optimizer.model.wording import change, instant
 from optimizer.stats.pareto import Better, Box, front
 
 ALPHA = 0.05
@@ -64,7 +64,7 @@ class Pareto(Strategy):
         best = ranked[0]
         name = label(best.candidate.variant, declared.target)
         for one in ranked[1:]:
-            why = f"promises less than {name}: {one.mean:+.1%} against {best.mean:+.1%}"
+            why = f"promises less than {name}: {change(one.mean)} against {change(best.mean)}"
             rejected.append(_against(one.candidate, declared, why))
         ground = "as measured here before" if best.was_measured else "by its list price"
         return (
@@ -74,7 +74,7 @@ class Pareto(Strategy):
                 variant=best.candidate.variant_id,
                 lever=best.candidate.lever,
                 low=best.box[0][0],
-                why=f"{name} promises most of what is not surely beaten, {best.mean:+.1%} {ground}",
+                why=f"{name} promises most of what is not surely beaten, {change(best.mean)} {ground}",
                 rejected=tuple(rejected),
             ),
         )
@@ -115,7 +115,7 @@ def _believed(
         ):
             why = "is proven outside a guardrail"
         elif one.was_measured and one.box[0][1] <= 0:
-            why = f"is proven to be worth no more than the incumbent: at most {one.box[0][1]:+.1%}"
+            why = f"is proven to be worth no more than the incumbent: at most {change(one.box[0][1])}"
         elif not one.was_measured:
             why = by_price.get(candidate.variant_id, "")
         if why:

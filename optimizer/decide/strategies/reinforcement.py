@@ -20,6 +20,7 @@ from optimizer.declaration.declared import Declared
 from optimizer.declaration.levers import Candidate
 from optimizer.model.decision import Alternative
 from optimizer.model.variant import label
+from optimizer.model.wording import change, percent
 from optimizer.stats.linear_belief import LinearBelief
 
 STATES = ("calm", "latency", "cost", "quality", "errors")
@@ -54,13 +55,13 @@ class Reinforcement(Strategy):
             return ()
         decided = situation.policy.decisions if situation.policy else 0
         why = (
-            f"{label(best.variant, declared.target)} is worth {mean:+.1%} ± {error:.1%} by {decided} decisions of this "
-            f"target, when the segment is {state_of(situation)}"
+            f"{declared.name_of(best.variant_id)} is worth {change(mean)} ± {percent(error)} by {decided} decisions of "
+            f"this target, when the segment is {state_of(situation)}"
         )
         rejected = tuple(
             Alternative(
                 variant=one.variant_id, model=label(one.variant, declared.target),
-                why=f"is worth {expected:+.1%} ± {spread:.1%}, which is less to hope for",
+                why=f"is worth {change(expected)} ± {percent(spread)}, which is less to hope for",
             )
             for _, expected, spread, one in told[1:]
         )  # fmt: skip

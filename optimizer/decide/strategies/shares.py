@@ -75,4 +75,4 @@ def mixed(situation: Situation, declared: Declared, shares: Mapping[str, float])
 
 def named(declared: Declared, variants: Sequence[str]) -> str:
     """Variants as people know them."""
-    return ", ".join(declared.label(one) for one in variants)
+    return ", ".join(declared.name_of(one) for one in variants)

@@ -24,6 +24,7 @@ from optimizer.declaration.levers import LEVERS, Candidate
 from optimizer.model.decision import Alternative
 from optimizer.model.target import Target
 from optimizer.model.variant import Variant, label
+from optimizer.model.wording import change, number
 
 DAY_S = 86_400
 CHANGES_A_DAY = 0.05
@@ -87,14 +88,14 @@ class Tuning(Strategy):
         if fitted is not None:
             best = max(near, key=lambda one: (_at(fitted, values[one.variant_id]), one.variant_id))
             promised = _at(fitted, values[best.variant_id])
-            why = f"{best.sentence}: the fit through {len(measured)} values promises {promised:+.1%}"
+            why = f"{best.sentence}: the fit through {len(measured)} values promises {change(promised)}"
             known = measured.get(best.variant_id)
             if promised <= 0 or (known is not None and known.bounds(0.05)[1] <= 0):
                 return None
         elif untried:
             usual = USUAL[kind].get(name) if kind else None
             best = min(untried, key=lambda one: (_apart(values[one.variant_id], usual), one.variant_id))
-            towards = f", towards {usual:g} as is usual in {kind}" if usual is not None else ""
+            towards = f", towards {number(usual)} as is usual in {kind}" if usual is not None else ""
             promised, why = 0.0, f"{best.sentence}: not measured yet{towards}"
         else:
             return None

@@ -17,7 +17,7 @@ from optimizer.decide.evidence import rewards
 from optimizer.decide.evidence.rewards import Own
 from optimizer.decide.evidence.utility import weights
 from optimizer.decide.record import schedule
-from optimizer.decide.record.decision import Ruling
+from optimizer.decide.record.decision import Ruling, differs
 from optimizer.decide.record.memory import SENSE, Effect
 from optimizer.decide.record.state import MS, Earned, Experiment, Segment
 from optimizer.decide.strategies.contract import Proposal
@@ -87,11 +87,12 @@ def reweigh(
 def end(editor: SegmentEditor, kind: DecisionKind, ruling: Ruling) -> Decision:
     """Back to the incumbent; without a generation if nobody was served by an arm yet."""
     segment, running = editor.segment, _running(editor)
+    tried = differs(editor.declared, segment.incumbent, running.weights)
     running.weights = {segment.incumbent: 10_000}
     running.generation = 0 if running.awaits else editor.state.next_generation()
     if running.awaits:
         kind = "rollback"
-    decision = _record(editor, kind, ruling)
+    decision = structs.replace(_record(editor, kind, ruling), differs=tried)
     segment.since_generation = running.generation or segment.since_generation
     editor.rest(ruling.at)
     if kind == "conclude":

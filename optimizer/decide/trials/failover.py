@@ -8,12 +8,12 @@ and its bake promotes it. When what failed is well again, it comes back as any c
 from collections.abc import Sequence
 
 from optimizer.decide.record.decision import Ruling
-from optimizer.decide.record.sentences import said, share
 from optimizer.decide.trials.editor import SegmentEditor
 from optimizer.decide.trials.transitions import Opening
 from optimizer.model.decision import Decision
 from optimizer.model.finding import Finding
 from optimizer.model.target import Target
+from optimizer.model.wording import outcome, share
 
 
 def answer(editor: SegmentEditor, levels: Sequence[Finding]) -> Decision | None:
@@ -21,7 +21,7 @@ def answer(editor: SegmentEditor, levels: Sequence[Finding]) -> Decision | None:
     target, segment = editor.target, editor.segment
     if (storm := _storm(target, levels)) is None:
         return None
-    ruling = Ruling(editor.now_at, "trip", f"the incumbent itself fails: {said(storm)}", (storm,))
+    ruling = Ruling(editor.now_at, "trip", f"the incumbent itself fails: {outcome(storm)}", (storm,))
     if by := editor.frozen_by:
         return editor.trial.hold(ruling._replace(cause="frozen", why=f"frozen by {by}; {ruling.why}"))
     models = editor.declared.models

@@ -15,7 +15,6 @@ never two experiments on one lever.
 from collections.abc import Mapping, Sequence
 
 from optimizer.decide.record.decision import Ruling, decision_id
-from optimizer.decide.record.sentences import listed, share, span
 from optimizer.decide.record.state import MS, Live
 from optimizer.decide.trials.editor import SegmentEditor
 from optimizer.decide.trials.gate import clock_at, guarded, harm
@@ -26,6 +25,7 @@ from optimizer.model.finding import Finding, Metric, Role
 from optimizer.model.objective import goal_of
 from optimizer.model.target import Experiment, Target
 from optimizer.model.variant import variant_of
+from optimizer.model.wording import duration, outcomes, share
 
 COMPARED_AT_ONCE = 20
 """Candidates of one target that orient compares at a time, in all segments together."""
@@ -116,11 +116,11 @@ def _concluded(editor: SegmentEditor, by_arm: Mapping[str, Sequence[Finding]]) -
     if leader is not None:
         rivals = [arm for arm in live.weights if arm != leader and arm not in passed]
         if age_s >= plan.max_s or all(_is_behind(goals.get(arm), goals[leader], sense) for arm in rivals):
-            why = f"{models[leader].name} has won after {span(age_s)}: {listed(tuple(by_arm[leader]))}"
+            why = f"{models[leader].name} has won after {duration(age_s)}: {outcomes(tuple(by_arm[leader]))}"
             ruling = Ruling(now_at, "passed", why, tuple(f for found in by_arm.values() for f in found))
             return editor.trial.conclude(ruling, winner=leader)
     if age_s >= plan.max_s:
-        why = f"no arm has passed within {span(plan.max_s)}"
+        why = f"no arm has passed within {duration(plan.max_s)}"
         return editor.trial.conclude(Ruling(now_at, "inconclusive", why))
     return None
 

@@ -18,12 +18,12 @@ nobody follows the configuration, nothing climbs. A finding about what is not gu
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from optimizer.decide.record.sentences import listed, said, span
 from optimizer.decide.record.state import MS, Live
 from optimizer.model.decision import Cause
 from optimizer.model.finding import Finding, Metric, Verdict, worst
 from optimizer.model.objective import goal_of
 from optimizer.model.target import Target
+from optimizer.model.wording import duration, outcome, outcomes
 
 Action = Literal["back", "on", "hold", "undecided", "wait"]
 
@@ -71,7 +71,7 @@ def harm(findings: Sequence[Finding]) -> Judgement | None:
     for cause, failing in order:
         if failing:
             others = tuple(f for f in findings if f not in failing)
-            return Judgement("back", cause, f"{cause} failed: {listed(failing)}", failing + others)
+            return Judgement("back", cause, f"{cause} failed: {outcomes(failing)}", failing + others)
     return None
 
 
@@ -96,7 +96,7 @@ def judge(target: Target, live: Live, findings: Sequence[Finding], now_at: int) 
         if goal in ("error", "no_data") and wanted not in missing:
             missing.append(wanted)
         cause: Cause = "error" if overall == "error" else "no_data"
-        return Judgement("hold", cause, f"unknown: {', '.join(missing)} ({listed(present)})", present)
+        return Judgement("hold", cause, f"unknown: {', '.join(missing)} ({outcomes(present)})", present)
     return _of_known(target, live, Known(present, needed, goal, now_at))
 
 
@@ -130,14 +130,14 @@ def _of_known(target: Target, live: Live, known: Known) -> Judgement:
         open_metrics += [f for f in known.findings if f.role == "goal"]
     if not open_metrics and age_s >= least_s and fresh >= plan.step_min_units:
         return Judgement(
-            "on", "passed", f"passed after {span(age_s)}: {listed(known.findings)}", known.findings
+            "on", "passed", f"passed after {duration(age_s)}: {outcomes(known.findings)}", known.findings
         )
     if age_s >= plan.step_max_s + (least_s if live.phase != "step" else 0):
-        lacking = listed(open_metrics) if open_metrics else f"{fresh} of {plan.step_min_units} units"
+        lacking = outcomes(open_metrics) if open_metrics else f"{fresh} of {plan.step_min_units} units"
         return Judgement(
-            "undecided", "inconclusive", f"undecided after {span(age_s)}: {lacking}", known.findings
+            "undecided", "inconclusive", f"undecided after {duration(age_s)}: {lacking}", known.findings
         )
-    lacking = "; ".join(map(said, open_metrics)) or "older or more units"
+    lacking = "; ".join(map(outcome, open_metrics)) or "older or more units"
     return Judgement("wait", "inconclusive" if open_metrics else "passed", f"needs {lacking}", known.findings)
 
 

@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 from msgspec import structs
 
-from optimizer.decide.record.decision import Ruling
+from optimizer.decide.record.decision import Ruling, differs
 from optimizer.decide.record.hand import InHand
-from optimizer.decide.record.sentences import share, span
 from optimizer.decide.record.state import MAX_REPORTED, MS, Held, Live, LivePhase
 from optimizer.decide.strategies.cheapest import Choice, choose, is_cheaper_by_list, reason
 from optimizer.declaration.validate import WHOLE_BPS
 from optimizer.model.decision import Alternative, Decision, DecisionKind
+from optimizer.model.wording import duration, share
 
 
 class Opening(NamedTuple):
@@ -59,9 +59,7 @@ class TrialEditor:
         assert variant is not None, "propose needs a candidate"  # noqa: S101 - a programming error
         assert model is not None, "a chosen variant has a model"  # noqa: S101 - a programming error
         ending = (
-            f"; the holdback of {declared.models[segment.held.variant].name} ends with it"
-            if segment.held
-            else ""
+            f"; the holdback of {declared.name_of(segment.held.variant)} ends with it" if segment.held else ""
         )
         why = f"{choice.why or reason(declared, segment.incumbent, choice)}; {ruling.why}{ending}"
         first, mirror = declared.first_bps
@@ -121,7 +119,9 @@ class TrialEditor:
         live.step_at, live.units_before, live.reported, live.agreed = ruling.at, live.units, [], []
         if not higher:
             live.phase, live.converged_at = "baking", ruling.at
-            why = f"bakes at {share(live.weight_bps)} for {span(declared.target.plan.bake_s)}; {ruling.why}"
+            why = (
+                f"bakes at {share(live.weight_bps)} for {duration(declared.target.plan.bake_s)}; {ruling.why}"
+            )
             return self._write("advance", ruling._replace(why=why))
         before = "shadow" if live.phase == "shadow" else share(live.weight_bps)
         why = f"from {before} to {share(higher[0])}; {ruling.why}"
@@ -144,9 +144,13 @@ class TrialEditor:
     def conclude(self, ruling: Ruling, *, winner: str = "") -> Decision:
         """The end of what was only meant to find something out; a winner is rolled out next."""
         segment, live = self.hand.segment, self.live
+        tried = list(live.weights) or [live.variant]
         live.weight_bps, live.mirror_bps, live.weights = 0, 0, {}
         generation = segment.since_generation = self.hand.state.next_generation()
-        decision = self._write("conclude", ruling, generation=generation)
+        decision = structs.replace(
+            self._write("conclude", ruling, generation=generation),
+            differs=differs(self.hand.declared, segment.incumbent, tried),
+        )
         self.hand.rest(ruling.at)
         if winner:
             model = self.hand.declared.models[winner]
@@ -181,7 +185,10 @@ class TrialEditor:
         tried = list(live.weights) or [live.variant]
         live.weight_bps, live.mirror_bps, live.weights = 0, 0, {}
         generation = 0 if live.phase == "awaiting" else hand.state.next_generation()
-        decision = self._write("rollback", ruling, generation=generation)
+        decision = structs.replace(
+            self._write("rollback", ruling, generation=generation),
+            differs=differs(hand.declared, segment.incumbent, tried),
+        )
         segment.since_generation = generation or segment.since_generation
         if bans:
             for variant in tried:
@@ -248,9 +255,8 @@ class TrialEditor:
         return self._write("hold", ruling)
 
     def names_of(self, arms: Sequence[str]) -> str:
-        """The models of these variants, as an experiment is called; empty for none."""
-        models = self.hand.declared.models
-        return " | ".join(models[arm].name for arm in arms)
+        """These variants by name, as an experiment is called; empty for none."""
+        return " | ".join(self.hand.declared.name_of(arm) for arm in arms)
 
     def _write(self, kind: DecisionKind, ruling: Ruling, *, generation: int = 0) -> Decision:
         segment, live = self.hand.segment, self.live

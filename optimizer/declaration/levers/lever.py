@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 from msgspec.structs import replace
 
 from optimizer.model.target import Target
-from optimizer.model.variant import Variant
+from optimizer.model.variant import Variant, changed_field
 
 LeverName = Literal["model", "parameters", "prompt", "caching", "batching", "rate_limit", "cascade"]
 
@@ -71,9 +71,5 @@ class OneField(NamedTuple):
         return replace(variant, **{self.name: setting})
 
     def describe(self, before: Variant, after: Variant) -> str:
-        """As in `exact caching for 3600 s instead of none declared`."""
-        words = [
-            f"no {self.name.replace('_', ' ')} of ours" if setting is None else str(setting)
-            for setting in (self.setting_of(after), self.setting_of(before))
-        ]
-        return " instead of ".join(words)
+        """As in `exact caching for 1 h instead of no caching of ours`."""
+        return changed_field(self.name, before, after)

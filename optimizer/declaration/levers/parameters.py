@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from optimizer.model.lever import Parameter, Setting
 from optimizer.model.target import Target
-from optimizer.model.variant import Parameters, Variant, with_parameter
+from optimizer.model.variant import Parameters, Variant, changed_parameters, with_parameter
 
 
 class Turn(NamedTuple):
@@ -43,13 +43,7 @@ class ParametersLever:
 
     def describe(self, before: Variant, after: Variant) -> str:
         """As in `max_tokens 600 instead of 800`."""
-        changes = [
-            f"{name} {value} instead of {before.parameters.get(name, 'the default')}"
-            for name, value in after.parameters.items()
-            if before.parameters.get(name) != value
-        ]
-        changes += [f"{name} as by default" for name in before.parameters if name not in after.parameters]
-        return ", ".join(changes)
+        return ", ".join(changed_parameters(before.parameters, after.parameters))
 
 
 def _own(variant: Variant, declared: Target, name: str) -> Setting | None:

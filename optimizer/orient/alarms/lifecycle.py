@@ -23,9 +23,9 @@ from msgspec import Struct, field, structs
 
 from optimizer.model.alarms import Alarms
 from optimizer.model.finding import Finding, Metric, Status, Verdict
+from optimizer.model.wording import duration, place
 from optimizer.orient.analyzers.contract import WHOLE, Saying, Severity
 from optimizer.orient.findings.finding import About, Measured, Span, finding, rounded
-from optimizer.orient.findings.wording import count, place
 from optimizer.stage import time_of
 
 STEP, MOST = 1.2, 4.0
@@ -238,7 +238,9 @@ def _told(
         until = time_of(context.window.end_at + saying.learns_for * length_ms)
         sentence += f"; learning until {until:%Y-%m-%d %H:%M} UTC what is usual"
     if status == "closed" and known is not None:
-        sentence = f"over after {count((context.window.end_at - known.opened_at) // 60_000)} m: {sentence}"
+        sentence = (
+            f"over after {duration((context.window.end_at - known.opened_at) // 60_000 * 60)}: {sentence}"
+        )
     made = finding(
         about, context.window, "inconclusive" if status == "learning" else verdict,
         measured=measured, sentence=sentence,

@@ -12,9 +12,9 @@ from typing import ClassVar
 from msgspec import Struct, field
 
 from optimizer.model.finding import Metric
+from optimizer.model.wording import NAMES, milliseconds, money, number, percent, place, score
 from optimizer.orient.analyzers.contract import Saying, Watched
 from optimizer.orient.analyzers.readings import Reading, log_mean, log_p95, log_rate, share
-from optimizer.orient.findings.wording import NAMES, milliseconds, money, percent, place, score
 from optimizer.orient.windows.sums import Sums
 from optimizer.stats.extremes import Extremes, Judged
 
@@ -120,4 +120,4 @@ def _worded(metric: Metric, value: float) -> str:
         case "errors":
             return percent(value)
         case _:
-            return f"{value:.3g} a second"
+            return f"{number(value)} a second"

@@ -14,10 +14,9 @@ from typing import ClassVar, NamedTuple
 from msgspec import Struct, field
 
 from optimizer.model.finding import Metric
+from optimizer.model.wording import place, quantity, size
 from optimizer.orient.analyzers.contract import Saying, Watched
 from optimizer.orient.analyzers.readings import log_mean, log_p95, share
-from optimizer.orient.findings.wording import place, points
-from optimizer.orient.findings.wording import share as relative
 from optimizer.stats.change_points import change_points
 from optimizer.stats.robust import MAD_TO_SIGMA
 
@@ -166,6 +165,7 @@ def _lies_apart(rest: list[float]) -> bool:
 def _said(number: Number, hours: list[tuple[int, int]], window: Watched) -> Saying:
     where, learns_for = place(window.segment), max(0, YOUNG - len(hours))
     sentence = f"{number.words} in {where}: {len(hours)} of {YOUNG} hours seen"
+    unit = "relative" if number.is_log else "absolute"
     surprise, effect, found = 0.0, 0.0, None if learns_for else newest_change(hours, number.error * SCALE)
     if not learns_for:
         sentence = f"{number.words} in {where}: no change of level within a day"
@@ -174,13 +174,13 @@ def _said(number: Number, hours: list[tuple[int, int]], window: Watched) -> Sayi
         apart = (now - before) / SCALE
         effect = exp(min(apart, FAR)) - 1 if number.is_log else apart
         surprise = abs(effect) / number.margin
-        size = relative(effect) if number.is_log else points(effect)
+        words = quantity(effect, unit)
         at = datetime.fromtimestamp(since * HOUR_MS / 1000, UTC)
-        sentence = f"{number.words} in {where} has another level since {at:%Y-%m-%d %H:%M} UTC: {size}"
+        sentence = f"{number.words} in {where} has another level since {at:%Y-%m-%d %H:%M} UTC: {words}"
     is_worse = effect < 0 if number.name == "quality" else effect > 0
     return Saying(
         subject=f"change.{number.name}", metric=number.metric, surprise=surprise,
         severity="warning" if is_worse else "info", estimate=effect, low=-number.margin, high=number.margin,
-        unit="relative" if number.is_log else "absolute", n=number.n, sentence=sentence,
-        otherwise=f"a change by less than {number.margin:.3g} is not told", learns_for=learns_for,
+        unit=unit, n=number.n, sentence=sentence,
+        otherwise=f"a change by less than {size(number.margin, unit)} is not told", learns_for=learns_for,
     )  # fmt: skip

@@ -14,11 +14,11 @@ from typing import ClassVar
 
 from msgspec import Struct, field
 
+from optimizer.model.wording import count, money, percent, place
 from optimizer.orient.analyzers.baseline import Past, Seasonal
 from optimizer.orient.analyzers.contract import WHOLE, Saying, Watched
 from optimizer.orient.analyzers.performance import severity
 from optimizer.orient.analyzers.readings import Reading, log_mean
-from optimizer.orient.findings.wording import count, money, percent, place
 from optimizer.orient.windows.sums import NANO_USD
 from optimizer.stats.ewma import Ewma
 

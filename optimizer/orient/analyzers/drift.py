@@ -19,10 +19,10 @@ from typing import ClassVar
 from msgspec import Struct, field
 
 from optimizer.model.finding import Metric
+from optimizer.model.wording import milliseconds, number, place
 from optimizer.orient.analyzers.baseline import Past
 from optimizer.orient.analyzers.contract import Saying, Watched
 from optimizer.orient.analyzers.readings import Reading, first_tokens
-from optimizer.orient.findings.wording import count, milliseconds, place
 from optimizer.orient.windows.sums import Sums
 from optimizer.stats.dense import COARSE
 from optimizer.stats.histogram import Histogram
@@ -128,13 +128,14 @@ def _moved(subject: str, law: Law, hour: Histogram, window: Watched) -> Saying:
     if not learns_for:
         sentence = (
             f"{names[subject]} in {where}: median {_worded(subject, now)} after {_worded(subject, was)} in the "
-            f"days before; its law certainly moved by {certain:.2f} (PSI), Jensen-Shannon {apart:.2f}"
+            f"days before; its law certainly moved by {number(certain, most=2)} (PSI), "
+            f"Jensen-Shannon {number(apart, most=2)}"
         )
     return Saying(
         subject=f"drift.{subject}", metric=metric, surprise=surprise,
         severity="warning", estimate=certain, low=0.0, high=max(MUCH, MARGIN * law.record), unit="psi",
         n=hour.count, sentence=sentence,
-        otherwise=f"up to {max(MUCH, MARGIN * law.record):.2f} is usual", learns_for=learns_for,
+        otherwise=f"up to {number(max(MUCH, MARGIN * law.record), most=2)} is usual", learns_for=learns_for,
     )  # fmt: skip
 
 
@@ -146,16 +147,16 @@ def _prompt(past: Past, window: Watched) -> Saying:
     where = place(window.segment)
     sentence = f"length of prompts in {where}: {past.count} of {YOUNG} hours seen"
     if not told.is_young:
-        before = "unknown" if usual is None else f"{usual:,.0f}"
-        sentence = f"length of prompts in {where}: {mean:,.0f} tokens on average, usually {before}"
+        before = "unknown" if usual is None else number(usual, most=0)
+        sentence = f"length of prompts in {where}: {number(mean, most=0)} tokens on average, usually {before}"
     return Saying(
         subject="drift.prompt", metric="cost", surprise=told.surprise, severity="warning",
         estimate=mean, low=low, high=high, unit="tokens", n=read.n, sentence=sentence,
-        otherwise="" if high is None else f"up to {count(round(high))} is usual", learns_for=told.learns_for,
+        otherwise="" if high is None else f"up to {number(high, most=0)} is usual", learns_for=told.learns_for,
     )  # fmt: skip
 
 
 def _worded(subject: str, value: float | None) -> str:
     if value is None:
         return "unknown"
-    return milliseconds(value / 1000) if subject == "first_token" else f"{value:,.0f} tokens"
+    return milliseconds(value / 1000) if subject == "first_token" else f"{number(value, most=0)} tokens"

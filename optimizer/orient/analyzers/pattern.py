@@ -16,9 +16,9 @@ from typing import ClassVar
 from msgspec import Struct, field
 
 from optimizer.model.finding import Metric
+from optimizer.model.wording import NAMES, number, percent, place
 from optimizer.orient.analyzers.contract import Saying, Watched
 from optimizer.orient.analyzers.readings import Reading, log_p95, log_rate
-from optimizer.orient.findings.wording import NAMES, place
 from optimizer.stats.ewma import Ewma
 from optimizer.stats.seasonal import DAY_HOURS, HOUR_MS, Profile
 
@@ -103,12 +103,14 @@ def _said(metric: Metric, read: Reading, course: Course, window: Watched) -> Ite
     where = place(window.segment)
     sentence = f"{name} in {where}: {course.hours} of {YOUNG} hours seen"
     if not learns_for:
-        sentence = f"{name} in {where}: the time of day and week explains {strength:.0%} of how it varies"
+        sentence = (
+            f"{name} in {where}: the time of day and week explains {percent(strength)} of how it varies"
+        )
         sentence += _extremes(course.profile, window.start_at) if strength >= FOUND else ""
     found = Saying(
         subject=f"pattern.{metric}", metric=metric, surprise=strength / FOUND if is_new else 0.0,
         severity="info", estimate=strength, low=0.0, high=FOUND, unit="share", n=read.n,
-        sentence=sentence, otherwise=f"under {FOUND:.0%} is no pattern", learns_for=learns_for,
+        sentence=sentence, otherwise=f"under {percent(FOUND)} is no pattern", learns_for=learns_for,
     )  # fmt: skip
     yield found
     spread = max(sqrt(course.rest.variance or 0.0), FLOOR)
@@ -116,9 +118,9 @@ def _said(metric: Metric, read: Reading, course: Course, window: Watched) -> Ite
     surprise = today / (MUCH * spread) if course.found_at and len(course.lately) == DAY_HOURS else 0.0
     yield found._replace(
         subject=f"pattern_change.{metric}", surprise=surprise, severity="warning", estimate=today,
-        high=MUCH * spread, unit="relative", otherwise=f"up to {MUCH * spread:.2f} is usual",
-        sentence=sentence if learns_for else f"{name} in {where}: the course of the last 24 hours lies {today:.2f} "
-        f"(of a logarithm) around the usual one, where {spread:.2f} is usual",
+        high=MUCH * spread, unit="relative", otherwise=f"up to {number(MUCH * spread, most=2)} is usual",
+        sentence=sentence if learns_for else f"{name} in {where}: the course of the last 24 hours lies "
+        f"{number(today, most=2)} (of a logarithm) around the usual one, where {number(spread, most=2)} is usual",
     )  # fmt: skip
 
 
@@ -139,4 +141,4 @@ def _extremes(profile: Profile, at: int) -> str:
     hours = [profile.usual(midnight + hour * HOUR_MS) or 0.0 for hour in range(DAY_HOURS)]
     most, least = max(hours), min(hours)
     times = exp(min(most - least, FAR))
-    return f"; most at {hours.index(most):02d}:00 UTC, {times:.3g} times what it is at {hours.index(least):02d}:00"
+    return f"; most at {hours.index(most):02d}:00 UTC, {number(times)} times what it is at {hours.index(least):02d}:00"

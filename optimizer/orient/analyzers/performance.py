@@ -12,10 +12,10 @@ from typing import ClassVar
 
 from msgspec import Struct, field
 
+from optimizer.model.wording import count, milliseconds, number, percent, place
 from optimizer.orient.analyzers.baseline import Past, Seasonal
 from optimizer.orient.analyzers.contract import Saying, Severity, Watched
 from optimizer.orient.analyzers.readings import first_tokens, log_p95, log_rate, share
-from optimizer.orient.findings.wording import count, milliseconds, percent, place
 from optimizer.stats.histogram import Histogram
 
 FEWEST = 20
@@ -116,12 +116,12 @@ def _busy(past: Seasonal, window: Watched) -> Saying:
         read, window.start_at, floor=FLOOR, margin=MUCH, side="both", young=RATE_YOUNG, is_log=True
     )
     usual, low, high = (None if x is None else exp(x) for x in (told.usual, told.low, told.high))
-    before = "unknown" if usual is None else f"{usual:.3g}"
+    before = "unknown" if usual is None else number(usual)
     return Saying(
         subject="calls.rate", metric="calls", surprise=told.surprise,
         severity="warning" if told.effect >= CRITICAL * MUCH else "info",
         estimate=exp(read.value), low=low, high=high, unit="per second", n=read.n,
-        sentence=f"calls in {place(window.segment)}: {exp(read.value):.3g} a second, usually {before}",
+        sentence=f"calls in {place(window.segment)}: {number(exp(read.value))} a second, usually {before}",
         otherwise="between half and twice the usual is usual", learns_for=told.learns_for,
     )  # fmt: skip
 

@@ -9,11 +9,11 @@ from typing import ClassVar
 
 from msgspec import Struct, field
 
+from optimizer.model.wording import count, number, place, points, score
 from optimizer.orient.analyzers.baseline import Past
 from optimizer.orient.analyzers.contract import Saying, Watched
 from optimizer.orient.analyzers.performance import severity
 from optimizer.orient.analyzers.readings import Reading
-from optimizer.orient.findings.wording import count, place, points, score
 from optimizer.stats.cusum import Cusum
 
 FEWEST = 20
@@ -82,6 +82,7 @@ class QualityAnalyzer:
         trend = level._replace(
             subject="quality.trend", surprise=state.shift.down / SHIFT, severity="warning",
             sentence=level.sentence if told.is_young else sinking,
-            otherwise=f"raised at a sum of {SHIFT:g} deviations below the usual, found {state.shift.down:.3g}",
+            otherwise=f"raised at a sum of {number(SHIFT)} deviations below the usual, "
+            f"found {number(state.shift.down)}",
         )  # fmt: skip
         return [level, trend]

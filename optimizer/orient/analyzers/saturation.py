@@ -13,11 +13,11 @@ from typing import ClassVar
 
 from msgspec import Struct, field
 
+from optimizer.model.wording import change, count, milliseconds, number, percent, place
 from optimizer.orient.analyzers.baseline import Past
 from optimizer.orient.analyzers.contract import Saying, Watched
 from optimizer.orient.analyzers.performance import FEWEST, FLOOR, severity
 from optimizer.orient.analyzers.readings import log_p95, log_rate
-from optimizer.orient.findings.wording import count, milliseconds, percent, place
 from optimizer.orient.windows.error_classes import SORTS
 from optimizer.stats.proportion import Proportion, wilson
 
@@ -124,7 +124,7 @@ def _queueing(state: Saturation, window: Watched) -> Saying | None:
         severity=severity(late.effect / margin), estimate=exp(slow.value) / 1000, low=low, high=high,
         unit="ms", n=slow.n,
         sentence=f"{'rate and latency' if late.is_young else 'calls queue'} in {place(window.segment)}: "
-        f"{busy.effect:+.0%} calls and p95 latency {milliseconds(exp(slow.value) / 1000)}, usually {before}",
-        otherwise=f"raised where latency has grown with calls (t over {CERTAIN:g}, found {t:.2g})",
+        f"{change(busy.effect)} calls and p95 latency {milliseconds(exp(slow.value) / 1000)}, usually {before}",
+        otherwise=f"raised where latency has grown with calls (t over {number(CERTAIN)}, found {number(t, digits=2)})",
         learns_for=late.learns_for,
     )  # fmt: skip

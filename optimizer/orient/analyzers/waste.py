@@ -13,10 +13,10 @@ from typing import ClassVar
 
 from msgspec import Struct, field
 
+from optimizer.model.wording import count, number, percent, place, score, size
 from optimizer.orient.analyzers.baseline import Past
 from optimizer.orient.analyzers.contract import WHOLE, Saying, Watched
 from optimizer.orient.analyzers.readings import Reading, share
-from optimizer.orient.findings.wording import count, percent, place, score
 
 FEWEST = 50
 """Calls of an hour below which it says nothing."""
@@ -72,8 +72,9 @@ def _said(state: Waste, window: Watched) -> Iterator[Saying]:
         yield _saying(
             "waste.prompts", surprise,
             told=(each_in, "tokens", sums.calls),
-            sentence=f"long prompts in {where}: {each_in:,.0f} tokens in and {each_out:,.0f} out a call",
-            otherwise=f"raised over {LONG_TOKENS:,.0f} tokens in and {LOPSIDED:g} for one out",
+            sentence=f"long prompts in {where}: {number(each_in, most=0)} tokens in "
+            f"and {number(each_out, most=0)} out a call",
+            otherwise=f"raised over {number(LONG_TOKENS)} tokens in and {number(LOPSIDED)} for one out",
         )  # fmt: skip
     if sums.input_tokens > 0:
         cached = sums.cached_input_tokens / sums.input_tokens
@@ -86,7 +87,7 @@ def _said(state: Waste, window: Watched) -> Iterator[Saying]:
             told=(cached, "share", sums.calls),
             sentence=f"cache misses in {where}: {percent(cached)} of the input came from a cache, usually "
             f"{'unknown' if told.usual is None else percent(told.usual)}",
-            otherwise=f"raised {CACHE_MARGIN * 100:g} points below the usual",
+            otherwise=f"raised {size(CACHE_MARGIN, 'absolute')} below the usual",
         )._replace(learns_for=told.learns_for)  # fmt: skip
     again = share(min(sums.retried + sums.errors, sums.calls), sums.calls)
     assert again is not None  # noqa: S101 - there are calls
@@ -107,9 +108,10 @@ def _powerful(window: Watched, each_out: float) -> Saying:
     return _saying(
         "waste.model", max(0.0, surprise),
         told=(mean, "score", sums.scored),
-        sentence=f"more model than needed in {place(window.segment)}: {score(mean)} with {each_out:,.0f} tokens "
-        f"out a call; {cheaper or 'no declared model'} costs at most half",
-        otherwise=f"raised under {SHORT_TOKENS:g} tokens out, certainly over {GOOD:g}, with a cheaper model declared",
+        sentence=f"more model than needed in {place(window.segment)}: {score(mean)} with "
+        f"{number(each_out, most=0)} tokens out a call; {cheaper or 'no declared model'} costs at most half",
+        otherwise=f"raised under {number(SHORT_TOKENS)} tokens out, certainly over {score(GOOD)}, "
+        f"with a cheaper model declared",
     )  # fmt: skip
 
 

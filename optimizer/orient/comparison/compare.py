@@ -22,11 +22,11 @@ from typing import NamedTuple
 from optimizer.model.finding import Finding, Metric, Role
 from optimizer.model.objective import Objective, goal_of
 from optimizer.model.target import Errors, Guardrails
+from optimizer.model.wording import NAMES, UNITS, change, count, duration, interval, number, points
 from optimizer.orient.analyzers.contract import WHOLE
 from optimizer.orient.comparison.effects import Effect, Pair, Seen, compared, is_beyond, units
 from optimizer.orient.comparison.utility import weighed
 from optimizer.orient.findings.finding import About, Measured, Span, finding, rounded
-from optimizer.orient.findings.wording import NAMES, UNITS, count, points, share, span
 from optimizer.orient.health import crossover, sample_ratio
 from optimizer.orient.state import Declared
 from optimizer.orient.trial import Trial
@@ -237,9 +237,9 @@ def _told(about: About, declared: Declared, effect: Effect, window: Span, *, beg
     )
     sentence = worded(found, about, declared.name_of(about.variant or ""))
     if kept < 1 and found.effect is not None:
-        sentence += f", variance {share(kept - 1)} by the covariate"
+        sentence += f", variance {change(kept - 1)} by the covariate"
     if window.start_at > began_at:
-        sentence += f", in the last {window.minutes} m"
+        sentence += f", in the last {duration(window.minutes * 60)}"
     otherwise = otherwise_of(found, about)
     return finding(about, window, found.verdict, measured=measured, sentence=sentence, otherwise=otherwise)
 
@@ -252,15 +252,15 @@ def worded(found: Comparison, about: About, name: str) -> str:
     whom = f"{NAMES[about.metric]} of {name} in {where}"
     if found.verdict == "no_data":
         return f"{whom}: nothing to compare, {amounts}: no data"
-    words: Callable[[float], str] = share if found.margin.relative else points
+    words: Callable[[float], str] = change if found.margin.relative else points
     effect = "no ratio to" if found.effect is None else f"{words(found.effect)} against"
     bound = f", bound {_bound(found.margin)}" if about.role == "guardrail" else ""
     better, worse = SAID.get(about.metric, ("cheaper", "dearer"))
     verdict = {} if about.role == "guardrail" else {"pass": f"{better}, pass", "fail": f"{worse}, fail"}
     needed = f", about {count(found.n_needed)} per arm needed" if found.n_needed else ""
-    interval = span(found.low, found.high, words)
+    bounds = interval(found.low, found.high, words)
     said = verdict.get(found.verdict, found.verdict)
-    return f"{whom}: {effect} control {interval}{bound}: {said}, {amounts}{needed}"
+    return f"{whom}: {effect} control {bounds}{bound}: {said}, {amounts}{needed}"
 
 
 def otherwise_of(found: Comparison, about: About) -> str:
@@ -270,8 +270,7 @@ def otherwise_of(found: Comparison, about: About) -> str:
         return f"nothing is concluded under {FEWEST} {counted} of each arm"
 
     def bound(size: float) -> str:
-        rounded = Margin(float(f"{size:.2g}"), found.margin.better, found.margin.relative)
-        return _bound(rounded)
+        return _bound(Margin(size, found.margin.better, found.margin.relative), digits=2)
 
     passes, fails = found.passes_from, found.fails_below
     if found.verdict == "pass":
@@ -284,7 +283,7 @@ def otherwise_of(found: Comparison, about: About) -> str:
     return "; ".join(said)
 
 
-def _bound(margin: Margin) -> str:
+def _bound(margin: Margin, digits: int = 6) -> str:
     """The margin as it is declared, on the side on which it lies."""
     sign = "−" if margin.better == "higher" else "+"
-    return f"{sign}{margin.size * 100:g} {'%' if margin.relative else 'points'}"
+    return f"{sign}{number(margin.size * 100, digits=digits)} {'%' if margin.relative else 'points'}"

@@ -6,8 +6,8 @@ declared limit in three panes that follow one another, again of at least `min_ca
 """
 
 from optimizer.model.finding import Finding, Metric
+from optimizer.model.wording import count, milliseconds, percent
 from optimizer.orient.findings.finding import About, Measured, Span, finding
-from optimizer.orient.findings.wording import count, milliseconds, percent
 from optimizer.orient.state import Declared
 from optimizer.orient.trial import Trial
 from optimizer.orient.windows.buffer import MINUTE_MS

@@ -8,8 +8,8 @@ tell; there, the same is asked of the instances that said which generation they 
 from hashlib import sha256
 
 from optimizer.model.finding import Finding
+from optimizer.model.wording import count, percent
 from optimizer.orient.findings.finding import About, Measured, Span, finding
-from optimizer.orient.findings.wording import count, percent
 from optimizer.orient.state import INSTANCES, UNASSIGNED, Coverage, Orientation, Segment
 from optimizer.orient.windows.buffer import Part
 

@@ -13,8 +13,8 @@ of two names with one place.
 """
 
 from optimizer.model.finding import Finding
+from optimizer.model.wording import count, percent
 from optimizer.orient.findings.finding import About, Measured, Span, finding
-from optimizer.orient.findings.wording import count, percent
 from optimizer.orient.trial import Met
 from optimizer.stats.bottom_k import overlap
 from optimizer.stats.proportion import at_least

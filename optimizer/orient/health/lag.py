@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 
 from optimizer.model.finding import Finding
+from optimizer.model.wording import count, duration
 from optimizer.orient.alarms.lifecycle import OPEN_MOST
 from optimizer.orient.findings.finding import About, Measured, Span, finding
-from optimizer.orient.findings.wording import count
 from optimizer.orient.state import OTHER, Left, Orientation
 from optimizer.orient.windows.buffer import MINUTE_MS
 
@@ -21,7 +21,7 @@ def waited(target: str, stalled: Mapping[int, int], foremost_at: int) -> Finding
         return finding(about, Span(since_at, foremost_at, {}), "pass", measured=Measured(), sentence=sentence)
     named = ", ".join(str(number) for number in sorted(stalled)[:8]) + (" …" if len(stalled) > 8 else "")  # noqa: PLR2004
     sentence = (
-        f"source partitions {named} stand {count((foremost_at - since_at) // MINUTE_MS)} m behind the foremost: "
+        f"source partitions {named} stand {duration((foremost_at - since_at) // MINUTE_MS * 60)} behind the foremost: "
         "no window closes until they go on; is observe running for them?"
     )
     measured = Measured(estimate=(foremost_at - since_at) / 1000, unit="s", n=len(stalled))

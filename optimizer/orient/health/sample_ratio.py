@@ -16,8 +16,8 @@ from math import inf
 from msgspec import Struct
 
 from optimizer.model.finding import Finding
+from optimizer.model.wording import change, count, percent
 from optimizer.orient.findings.finding import About, Measured, Span, finding
-from optimizer.orient.findings.wording import count, percent, share
 from optimizer.orient.trial import Split
 from optimizer.stats.sample_ratio import p_value
 
@@ -72,7 +72,7 @@ def findings(about: About, name: str, split: Split, window: Span) -> list[Findin
         f"are assigned by unit"
     )
     low, high = ((1 + side * DEVIATION) * found.expected for side in (-1, 1))
-    odds = share(found.deviation) if found.control else "no control at all"
+    odds = change(found.deviation) if found.control else "no control at all"
     measured = Measured(
         estimate=seen,
         level=1 - ALPHA,

@@ -9,9 +9,19 @@ becomes `no_data`, which never passes; after that there is silence.
 """
 
 from optimizer.model.finding import Finding, Metric, Verdict
+from optimizer.model.wording import (
+    NAMES,
+    UNITS,
+    count,
+    duration,
+    interval,
+    milliseconds,
+    money,
+    percent,
+    score,
+)
 from optimizer.orient.analyzers.readings import Z, tail
 from optimizer.orient.findings.finding import About, Measured, Span, finding
-from optimizer.orient.findings.wording import NAMES, UNITS, count, milliseconds, money, percent, score, span
 from optimizer.orient.state import NO_VARIANTS, SILENCE_MS, Segment
 from optimizer.orient.windows.sums import Sums
 from optimizer.orient.windows.windows import Serving
@@ -71,16 +81,16 @@ def findings(
 
 def worded(about: About, told: Measured, *, calls: int, minutes: int) -> str:
     """The level as a sentence."""
-    where = f"{NAMES[about.metric]} in {about.segment}"
+    where, span = f"{NAMES[about.metric]} in {about.segment}", duration(minutes * 60)
     if told.estimate is None and not calls:
-        return f"{where}: no call in {minutes} m: telemetry lost, or nobody calls"
+        return f"{where}: no call in {span}: telemetry lost, or nobody calls"
     if told.estimate is None:
-        return f"{where}: none of {count(calls)} calls {MISSING[about.metric]} in {minutes} m"
+        return f"{where}: none of {count(calls)} calls {MISSING[about.metric]} in {span}"
     words = WORDS[about.metric]
-    interval = span(told.low, told.high, words)
+    bounds = interval(told.low, told.high, words)
     each = " a call" if about.metric == "cost" else ""
     units = UNITS.get(about.metric, "calls")
-    return f"{where}: {words(told.estimate)}{each} {interval}, {count(told.n)} {units} in {minutes} m"
+    return f"{where}: {words(told.estimate)}{each} {bounds}, {count(told.n)} {units} in {span}"
 
 
 def _tail(sums: Sums) -> Measured | None:

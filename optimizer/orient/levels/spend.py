@@ -7,8 +7,8 @@ is not in here; `llmopt explain` and the ledger have the findings, minute by min
 from collections.abc import Iterable, Iterator
 
 from optimizer.model.finding import Finding
+from optimizer.model.wording import count, money
 from optimizer.orient.findings.finding import About, Measured, Span, finding
-from optimizer.orient.findings.wording import count, money
 from optimizer.orient.state import Minute, Spent
 from optimizer.orient.windows.buffer import Part
 from optimizer.orient.windows.sums import NANO_USD

@@ -167,7 +167,7 @@ class TestForecast:
         told = capsys.readouterr().err
         assert "this plan cannot conclude" in told
         assert re.search(
-            r"chat: other: step 1 at 5 % decides after [\d.e+]+ d, its plan allows 1 d \(latency", told
+            r"chat: other: step 1 at 5 % decides after [\d,]+ d( \d+ h)?, its plan allows 1 d \(latency", told
         )
 
     def test_declared_traffic_counts_and_machines_get_json(self, file):

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from agents.cli.app import app
 from agents.cli.failure import BAD, UNREACHABLE
-from agents.doctor import broker, check, clocks, machine, version
+from agents.doctor import broker, clocks, machine, version
 from agents.ledger.connection import migrate
 from agents.settings.settings import Settings
 from agents.wire import admin as topics
@@ -391,18 +391,3 @@ class TestMachine:
         free = of_metrics(settings)
         assert (held.state, free.state) == ("unknown", "good")
         assert f"127.0.0.1:{port} (LLMOPT_METRICS_PORT)" in held.found
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [
-        (0.04, "0.0 s"),
-        (-3.21, "3.2 s"),
-        (59.6, "1 min"),
-        (200, "3 min 20 s"),
-        (18_120, "5 h 2 min"),
-        (273_600, "3 d 4 h"),
-    ],
-)
-def test_spans_are_said_as_people_say_them(seconds, said):
-    assert check.span(seconds) == said

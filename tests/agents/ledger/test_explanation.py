@@ -3,6 +3,8 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import pytest
+from msgspec import structs
 from rich.console import Console
 
 from agents.cli.records.explanation import as_data, as_text
@@ -56,7 +58,7 @@ def test_a_refusal_by_a_policy_names_each_policy_and_what_it_said():
 
 
 def test_a_budget_stop_has_its_cause_its_numbers_and_what_the_proposal_spent():
-    why = "106 % of the day's 40 USD are spent; so far small has cost 0.02 USD more than its control"
+    why = "106 % of the day's $40 are spent; so far small has cost $0.02 more than its control"
     stop = told("rollback", Ruling(AT, "budget", why), generation=7, rollout="r-1")
     text = printed(stop)
     for wanted in ("rollback support · EU · small (v2)", why, "budget", "generation 7", "0.0125 for a wrong"):
@@ -93,7 +95,7 @@ def test_a_promotion_says_interval_n_alternatives_and_what_would_have_changed_it
     )
     for wanted in (
         "promote support · EU · small (v2)", "passed after 5 min", "quality (goal)", "latency (guardrail)",
-        "8 … 16 %", "1,204", "1,198", "95.00%", "latency: would not have passed with a bound under +2 %",
+        "+8 … +16 %", "1,204", "1,198", "95 %", "latency: would not have passed with a bound under +2 %",
         "Not chosen", "tiny (v3)", "too slow", "metrics/0", "offsets 10 to 19", "generation 8",
     ):  # fmt: skip
         assert wanted in text, wanted
@@ -105,7 +107,7 @@ def test_on_a_narrow_terminal_no_number_is_cut_off():
                   margin=0.0123),
     )  # fmt: skip
     text = printed(told_with("promote", "passed", "passed after 5 min", findings, generation=8), width=80)
-    for wanted in ("-93.25 %", "-93.35", "-93.14 %", "95.00%", "1,204", "1,198", "1.23 %", "inconclusive"):
+    for wanted in ("−93.3 %", "−93.4", "−93.1 %", "95 %", "1,204", "1,198", "1.23 %", "inconclusive"):
         assert wanted in text, text
 
 
@@ -118,7 +120,7 @@ def test_a_rollback_says_which_bound_was_broken_and_with_which_it_would_have_sta
         told_with("rollback", "guardrail", "guardrail failed: quality −30 %", findings, generation=3)
     )
     for wanted in (
-        "rollback support · EU · small (v2)", "guardrail failed: quality −30 %", "-53 … -7 %", "fail",
+        "rollback support · EU · small (v2)", "guardrail failed: quality −30 %", "−53 … −7 %", "fail",
         "quality: would not have failed with a bound of −7.2 % or more", "0.005 for a wrong rollback",
     ):  # fmt: skip
         assert wanted in text, wanted
@@ -129,3 +131,28 @@ def test_a_refusal_by_a_guardrail_of_decisions_says_what_would_allow_it():
     text = printed(told("hold", Ruling(AT, "limit", why), act=False))
     for wanted in (why, "limit", "not acted on", "limits: wider `limits` or `errors.proposals`"):
         assert wanted in text, wanted
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "large with temperature 0.7 instead of 0.2", "large with prompt reply 2 instead of prompt reply 1",
+        "large with exact caching for 1 h instead of no caching of ours", "small instead of large",
+    ],
+)  # fmt: skip
+def test_a_start_is_headed_by_what_differs_on_trial(words):
+    start = told("start", Ruling(AT, "choice", "why"), differs={"v2": words})
+    assert f"start support · EU · {words} (v2)" in printed(start)
+    assert {"v2": words} == as_data(start)["decision"]["differs"]
+
+
+def test_of_several_arms_each_is_named_with_its_share():
+    arms = {"v2": "large with top_p 0.5 instead of 0.9", "v3": "large with top_p 0.7 instead of 0.9"}
+    start = told(
+        "start", Ruling(AT, "choice", "why"), differs=arms, weights={"v1": 9000, "v2": 500, "v3": 500}
+    )
+    one = replace(start, decision=structs.replace(start.decision, variant=None, model=None))
+    text = printed(one)
+    for words in arms.values():
+        assert f"{words} at 5 %" in text
+    assert "start support · EU · large with top_p 0.5 instead of 0.9 | large with top_p 0.7" in text

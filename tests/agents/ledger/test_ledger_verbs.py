@@ -127,7 +127,7 @@ def test_explain_names_evidence_interval_n_and_rejected_alternatives(told):
     text = llmopt("explain", "first-promotion").stdout
     for wanted in (
         "promote support · math · small (v2)", "cheaper, and no guardrail failed",
-        "-62 %", "-66 … -57 %", "4,321", "4,319", "97.50%", "quality (guardrail)",
+        "−62 %", "−66 … −57 %", "4,321", "4,319", "97.5 %", "quality (guardrail)",
         "tiny (v3)", "banned until tomorrow",
         "metrics/0", "offsets 10 to 4,009 (4,000 records)", "metrics/3",
         "about 9,000 calls per arm", "quality: an interval 1.6 % nearer its margin would no longer pass",

@@ -49,7 +49,7 @@ def test_after_a_change_the_parameters_of_a_segment_rest_by_default_and_nothing_
     said = [decision for _ in range(12) for decision in desk.minute()]
     assert kinds(said)[:2] == ["promote", "start"]
     after = said[1]
-    assert after.why.startswith("exact caching for 3600 s instead of no caching of ours")
+    assert after.why.startswith("exact caching for 1 h instead of no caching of ours")
     (against,) = [
         one.why for one in after.rejected if "max_tokens 800" in one.model and "exact" not in one.model
     ]

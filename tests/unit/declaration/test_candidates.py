@@ -130,7 +130,7 @@ class TestChoice:
         found = choose(derive(target), incumbent, {}, 0)
         assert found.model.name == "better"
         (against,) = (one.why for one in found.rejected if one.model == "worse")
-        assert against == "is not promised to be better: -12.5% by list price and priors"
+        assert against == "is not promised to be better: −12.5 % by list price and priors"
         assert "the best model by objective" in reason(derive(target), incumbent, found)
 
     def test_what_is_not_known_of_both_is_worth_nothing(self):
@@ -147,7 +147,10 @@ class TestMistakes:
             (Parameter(least=1, most=2, step=0), "must be above 0, found 0"),
             (Parameter(least=2, most=2, step=1), "must be above least, 2, found 2"),
             (Parameter(least=0, most=1, step=2), "must lead from 0 to other values up to 1, found 2"),
-            (Parameter(least=0.0, most=1.0, step=1e-6), "must make at most 64 values, found more with 1e-06"),
+            (
+                Parameter(least=0.0, most=1.0, step=1e-6),
+                "must make at most 64 values, found more with 0.000001",
+            ),
             (Parameter(values=(1, 2), step=1), "must list values or give least, most and step, found both"),
             (Parameter(values=("a", "a")), "must differ from one another"),
         ],

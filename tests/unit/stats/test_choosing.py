@@ -10,16 +10,15 @@ from scipy import stats
 
 from optimizer.errors import NotFinite, OutOfRange
 from optimizer.stats.best import probability_best
-from optimizer.stats.beta_belief import BetaBelief
 from optimizer.stats.linear_belief import MOST, LinearBelief, chances
 from optimizer.stats.pareto import front
 from optimizer.stats.thompson import FEWEST, weights
-from optimizer.stats.top_two import top_two
+from tests.support.beliefs import Beta
 
 
 class TestThompsonWeights:
     def test_the_specifications_example_moves_where_a_draw_does_not(self):
-        found = weights(probability_best([BetaBelief(81, 21), BetaBelief(61, 41)]), [100, 100], floor=0.05)
+        found = weights(probability_best([Beta(81, 21), Beta(61, 41)]), [100, 100], floor=0.05)
         assert found == pytest.approx([0.9489, 0.0511], abs=5e-4)
 
     def test_shares_are_the_whole_and_never_below_the_floor(self):
@@ -51,54 +50,10 @@ class TestThompsonWeights:
                 n = np.array([first, 400 - first])
                 hits, units = hits + rng.binomial(n, [0.80, 0.84]), units + n
                 regret += 0.04 * first
-                beliefs = [BetaBelief().after(hits=h, misses=u - h) for h, u in zip(hits, units, strict=True)]
+                beliefs = [Beta(1 + h, 1 + u - h) for h, u in zip(hits, units, strict=True)]
                 share = weights(probability_best(beliefs), units.astype(int).tolist(), floor=0.02)
             lost.append(regret)
         assert np.mean(lost) < 0.3 * 0.04 * 400 * 50 / 2
-
-
-class TestTopTwo:
-    def test_its_shares_are_those_of_dice(self):
-        # 200,000 pairs of draws: Monte-Carlo error .11 %.
-        p = np.array([0.7, 0.2, 0.08, 0.02])
-        rng, played = np.random.default_rng(20251122), []
-        firsts = rng.choice(4, 200_000, p=p)
-        for first in range(4):
-            rest = np.where(np.arange(4) == first, 0, p)
-            n = int((firsts == first).sum())
-            second = rng.choice(4, n, p=rest / rest.sum())
-            played.append(np.where(rng.random(n) < 0.5, first, second))
-        expected = np.bincount(np.concatenate(played), minlength=4) / 200_000
-        assert top_two(p.tolist()) == pytest.approx(expected.tolist(), abs=4 * 0.0011)
-
-    def test_shares_are_the_whole_even_beyond_doubt(self):
-        assert top_two([1.0, 0.0, 0.0]) == [0.5, 0.25, 0.25]
-        assert top_two([1.0]) == [1.0]
-        assert math.fsum(top_two([0.999999, 1e-6, 0.0])) == pytest.approx(1)
-
-    def test_it_tells_the_best_sooner_than_thompson(self):
-        # 20 runs of .80, .84 and .60, 25 rounds of 200 units; how sure the posterior is of the best at the end.
-        sure = {}
-        for name, share_of in (("thompson", list), ("top two", top_two)):
-            rng, found = np.random.default_rng(20251122), []
-            for _ in range(20):
-                hits, units, share = np.zeros(3), np.zeros(3), [1 / 3] * 3
-                for _ in range(25):
-                    n = rng.multinomial(200, share)
-                    hits, units = hits + rng.binomial(n, [0.80, 0.84, 0.60]), units + n
-                    beliefs = [
-                        BetaBelief().after(hits=h, misses=u - h) for h, u in zip(hits, units, strict=True)
-                    ]
-                    best = probability_best(beliefs)
-                    share = share_of(best)
-                found.append(best[1])
-            sure[name] = np.median(found)
-        assert sure["top two"] > sure["thompson"]
-
-    def test_bad_input_is_refused(self):
-        for bad, lead in (([], 0.5), ([0.5, 0.6], 0.5), ([1.0], 0.0)):
-            with pytest.raises(OutOfRange):
-                top_two(bad, lead=lead)
 
 
 class TestLinearBelief:

@@ -68,8 +68,8 @@ class TestBooks:
         books = Books()
         books.enter(spent(90.0))
         assert [str(use) for use in uses(BUDGET, books, NEW_YEAR_AT)] == [
-            "90 % of the day's 100 USD are spent",
-            "9 % of the month's 1000 USD are spent",
+            "90 % of the day's $100 are spent",
+            "9 % of the month's $1,000 are spent",
         ]
         tomorrow = [use.share_bps for use in uses(BUDGET, books, NEW_YEAR_AT + DAY_MS)]
         assert tomorrow == [900, 0]
@@ -83,12 +83,12 @@ class TestTheDaysMoney:
             spend(desk, usd)
             told += [one.why for one in desk.minute()]
         assert told == [
-            "80 % of the day's 100 USD are spent: a warning",
-            "100 % of the day's 100 USD are spent: no trial begins, and what costs more ends",
+            "80 % of the day's $100 are spent: a warning",
+            "100 % of the day's $100 are spent: no trial begins, and what costs more ends",
         ]
         desk.now_at += DAY_MS
         spend(desk, 85)
-        assert ["85 % of the day's 100 USD are spent: a warning"] == [one.why for one in desk.minute()]
+        assert ["85 % of the day's $100 are spent: a warning"] == [one.why for one in desk.minute()]
 
     def test_when_it_is_spent_nothing_begins_until_tomorrow(self, desk):
         desk.declare(budget=BUDGET)
@@ -137,7 +137,7 @@ class TestTheMoneyOfTrials:
         assert forecast > 10 * NANO_USD
         why = desk.editor().admission.barred()(huge)
         assert why.startswith("cannot be afforded: its trial is forecast to cost ")
-        assert why.endswith("10 USD are left of the trials' 10 USD a day")
+        assert why.endswith("$10 are left of the trials' $10 a day")
 
     def test_what_is_reserved_elsewhere_is_not_there(self, desk):
         slightly = Model(name="slightly", input_usd_per_million_tokens=10.0003)
@@ -150,7 +150,7 @@ class TestTheMoneyOfTrials:
         assert 0 < need < 10 * NANO_USD
         assert "" == desk.editor("code").admission.barred()(variant)
         state.segments["other"].live.reserved_nano = 10 * NANO_USD
-        assert "0 USD are left" in desk.editor("code").admission.barred()(variant)
+        assert "$0 are left" in desk.editor("code").admission.barred()(variant)
         state.segments["other"].live.extra_nano = 10 * NANO_USD - need
         assert "" == desk.editor("code").admission.barred()(variant)
 
@@ -166,7 +166,7 @@ class TestTheMoneyOfTrials:
         spend(desk, 12.0, desk.live.variant)
         told = desk.minute()
         assert kinds(told) == [("other", "rollback", "budget")]
-        assert "trials have cost 11 of 10 USD more than their controls today, tiny among them" == told[0].why
+        assert "trials have cost $11 of $10 more than their controls today, tiny among them" == told[0].why
         assert [("other", "hold", "budget")] == kinds(one for _ in range(5) for one in desk.minute())
 
 

@@ -58,8 +58,8 @@ class TestArbitration:
         chosen, rejected = arbitrate([low, high, other], derive(target))
         assert chosen is high
         assert {one.variant: one.why for one in rejected} == {
-            "a": "promises at least +10.0%, less than the +30.0% of what turns the same lever",
-            "c": "promises at least +20.0%, less than the +30.0% of what turns temperature, one lever at a time",
+            "a": "promises at least +10 %, less than the +30 % of what turns the same lever",
+            "c": "promises at least +20 %, less than the +30 % of what turns temperature, one lever at a time",
         }
 
     def test_nothing_comes_of_nothing(self):

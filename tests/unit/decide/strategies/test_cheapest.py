@@ -30,7 +30,7 @@ def test_the_cheapest_comes_first_and_all_others_are_listed():
     assert name == "a"
     assert set(rejected) == {"b", "c", "d", "e"}
     assert "incumbent" in rejected["d"]
-    assert "not cheaper: 3 against 3" in rejected["c"]
+    assert "not cheaper: $3 against $3" in rejected["c"]
     assert "dearer than a" in rejected["b"]
 
 

@@ -39,7 +39,7 @@ class TestStart:
         assert len(decision.findings_hash) == 64
         assert (decision.alpha_promotion, decision.alpha_rollback) == (0.05, 0.02)
         assert decision.decided_at == desk.now_at
-        assert "tiny is the cheapest model not banned here, 0.3 against 30 USD" in decision.why
+        assert "tiny is the cheapest model not banned here, $0.30 against $30 per million" in decision.why
 
     def test_the_candidate_has_a_control_of_equal_size(self, desk):
         desk.started()
@@ -168,7 +168,7 @@ class TestBack:
         (decision,) = desk.minute(**{metric: "fail"})
         cause = "goal" if metric == "cost" else "guardrail"
         assert (decision.kind, decision.cause, decision.weight_bps) == ("rollback", cause, 0)
-        assert "-38.2 % (-44 … -30.1 %, n 100 and 100): fail" in decision.why
+        assert "−38.2 % (−44 … −30.1 %, n 100 and 100): fail" in decision.why
         assert decision.estimates[0].metric == metric
         assert desk.arms() == {("incumbent", "large"): 10_000}
         assert desk.statuses == ["step", "rolling_back", "rolled_back"]

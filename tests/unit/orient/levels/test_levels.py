@@ -93,7 +93,7 @@ def test_an_unmeasured_metric_is_missed_only_where_it_was_measured_before(world,
     }  # fmt: skip
     quality = next(f for f in second if f.metric == "quality")
     assert (quality.verdict, quality.n, quality.estimate) == ("no_data", 0, None)
-    assert quality.sentence == f"quality in {hand.math}: none of 5 calls was scored in 1 m"
+    assert quality.sentence == f"quality in {hand.math}: none of 5 calls was scored in 1 min"
 
 
 def test_a_segment_wholly_on_trial_has_no_level_and_is_not_lost(world, hand):
