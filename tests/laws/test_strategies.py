@@ -1,4 +1,4 @@
-"""The laws of optimizer/decide/strategy.py, for every file in optimizer/decide/strategies."""
+"""The laws of optimizer/decide/strategies/contract.py, for every file in optimizer/decide/strategies."""
 
 import copy
 from pathlib import Path
@@ -21,7 +21,9 @@ from optimizer.model.lever import Caching, Levers, Parameter, RateLimit
 from optimizer.model.target import Model, Target
 from optimizer.model.variant import variants_of
 
-FILES = {path.stem for path in Path(package.__file__).parent.glob("*.py")} - {"__init__"}
+SHARED = {"__init__", "contract", "cheapest", "priors", "shares"}
+"""What strategies have in common."""
+FILES = {path.stem for path in Path(package.__file__).parent.glob("*.py")} - SHARED
 SEEDS = range(60)
 NOW_AT = 1_772_323_200_000
 MEMORY_BYTES = 10_000
