@@ -14,6 +14,7 @@ from agents.declarations.documents import Document, Mistake, Path, Unreadable, c
 from agents.declarations.envelope import opened
 from optimizer.decide.evidence.facts import fixed
 from optimizer.decide.strategies.cheapest import choose
+from optimizer.declaration.declared import derive
 from optimizer.declaration.policies import asked
 from optimizer.declaration.validate import declared_incumbent, price
 from optimizer.declaration.validate import mistakes as semantic_mistakes
@@ -112,7 +113,7 @@ def _together(parsed: list[Parsed], documents: list[Document]) -> Parsed:
 
 def doubtful(target: Target) -> Iterator[tuple[Path, str]]:
     """What a declaration can hardly mean: (path, sentence)."""
-    if choose(target, declared_incumbent(target), {}, 0).variant is None:
+    if choose(derive(target), declared_incumbent(target), {}, 0).variant is None:
         mine = next(price(model) for model in target.models if model.name == target.incumbent)
         yield (
             ("models",),

@@ -8,28 +8,28 @@ same events before it, every decision is the same to the byte.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from optimizer.decide.admission import budget, checks
-from optimizer.decide.commands import alarm, obey, ruled
+from optimizer.decide.admission import budget
+from optimizer.decide.commands import alarm, editors, obey, ruled
 from optimizer.decide.evidence.facts import note
 from optimizer.decide.planning import learning, start
 from optimizer.decide.planning.look import Looked, follow, look, look_again
 from optimizer.decide.record import schedule
-from optimizer.decide.record.autonomy import frozen, may_move, speaks
 from optimizer.decide.record.decision import Ruling
+from optimizer.decide.record.hand import InHand
 from optimizer.decide.record.state import MS, Deciding, Live, Segment
 from optimizer.decide.redeclare import declare
 from optimizer.decide.strategies.cheapest import Choice
-from optimizer.decide.trials import arms, failover, fixed_arms, transitions
+from optimizer.decide.trials import arms, failover, fixed_arms
+from optimizer.decide.trials.editor import SegmentEditor
 from optimizer.decide.trials.gate import Judgement, harm, judge, relevant, units
 from optimizer.decide.trials.restore import remember
-from optimizer.declaration.validate import answer_s, mistakes
+from optimizer.declaration.declared import derive
+from optimizer.declaration.validate import mistakes
 from optimizer.model.decision import Cause, Decision
 from optimizer.model.event import AlertEvent, CommandEvent, FindingEvent, PolicyVerdictEvent, TargetEvent
 from optimizer.model.finding import Finding
-from optimizer.model.metric import ROWS
-from optimizer.model.objective import goal_of
+from optimizer.model.metric import ROWS, Metric
 from optimizer.model.target import Target
-from optimizer.model.variant import name_of
 from optimizer.model.wording import duration
 from optimizer.stage import Durable, Emit, Rejected, Step
 
@@ -82,9 +82,7 @@ class Decide(Durable[Deciding]):
             return Step(state)
         decisions = budget.announced(state)
         decisions += [
-            decision
-            for name in sorted(state.segments)
-            if (decision := judge_segment(state, name)) is not None
+            decision for editor in editors(state, None) if (decision := judge_segment(editor)) is not None
         ]
         remember(state, decisions)
         return Step(state, [Emit(decision, decision.decided_at, state.target) for decision in decisions])
@@ -165,88 +163,88 @@ def _is_only_told(finding: Finding) -> bool:
     return finding.role == "signal" and (finding.kind != "comparison" or not ROWS[finding.metric].decides)
 
 
-def _is_outdated(declared: Target | None, finding: Finding) -> bool:
+def _is_outdated(goal: Metric, finding: Finding) -> bool:
     """Whether it speaks of a goal that was declared before this one."""
-    return finding.role == "goal" and declared is not None and finding.metric != goal_of(declared.objective)
+    return finding.role == "goal" and finding.metric != goal
 
 
 def _deadlines(state: Deciding) -> Iterator[int]:
-    declared = state.declaration
+    if state.declaration is None:
+        return
+    declared = derive(state.declaration)
     for name, segment in state.segments.items():
+        hand = InHand(state, name, declared)
         yield from (finding.window_end_at for finding in segment.waiting.values())
-        if declared is not None and segment.live is not None and segment.live.phase == "awaiting":
-            yield segment.live.step_at + answer_s(declared) * MS
-        if declared is not None and (running := segment.experiment) is not None and running.awaits:
-            yield running.step_at + answer_s(declared) * MS
+        if segment.live is not None and segment.live.phase == "awaiting":
+            yield segment.live.step_at + declared.answer_s * MS
+        if (running := segment.experiment) is not None and running.awaits:
+            yield running.step_at + declared.answer_s * MS
         if segment.live is not None and not segment.live.clock_is_set:
             yield segment.live.step_at
-        yield from (since_at for _, since_at, _ in _overdue(state, segment.live))
-        if segment.held is not None and may_move(state, name):
+        yield from (since_at for _, since_at, _ in _overdue(hand))
+        if segment.held is not None and hand.may_move:
             yield segment.held.until_at
 
 
 # -- one segment, one watermark ------------------------------------------------------------------
 
 
-def judge_segment(state: Deciding, name: str) -> Decision | None:
-    """At most one decision about a segment at `state.now_at`."""
-    segment, now_at = state.segments[name], state.now_at
+def judge_segment(editor: SegmentEditor) -> Decision | None:
+    """At most one decision about the segment in hand at its watermark."""
+    segment, now_at = editor.segment, editor.now_at
     due = [finding for finding in segment.waiting.values() if finding.window_end_at <= now_at]
     segment.waiting = {slot: f for slot, f in segment.waiting.items() if f.window_end_at > now_at}
-    due = [finding for finding in due if not _is_outdated(state.declaration, finding)]
+    due = [finding for finding in due if not _is_outdated(editor.declared.goal, finding)]
     due.sort(key=lambda finding: (finding.kind, finding.metric, finding.variant or "", finding.role))
     for finding in due:
         if finding.kind == "coverage":
             segment.coverage_generation = max(segment.coverage_generation, finding.generation)
-    if segment.held is not None and segment.held.until_at <= now_at and may_move(state, name):
-        return transitions.release(state, name, Ruling(now_at, "passed", "the time of the holdback is over"))
+    if segment.held is not None and segment.held.until_at <= now_at and editor.may_move:
+        return editor.trial.release(Ruling(now_at, "passed", "the time of the holdback is over"))
     for finding in due:
         segment.memory.remember(finding)
     if segment.experiment is not None:
-        return arms.judge(state, name, due) or _forbidden(state, name) or look_again(state, name, due)
+        return arms.judge(editor, due) or _forbidden(editor) or look_again(editor, due)
     if segment.live is None:
-        return _look_for_better(state, name, [finding for finding in due if finding.kind == "level"])
+        return _look_for_better(editor, [finding for finding in due if finding.kind == "level"])
     if segment.live.phase == "awaiting":
-        return _expire(state, name)
-    return _gate(state, name, [finding for finding in due if finding.kind != "coverage"])
+        return _expire(editor, segment.live)
+    return _gate(editor, segment.live, [finding for finding in due if finding.kind != "coverage"])
 
 
-def _expire(state: Deciding, name: str) -> Decision | None:
-    live, declared = state.segments[name].live, state.declaration
-    if live is None or declared is None or state.now_at < live.step_at + answer_s(declared) * MS:
+def _expire(editor: SegmentEditor, live: Live) -> Decision | None:
+    answer_s = editor.declared.answer_s
+    if editor.now_at < live.step_at + answer_s * MS:
         return None
-    said = f"{len(live.agreed)} of {declared.approvals.needed} people said yes" if live.agreed else ""
-    why = f"{said or 'nobody said yes or no'} within {duration(answer_s(declared))}"
-    return transitions.roll_back(state, name, Ruling(state.now_at, "approval", why), bans=False)
+    said = f"{len(live.agreed)} of {editor.target.approvals.needed} people said yes" if live.agreed else ""
+    why = f"{said or 'nobody said yes or no'} within {duration(answer_s)}"
+    return editor.trial.roll_back(Ruling(editor.now_at, "approval", why), bans=False)
 
 
-def _look_for_better(state: Deciding, name: str, levels: list[Finding]) -> Decision | None:
+def _look_for_better(editor: SegmentEditor, levels: list[Finding]) -> Decision | None:
     """Start what is worth trying, when the segment is known to be alive and well observed."""
-    segment, declared, now_at = state.segments[name], state.declaration, state.now_at
-    if declared is None or not levels or not speaks(state):
+    segment, declared, now_at = editor.segment, editor.target, editor.now_at
+    if not levels or not editor.speaks:
         return None
-    storm = failover.answer(state, name, levels)
-    fixed, won = fixed_arms.arms_of(state, name), start.won(state, name)
+    storm = failover.answer(editor, levels)
+    fixed, won = fixed_arms.arms_of(editor), start.won(editor)
     is_due = bool(fixed) or won is not None or schedule.is_due(segment, declared, now_at)
     if storm is not None or now_at < segment.rest_until_at or not is_due:
         return storm
-    looked = Looked(won or Choice(fixed[0], None, ()), None) if won or fixed else look(state, name)
+    looked = Looked(won or Choice(fixed[0], None, ()), None) if won or fixed else look(editor)
     choice = looked.choice
     if looked.proposal is not None and looked.proposal.action == "rollback":
-        return follow(state, name, looked, Ruling(now_at, "choice", "", tuple(levels)))
-    if (obstacle := start.obstacle(state, name, choice, tuple(levels))) is not None:
+        return follow(editor, looked, Ruling(now_at, "choice", "", tuple(levels)))
+    if (obstacle := start.obstacle(editor, choice, tuple(levels))) is not None:
         if obstacle.cause == "choice":
             schedule.passed(segment, declared, now_at)
-        return transitions.hold(state, name, obstacle, choice.rejected)
-    return start.begin(state, name, looked, levels, fixed=fixed)
+        return editor.trial.hold(obstacle, choice.rejected)
+    return start.begin(editor, looked, levels, fixed=fixed)
 
 
-def _gate(state: Deciding, name: str, due: list[Finding]) -> Decision | None:
+def _gate(editor: SegmentEditor, live: Live, due: list[Finding]) -> Decision | None:
     """Judge what is on trial, then make sure that what is overdue was said once."""
-    segment, now_at = state.segments[name], state.now_at
-    live = segment.live
-    if live is None:
-        return None
+    segment, now_at = editor.segment, editor.now_at
     if not live.clock_is_set:
         live.step_at, live.clock_is_set = now_at, True
     if live.converged_at is None and segment.coverage_generation >= live.generation:
@@ -260,71 +258,64 @@ def _gate(state: Deciding, name: str, due: list[Finding]) -> Decision | None:
         live.units_before = live.units_before if live.units >= live.units_before else 0
     decision: Decision | None = None
     if live.weights:
-        decision = fixed_arms.judge(state, name, due)
+        decision = fixed_arms.judge(editor, due)
     elif (harmful := harm(due)) is not None:
-        decision = transitions.roll_back(state, name, _ruling(harmful, now_at))
-    decision = decision or _forbidden(state, name)
+        decision = editor.trial.roll_back(_ruling(harmful, now_at))
+    decision = decision or _forbidden(editor)
     if decision is None and compared and live.phase != "paused" and not live.weights:
-        decision = _go_on(state, name, live, compared + unwell)
-    for cause, since_at, why in _overdue(state, segment.live):
-        told = None if since_at > now_at else _tell(state, name, Ruling(now_at, cause, why))
+        decision = _go_on(editor, live, compared + unwell)
+    for cause, since_at, why in _overdue(editor):
+        told = None if since_at > now_at else _tell(editor, Ruling(now_at, cause, why))
         decision = decision or told
-    learning.realised(state, name, decision)
+    learning.realised(editor, decision)
     return decision
 
 
-def _forbidden(state: Deciding, name: str) -> Decision | None:
+def _forbidden(editor: SegmentEditor) -> Decision | None:
     """The end of what policies or money no longer allow, without a ban; None where they do."""
-    segment = state.segments[name]
-    ended = checks.ends(state, name) if segment.trial is not None else None
+    ended = editor.admission.ends()
     if ended is None:
         return None
-    if segment.experiment is not None:
-        return arms.end(state, name, "rollback", ended)
-    return transitions.roll_back(state, name, ended, bans=False)
+    if editor.segment.experiment is not None:
+        return arms.end(editor, "rollback", ended)
+    return editor.trial.roll_back(ended, bans=False)
 
 
-def _go_on(state: Deciding, name: str, live: Live, compared: list[Finding]) -> Decision | None:
+def _go_on(editor: SegmentEditor, live: Live, compared: list[Finding]) -> Decision | None:
     """What the gate says, as far as mode and freeze allow it."""
-    declared, now_at = state.declaration, state.now_at
-    if declared is None:
-        return None
+    declared, now_at = editor.target, editor.now_at
     judged = judge(declared, live, compared, now_at)
     ruling = _ruling(judged, now_at)
     if judged.action in ("wait", "hold"):
         patient = judged.cause == "no_data" and now_at < live.step_at + SILENCE_S * MS
-        return None if patient or judged.action == "wait" else _tell(state, name, ruling)
-    if (held := _held(state, name, judged)) is not None:
-        return _tell(state, name, held)
+        return None if patient or judged.action == "wait" else _tell(editor, ruling)
+    if (held := _held(editor, judged)) is not None:
+        return _tell(editor, held)
     if judged.action == "on":
         if live.phase == "shadow" and declared.plan.strategy == "shadow":
-            return _shadowed(state, name, ruling)
-        return (transitions.promote if live.phase == "baking" else transitions.advance)(state, name, ruling)
+            return _shadowed(editor, live, ruling)
+        return editor.trial.promote(ruling) if live.phase == "baking" else editor.trial.advance(ruling)
     back = declared.plan.on_inconclusive == "roll_back"
-    return (transitions.roll_back if back else transitions.pause)(state, name, ruling)
+    return editor.trial.roll_back(ruling) if back else editor.trial.pause(ruling)
 
 
-def _shadowed(state: Deciding, name: str, ruling: Ruling) -> Decision:
+def _shadowed(editor: SegmentEditor, live: Live, ruling: Ruling) -> Decision:
     """A shadow analysis has passed, and nobody was served: it is said, and not begun again for a while."""
-    segment, declared = state.segments[name], state.declaration
-    assert declared is not None, "only a declared target is served"  # noqa: S101 - a programming error
-    assert segment.live is not None, "only what is in shadow has been there"  # noqa: S101 - a programming error
-    variant = segment.live.variant
-    called, remedy = name_of(variant, declared), "declare another strategy to serve it"
+    called, remedy = editor.declared.name_of(live.variant), "declare another strategy to serve it"
     why = f"{called} does well in shadow, no user has met it; {remedy}; {ruling.why}"
-    transitions.ban(declared, segment, variant, ruling._replace(why=f"did well in shadow; {ruling.why}"))
-    return transitions.conclude(state, name, ruling._replace(why=why))
+    editor.ban(live.variant, ruling._replace(why=f"did well in shadow; {ruling.why}"))
+    return editor.trial.conclude(ruling._replace(why=why))
 
 
-def _held(state: Deciding, name: str, judged: Judgement) -> Ruling | None:
+def _held(editor: SegmentEditor, judged: Judgement) -> Ruling | None:
     """What keeps a judgement from being followed: a freeze, the mode, or a guardrail of decisions."""
-    ruling, declared = _ruling(judged, state.now_at), state.declaration
-    if not may_move(state, name):
-        by = frozen(state, name)
+    ruling = _ruling(judged, editor.now_at)
+    if not editor.may_move:
+        by = editor.frozen_by
         cause: Cause = "frozen" if by else "approval"
-        mode = f"autonomy is {declared.autonomy if declared else 'observe'}, which only goes back"
+        mode = f"autonomy is {editor.target.autonomy}, which only goes back"
         return ruling._replace(cause=cause, why=f"{f'frozen by {by}' if by else mode}; {judged.why}")
-    if judged.action != "on" or (against := checks.of_step(state, name)) is None:
+    if judged.action != "on" or (against := editor.admission.of_step()) is None:
         return None
     return ruling._replace(
         cause=against.cause, why=f"{against.sentence}; {judged.why}", policies=against.policies
@@ -335,24 +326,24 @@ def _ruling(judged: Judgement, now_at: int) -> Ruling:
     return Ruling(now_at, judged.cause, judged.why, judged.findings)
 
 
-def _tell(state: Deciding, name: str, ruling: Ruling) -> Decision | None:
+def _tell(editor: SegmentEditor, ruling: Ruling) -> Decision | None:
     """Say once why nothing moves, in a mode that speaks; in any mode it counts as said."""
-    decision = transitions.hold(state, name, ruling)
-    return decision if speaks(state) else None
+    decision = editor.trial.hold(ruling)
+    return decision if editor.speaks else None
 
 
-def _overdue(state: Deciding, live: Live | None) -> list[tuple[Cause, int, str]]:
+def _overdue(hand: InHand) -> list[tuple[Cause, int, str]]:
     """What a moving rollout lacks, when that is worth a word (ms), and the words; once in a step."""
-    declared = state.declaration
-    if declared is None or live is None or live.phase not in ("shadow", "step", "baking"):
+    live = hand.segment.live
+    if live is None or live.phase not in ("shadow", "step", "baking"):
         return []
-    converge_s = declared.plan.converge_s
+    converge_s = hand.target.plan.converge_s
     late: list[tuple[Cause, int, str]] = []
     if live.converged_at is None:
         why = f"generation {live.generation} is not seen in 95 % of the calls after {duration(converge_s)}"
         late.append(("not_converged", live.step_at + converge_s * MS, why))
     heard_at = max(live.step_at, live.judged_at)
-    arms = " | ".join(name_of(arm, declared) for arm in live.weights or (live.variant,))
+    arms = " | ".join(map(hand.declared.name_of, live.weights or (live.variant,)))
     why = f"no comparison of {arms} has arrived for {duration(SILENCE_S)}: telemetry lost, or no calls"
     late.append(("no_data", heard_at + SILENCE_S * MS, why))
     return [entry for entry in late if entry[0] not in live.reported]

@@ -13,7 +13,8 @@ from optimizer.decide.record.memory import Memory
 from optimizer.decide.record.state import Ban, Earned, Experiment, Held
 from optimizer.decide.strategies import STRATEGIES
 from optimizer.decide.strategies.contract import MOST_ARMS, MOST_PROPOSALS, Situation
-from optimizer.decide.strategies.reinforcement import DIMENSIONS, learnt
+from optimizer.decide.strategies.reinforcement import DIMENSIONS
+from optimizer.declaration.declared import derive
 from optimizer.declaration.levers import candidates
 from optimizer.model.finding import Finding
 from optimizer.model.lever import Caching, Levers, Parameter, RateLimit
@@ -88,7 +89,9 @@ def a_situation(random, declared):
     others = [v for v in variants if v != incumbent][: MOST_ARMS - 1]
     policy = None
     for _ in range(random.choice((0, 20))):
-        policy = learnt(policy, [random.random() for _ in range(DIMENSIONS)], random.uniform(-1, 1))
+        policy = STRATEGIES["reinforcement"].learn(
+            policy, [random.random() for _ in range(DIMENSIONS)], random.uniform(-1, 1)
+        )
     return Situation(
         segment=random.choice(("triage", "extraction", "other")), incumbent=incumbent, now_at=NOW_AT, memory=memory,
         bans=bans, alarms=alarms, policy=policy, is_slow=random.random() < 0.7,
@@ -123,7 +126,7 @@ CASES = list(cases())
 
 
 def proposed(strategy, declared, situation):
-    return strategy.propose(situation, declared, candidates(declared, situation.incumbent))
+    return strategy.propose(situation, derive(declared), candidates(declared, situation.incumbent))
 
 
 def test_every_file_is_a_strategy_and_every_strategy_may_be_declared():
@@ -194,3 +197,12 @@ def test_a_learning_policy_only_asks():
     found = [one for case in CASES for one in proposed(STRATEGIES["reinforcement"], *case)]
     assert found
     assert all(one.asks for one in found)
+
+
+def test_a_strategy_that_does_not_learn_leaves_the_policy_as_it_is():
+    (policy,) = {
+        situation.policy.decisions: situation.policy for _, situation in CASES if situation.policy
+    }.values()
+    kept = {name for name, one in STRATEGIES.items() if one.learn(policy, [0.5] * DIMENSIONS, 0.1) == policy}
+    assert set(STRATEGIES) - kept == {"reinforcement"}
+    assert all(one.learn(policy, [], 0.1) == policy for one in STRATEGIES.values())

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
-from optimizer.decide.evidence.facts import calls_per_minute, cost_of_call, declared_of, level_of
+from optimizer.decide.evidence.facts import Evidence, calls_per_minute
 from optimizer.decide.record.books import Use, uses
 from optimizer.decide.record.decision import Ruling, record
 from optimizer.decide.record.state import Deciding
-from optimizer.declaration.validate import first_bps, weights_bps
-from optimizer.model.decision import WHOLE_TARGET, Decision
+from optimizer.model.budget import Budget
+from optimizer.model.decision import Decision
 from optimizer.model.finding import Finding
 from optimizer.model.fixed_point import NANO_USD
 from optimizer.model.instants import DAY_MS
@@ -30,47 +30,47 @@ def enter(state: Deciding, spend: Finding) -> None:
         state.books.trials_nano += extra
 
 
-def unaffordable(state: Deciding, name: str, shares: Mapping[str, int]) -> str:
+def unaffordable(evidence: Evidence, shares: Mapping[str, int]) -> str:
     """Why the trials' money does not suffice for what is tried together; empty if it does.
 
     `shares` is what each variant is tried on first, basis points.
     """
-    declared, _ = declared_of(state, name)
-    if declared.budget is None:
+    budget = evidence.hand.target.budget
+    if budget is None:
         return ""
-    forecast = reserve(state, name, shares)
+    forecast = reserve(evidence, shares)
     if forecast is None:
         return (
             "cannot be afforded: without its list price, or a known cost of a call now, nothing is forecast"
         )
-    left = _left_for_trials(state)
+    left = _left_for_trials(evidence.hand.state, budget)
     if forecast and forecast > left:
         return (
             f"cannot be afforded: its trial is forecast to cost {money(forecast / NANO_USD)} more than "
             f"its control, {money(max(0, left) / NANO_USD)} are left of the trials' "
-            f"{money(declared.budget.trials_usd_per_day)} a day"
+            f"{money(budget.trials_usd_per_day)} a day"
         )
     return ""
 
 
-def reserve(state: Deciding, name: str, shares: Mapping[str, int]) -> int | None:
+def reserve(evidence: Evidence, shares: Mapping[str, int]) -> int | None:
     """What a trial will cost more than its control, nano-USD, if each step lasts no longer than it must.
 
     One variant climbs the plan's steps, after its mirrored calls if there are any; several last one step.
     """
-    declared, segment = declared_of(state, name)
-    cost, plan = level_of(segment, "cost", state.now_at), declared.plan
-    per_minute, nano = calls_per_minute(segment, state.now_at), 0
-    _, mirror_bps = first_bps(declared)
+    hand, cost = evidence.hand, evidence.cost
+    plan, declared = hand.target.plan, hand.declared
+    per_minute, nano = calls_per_minute(hand.segment, hand.now_at), 0
+    _, mirror_bps = declared.first_bps
 
     def calls(weight_bps: int, least_s: int) -> float:
         return max(plan.step_min_units, per_minute * weight_bps / WHOLE_BPS * least_s / 60)
 
     for variant, share_bps in shares.items():
-        forecast = cost_of_call(state, name, variant)
+        forecast = evidence.cost_of_call(variant)
         if cost is None or forecast is None:
             return None
-        steps = weights_bps(declared) if len(shares) == 1 else (share_bps,)
+        steps = declared.weights_bps if len(shares) == 1 else (share_bps,)
         met = sum(calls(weight, plan.step_min_s) for weight in steps)
         mirrored = 0.0
         if len(shares) == 1:
@@ -80,11 +80,8 @@ def reserve(state: Deciding, name: str, shares: Mapping[str, int]) -> int | None
     return nano
 
 
-def _left_for_trials(state: Deciding) -> int:
+def _left_for_trials(state: Deciding, budget: Budget) -> int:
     """Nano-USD of today's trials' money that are neither spent nor reserved; below 0: overspent."""
-    declared = state.declaration
-    if declared is None or declared.budget is None:
-        return 0
     books = state.books
     spent = max(0, books.trials_nano) if books.day == state.now_at // DAY_MS else 0
     reserved = sum(
@@ -92,7 +89,7 @@ def _left_for_trials(state: Deciding) -> int:
         for segment in state.segments.values()
         if (trial := segment.trial) is not None
     )
-    return round(declared.budget.trials_usd_per_day * NANO_USD) - spent - reserved
+    return round(budget.trials_usd_per_day * NANO_USD) - spent - reserved
 
 
 def trials_overspent(state: Deciding) -> str:
@@ -126,5 +123,5 @@ def announced(state: Deciding) -> list[Decision]:
         if use.share_bps >= min(declared.budget.warn_bps, WHOLE_BPS) and key not in state.books.told:
             state.books.told.append(key)
             ruling = Ruling(state.now_at, "budget", f"{use}: {what}", token=key)
-            said.append(record(state, WHOLE_TARGET, "hold", ruling, act=False))
+            said.append(record(state, "hold", ruling, act=False))
     return said

@@ -20,21 +20,20 @@ from msgspec import structs
 
 from optimizer.decide.admission import power
 from optimizer.decide.admission.budget import reserve, trials_overspent, unaffordable, used_up
-from optimizer.decide.evidence.facts import asked, calls_per_minute, declared_of, served_bps
+from optimizer.decide.evidence.facts import Evidence, calls_per_minute, served_bps
 from optimizer.decide.record.decision import Ruling
-from optimizer.decide.record.state import Deciding, Segment
+from optimizer.decide.record.hand import InHand
+from optimizer.decide.record.state import Deciding
 from optimizer.decide.strategies.contract import Barred
 from optimizer.decide.strategies.tuning import CHANGES_A_DAY, rests_until
+from optimizer.declaration.declared import Declared
 from optimizer.declaration.policies import Said, together
-from optimizer.declaration.validate import first_bps, most_bps, weights_bps
 from optimizer.model.decision import Cause
 from optimizer.model.finding import Finding
 from optimizer.model.fixed_point import NANO_USD
 from optimizer.model.instants import DAY_MS
 from optimizer.model.policy import PolicyResult
 from optimizer.model.shares import WHOLE_BPS
-from optimizer.model.target import Target
-from optimizer.model.variant import name_of, variants_of
 from optimizer.model.wording import instant, money, percent, share
 
 MOST_STARTS = 64
@@ -49,52 +48,6 @@ class Note(NamedTuple):
     policies: tuple[PolicyResult, ...] = ()
 
 
-# -- a start ---------------------------------------------------------------------------------------
-
-
-def barred(state: Deciding, name: str) -> Barred:
-    """Why a candidate must not be tried in a segment now, as a function of its variant; empty: it may.
-
-    What is on trial already is not barred: `ends` speaks about it.
-    """
-    declared, segment = declared_of(state, name)
-    first, _ = first_bps(declared)
-    known = dict.fromkeys(segment.candidates(), "")
-
-    def reason(variant: str) -> str:
-        if variant not in known:
-            bars = asked(state, name, variant, first).bars
-            known[variant] = (
-                _spent(declared, segment, variant)
-                or (f"is not allowed: {bars}" if bars else "")
-                or _rests(state, segment, variant)
-                or unaffordable(state, name, {variant: first})
-            )
-        return known[variant]
-
-    return reason
-
-
-def _spent(declared: Target, segment: Segment, variant: str) -> str:
-    allowed, tried = declared.errors.proposals, segment.proposed.get(variant, 0)
-    if allowed is None or tried < allowed:
-        return ""
-    return f"has spent its error budget: tried {tried} of {allowed} times; declare more proposals"
-
-
-def _rests(state: Deciding, segment: Segment, variant: str) -> str:
-    """Why a segment's parameters are left as they are for now, if the variant turns one; empty: they are not."""
-    declared = state.declaration
-    assert declared is not None, "only a declared target is linted"  # noqa: S101 - a programming error
-    until_at = rests_until(segment.turned_at, declared)
-    if state.now_at >= until_at:
-        return ""
-    if not turns_parameters(declared, segment.incumbent, variant):
-        return ""
-    pace = f"a parameter was changed here, and less than {percent(CHANGES_A_DAY)} of the levers may change in a day"
-    return f"waits until {instant(until_at)}: {pace}"
-
-
 class Start(NamedTuple):
     """What the linter says of a start."""
 
@@ -106,24 +59,217 @@ class Start(NamedTuple):
     reserve_nano: int
 
 
-def of_start(state: Deciding, name: str, shares: Mapping[str, int], levels: tuple[Finding, ...]) -> Start:
-    """The notes about what is to be tried: the first that stops it, and what a person should know.
+class Admission:
+    """What may be tried in the segment in hand, and may go on."""
 
-    `shares` is what each candidate is tried on first, basis points. Of several, any that is stopped stops all.
-    """
-    declared, segment = declared_of(state, name)
-    said = {variant: asked(state, name, variant, share_bps) for variant, share_bps in shares.items()}
-    stops = (
-        _broke(state)
-        or next(filter(None, (_of_candidate(state, name, v, said[v], shares=shares) for v in shares)), None)
-        or _too_many(state, segment, shares)
-        or _too_wide(state, name, sum(shares.values()))
-        or _unaffordable(state, name, shares)
-        or _powerless(declared, levels, shares)
-    )
-    nano = (reserve(state, name, shares) or 0) if declared.budget is not None else 0
-    all_said = together(said.values())
-    return Start(stops, all_said.asks, all_said.warns, all_said.results, nano)
+    def __init__(self, hand: InHand, evidence: Evidence) -> None:
+        """The admission to the segment in hand, by what is known of it."""
+        self.hand, self.evidence = hand, evidence
+
+    # -- a start -----------------------------------------------------------------------------------
+
+    def barred(self) -> Barred:
+        """Why a candidate must not be tried in the segment now, as a function of its variant; empty: it may.
+
+        What is on trial already is not barred: `ends` speaks about it.
+        """
+        hand, evidence = self.hand, self.evidence
+        first, _ = hand.declared.first_bps
+        known = dict.fromkeys(hand.segment.candidates(), "")
+
+        def reason(variant: str) -> str:
+            if variant not in known:
+                bars = evidence.asked(variant, first).bars
+                known[variant] = (
+                    self._spent(variant)
+                    or (f"is not allowed: {bars}" if bars else "")
+                    or self._rests(variant)
+                    or unaffordable(evidence, {variant: first})
+                )
+            return known[variant]
+
+        return reason
+
+    def _spent(self, variant: str) -> str:
+        allowed, tried = self.hand.target.errors.proposals, self.hand.segment.proposed.get(variant, 0)
+        if allowed is None or tried < allowed:
+            return ""
+        return f"has spent its error budget: tried {tried} of {allowed} times; declare more proposals"
+
+    def _rests(self, variant: str) -> str:
+        """Why a segment's parameters are left as they are for now, if the variant turns one; empty: they are not."""
+        hand = self.hand
+        until_at = rests_until(hand.segment.turned_at, hand.target)
+        if hand.now_at >= until_at:
+            return ""
+        if not turns_parameters(hand.declared, hand.segment.incumbent, variant):
+            return ""
+        limit = percent(CHANGES_A_DAY)
+        pace = f"a parameter was changed here, and less than {limit} of the levers may change in a day"
+        return f"waits until {instant(until_at)}: {pace}"
+
+    def of_start(self, shares: Mapping[str, int], levels: tuple[Finding, ...]) -> Start:
+        """The notes about what is to be tried: the first that stops it, and what a person should know.
+
+        `shares` is what each candidate is tried on first, basis points. Of several, any that is stopped stops all.
+        """
+        hand, evidence = self.hand, self.evidence
+        said = {variant: evidence.asked(variant, share_bps) for variant, share_bps in shares.items()}
+        stops = (
+            _broke(hand.state)
+            or next(filter(None, (self._of_candidate(v, said[v], shares) for v in shares)), None)
+            or self._too_many(shares)
+            or self._too_wide(sum(shares.values()))
+            or self._unaffordable(shares)
+            or _powerless(hand.declared, levels, shares)
+        )
+        nano = (reserve(evidence, shares) or 0) if hand.target.budget is not None else 0
+        all_said = together(said.values())
+        return Start(stops, all_said.asks, all_said.warns, all_said.results, nano)
+
+    def _of_candidate(self, variant: str, said: Said, shares: Mapping[str, int]) -> Note | None:
+        """What stops one of the candidates; of several it is named."""
+        note = self._banned(variant) or _not_allowed(said, shares[variant])
+        if note is None and (spent := self._spent(variant)):
+            note = Note("limit", f"it {spent}")
+        if note is None and (waits := self._rests(variant)):
+            note = Note("limit", f"it {waits}")
+        if note is None or len(shares) == 1:
+            return note
+        return note._replace(sentence=f"{self.hand.declared.name_of(variant)}: {note.sentence}")
+
+    def _banned(self, variant: str) -> Note | None:
+        ban = self.hand.bans(variant)
+        return Note("choice", f"it is banned: {ban.why}") if ban is not None else None
+
+    def _too_many(self, shares: Mapping[str, int]) -> Note | None:
+        hand, limits = self.hand, self.hand.target.limits
+        today = [turned for at, turned in hand.state.started if at > hand.now_at - DAY_MS]
+        if limits.starts_per_day is not None and len(today) + len(shares) > limits.starts_per_day:
+            return Note(
+                "limit", f"{len(today)} candidates were started within 24 h, {limits.starts_per_day} may be"
+            )
+        turns = sum(turns_parameters(hand.declared, hand.segment.incumbent, variant) for variant in shares)
+        if limits.parameter_changes_bps in (None, WHOLE_BPS) or not turns:
+            return None
+        parameters = {name for one in hand.target.models for name in one.parameters} | {
+            *hand.target.levers.parameters
+        }
+        levers = len(parameters) * len(hand.target.segment_names())
+        allowed = max(1, levers * limits.parameter_changes_bps // WHOLE_BPS)
+        if sum(today) + turns > allowed:
+            of = f"{share(limits.parameter_changes_bps)} of {levers} levers"
+            return Note(
+                "limit", f"{sum(today)} parameters were tried otherwise within 24 h, {allowed} may be: {of}"
+            )
+        return None
+
+    def _too_wide(self, weight_bps: int) -> Note | None:
+        """The calls on trial, if this segment's candidates had `weight_bps`, against the declared share."""
+        hand, limit = self.hand, self.hand.target.limits.on_trial_bps
+        if limit == WHOLE_BPS:
+            return None
+        on_trial = total = 0.0
+        for one, segment in hand.state.segments.items():
+            per_minute = calls_per_minute(segment, hand.now_at)
+            total += per_minute
+            on_trial += per_minute * (weight_bps if one == hand.name else served_bps(segment)) / WHOLE_BPS
+        if not total or on_trial <= total * limit / WHOLE_BPS:
+            return None
+        what = share(round(on_trial / total * WHOLE_BPS))
+        return Note(
+            "limit", f"with {share(weight_bps)} here {what} of all calls were on trial, {share(limit)} may be"
+        )
+
+    def _unaffordable(self, shares: Mapping[str, int]) -> Note | None:
+        why = unaffordable(self.evidence, shares)
+        return Note("budget", f"it {why}") if why else None
+
+    def started(self, start: Start) -> None:
+        """Remember a start for the change rate, and reserve what it is forecast to cost."""
+        hand, trial = self.hand, self.hand.segment.trial
+        if trial is None:
+            return
+        trial.reserved_nano = start.reserve_nano
+        trial.granted = [one.policy for one in start.policies if one.outcome == "require_approval"]
+        turns = [
+            turns_parameters(hand.declared, hand.segment.incumbent, v) for v in hand.segment.candidates()
+        ]
+        if any(turns) or hand.target.limits.starts_per_day is not None:
+            recent = [one for one in hand.state.started if one[0] > hand.now_at - DAY_MS]
+            hand.state.started = [*recent, *((hand.now_at, turned) for turned in turns)][-MOST_STARTS:]
+
+    # -- a step, and what is live ------------------------------------------------------------------
+
+    def of_step(self) -> Note | None:
+        """What keeps a live candidate from its next step, its bake or its promotion; None: nothing."""
+        hand, live = self.hand, self.hand.segment.live
+        if live is None or (live.phase == "shadow" and hand.target.plan.strategy == "shadow"):
+            return None  # the end of a shadow analysis lets nobody meet the candidate
+        if not live.failover and (use := used_up(hand.state)) is not None:
+            return Note("budget", f"{use}: what saves goes on, but does not grow")
+        higher = next(
+            (weight for weight in hand.declared.weights_bps if weight > live.weight_bps), live.weight_bps
+        )
+        arms = {live.variant: higher} if live.variant else {}
+        return self._of_growth(arms, answer="; `promote` is a person's yes")
+
+    def of_shares(self, weights: Mapping[str, int]) -> Note | None:
+        """What keeps a running experiment from other shares (variant → basis points); None: nothing."""
+        segment = self.hand.segment
+        present = segment.candidates()
+        arms = {variant: share_bps for variant, share_bps in weights.items() if variant != segment.incumbent}
+        if all(share_bps <= present.get(variant, 0) for variant, share_bps in arms.items()):
+            return None
+        if (use := used_up(self.hand.state)) is not None:
+            return Note("budget", f"{use}: what saves goes on, but does not grow")
+        return self._of_growth(arms)
+
+    def _of_growth(self, arms: Mapping[str, int], *, answer: str = "") -> Note | None:
+        """What stands against these shares of what is live; `answer` is how a person says yes to them."""
+        segment = self.hand.segment
+        granted = segment.trial.granted if segment.trial is not None else []
+        for variant, share_bps in arms.items():
+            said = self.evidence.asked(variant, share_bps)
+            new = Said(tuple(one for one in said.results if one.policy not in granted))
+            if new.asks:
+                return Note("policy", f"{new.asks}{answer}", said.results)
+            if (against := _not_allowed(said, share_bps)) is not None:
+                return against
+        grows = sum(arms.values()) > served_bps(segment)
+        return self._too_wide(sum(arms.values())) if grows else None
+
+    def ends(self) -> Ruling | None:
+        """Why what is live is taken back at once; None: it is not."""
+        hand, segment = self.hand, self.hand.segment
+        trial, tried = segment.trial, segment.candidates()
+        if trial is None or not segment.is_served:
+            return None
+        called = " | ".join(hand.declared.name_of(variant) for variant in tried)
+        use = used_up(hand.state)
+        saves_users = segment.live is not None and segment.live.failover
+        if use is not None and trial.extra_nano >= 0 and not saves_users:
+            extra = f"{money(trial.extra_nano / NANO_USD)} more than its control"
+            return Ruling(hand.now_at, "budget", f"{use}; so far {called} has cost {extra}")
+        if trial.extra_nano > 0 and not saves_users and (spent := trials_overspent(hand.state)):
+            return Ruling(hand.now_at, "budget", f"{spent}, {called} among them")
+        for variant, share_bps in tried.items():
+            said = self.evidence.asked(variant, share_bps)
+            if said.denies:
+                whose = f"{hand.declared.name_of(variant)}: " if len(tried) > 1 else ""
+                return Ruling(hand.now_at, "policy", f"{whose}{said.denies}", policies=said.results)
+        return None
+
+    def against_a_yes(self) -> str:
+        """Why even people cannot start or promote what is there; empty if they can."""
+        segment = self.hand.segment
+        for variant, share_bps in segment.candidates().items():
+            weight_bps = self.hand.declared.most_bps if segment.is_served else share_bps
+            if bars := self.evidence.asked(variant, weight_bps).bars:
+                return f"it is not allowed: {bars}; change the policy first"
+        use = used_up(self.hand.state)
+        waits = segment.trial is not None and not segment.is_served
+        return f"{use}; declare a larger budget" if use is not None and waits else ""
 
 
 def _broke(state: Deciding) -> Note | None:
@@ -132,26 +278,6 @@ def _broke(state: Deciding) -> Note | None:
     if spent := trials_overspent(state):
         return Note("budget", f"{spent}: nothing is tried before the next day begins (UTC)")
     return None
-
-
-def _of_candidate(
-    state: Deciding, name: str, variant: str, said: Said, *, shares: Mapping[str, int]
-) -> Note | None:
-    """What stops one of the candidates; of several it is named."""
-    declared, segment = declared_of(state, name)
-    note = _banned(state, segment, variant) or _not_allowed(said, shares[variant])
-    if note is None and (spent := _spent(declared, segment, variant)):
-        note = Note("limit", f"it {spent}")
-    if note is None and (waits := _rests(state, segment, variant)):
-        note = Note("limit", f"it {waits}")
-    if note is None or len(shares) == 1:
-        return note
-    return note._replace(sentence=f"{name_of(variant, declared)}: {note.sentence}")
-
-
-def _banned(state: Deciding, segment: Segment, variant: str) -> Note | None:
-    ban = segment.bans.get(variant)
-    return Note("choice", f"it is banned: {ban.why}") if ban and ban.until_at > state.now_at else None
 
 
 def _not_allowed(said: Said, weight_bps: int) -> Note | None:
@@ -163,35 +289,12 @@ def _not_allowed(said: Said, weight_bps: int) -> Note | None:
     return None
 
 
-def _too_many(state: Deciding, segment: Segment, shares: Mapping[str, int]) -> Note | None:
-    declared = state.declaration
-    assert declared is not None, "only a declared target is linted"  # noqa: S101 - a programming error
-    limits = declared.limits
-    today = [turned for at, turned in state.started if at > state.now_at - DAY_MS]
-    if limits.starts_per_day is not None and len(today) + len(shares) > limits.starts_per_day:
-        return Note(
-            "limit", f"{len(today)} candidates were started within 24 h, {limits.starts_per_day} may be"
-        )
-    turns = sum(turns_parameters(declared, segment.incumbent, variant) for variant in shares)
-    if limits.parameter_changes_bps in (None, WHOLE_BPS) or not turns:
-        return None
-    parameters = {name for one in declared.models for name in one.parameters} | {*declared.levers.parameters}
-    levers = len(parameters) * len(declared.segment_names())
-    allowed = max(1, levers * limits.parameter_changes_bps // WHOLE_BPS)
-    if sum(today) + turns > allowed:
-        of = f"{share(limits.parameter_changes_bps)} of {levers} levers"
-        return Note(
-            "limit", f"{sum(today)} parameters were tried otherwise within 24 h, {allowed} may be: {of}"
-        )
-    return None
-
-
-def turns_parameters(declared: Target, incumbent: str, variant: str) -> bool:
+def turns_parameters(declared: Declared, incumbent: str, variant: str) -> bool:
     """Whether a candidate differs from what is served in nothing but its parameters.
 
     A model of another name counts as the same one if provider and prices are the same.
     """
-    variants, models = variants_of(declared), {model.name: model for model in declared.models}
+    variants, models = declared.variants, declared.model_named
     before, after = variants.get(incumbent), variants.get(variant)
     if before is None or after is None or before.parameters == after.parameters:
         return False
@@ -203,121 +306,6 @@ def turns_parameters(declared: Target, incumbent: str, variant: str) -> bool:
     return alike == before and prices[0] == prices[1]
 
 
-def _too_wide(state: Deciding, name: str, weight_bps: int) -> Note | None:
-    """The calls on trial, if this segment's candidates had `weight_bps`, against the declared share."""
-    declared, _ = declared_of(state, name)
-    limit = declared.limits.on_trial_bps
-    if limit == WHOLE_BPS:
-        return None
-    on_trial = total = 0.0
-    for one, segment in state.segments.items():
-        per_minute = calls_per_minute(segment, state.now_at)
-        total += per_minute
-        on_trial += per_minute * (weight_bps if one == name else served_bps(segment)) / WHOLE_BPS
-    if not total or on_trial <= total * limit / WHOLE_BPS:
-        return None
-    what = share(round(on_trial / total * WHOLE_BPS))
-    return Note(
-        "limit", f"with {share(weight_bps)} here {what} of all calls were on trial, {share(limit)} may be"
-    )
-
-
-def _unaffordable(state: Deciding, name: str, shares: Mapping[str, int]) -> Note | None:
-    why = unaffordable(state, name, shares)
-    return Note("budget", f"it {why}") if why else None
-
-
-def _powerless(declared: Target, levels: tuple[Finding, ...], shares: Mapping[str, int]) -> Note | None:
-    why = power.lacking(declared, levels, tuple(shares.values()) if len(shares) > 1 else ())
+def _powerless(declared: Declared, levels: tuple[Finding, ...], shares: Mapping[str, int]) -> Note | None:
+    why = power.lacking(declared.target, levels, tuple(shares.values()) if len(shares) > 1 else ())
     return Note("limit", why) if why else None
-
-
-def started(state: Deciding, name: str, start: Start) -> None:
-    """Remember a start for the change rate, and reserve what it is forecast to cost."""
-    declared, segment = declared_of(state, name)
-    trial = segment.trial
-    if trial is None:
-        return
-    trial.reserved_nano = start.reserve_nano
-    trial.granted = [one.policy for one in start.policies if one.outcome == "require_approval"]
-    turns = [turns_parameters(declared, segment.incumbent, variant) for variant in segment.candidates()]
-    if any(turns) or declared.limits.starts_per_day is not None:
-        recent = [one for one in state.started if one[0] > state.now_at - DAY_MS]
-        state.started = [*recent, *((state.now_at, turned) for turned in turns)][-MOST_STARTS:]
-
-
-# -- a step, and what is live ------------------------------------------------------------------------
-
-
-def of_step(state: Deciding, name: str) -> Note | None:
-    """What keeps a live candidate from its next step, its bake or its promotion; None: nothing."""
-    declared, segment = declared_of(state, name)
-    live = segment.live
-    if live is None or (live.phase == "shadow" and declared.plan.strategy == "shadow"):
-        return None  # the end of a shadow analysis lets nobody meet the candidate
-    if not live.failover and (use := used_up(state)) is not None:
-        return Note("budget", f"{use}: what saves goes on, but does not grow")
-    higher = next((weight for weight in weights_bps(declared) if weight > live.weight_bps), live.weight_bps)
-    arms = {live.variant: higher} if live.variant else {}
-    return _of_growth(state, name, arms, answer="; `promote` is a person's yes")
-
-
-def of_shares(state: Deciding, name: str, weights: Mapping[str, int]) -> Note | None:
-    """What keeps a running experiment from other shares (variant → basis points); None: nothing."""
-    _, segment = declared_of(state, name)
-    present = segment.candidates()
-    arms = {variant: share_bps for variant, share_bps in weights.items() if variant != segment.incumbent}
-    if all(share_bps <= present.get(variant, 0) for variant, share_bps in arms.items()):
-        return None
-    if (use := used_up(state)) is not None:
-        return Note("budget", f"{use}: what saves goes on, but does not grow")
-    return _of_growth(state, name, arms)
-
-
-def _of_growth(state: Deciding, name: str, arms: Mapping[str, int], *, answer: str = "") -> Note | None:
-    """What stands against these shares of what is live; `answer` is how a person says yes to them."""
-    _, segment = declared_of(state, name)
-    granted = segment.trial.granted if segment.trial is not None else []
-    for variant, share_bps in arms.items():
-        said = asked(state, name, variant, share_bps)
-        new = Said(tuple(one for one in said.results if one.policy not in granted))
-        if new.asks:
-            return Note("policy", f"{new.asks}{answer}", said.results)
-        if (against := _not_allowed(said, share_bps)) is not None:
-            return against
-    grows = sum(arms.values()) > served_bps(segment)
-    return _too_wide(state, name, sum(arms.values())) if grows else None
-
-
-def ends(state: Deciding, name: str) -> Ruling | None:
-    """Why what is live is taken back at once; None: it is not."""
-    declared, segment = declared_of(state, name)
-    trial, tried = segment.trial, segment.candidates()
-    if trial is None or not segment.is_served:
-        return None
-    called = " | ".join(name_of(variant, declared) for variant in tried)
-    use = used_up(state)
-    saves_users = segment.live is not None and segment.live.failover
-    if use is not None and trial.extra_nano >= 0 and not saves_users:
-        extra = f"{money(trial.extra_nano / NANO_USD)} more than its control"
-        return Ruling(state.now_at, "budget", f"{use}; so far {called} has cost {extra}")
-    if trial.extra_nano > 0 and not saves_users and (spent := trials_overspent(state)):
-        return Ruling(state.now_at, "budget", f"{spent}, {called} among them")
-    for variant, share_bps in tried.items():
-        said = asked(state, name, variant, share_bps)
-        if said.denies:
-            whose = f"{name_of(variant, declared)}: " if len(tried) > 1 else ""
-            return Ruling(state.now_at, "policy", f"{whose}{said.denies}", policies=said.results)
-    return None
-
-
-def against_a_yes(state: Deciding, name: str) -> str:
-    """Why even people cannot start or promote what is there; empty if they can."""
-    declared, segment = declared_of(state, name)
-    for variant, share_bps in segment.candidates().items():
-        weight_bps = most_bps(declared) if segment.is_served else share_bps
-        if bars := asked(state, name, variant, weight_bps).bars:
-            return f"it is not allowed: {bars}; change the policy first"
-    use = used_up(state)
-    waits = segment.trial is not None and not segment.is_served
-    return f"{use}; declare a larger budget" if use is not None and waits else ""

@@ -8,9 +8,10 @@ from typing import Any
 
 from msgspec import structs
 
+from optimizer.decide.record.hand import InHand
 from optimizer.decide.record.state import Deciding, Level, Segment
 from optimizer.declaration import policies
-from optimizer.declaration.levers import price_of
+from optimizer.declaration.declared import Declared
 from optimizer.declaration.policies import Said
 from optimizer.model.budget import Limits
 from optimizer.model.finding import Finding
@@ -19,7 +20,6 @@ from optimizer.model.instants import DAY_MS, MINUTE_MS
 from optimizer.model.metric import TABLE
 from optimizer.model.shares import WHOLE_BPS
 from optimizer.model.target import Model, Target
-from optimizer.model.variant import variants_of
 
 STALE_MS = 15 * MINUTE_MS
 """A level that was last measured so long ago is unknown."""
@@ -49,36 +49,64 @@ def level_of(segment: Segment, metric: str, now_at: int) -> float | None:
     return level.estimate if level is not None and now_at - level.at < STALE_MS else None
 
 
-def forms(declared: Target, variant: str) -> tuple[Model, ...]:
+class Evidence:
+    """What is known of a segment in hand, and what policies say of it."""
+
+    def __init__(self, hand: InHand) -> None:
+        """The evidence about the segment in hand."""
+        self.hand = hand
+
+    @property
+    def cost(self) -> float | None:
+        """US dollars of a call in this segment now; None where nobody knows."""
+        return level_of(self.hand.segment, "cost", self.hand.now_at)
+
+    def cost_of_call(self, variant: str) -> float | None:
+        """US dollars of a call of a variant, as the list prices promise; None where nothing promises it."""
+        prices, level = self.hand.declared.prices, self.cost
+        price, present = prices.get(variant), prices.get(self.hand.segment.incumbent)
+        if level is None or price is None or present is None:
+            return None
+        return level * price / present if price and present else None
+
+    def facts(self, variant: str, weight_bps: int) -> dict[str, Any]:
+        """What policies may be asked about a declared variant; what is not known is missing."""
+        hand, books = self.hand, self.hand.state.books
+        candidate, present = forms(hand.declared, variant)[0], forms(hand.declared, hand.segment.incumbent)
+        known = fixed(hand.target, hand.name, candidate, present[0] if present else None)
+        known |= {"weight_bps": weight_bps}
+        if books.costed or books.month_nano:
+            today_nano = books.day_nano if books.day == hand.now_at // DAY_MS else 0
+            known |= {"daily_cost": today_nano / NANO_USD, "monthly_cost": books.month_nano / NANO_USD}
+        for row in (row for row in TABLE if row.fact):
+            if (level := level_of(hand.segment, row.name, hand.now_at)) is not None:
+                known[row.fact] = level
+        if (forecast := self.cost_of_call(variant)) is not None:
+            known["forecast_cost_per_request"] = forecast
+        return known
+
+    def asked(self, variant: str, weight_bps: int) -> Said:
+        """What the policies say of a variant at a share; nothing where it is not declared."""
+        declared_policies = self.hand.target.policies
+        models = forms(self.hand.declared, variant) if declared_policies else ()
+        if not models:
+            return Said()
+        known = self.facts(variant, weight_bps)
+        said = (policies.asked(declared_policies, known | {"model": described(model)}) for model in models)
+        return policies.together(said)
+
+
+def forms(declared: Declared, variant: str) -> tuple[Model, ...]:
     """The models that the calls of a variant meet, with the parameters as turned; none if it is not declared.
 
     Its own one and, of a cascade, the one that answers first.
     """
-    known = variants_of(declared).get(variant)
+    known = declared.variants.get(variant)
     if known is None:
         return ()
-    models = {model.name: model for model in declared.models}
+    models = declared.model_named
     own = structs.replace(models[known.model], parameters=known.parameters)
     return (own,) if known.cascade is None else (own, models[known.cascade.model])
-
-
-def facts(state: Deciding, name: str, variant: str, weight_bps: int) -> dict[str, Any]:
-    """What policies may be asked about a declared variant; what is not known is missing."""
-    declared, segment = declared_of(state, name)
-    candidate, present = forms(declared, variant)[0], forms(declared, segment.incumbent)
-    known = fixed(declared, name, candidate, present[0] if present else None) | {"weight_bps": weight_bps}
-    if state.books.costed or state.books.month_nano:
-        known |= {
-            "daily_cost": (state.books.day_nano if state.books.day == state.now_at // DAY_MS else 0)
-            / NANO_USD,
-            "monthly_cost": state.books.month_nano / NANO_USD,
-        }
-    for row in (row for row in TABLE if row.fact):
-        if (level := level_of(segment, row.name, state.now_at)) is not None:
-            known[row.fact] = level
-    if (forecast := cost_of_call(state, name, variant)) is not None:
-        known["forecast_cost_per_request"] = forecast
-    return known
 
 
 def fixed(declared: Target, name: str, candidate: Model, present: Model | None) -> dict[str, Any]:
@@ -105,28 +133,6 @@ def described(model: Model) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def cost_of_call(state: Deciding, name: str, variant: str) -> float | None:
-    """US dollars of a call of a variant, as the list prices promise; None where nothing promises it."""
-    declared, segment = declared_of(state, name)
-    level = level_of(segment, "cost", state.now_at)
-    variants = variants_of(declared)
-    if level is None or variant not in variants or segment.incumbent not in variants:
-        return None
-    price, present = price_of(declared, variants[variant]), price_of(declared, variants[segment.incumbent])
-    return level * price / present if price and present else None
-
-
-def asked(state: Deciding, name: str, variant: str, weight_bps: int) -> Said:
-    """What the policies say of a variant at a share; nothing where it is not declared."""
-    declared, _ = declared_of(state, name)
-    models = forms(declared, variant) if declared.policies else ()
-    if not models:
-        return Said()
-    known = facts(state, name, variant, weight_bps)
-    said = (policies.asked(declared.policies, known | {"model": described(model)}) for model in models)
-    return policies.together(said)
-
-
 def calls_per_minute(segment: Segment, now_at: int) -> float:
     """Calls of a segment, by its last levels; those on trial are not in its levels."""
     measured = (lv.calls_per_minute for lv in segment.levels.values() if now_at - lv.at < STALE_MS)
@@ -137,9 +143,3 @@ def calls_per_minute(segment: Segment, now_at: int) -> float:
 def served_bps(segment: Segment) -> int:
     """The share of a segment's users that meet something on trial."""
     return sum(segment.candidates().values()) if segment.is_served else 0
-
-
-def declared_of(state: Deciding, name: str) -> tuple[Target, Segment]:
-    """The declaration and one of its segments."""
-    assert state.declaration is not None, "only a declared target is linted"  # noqa: S101 - a programming error
-    return state.declaration, state.segments[name]

@@ -4,14 +4,12 @@ from optimizer.decide.evidence.utility import weights, worth
 from optimizer.decide.planning.arbitrate import situation
 from optimizer.decide.record import schedule
 from optimizer.decide.record.state import Deciding
-from optimizer.decide.strategies import reinforcement, tuning
+from optimizer.decide.strategies import STRATEGIES, tuning
 from optimizer.decide.strategies.cheapest import Choice
+from optimizer.decide.trials.editor import SegmentEditor
 from optimizer.model.decision import WHOLE_TARGET, Decision
 from optimizer.model.finding import Finding
-from optimizer.model.variant import variants_of
 
-LISTENS = ("thresholds", "reinforcement")
-"""The strategies that heed alarms; others need not remember them."""
 MOST_ALARMS = 4
 """Per segment; the mildest, then the oldest makes room."""
 
@@ -22,7 +20,7 @@ def raised(state: Deciding, finding: Finding) -> None:
     An alarm that opens is a reason to look at once.
     """
     declared = state.declaration
-    if declared is None or declared.strategy not in LISTENS:
+    if declared is None or not STRATEGIES[declared.strategy].heeds_alarms:
         return
     for name, segment in state.segments.items():
         if finding.segment not in (name, WHOLE_TARGET):
@@ -40,31 +38,37 @@ def raised(state: Deciding, finding: Finding) -> None:
             del segment.alarms[mildest.alarm_id]
 
 
-def tries(state: Deciding, name: str, choice: Choice) -> None:
+def tries(editor: SegmentEditor, choice: Choice) -> None:
     """Remember the context in which a candidate is tried, where that is learnt from."""
-    declared, segment = state.declaration, state.segments[name]
-    segment.tried = []
-    if declared is not None and declared.strategy == "reinforcement" and choice.candidate is not None:
-        segment.tried = reinforcement.context(situation(state, name), declared, choice.candidate)
+    strategy = STRATEGIES[editor.target.strategy]
+    editor.segment.tried = []
+    if choice.candidate is not None:
+        editor.segment.tried = strategy.context(situation(editor), editor.declared, choice.candidate)
 
 
-def realised(state: Deciding, name: str, decision: Decision | None) -> None:
+def realised(editor: SegmentEditor, decision: Decision | None) -> None:
     """Learn from the end of a rollout what it was worth, and when a parameter was changed for good."""
-    declared, segment = state.declaration, state.segments[name]
-    if declared is None or decision is None or decision.kind not in ("promote", "rollback"):
+    segment, state = editor.segment, editor.state
+    if decision is None or decision.kind not in ("promote", "rollback"):
         return
     variant, former = decision.variant or "", decision.incumbent or ""
     if decision.kind == "promote":
-        told = worth(segment.memory, variant, former, weights(declared))
+        told = worth(segment.memory, variant, former, weights(editor.target))
         reward = told.mean if told else 0.0
-        variants = variants_of(declared)
+        variants = editor.declared.variants
         if variant in variants and former in variants and tuning.turned(variants[former], variants[variant]):
             segment.turned_at = decision.decided_at
     else:
-        reward = -reinforcement.harm_of(decision)
-    if segment.tried:
-        state.policy = reinforcement.learnt(state.policy, segment.tried, reward)
-        segment.tried = []
+        reward = -harm_of(decision)
+    for strategy in STRATEGIES.values():  # whichever proposed it, as another may be declared by now
+        state.policy = strategy.learn(state.policy, segment.tried, reward)
+    segment.tried = []
+
+
+def harm_of(decision: Decision) -> float:
+    """What a rollback has shown: the largest proven harm, relative; 0 where nothing was proven."""
+    failed = [abs(one.estimate) for one in decision.estimates if one.verdict == "fail" and one.estimate]
+    return min(1.0, max(failed, default=0.0))
 
 
 def _severity(finding: Finding) -> int:

@@ -7,27 +7,12 @@
 | approve | waits for a yes before a start, then as `auto` |
 | auto | everything |
 
-A freeze forbids all but going back.
+A freeze forbids all but going back; see `optimizer.decide.record.hand`, which asks both.
 """
 
-from optimizer.decide.record.state import Deciding
-from optimizer.model.decision import WHOLE_TARGET
 from optimizer.model.target import Autonomy
 
-_MOVING: frozenset[Autonomy] = frozenset({"approve", "auto"})
-
-
-def frozen(state: Deciding, segment: str) -> str:
-    """Who froze this segment, or the whole target, and why; empty if nobody did."""
-    return state.frozen.get(segment) or state.frozen.get(WHOLE_TARGET, "")
-
-
-def may_move(state: Deciding, segment: str) -> bool:
-    """Whether a step, a promotion or the end of a holdback may be decided here without being asked."""
-    declared = state.declaration
-    return declared is not None and declared.autonomy in _MOVING and not frozen(state, segment)
-
-
-def speaks(state: Deciding) -> bool:
-    """Whether this mode says more than rollbacks."""
-    return state.declaration is not None and state.declaration.autonomy != "observe"
+MOVING: frozenset[Autonomy] = frozenset({"approve", "auto"})
+"""The modes in which a step, a promotion or the end of a holdback may be decided without being asked."""
+SPEAKING: frozenset[Autonomy] = frozenset({"advise", "approve", "auto"})
+"""The modes that say more than rollbacks."""

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import msgspec
 
 from optimizer.decide.record.state import Deciding
-from optimizer.model.decision import Cause, Decision, DecisionKind, Estimate
+from optimizer.declaration.declared import Declared, derive
+from optimizer.model.decision import WHOLE_TARGET, Cause, Decision, DecisionKind, Estimate
 from optimizer.model.finding import EVIDENCE_MOST, Evidence, Finding
 from optimizer.model.policy import PolicyResult
-from optimizer.model.target import Target
-from optimizer.model.variant import differences, variants_of
+from optimizer.model.variant import differences
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -30,7 +30,9 @@ class Ruling(NamedTuple):
     policies: tuple[PolicyResult, ...] = ()
 
 
-def record(state: Deciding, segment: str, kind: DecisionKind, ruling: Ruling, **fields: Any) -> Decision:
+def record(
+    state: Deciding, kind: DecisionKind, ruling: Ruling, *, segment: str = WHOLE_TARGET, **fields: Any
+) -> Decision:
     """The decision, with everything a reader needs to doubt it.
 
     `fields` are those of Decision that say what changes: rollout, variant, generation, weight …
@@ -41,7 +43,7 @@ def record(state: Deciding, segment: str, kind: DecisionKind, ruling: Ruling, **
     shares = (declared.errors.proposals or 1) if declared else 1
     if declared is not None and "differs" not in fields:
         tried = [variant, *fields.get("weights", ())]
-        fields["differs"] = differs(declared, fields.get("incumbent") or "", tried)
+        fields["differs"] = differs(derive(declared), fields.get("incumbent") or "", tried)
     return Decision(
         decision_id=decision_id(
             state.target, segment, kind, ruling.at, generation, variant, *filter(None, [ruling.token])
@@ -65,9 +67,9 @@ def record(state: Deciding, segment: str, kind: DecisionKind, ruling: Ruling, **
     )
 
 
-def differs(declared: Target, incumbent: str, tried: Iterable[str]) -> dict[str, str]:
+def differs(declared: Declared, incumbent: str, tried: Iterable[str]) -> dict[str, str]:
     """What each tried variant changes of the incumbent, in words; without those that are not declared any more."""
-    known = variants_of(declared)
+    known = declared.variants
     if incumbent not in known:
         return {}
     return differences(known[incumbent], {one: known[one] for one in tried if one in known})

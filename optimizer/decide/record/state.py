@@ -6,6 +6,7 @@ from msgspec import Struct, field
 
 from optimizer.decide.record.books import Books
 from optimizer.decide.record.memory import Memory
+from optimizer.model.decision import WHOLE_TARGET
 from optimizer.model.finding import Finding
 from optimizer.model.metric import Metric
 from optimizer.model.target import Target
@@ -217,3 +218,12 @@ class Deciding(Struct, kw_only=True, omit_defaults=True):
     commands: list[str] = field(default_factory=list)
     """Ids of the last commands, as a producer may send one twice."""
     policy: Policy | None = None
+
+    def frozen_by(self, segment: str) -> str:
+        """Who froze a segment, or the whole target, and why; empty if nobody did."""
+        return self.frozen.get(segment) or self.frozen.get(WHOLE_TARGET, "")
+
+    def next_generation(self) -> int:
+        """Count on: one more than every generation of this target so far."""
+        self.generation += 1
+        return self.generation

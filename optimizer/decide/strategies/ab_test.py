@@ -13,10 +13,10 @@ from typing import ClassVar
 
 from optimizer.decide.evidence.utility import INCUMBENT, Worth, guardrails, weights, worth
 from optimizer.decide.record.state import MS, Experiment
-from optimizer.decide.strategies.contract import Candidates, Proposal, Situation
+from optimizer.decide.strategies.contract import Candidates, Proposal, Situation, Strategy
 from optimizer.decide.strategies.shares import arms, mixed, named
+from optimizer.declaration.declared import Declared
 from optimizer.model.decision import Alternative
-from optimizer.model.target import Target
 from optimizer.model.wording import change, duration
 
 MOST_S = 7 * 86_400
@@ -25,12 +25,14 @@ WON_FEWEST = 100
 """Units of an arm before it can win; with fewer the bounds are asymptotic in name only."""
 
 
-class AbTest:
+class AbTest(Strategy):
     """Equal shares: nothing is earned on the way, and no arm is left unmeasured."""
 
     name: ClassVar[str] = "ab_test"
 
-    def propose(self, situation: Situation, declared: Target, candidates: Candidates) -> tuple[Proposal, ...]:
+    def propose(
+        self, situation: Situation, declared: Declared, candidates: Candidates
+    ) -> tuple[Proposal, ...]:
         """Start the winner, or take out losers, or end, or begin; nothing while it is undecided."""
         running = situation.experiment
         tried = [v for v in running.weights if v != situation.incumbent] if running else []
@@ -44,7 +46,9 @@ class AbTest:
             return (Proposal(strategy=self.name, action="conclude", why=why, drops=tuple(tried)),)
         return self._without_losers(situation, declared, running, known)
 
-    def _begin(self, situation: Situation, declared: Target, candidates: Candidates) -> tuple[Proposal, ...]:
+    def _begin(
+        self, situation: Situation, declared: Declared, candidates: Candidates
+    ) -> tuple[Proposal, ...]:
         chosen = arms(situation, declared, candidates)
         if not chosen:
             return ()
@@ -59,13 +63,13 @@ class AbTest:
         )  # fmt: skip
 
     def _winner(
-        self, situation: Situation, declared: Target, known: Mapping[str, Worth]
+        self, situation: Situation, declared: Declared, known: Mapping[str, Worth]
     ) -> tuple[Proposal, ...]:
-        alpha = declared.errors.wrong_promotion / max(1, len(known))
+        alpha = declared.target.errors.wrong_promotion / max(1, len(known))
         for variant, told in known.items():
             others = [one.bounds(alpha)[1] for name, one in known.items() if name != variant]
             low = told.bounds(alpha)[0]
-            allowed = guardrails(situation.memory, variant, situation.incumbent, declared) == "inside"
+            allowed = guardrails(situation.memory, variant, situation.incumbent, declared.target) == "inside"
             if allowed and told.units >= WON_FEWEST and low > max([0.0, *others]):
                 why = f"{named(declared, [variant])} is proven best, worth at least {change(low)}"
                 rejected = tuple(
@@ -82,9 +86,9 @@ class AbTest:
         return ()
 
     def _without_losers(
-        self, situation: Situation, declared: Target, running: Experiment, known: Mapping[str, Worth]
+        self, situation: Situation, declared: Declared, running: Experiment, known: Mapping[str, Worth]
     ) -> tuple[Proposal, ...]:
-        alpha = declared.errors.wrong_promotion / max(1, len(known))
+        alpha = declared.target.errors.wrong_promotion / max(1, len(known))
         everyone = {**known, situation.incumbent: INCUMBENT}
         best = max(everyone, key=lambda one: (everyone[one].bounds(alpha)[0] if one in known else 0.0, one))
         floor = max(0.0, everyone[best].bounds(alpha)[0] if best in known else 0.0)
@@ -101,8 +105,8 @@ class AbTest:
         return (Proposal(strategy=self.name, action="reweigh", weights=share, why=why),)
 
 
-def worths(situation: Situation, declared: Target, variants: list[str]) -> dict[str, Worth]:
+def worths(situation: Situation, declared: Declared, variants: list[str]) -> dict[str, Worth]:
     """Variant → what is known of its worth, for those of which something is."""
-    weighed = weights(declared)
+    weighed = weights(declared.target)
     found = {v: worth(situation.memory, v, situation.incumbent, weighed) for v in variants}
     return {variant: told for variant, told in found.items() if told is not None}

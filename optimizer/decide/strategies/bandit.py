@@ -17,9 +17,9 @@ from optimizer.decide.evidence.rewards import apart, beside, law
 from optimizer.decide.evidence.utility import INCUMBENT, worth
 from optimizer.decide.evidence.utility import weights as weights_of
 from optimizer.decide.record.state import Earned, Experiment
-from optimizer.decide.strategies.contract import Candidates, Proposal, Situation
+from optimizer.decide.strategies.contract import Candidates, Proposal, Situation, Strategy
 from optimizer.decide.strategies.shares import arms, mixed, named
-from optimizer.model.target import Target
+from optimizer.declaration.declared import Declared
 from optimizer.model.wording import change, percent
 from optimizer.stats.best import probability_best
 from optimizer.stats.normal import Normal
@@ -31,12 +31,14 @@ LEAST_MOVE_BPS = 100
 """A change of shares by less than a hundredth is not worth a new generation."""
 
 
-class Bandit:
+class Bandit(Strategy):
     """For segments in which what is served now counts as much as what is found out."""
 
     name: ClassVar[str] = "bandit"
 
-    def propose(self, situation: Situation, declared: Target, candidates: Candidates) -> tuple[Proposal, ...]:
+    def propose(
+        self, situation: Situation, declared: Declared, candidates: Candidates
+    ) -> tuple[Proposal, ...]:
         """New shares; nothing while they would hardly move."""
         running = situation.experiment
         if running is None:
@@ -46,7 +48,9 @@ class Bandit:
         return reweighed(self.name, situation, declared, laws)
 
 
-def begun(name: str, situation: Situation, declared: Target, candidates: Candidates) -> tuple[Proposal, ...]:
+def begun(
+    name: str, situation: Situation, declared: Declared, candidates: Candidates
+) -> tuple[Proposal, ...]:
     """The nursery: the most promising candidates at equal shares."""
     variants = [one.variant_id for one in arms(situation, declared, candidates)]
     if not variants:
@@ -57,7 +61,7 @@ def begun(name: str, situation: Situation, declared: Target, candidates: Candida
 
 
 def reweighed(
-    name: str, situation: Situation, declared: Target, laws: Mapping[str, Normal | None]
+    name: str, situation: Situation, declared: Declared, laws: Mapping[str, Normal | None]
 ) -> tuple[Proposal, ...]:
     """The shares that follow from what is believed of each candidate."""
     running = situation.experiment
@@ -75,7 +79,7 @@ def reweighed(
     if max(abs(wanted[v] - running.weights[v]) for v in wanted) < LEAST_MOVE_BPS:
         return ()
     best = max(zip(tried, found[1:], strict=True), key=lambda one: one[1])
-    seen = worth(situation.memory, best[0], situation.incumbent, weights_of(declared))
+    seen = worth(situation.memory, best[0], situation.incumbent, weights_of(declared.target))
     told_worth = seen.law if seen else known[best[0]]
     why = (
         f"{named(declared, [best[0]])} is best with probability {percent(best[1])}, "

@@ -12,12 +12,12 @@ from typing import NamedTuple
 from optimizer.decide.record.state import Ban
 from optimizer.decide.strategies.contract import Barred, nothing_bars
 from optimizer.decide.strategies.priors import rank, worth
-from optimizer.declaration.levers import Candidate, candidates, price_of
-from optimizer.declaration.validate import models_by_variant
+from optimizer.declaration.declared import Declared
+from optimizer.declaration.levers import Candidate
 from optimizer.model.decision import Alternative
 from optimizer.model.objective import goal_of
 from optimizer.model.target import Model, Target
-from optimizer.model.variant import Variant, label, variants_of
+from optimizer.model.variant import Variant, label
 from optimizer.model.wording import change, instant, money
 
 
@@ -37,7 +37,12 @@ class Choice(NamedTuple):
 
 
 def choose(
-    target: Target, incumbent: str, bans: Mapping[str, Ban], now_at: int, *, barred: Barred = nothing_bars
+    declared: Declared,
+    incumbent: str,
+    bans: Mapping[str, Ban],
+    now_at: int,
+    *,
+    barred: Barred = nothing_bars,
 ) -> Choice:
     """The first by objective among what promises enough, is not banned at `now_at` and not barred.
 
@@ -45,15 +50,15 @@ def choose(
 
     Whether a variant is barred is asked of none that comes after the one that is tried.
     """
-    variants = variants_of(target)
+    target, variants = declared.target, declared.variants
     if incumbent not in variants:
         return Choice(None, None, ())
     serving = variants[incumbent]
-    limit = price_of(target, serving)
+    limit = declared.prices[incumbent]
     itself = Candidate(incumbent, serving, "model", "", limit)
     chosen: Candidate | None = None
     rejected = []
-    tried = sorted((itself, *candidates(target, incumbent)), key=lambda one: rank(target, serving, one))
+    tried = sorted((itself, *declared.near(incumbent)), key=lambda one: rank(target, serving, one))
     for candidate in tried:
         ban = bans.get(candidate.variant_id)
         if candidate is itself:
@@ -75,7 +80,7 @@ def choose(
         rejected.append(Alternative(variant=candidate.variant_id, model=name, why=why))
     if chosen is None:
         return Choice(None, None, tuple(rejected))
-    model = models_by_variant(target)[chosen.variant_id]
+    model = declared.models[chosen.variant_id]
     return Choice(chosen.variant_id, model, tuple(rejected), chosen)
 
 
@@ -98,22 +103,25 @@ def _promises_too_little(target: Target, serving: Variant, candidate: Candidate,
     )
 
 
-def reason(target: Target, incumbent: str, choice: Choice) -> str:
+def reason(declared: Declared, incumbent: str, choice: Choice) -> str:
     """Why the chosen one is tried, in words."""
     chosen = choice.candidate
     assert chosen is not None, "only a choice has a reason"  # noqa: S101 - a programming error
-    serving = variants_of(target)[incumbent]
-    name, other, limit = label(chosen.variant, target), label(serving, target), price_of(target, serving)
-    if chosen.price == limit and (chosen.lever != "model" or goal_of(target.objective) == "cost"):
+    name, other, limit = (
+        declared.name_of(chosen.variant_id),
+        declared.name_of(incumbent),
+        declared.prices[incumbent],
+    )
+    if chosen.price == limit and (chosen.lever != "model" or declared.goal == "cost"):
         return f"{chosen.sentence}: {name} is next to try beside {other}, as nothing cheaper by list is left"
-    what = "the cheapest model" if goal_of(target.objective) == "cost" else "the best model by objective"
+    what = "the cheapest model" if declared.goal == "cost" else "the best model by objective"
     prices = f"{money(chosen.price)} against {money(limit)} per million tokens of {other}"
     return f"{name} is {what} not banned here, {prices}"
 
 
-def is_cheaper_by_list(target: Target, variant: str, other: str) -> bool:
+def is_cheaper_by_list(declared: Declared, variant: str, other: str) -> bool:
     """Whether the list says so; where it does not, only a trial tells which of two variants costs less."""
-    variants = variants_of(target)
-    if variant not in variants or other not in variants:
+    prices = declared.prices
+    if variant not in prices or other not in prices:
         return True
-    return price_of(target, variants[variant]) < price_of(target, variants[other])
+    return prices[variant] < prices[other]

@@ -11,18 +11,20 @@ from typing import ClassVar
 from optimizer.decide.evidence.rewards import beside, law
 from optimizer.decide.record.state import Experiment
 from optimizer.decide.strategies.bandit import begun, control_of, reweighed
-from optimizer.decide.strategies.contract import Candidates, Proposal, Situation
-from optimizer.model.target import Target
+from optimizer.decide.strategies.contract import Candidates, Proposal, Situation, Strategy
+from optimizer.declaration.declared import Declared
 from optimizer.stats.normal import Normal
 from optimizer.stats.shrinkage import shrunk
 
 
-class Contextual:
+class Contextual(Strategy):
     """For targets whose segments may each want another variant, and are too small to find out alone."""
 
     name: ClassVar[str] = "contextual"
 
-    def propose(self, situation: Situation, declared: Target, candidates: Candidates) -> tuple[Proposal, ...]:
+    def propose(
+        self, situation: Situation, declared: Declared, candidates: Candidates
+    ) -> tuple[Proposal, ...]:
         """New shares of this segment; nothing while they would hardly move."""
         running = situation.experiment
         if running is None:

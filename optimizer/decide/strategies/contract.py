@@ -21,10 +21,10 @@ from msgspec import Struct
 
 from optimizer.decide.record.memory import Memory
 from optimizer.decide.record.state import Ban, Experiment, Held, Policy
+from optimizer.declaration.declared import Declared
 from optimizer.declaration.levers import Candidate
 from optimizer.model.decision import Alternative
 from optimizer.model.finding import Finding
-from optimizer.model.target import Target
 
 MOST_ARMS = 8
 """With the incumbent: each arm more makes all of them slower to tell apart."""
@@ -107,7 +107,19 @@ class Strategy(Protocol):
     """One file of `optimizer.decide.strategies`, one class; its instances hold no state."""
 
     name: ClassVar[str]
+    heeds_alarms: ClassVar[bool] = False
+    """Whether open alarms of the analyzers are to be remembered for it."""
 
-    def propose(self, situation: Situation, declared: Target, candidates: Candidates) -> tuple[Proposal, ...]:
+    def propose(
+        self, situation: Situation, declared: Declared, candidates: Candidates
+    ) -> tuple[Proposal, ...]:
         """What might be done; empty where the strategy has nothing to say."""
         ...
+
+    def context(self, situation: Situation, declared: Declared, candidate: Candidate) -> list[float]:  # noqa: ARG002 - for those that learn
+        """What the value of trying this candidate depends on, where that is learnt from; else empty."""
+        return []
+
+    def learn(self, policy: Policy | None, context: list[float], reward: float) -> Policy | None:  # noqa: ARG002 - for those that learn
+        """What decisions have led to, with one more: tried in a context, it realised a reward (relative)."""
+        return policy

@@ -14,12 +14,12 @@ from typing import ClassVar, NamedTuple
 from optimizer.decide.evidence.utility import guardrails, weights, worth
 from optimizer.decide.record.memory import Memory
 from optimizer.decide.strategies.cheapest import NO_PROMISE, choose
-from optimizer.decide.strategies.contract import Candidates, Proposal, Situation
+from optimizer.decide.strategies.contract import Candidates, Proposal, Situation, Strategy
 from optimizer.decide.strategies.shares import promised
+from optimizer.declaration.declared import Declared
 from optimizer.declaration.levers import Candidate
 from optimizer.model.decision import Alternative
 from optimizer.model.metric import Metric
-from optimizer.model.target import Target
 from optimizer.model.variant import label
 from optimizer.model.wording import change, instant
 from optimizer.stats.pareto import Better, Box, front
@@ -40,12 +40,14 @@ class Believed(NamedTuple):
     was_measured: bool
 
 
-class Pareto:
+class Pareto(Strategy):
     """The default: cheap, sure of its ground, and in no need of more than one candidate at a time."""
 
     name: ClassVar[str] = "pareto"
 
-    def propose(self, situation: Situation, declared: Target, candidates: Candidates) -> tuple[Proposal, ...]:
+    def propose(
+        self, situation: Situation, declared: Declared, candidates: Candidates
+    ) -> tuple[Proposal, ...]:
         """At most one start; or that nothing is left to try, with every reason."""
         if not any(one.variant_id in situation.memory.known for one in candidates):
             return _by_price(situation, declared)
@@ -60,7 +62,7 @@ class Pareto:
                 )
         ranked = sorted((one for one in believed if one.candidate.variant_id in kept), key=_rank)
         best = ranked[0]
-        name = label(best.candidate.variant, declared)
+        name = label(best.candidate.variant, declared.target)
         for one in ranked[1:]:
             why = f"promises less than {name}: {change(one.mean)} against {change(best.mean)}"
             rejected.append(_against(one.candidate, declared, why))
@@ -78,7 +80,7 @@ class Pareto:
         )
 
 
-def _by_price(situation: Situation, declared: Target) -> tuple[Proposal, ...]:
+def _by_price(situation: Situation, declared: Declared) -> tuple[Proposal, ...]:
     choice = choose(declared, situation.incumbent, situation.bans, situation.now_at, barred=situation.barred)
     return (
         Proposal(
@@ -93,7 +95,7 @@ def _by_price(situation: Situation, declared: Target) -> tuple[Proposal, ...]:
 
 
 def _believed(
-    situation: Situation, declared: Target, candidates: Candidates
+    situation: Situation, declared: Declared, candidates: Candidates
 ) -> tuple[list[Believed], list[Alternative]]:
     """What may be tried, with what is believed of it, and the rest with the reasons against it."""
     fallback = choose(declared, situation.incumbent, situation.bans, situation.now_at)
@@ -107,7 +109,10 @@ def _believed(
             why = f"is banned until {instant(ban.until_at)}: {ban.why}"
         elif against := situation.barred(candidate.variant_id):
             why = against
-        elif guardrails(situation.memory, candidate.variant_id, situation.incumbent, declared) == "outside":
+        elif (
+            guardrails(situation.memory, candidate.variant_id, situation.incumbent, declared.target)
+            == "outside"
+        ):
             why = "is proven outside a guardrail"
         elif one.was_measured and one.box[0][1] <= 0:
             why = f"is proven to be worth no more than the incumbent: at most {change(one.box[0][1])}"
@@ -120,8 +125,8 @@ def _believed(
     return believed, rejected
 
 
-def _measured(situation: Situation, declared: Target, candidate: Candidate) -> Believed | None:
-    told = worth(situation.memory, candidate.variant_id, situation.incumbent, weights(declared))
+def _measured(situation: Situation, declared: Declared, candidate: Candidate) -> Believed | None:
+    told = worth(situation.memory, candidate.variant_id, situation.incumbent, weights(declared.target))
     if told is None:
         return None
     box = (
@@ -132,7 +137,7 @@ def _measured(situation: Situation, declared: Target, candidate: Candidate) -> B
     return Believed(candidate, told.mean, box, was_measured=True)
 
 
-def _listed(situation: Situation, declared: Target, candidate: Candidate) -> Believed:
+def _listed(situation: Situation, declared: Declared, candidate: Candidate) -> Believed:
     """By list price and declared priors alone."""
     mean = promised(declared, situation.incumbent, candidate)
     return Believed(candidate, mean, ((mean, mean), (-inf, inf), (-inf, inf)), was_measured=False)
@@ -147,5 +152,5 @@ def _rank(one: Believed) -> tuple[float, float, str]:
     return -one.mean, one.candidate.price, one.candidate.variant_id
 
 
-def _against(candidate: Candidate, declared: Target, why: str) -> Alternative:
-    return Alternative(variant=candidate.variant_id, model=label(candidate.variant, declared), why=why)
+def _against(candidate: Candidate, declared: Declared, why: str) -> Alternative:
+    return Alternative(variant=candidate.variant_id, model=label(candidate.variant, declared.target), why=why)

@@ -14,11 +14,11 @@ Source: Li, Chu, Langford & Schapire (2010).
 from typing import ClassVar
 
 from optimizer.decide.record.state import Policy
-from optimizer.decide.strategies.contract import Candidates, Proposal, Situation
+from optimizer.decide.strategies.contract import Candidates, Proposal, Situation, Strategy
 from optimizer.decide.strategies.shares import promised
+from optimizer.declaration.declared import Declared
 from optimizer.declaration.levers import Candidate
-from optimizer.model.decision import Alternative, Decision
-from optimizer.model.target import Target
+from optimizer.model.decision import Alternative
 from optimizer.model.variant import label
 from optimizer.model.wording import change, percent
 from optimizer.stats.linear_belief import LinearBelief
@@ -32,12 +32,15 @@ WIDTH = 1.0
 """Errors above the mean that are hoped for."""
 
 
-class Reinforcement:
+class Reinforcement(Strategy):
     """For targets with many levers and a person who looks at what is proposed."""
 
     name: ClassVar[str] = "reinforcement"
+    heeds_alarms: ClassVar[bool] = True
 
-    def propose(self, situation: Situation, declared: Target, candidates: Candidates) -> tuple[Proposal, ...]:
+    def propose(
+        self, situation: Situation, declared: Declared, candidates: Candidates
+    ) -> tuple[Proposal, ...]:
         """At most one start, which waits for a yes."""
         belief = belief_of(situation.policy)
         free = situation.free(candidates)
@@ -45,19 +48,19 @@ class Reinforcement:
             return ()
         told = [(belief.optimist(x, width=WIDTH), belief.mean(x), belief.error(x), one)
                 for one in free
-                for x in [context(situation, declared, one)]]  # fmt: skip
+                for x in [self.context(situation, declared, one)]]  # fmt: skip
         told.sort(key=lambda entry: (-entry[0], entry[3].price, entry[3].variant_id))
         hope, mean, error, best = told[0]
         if hope <= 0:
             return ()
         decided = situation.policy.decisions if situation.policy else 0
         why = (
-            f"{label(best.variant, declared)} is worth {change(mean)} ± {percent(error)} by {decided} decisions of "
+            f"{declared.name_of(best.variant_id)} is worth {change(mean)} ± {percent(error)} by {decided} decisions of "
             f"this target, when the segment is {state_of(situation)}"
         )
         rejected = tuple(
             Alternative(
-                variant=one.variant_id, model=label(one.variant, declared),
+                variant=one.variant_id, model=label(one.variant, declared.target),
                 why=f"is worth {change(expected)} ± {percent(spread)}, which is less to hope for",
             )
             for _, expected, spread, one in told[1:]
@@ -69,13 +72,20 @@ class Reinforcement:
             ),
         )  # fmt: skip
 
+    def context(self, situation: Situation, declared: Declared, candidate: Candidate) -> list[float]:
+        """What a value depends on: DIMENSIONS numbers."""
+        hope = max(-1.0, min(1.0, promised(declared, situation.incumbent, candidate)))
+        lever = candidate.lever if candidate.lever in LEVERS else "other"
+        state = state_of(situation)
+        return [*(float(one == state) for one in STATES), *(float(one == lever) for one in LEVERS), hope]
 
-def context(situation: Situation, declared: Target, candidate: Candidate) -> list[float]:
-    """What a value depends on: DIMENSIONS numbers."""
-    hope = max(-1.0, min(1.0, promised(declared, situation.incumbent, candidate)))
-    lever = candidate.lever if candidate.lever in LEVERS else "other"
-    state = state_of(situation)
-    return [*(float(one == state) for one in STATES), *(float(one == lever) for one in LEVERS), hope]
+    def learn(self, policy: Policy | None, context: list[float], reward: float) -> Policy | None:
+        """The policy with one realised decision more; as it was where nothing was tried in a context."""
+        if not context:
+            return policy
+        belief = belief_of(policy).after(context, max(-1.0, min(1.0, reward)))
+        decided = policy.decisions if policy else 0
+        return Policy(precision=belief.precision, moment=belief.moment, decisions=decided + 1)
 
 
 def state_of(situation: Situation) -> str:
@@ -93,16 +103,3 @@ def belief_of(policy: Policy | None) -> LinearBelief:
         fresh = LinearBelief.fresh(DIMENSIONS, noise=NOISE)
         return fresh.after([0.0] * (DIMENSIONS - 1) + [1.0], 1.0)
     return LinearBelief(precision=policy.precision, moment=policy.moment, noise=NOISE)
-
-
-def learnt(policy: Policy | None, x: list[float], realised: float) -> Policy:
-    """The policy with one realised decision more."""
-    belief = belief_of(policy).after(x, max(-1.0, min(1.0, realised)))
-    decided = policy.decisions if policy else 0
-    return Policy(precision=belief.precision, moment=belief.moment, decisions=decided + 1)
-
-
-def harm_of(decision: Decision) -> float:
-    """What a rollback has shown: the largest proven harm, relative; 0 where nothing was proven."""
-    failed = [abs(one.estimate) for one in decision.estimates if one.verdict == "fail" and one.estimate]
-    return min(1.0, max(failed, default=0.0))

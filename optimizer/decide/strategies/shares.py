@@ -10,55 +10,58 @@ from collections.abc import Mapping, Sequence
 from optimizer.decide.evidence.utility import guardrails, weights, worth
 from optimizer.decide.strategies import priors
 from optimizer.decide.strategies.contract import MOST_ARMS, Candidates, Situation
-from optimizer.declaration.levers import Candidate, price_of
+from optimizer.declaration.declared import Declared
+from optimizer.declaration.levers import Candidate
 from optimizer.declaration.validate import LEAST_CONTROL_BPS
 from optimizer.model.shares import WHOLE_BPS
-from optimizer.model.target import Target
-from optimizer.model.variant import name_of, variants_of
 
 
-def arms(situation: Situation, declared: Target, candidates: Candidates) -> list[Candidate]:
+def arms(situation: Situation, declared: Declared, candidates: Candidates) -> list[Candidate]:
     """The candidates of a new experiment: free, not proven bad, the most promising first."""
     limit = serving_price(declared, situation.incumbent)
     ranked = []
     for one in situation.free(candidates):
-        told = worth(situation.memory, one.variant_id, situation.incumbent, weights(declared))
-        if guardrails(situation.memory, one.variant_id, situation.incumbent, declared) == "outside":
+        told = worth(situation.memory, one.variant_id, situation.incumbent, weights(declared.target))
+        if guardrails(situation.memory, one.variant_id, situation.incumbent, declared.target) == "outside":
             continue
         if told is not None and told.bounds(0.05)[1] <= 0:
             continue
-        if told is None and one.lever == "model" and "cost" in weights(declared) and one.price >= limit:
+        if (
+            told is None
+            and one.lever == "model"
+            and "cost" in weights(declared.target)
+            and one.price >= limit
+        ):
             continue
         mean = told.mean if told else promised(declared, situation.incumbent, one)
         ranked.append((-mean, one.price, one.variant_id, one))
     return [one for *_, one in sorted(ranked, key=lambda entry: entry[:3])[: MOST_ARMS - 1]]
 
 
-def serving_price(declared: Target, incumbent: str) -> float:
+def serving_price(declared: Declared, incumbent: str) -> float:
     """The incumbent's list price, USD per million tokens in plus out; 0 where it is not declared."""
-    serving = variants_of(declared).get(incumbent)
-    return 0.0 if serving is None else price_of(declared, serving)
+    return declared.prices.get(incumbent, 0.0)
 
 
-def promised(declared: Target, incumbent: str, candidate: Candidate) -> float:
+def promised(declared: Declared, incumbent: str, candidate: Candidate) -> float:
     """The worth that list prices and declared priors promise, relative to the incumbent."""
-    serving = variants_of(declared).get(incumbent)
-    return 0.0 if serving is None else priors.worth(declared, serving, candidate)
+    serving = declared.variants.get(incumbent)
+    return 0.0 if serving is None else priors.worth(declared.target, serving, candidate)
 
 
-def most_bps(situation: Situation, declared: Target, variant: str) -> int:
+def most_bps(situation: Situation, declared: Declared, variant: str) -> int:
     """The share that a candidate may have now."""
-    first = declared.plan.steps_bps[0]
-    proven = guardrails(situation.memory, variant, situation.incumbent, declared) == "inside"
+    first = declared.target.plan.steps_bps[0]
+    proven = guardrails(situation.memory, variant, situation.incumbent, declared.target) == "inside"
     return WHOLE_BPS - least_bps(declared) if proven else min(first, WHOLE_BPS - least_bps(declared))
 
 
-def least_bps(declared: Target) -> int:
+def least_bps(declared: Declared) -> int:
     """The share that the incumbent keeps."""
-    return max(declared.holdback.share_bps, LEAST_CONTROL_BPS)
+    return max(declared.target.holdback.share_bps, LEAST_CONTROL_BPS)
 
 
-def mixed(situation: Situation, declared: Target, shares: Mapping[str, float]) -> dict[str, int]:
+def mixed(situation: Situation, declared: Declared, shares: Mapping[str, float]) -> dict[str, int]:
     """Basis points from the shares of the candidates, each at least one, the incumbent's the rest; 10,000."""
     room = WHOLE_BPS - least_bps(declared)
     weighed = {
@@ -71,6 +74,6 @@ def mixed(situation: Situation, declared: Target, shares: Mapping[str, float]) -
     return {situation.incumbent: WHOLE_BPS - taken, **weighed}
 
 
-def named(declared: Target, variants: Sequence[str]) -> str:
+def named(declared: Declared, variants: Sequence[str]) -> str:
     """Variants as people know them."""
-    return ", ".join(name_of(one, declared) for one in variants)
+    return ", ".join(declared.name_of(one) for one in variants)

@@ -18,34 +18,37 @@ from types import MappingProxyType
 from typing import ClassVar
 
 from optimizer.decide.evidence.utility import guardrails
-from optimizer.decide.strategies.contract import Candidates, Proposal, Situation
+from optimizer.decide.strategies.contract import Candidates, Proposal, Situation, Strategy
 from optimizer.decide.strategies.shares import serving_price
+from optimizer.declaration.declared import Declared
 from optimizer.declaration.levers import Candidate
 from optimizer.model.finding import Finding
 from optimizer.model.metric import ROWS, Metric
-from optimizer.model.target import Target
-from optimizer.model.variant import Variant, label, variants_of
+from optimizer.model.variant import Variant, label
 
 URGENT: tuple[Metric, ...] = ("errors", "quality", "latency", "cost")
 """Equally severe alarms are answered in this order."""
 
-Want = Callable[[Situation, Target, Candidates], Sequence[Candidate]]
+Want = Callable[[Situation, Declared, Candidates], Sequence[Candidate]]
 """The candidates that do what is called for, best first."""
 
 
-class Thresholds:
+class Thresholds(Strategy):
     """For targets that are to be left alone until something is wrong."""
 
     name: ClassVar[str] = "thresholds"
+    heeds_alarms: ClassVar[bool] = True
 
-    def propose(self, situation: Situation, declared: Target, candidates: Candidates) -> tuple[Proposal, ...]:
+    def propose(
+        self, situation: Situation, declared: Declared, candidates: Candidates
+    ) -> tuple[Proposal, ...]:
         """What the most severe alarm calls for, then what the others do."""
         alarms = sorted(situation.alarms, key=_order)
         found = [self._answer(situation, declared, candidates, alarm) for alarm in alarms]
         return tuple(proposal for proposal in found if proposal is not None)
 
     def _answer(
-        self, situation: Situation, declared: Target, candidates: Candidates, alarm: Finding
+        self, situation: Situation, declared: Declared, candidates: Candidates, alarm: Finding
     ) -> Proposal | None:
         if alarm.severity not in ("warning", "critical"):
             return None
@@ -59,10 +62,13 @@ class Thresholds:
             )  # fmt: skip
         for words, want in CALLED_FOR.get((alarm.metric, alarm.severity), ()):
             for one in want(situation, declared, situation.free(candidates)):
-                if guardrails(situation.memory, one.variant_id, situation.incumbent, declared) != "outside":
+                if (
+                    guardrails(situation.memory, one.variant_id, situation.incumbent, declared.target)
+                    != "outside"
+                ):
                     return Proposal(
                         strategy=self.name, action="start", variant=one.variant_id, lever=one.lever,
-                        why=f"{label(one.variant, declared)} {words}, as {alarm.sentence}",
+                        why=f"{label(one.variant, declared.target)} {words}, as {alarm.sentence}",
                     )  # fmt: skip
         why = f"no lever answers this alarm: {alarm.sentence}"
         return Proposal(strategy=self.name, action="nothing", why=why)
@@ -88,28 +94,28 @@ def _models(situation: Situation, candidates: Candidates, metric: Metric) -> lis
     return sorted(found, key=lambda entry: (-entry[0], entry[1].price, entry[1].variant_id))
 
 
-def _faster(situation: Situation, declared: Target, candidates: Candidates) -> Sequence[Candidate]:
+def _faster(situation: Situation, declared: Declared, candidates: Candidates) -> Sequence[Candidate]:
     """Measured as faster; else the cheapest, as small models are cheap and fast."""
     limit = serving_price(declared, situation.incumbent)
     found = _models(situation, candidates, "latency")
     return [one for better, one in found if better > 0 or (better == 0 and one.price < limit)]
 
 
-def _stronger(situation: Situation, declared: Target, candidates: Candidates) -> Sequence[Candidate]:
+def _stronger(situation: Situation, declared: Declared, candidates: Candidates) -> Sequence[Candidate]:
     """Measured as better; else the next dearer one."""
     limit = serving_price(declared, situation.incumbent)
     found = _models(situation, candidates, "quality")
     return [one for better, one in found if better > 0 or (better == 0 and one.price > limit)]
 
 
-def _cheaper(situation: Situation, declared: Target, candidates: Candidates) -> Sequence[Candidate]:
+def _cheaper(situation: Situation, declared: Declared, candidates: Candidates) -> Sequence[Candidate]:
     limit = serving_price(declared, situation.incumbent)
     return [one for _, one in _models(situation, candidates, "cost") if one.price < limit]
 
 
-def _another(situation: Situation, declared: Target, candidates: Candidates) -> Sequence[Candidate]:
+def _another(situation: Situation, declared: Declared, candidates: Candidates) -> Sequence[Candidate]:
     """Other models, those of other providers and of the nearest price first."""
-    serving = variants_of(declared).get(situation.incumbent)
+    serving = declared.variants.get(situation.incumbent)
     provider, limit = (serving.provider if serving else ""), serving_price(declared, situation.incumbent)
     return sorted(
         (one for one in candidates if one.lever == "model"),
@@ -117,9 +123,9 @@ def _another(situation: Situation, declared: Target, candidates: Candidates) -> 
     )
 
 
-def _shorter(situation: Situation, declared: Target, candidates: Candidates) -> Sequence[Candidate]:
+def _shorter(situation: Situation, declared: Declared, candidates: Candidates) -> Sequence[Candidate]:
     """Fewer output tokens, one step."""
-    serving = variants_of(declared).get(situation.incumbent)
+    serving = declared.variants.get(situation.incumbent)
     present = _limit(serving)
     found = [(_limit(one.variant), one) for one in candidates if one.lever == "parameters"]
     lower = [
@@ -128,11 +134,11 @@ def _shorter(situation: Situation, declared: Target, candidates: Candidates) -> 
     return [one for _, one in sorted(lower, key=lambda entry: (-entry[0], entry[1].variant_id))]
 
 
-def _cached(situation: Situation, declared: Target, candidates: Candidates) -> Sequence[Candidate]:  # noqa: ARG001 - one shape
+def _cached(situation: Situation, declared: Declared, candidates: Candidates) -> Sequence[Candidate]:  # noqa: ARG001 - one shape
     return [one for one in candidates if one.lever == "caching" and one.variant.caching is not None]
 
 
-def _limited(situation: Situation, declared: Target, candidates: Candidates) -> Sequence[Candidate]:  # noqa: ARG001 - one shape
+def _limited(situation: Situation, declared: Declared, candidates: Candidates) -> Sequence[Candidate]:  # noqa: ARG001 - one shape
     return [one for one in candidates if one.lever == "rate_limit" and one.variant.rate_limit is not None]
 
 

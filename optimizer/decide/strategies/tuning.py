@@ -18,12 +18,13 @@ import numpy as np
 
 from optimizer.decide.evidence.utility import Worth, weights, worth
 from optimizer.decide.record.state import MS
-from optimizer.decide.strategies.contract import Candidates, Proposal, Situation
+from optimizer.decide.strategies.contract import Candidates, Proposal, Situation, Strategy
+from optimizer.declaration.declared import Declared
 from optimizer.declaration.levers import LEVERS, Candidate
 from optimizer.model.decision import Alternative
 from optimizer.model.instants import DAY_S
 from optimizer.model.target import Target
-from optimizer.model.variant import Variant, label, variants_of
+from optimizer.model.variant import Variant, label
 from optimizer.model.wording import change, number
 
 CHANGES_A_DAY = 0.05
@@ -52,16 +53,18 @@ WORDS = MappingProxyType(
 """Kind of task → parts of the segment's name that tell it."""
 
 
-class Tuning:
+class Tuning(Strategy):
     """For targets whose model is settled and whose parameters are not."""
 
     name: ClassVar[str] = "tuning"
 
-    def propose(self, situation: Situation, declared: Target, candidates: Candidates) -> tuple[Proposal, ...]:
+    def propose(
+        self, situation: Situation, declared: Declared, candidates: Candidates
+    ) -> tuple[Proposal, ...]:
         """At most one start per parameter; nothing between slow cycles and in the rest after a change."""
-        if not situation.is_slow or situation.now_at < rests_until(situation.turned_at, declared):
+        if not situation.is_slow or situation.now_at < rests_until(situation.turned_at, declared.target):
             return ()
-        serving = variants_of(declared).get(situation.incumbent)
+        serving = declared.variants.get(situation.incumbent)
         if serving is None:
             return ()
         by_parameter: dict[str, list[Candidate]] = {}
@@ -72,10 +75,10 @@ class Tuning:
         return tuple(proposal for proposal in found if proposal is not None)
 
     def _of_one(
-        self, situation: Situation, declared: Target, name: str, near: Sequence[Candidate]
+        self, situation: Situation, declared: Declared, name: str, near: Sequence[Candidate]
     ) -> Proposal | None:
         """The next value of one parameter; None where the fit promises nothing, or all is proven worse."""
-        variants = variants_of(declared)
+        variants = declared.variants
         present = _number(variants[situation.incumbent], name)
         measured = _measured(situation, declared, name)
         values = {one.variant_id: _number(one.variant, name) for one in near}
@@ -97,7 +100,9 @@ class Tuning:
         else:
             return None
         rejected = tuple(
-            Alternative(variant=one.variant_id, model=label(one.variant, declared), why="promises no more")
+            Alternative(
+                variant=one.variant_id, model=label(one.variant, declared.target), why="promises no more"
+            )
             for one in near
             if one is not best
         )
@@ -107,16 +112,16 @@ class Tuning:
         )  # fmt: skip
 
 
-def rests_until(turned_at: int, declared: Target) -> int:
+def rests_until(turned_at: int, target: Target) -> int:
     """Until when a segment's parameters rest after a change for good, ms since the epoch; 0: a limit is declared."""
-    if not turned_at or declared.limits.parameter_changes_bps is not None:
+    if not turned_at or target.limits.parameter_changes_bps is not None:
         return 0
-    return turned_at + round(DAY_S / CHANGES_A_DAY / levers_of(declared)) * MS
+    return turned_at + round(DAY_S / CHANGES_A_DAY / levers_of(target)) * MS
 
 
-def levers_of(declared: Target) -> int:
+def levers_of(target: Target) -> int:
     """How many levers a segment has: every declared parameter is one, and so is every other kind."""
-    return len(declared.levers.parameters) + sum(one.name != "parameters" for one in LEVERS)
+    return len(target.levers.parameters) + sum(one.name != "parameters" for one in LEVERS)
 
 
 def kind_of(segment: str) -> str:
@@ -155,10 +160,10 @@ def _at(fitted: tuple[float, ...], value: float | None) -> float:
     return 0.0 if value is None else square * (value - present) ** 2 + slope * (value - present)
 
 
-def _measured(situation: Situation, declared: Target, name: str) -> dict[str, Worth]:
+def _measured(situation: Situation, declared: Declared, name: str) -> dict[str, Worth]:
     """Variants that differ from the incumbent in this parameter alone → their worth, as far as it is known."""
-    variants = variants_of(declared)
-    serving, weighed = variants[situation.incumbent], weights(declared)
+    variants = declared.variants
+    serving, weighed = variants[situation.incumbent], weights(declared.target)
     found = {}
     for variant, one in variants.items():
         same = (one.model, one.prompt, one.caching, one.cascade) == (

@@ -17,14 +17,13 @@ from optimizer.decide.evidence import rewards
 from optimizer.decide.evidence.rewards import Own
 from optimizer.decide.evidence.utility import weights
 from optimizer.decide.record import schedule
-from optimizer.decide.record.autonomy import frozen, may_move
-from optimizer.decide.record.decision import Ruling, differs, record
+from optimizer.decide.record.decision import Ruling, differs
 from optimizer.decide.record.memory import Effect
-from optimizer.decide.record.state import MS, Deciding, Earned, Experiment, Segment
+from optimizer.decide.record.state import MS, Earned, Experiment, Segment
 from optimizer.decide.strategies.contract import Proposal
-from optimizer.decide.trials import transitions
+from optimizer.decide.trials.editor import SegmentEditor
 from optimizer.decide.trials.gate import harm
-from optimizer.declaration.validate import answer_s
+from optimizer.decide.trials.transitions import wanted
 from optimizer.model.decision import Alternative, Decision, DecisionKind
 from optimizer.model.finding import Finding
 from optimizer.model.metric import ROWS, Metric
@@ -35,16 +34,15 @@ LEAST_RATIO = 0.01
 
 
 def begin(
-    state: Deciding, name: str, proposal: Proposal, ruling: Ruling,
+    editor: SegmentEditor, proposal: Proposal, ruling: Ruling,
     *, rejected: tuple[Alternative, ...], asks: str = "",
 ) -> Decision:  # fmt: skip
     """Start, or ask for a yes, or advise: as the mode says; with `asks` a yes is needed in any mode."""
-    declared, segment = state.declaration, state.segments[name]
-    assert declared is not None, "only a declared target is moved"  # noqa: S101 - a programming error
+    declared, segment, state = editor.target, editor.segment, editor.state
     acts = declared.autonomy == "auto" and not (proposal.asks or asks)
-    generation = transitions.next_generation(state) if acts else 0
-    decision = record(
-        state, name, "start", ruling._replace(why=ruling.why + transitions.wanted(asks)),
+    generation = state.next_generation() if acts else 0
+    decision = editor.decide(
+        "start", ruling._replace(why=ruling.why + wanted(asks)),
         act=acts, generation=generation, incumbent=segment.incumbent,
         weights=proposal.weights, step=1, rejected=rejected,
     )  # fmt: skip
@@ -57,7 +55,7 @@ def begin(
         weights=dict(proposal.weights), started_at=ruling.at, step_at=ruling.at, generation=generation,
         awaits=not acts,
     )  # fmt: skip
-    transitions.began(segment, generation)
+    editor.trial.began(generation)
     return structs.replace(decision, rollout=rollout)
 
 
@@ -66,79 +64,73 @@ def key(proposal: Proposal) -> str:
     return proposal.variant or ",".join(sorted(proposal.weights))
 
 
-def approved(state: Deciding, name: str, ruling: Ruling) -> Decision:
+def approved(editor: SegmentEditor, ruling: Ruling) -> Decision:
     """Start what was waiting for a yes."""
-    segment, running = _of(state, name)
+    running = _running(editor)
     running.awaits, running.started_at, running.step_at = False, ruling.at, ruling.at
-    running.generation, running.agreed = transitions.next_generation(state), []
-    transitions.began(segment, running.generation)
-    return _record(state, name, "start", ruling)
+    running.generation, running.agreed = editor.state.next_generation(), []
+    editor.trial.began(running.generation)
+    return _record(editor, "start", ruling)
 
 
 def reweigh(
-    state: Deciding, name: str, share: Mapping[str, int], ruling: Ruling,
+    editor: SegmentEditor, share: Mapping[str, int], ruling: Ruling,
     *, rejected: tuple[Alternative, ...] = (),
 ) -> Decision:  # fmt: skip
     """Other weights."""
-    segment, running = _of(state, name)
+    running = _running(editor)
     running.weights, running.step_at = dict(share), ruling.at
     running.earned = {variant: one for variant, one in running.earned.items() if variant in share}
-    running.generation = segment.since_generation = transitions.next_generation(state)
-    return structs.replace(_record(state, name, "reweigh", ruling), rejected=rejected)
+    running.generation = editor.segment.since_generation = editor.state.next_generation()
+    return structs.replace(_record(editor, "reweigh", ruling), rejected=rejected)
 
 
-def end(state: Deciding, name: str, kind: DecisionKind, ruling: Ruling) -> Decision:
+def end(editor: SegmentEditor, kind: DecisionKind, ruling: Ruling) -> Decision:
     """Back to the incumbent; without a generation if nobody was served by an arm yet."""
-    declared, (segment, running) = state.declaration, _of(state, name)
-    assert declared is not None, "only a declared target is moved"  # noqa: S101 - a programming error
-    tried = differs(declared, segment.incumbent, running.weights)
+    segment, running = editor.segment, _running(editor)
+    tried = differs(editor.declared, segment.incumbent, running.weights)
     running.weights = {segment.incumbent: 10_000}
-    running.generation = 0 if running.awaits else transitions.next_generation(state)
+    running.generation = 0 if running.awaits else editor.state.next_generation()
     if running.awaits:
         kind = "rollback"
-    decision = structs.replace(_record(state, name, kind, ruling), differs=tried)
+    decision = structs.replace(_record(editor, kind, ruling), differs=tried)
     segment.since_generation = running.generation or segment.since_generation
-    transitions.end(declared, segment, ruling.at)
+    editor.rest(ruling.at)
     if kind == "conclude":
         segment.rest_until_at = ruling.at  # what was found out is acted upon with the next window
     return decision
 
 
-def judge(state: Deciding, name: str, due: Sequence[Finding]) -> Decision | None:
+def judge(editor: SegmentEditor, due: Sequence[Finding]) -> Decision | None:
     """At most one decision about the arms at `state.now_at`: harm first, then what the strategy wants."""
-    declared, (segment, running) = state.declaration, _of(state, name)
-    if declared is None:
-        return None
+    segment, running = editor.segment, _running(editor)
     if running.awaits:
-        if state.now_at < running.step_at + answer_s(declared) * MS:
+        if editor.now_at < running.step_at + editor.declared.answer_s * MS:
             return None
-        few = f"{len(running.agreed)} of {declared.approvals.needed} people said yes"
+        few = f"{len(running.agreed)} of {editor.target.approvals.needed} people said yes"
         why = f"{few if running.agreed else 'nobody said yes or no'} in time"
-        return end(state, name, "rollback", Ruling(state.now_at, "approval", why))
-    if (decision := _without_harmful(state, name, due)) is not None:
+        return end(editor, "rollback", Ruling(editor.now_at, "approval", why))
+    if (decision := _without_harmful(editor, due)) is not None:
         return decision
-    _hear(segment, running, due, declared)
+    _hear(segment, running, due, editor.target)
     rewards.renew(running.earned)
     return None
 
 
-def may_be_reweighed(state: Deciding, name: str) -> bool:
+def may_be_reweighed(editor: SegmentEditor) -> bool:
     """Whether the strategy may be asked: allowed, due, and the calls follow the last weights."""
-    declared, (segment, running) = state.declaration, _of(state, name)
+    segment, running = editor.segment, _running(editor)
     return (
-        declared is not None
-        and not running.awaits
-        and may_move(state, name)
-        and not frozen(state, name)
+        not running.awaits
+        and editor.may_move
         and segment.coverage_generation >= running.generation
-        and schedule.is_due(segment, declared, state.now_at)
+        and schedule.is_due(segment, editor.target, editor.now_at)
     )
 
 
-def _without_harmful(state: Deciding, name: str, due: Sequence[Finding]) -> Decision | None:
+def _without_harmful(editor: SegmentEditor, due: Sequence[Finding]) -> Decision | None:
     """The experiment without the arms that are proven harmful, each banned; None where none is."""
-    declared, (segment, running) = state.declaration, _of(state, name)
-    assert declared is not None, "only a declared target is judged"  # noqa: S101 - a programming error
+    segment, running = editor.segment, _running(editor)
     harmful = {}
     for variant in sorted(running.weights):
         found = harm([one for one in due if one.variant == variant and one.role == "guardrail"])
@@ -147,15 +139,15 @@ def _without_harmful(state: Deciding, name: str, due: Sequence[Finding]) -> Deci
     if not harmful:
         return None
     for variant, found in harmful.items():
-        transitions.ban(declared, segment, variant, Ruling(state.now_at, found.cause, found.why))
+        editor.ban(variant, Ruling(editor.now_at, found.cause, found.why))
     first = next(iter(harmful.values()))
     findings = tuple(one for found in harmful.values() for one in found.findings)
-    ruling = Ruling(state.now_at, first.cause, "; ".join(f.why for f in harmful.values()), findings)
+    ruling = Ruling(editor.now_at, first.cause, "; ".join(f.why for f in harmful.values()), findings)
     stay = {variant: share for variant, share in running.weights.items() if variant not in harmful}
     if len(stay) < 2:  # noqa: PLR2004 - the incumbent alone
-        return end(state, name, "rollback", ruling)
+        return end(editor, "rollback", ruling)
     stay[segment.incumbent] += sum(running.weights[variant] for variant in harmful)
-    return reweigh(state, name, stay, ruling)
+    return reweigh(editor, stay, ruling)
 
 
 def _hear(segment: Segment, running: Experiment, due: Sequence[Finding], declared: Target) -> None:
@@ -198,15 +190,15 @@ def _earned(running: Experiment, variant: str) -> Earned:
     return running.earned.setdefault(variant, Earned())
 
 
-def _record(state: Deciding, name: str, kind: DecisionKind, ruling: Ruling) -> Decision:
-    segment, running = _of(state, name)
-    return record(
-        state, name, kind, ruling, generation=running.generation, rollout=running.rollout,
+def _record(editor: SegmentEditor, kind: DecisionKind, ruling: Ruling) -> Decision:
+    segment, running = editor.segment, _running(editor)
+    return editor.decide(
+        kind, ruling, generation=running.generation, rollout=running.rollout,
         incumbent=segment.incumbent, weights=running.weights if running.generation else {},
     )  # fmt: skip
 
 
-def _of(state: Deciding, name: str) -> tuple[Segment, Experiment]:
-    segment = state.segments[name]
-    assert segment.experiment is not None, "only a running experiment is moved"  # noqa: S101 - a programming error
-    return segment, segment.experiment
+def _running(editor: SegmentEditor) -> Experiment:
+    running = editor.segment.experiment
+    assert running is not None, "only a running experiment is moved"  # noqa: S101 - a programming error
+    return running

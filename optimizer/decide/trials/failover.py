@@ -7,54 +7,48 @@ and its bake promotes it. When what failed is well again, it comes back as any c
 
 from collections.abc import Sequence
 
-from optimizer.decide.evidence.facts import asked
-from optimizer.decide.record.autonomy import frozen
 from optimizer.decide.record.decision import Ruling
-from optimizer.decide.record.state import Deciding
-from optimizer.decide.trials import transitions
-from optimizer.declaration.validate import models_by_variant, most_bps
+from optimizer.decide.trials.editor import SegmentEditor
+from optimizer.decide.trials.transitions import Opening
 from optimizer.model.decision import Decision
 from optimizer.model.finding import Finding
+from optimizer.model.target import Target
 from optimizer.model.wording import outcome, share
 
 
-def answer(state: Deciding, name: str, levels: Sequence[Finding]) -> Decision | None:
+def answer(editor: SegmentEditor, levels: Sequence[Finding]) -> Decision | None:
     """The fail-over that a storm of errors asks for, or the alarm that there is none; None in calm weather."""
-    declared, segment = state.declaration, state.segments[name]
-    if declared is None or (storm := _storm(state, levels)) is None:
+    target, segment = editor.target, editor.segment
+    if (storm := _storm(target, levels)) is None:
         return None
-    ruling = Ruling(state.now_at, "trip", f"the incumbent itself fails: {outcome(storm)}", (storm,))
-    if by := frozen(state, name):
-        return transitions.hold(
-            state, name, ruling._replace(cause="frozen", why=f"frozen by {by}; {ruling.why}")
-        )
-    models = models_by_variant(declared)
-    to = next((v for v, m in models.items() if declared.failover and m.name == declared.failover.to), None)
-    ban = segment.bans.get(to or "")
+    ruling = Ruling(editor.now_at, "trip", f"the incumbent itself fails: {outcome(storm)}", (storm,))
+    if by := editor.frozen_by:
+        return editor.trial.hold(ruling._replace(cause="frozen", why=f"frozen by {by}; {ruling.why}"))
+    models = editor.declared.models
+    to = next((v for v, m in models.items() if target.failover and m.name == target.failover.to), None)
+    ban = editor.bans(to or "")
     missing = ""
     if to is None:
         missing = "no failover is declared"
     elif to == segment.incumbent:
         missing = f"{models[to].name}, the declared failover, is what fails"
-    elif ban is not None and ban.until_at > state.now_at:
+    elif ban is not None:
         missing = f"{models[to].name}, the declared failover, is banned: {ban.why}"
-    elif bars := asked(state, name, to, most_bps(declared)).bars:
+    elif bars := editor.evidence.asked(to, editor.declared.most_bps).bars:
         missing = f"{models[to].name}, the declared failover, is not allowed: {bars}"
     if to is None or missing:
-        return transitions.hold(
-            state, name, ruling._replace(why=f"{ruling.why}; {missing}: a person is needed")
-        )
-    if declared.autonomy == "advise" and segment.advised == to:
+        return editor.trial.hold(ruling._replace(why=f"{ruling.why}; {missing}: a person is needed"))
+    if target.autonomy == "advise" and segment.advised == to:
         return None
-    weight_bps = most_bps(declared)
+    weight_bps = editor.declared.most_bps
     why = f"fails over to {models[to].name} at {share(weight_bps)}; {ruling.why}"
-    opening = transitions.Opening(to, models[to].name, weight_bps, failover=True)
-    return transitions.begin(state, name, opening, ruling._replace(why=why))
+    opening = Opening(to, models[to].name, weight_bps, failover=True)
+    return editor.trial.begin(opening, ruling._replace(why=why))
 
 
-def _storm(state: Deciding, levels: Sequence[Finding]) -> Finding | None:
-    trips = state.declaration.trips if state.declaration else None
-    if trips is None or trips.error_rate is None:
+def _storm(target: Target, levels: Sequence[Finding]) -> Finding | None:
+    trips = target.trips
+    if trips.error_rate is None:
         return None
     for level in levels:
         enough = level.metric == "errors" and level.n >= trips.min_calls

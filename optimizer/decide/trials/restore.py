@@ -7,10 +7,10 @@ candidate without its comparison would be one more thing that can be. The return
 from collections.abc import Iterable
 
 from optimizer.decide.record.decision import Ruling, record
+from optimizer.decide.record.hand import InHand
 from optimizer.decide.record.state import Deciding
-from optimizer.decide.trials import transitions
-from optimizer.declaration.validate import models_by_variant
-from optimizer.model.decision import WHOLE_TARGET, Decision
+from optimizer.declaration.declared import Declared, derive
+from optimizer.model.decision import Decision
 
 REMEMBERED = 6
 """The generation in force, and the five before it."""
@@ -37,16 +37,15 @@ def remember(state: Deciding, decisions: Iterable[Decision]) -> None:
 
 def available(state: Deciding) -> tuple[int, ...]:
     """The generations that can be returned to: not the one in force, and all of their variants declared."""
-    declared = state.declaration
-    if declared is None:
+    if state.declaration is None:
         return ()
-    known = models_by_variant(declared)
+    declared = derive(state.declaration)
     return tuple(
         generation
         for generation, serves in sorted(state.past.items())
         if generation != state.generation
-        and set(serves) == set(declared.segment_names())
-        and all(variant in known for variant in serves.values())
+        and set(serves) == set(declared.target.segment_names())
+        and all(variant in declared.models for variant in serves.values())
     )
 
 
@@ -63,21 +62,19 @@ def obstacle(state: Deciding, wanted: int | None) -> str:
     return f"generation {wanted} is not among the last five whose models are all declared: {listed}"
 
 
-def go_back(state: Deciding, wanted: int, ruling: Ruling) -> Decision:
+def go_back(state: Deciding, declared: Declared, wanted: int, ruling: Ruling) -> Decision:
     """The incumbents of an available generation serve again; whatever they replace is banned for a while."""
-    serves, declared = state.past[wanted], state.declaration
-    assert declared is not None, "only a declared target goes back"  # noqa: S101 - a programming error
-    generation = transitions.next_generation(state)
+    serves, generation = state.past[wanted], state.next_generation()
     for name, segment in state.segments.items():
+        hand = InHand(state, name, declared)
         live, before = segment.live, segment.incumbent
         out = [] if live is None else list(live.weights or [live.variant])
         out += segment.experiment.weights if segment.experiment else ()
         for variant in [*out, before]:
             if variant != serves[name]:
-                transitions.ban(declared, segment, variant, ruling)
+                hand.ban(variant, ruling)
         segment.incumbent, segment.held, segment.since_generation = serves[name], None, generation
-        transitions.end(declared, segment, ruling.at)
+        hand.rest(ruling.at)
     return record(
-        state, WHOLE_TARGET, "return", ruling,
-        generation=generation, serves=dict(serves), returns_to=wanted,
+        state, "return", ruling, generation=generation, serves=dict(serves), returns_to=wanted
     )  # fmt: skip

@@ -28,7 +28,7 @@ def told(kind, ruling, **fields):
     state = Decide().initial("support")
     models = (Model(name="big"), Model(name="small"))
     state.declaration = Target(target="support", incumbent="big", models=models, errors=Errors(proposals=4))
-    decision = record(state, "EU", kind, ruling, model="small", variant="v2", **fields)
+    decision = record(state, kind, ruling, segment="EU", model="small", variant="v2", **fields)
     return Told(
         decision=decision, target="support", at=datetime.fromtimestamp(AT / 1000, UTC), topic="decisions",
         partition=0, offset=3, position=4, hash="0" * 64,

@@ -63,7 +63,7 @@ def promotion():
     state = declared()
     ruling = Ruling(at=AT, cause="goal", why="cheaper, and no guardrail failed", findings=FINDINGS)
     return record(
-        state, "math", "promote", ruling,
+        state, "promote", ruling, segment="math",
         rollout="r-1", variant="v2", model="small", incumbent="v1", generation=6, step=4, weight_bps=9800,
         rejected=(Alternative(variant="v3", model="tiny", why="banned until tomorrow"),),
     )  # fmt: skip
@@ -73,7 +73,7 @@ def the_story():
     """A start, findings, a promotion, and what act made of it."""
     state, decided = declared(), promotion()
     start = record(
-        state, "math", "start", Ruling(at=AT - 600_000, cause="choice", why="it is the cheapest"),
+        state, "start", Ruling(at=AT - 600_000, cause="choice", why="it is the cheapest"), segment="math",
         rollout="r-1", variant="v2", model="small", generation=3,
     )  # fmt: skip
     arm = ArmOfConfiguration(arm="incumbent", variant="v2", weight_bps=10_000, model="small")
@@ -90,7 +90,7 @@ def the_story():
         segments={"math": (arm,)},
     )
     release = record(
-        state, "math", "release", Ruling(at=AT + 9_000_000, cause="goal", why="the holdback is over"),
+        state, "release", Ruling(at=AT + 9_000_000, cause="goal", why="the holdback is over"), segment="math",
         rollout="r-1", variant="v2", generation=7,
     )  # fmt: skip
     return start, *FINDINGS, decided, status, configured, release

@@ -6,6 +6,8 @@ import pytest
 
 from optimizer.act.stage import Act
 from optimizer.decide.stage import Decide
+from optimizer.decide.trials.editor import SegmentEditor
+from optimizer.declaration.declared import derive
 from optimizer.loop import Loop, time_of
 from optimizer.model.command import Alert, Command, PolicyVerdict
 from optimizer.model.event import (
@@ -161,6 +163,10 @@ class Desk:
     @property
     def state(self):
         return self.loop.state_of("decide", "chat")
+
+    def editor(self, segment="other"):
+        """A segment, taken up as for a decision."""
+        return SegmentEditor(self.state, segment, derive(self.state.declaration))
 
     @property
     def act(self):

@@ -8,6 +8,7 @@ import pytest
 from optimizer.decide.record.state import Ban
 from optimizer.decide.strategies.cheapest import choose, reason
 from optimizer.decide.strategies.priors import worth
+from optimizer.declaration.declared import derive
 from optimizer.declaration.levers import candidates, price_of
 from optimizer.declaration.validate import mistakes
 from optimizer.model.configuration import ArmOfConfiguration
@@ -96,8 +97,8 @@ class TestChoice:
     def test_what_is_cheaper_by_list_comes_before_turns_that_may_save_tokens(self):
         target, incumbent = a_target(), variant_of(LARGE).variant_id
         small = variant_of(SMALL).variant_id
-        assert choose(target, incumbent, {}, 0).variant == small
-        second = choose(target, incumbent, {small: Ban(9, "weak")}, 0)
+        assert choose(derive(target), incumbent, {}, 0).variant == small
+        second = choose(derive(target), incumbent, {small: Ban(9, "weak")}, 0)
         assert second.candidate is not None
         assert second.candidate.sentence == "max_tokens 400 instead of 600"
         assert {one.model for one in second.rejected} == {"large", "small", "large with max_tokens 800"}
@@ -112,7 +113,7 @@ class TestChoice:
         incumbent = variant_of(LARGE).variant_id
         first = {
             wish if isinstance(wish, str) else "both": choose(
-                a_target(models, objective=wish, levers=Levers()), incumbent, {}, 0
+                derive(a_target(models, objective=wish, levers=Levers())), incumbent, {}, 0
             ).model.name
             for wish in ("cost", "quality", "latency", Weights(cost=1.0, quality=6.0))
         }
@@ -126,11 +127,11 @@ class TestChoice:
         )
         target = a_target(models, objective="quality", levers=Levers())
         incumbent = variant_of(models[0]).variant_id
-        found = choose(target, incumbent, {}, 0)
+        found = choose(derive(target), incumbent, {}, 0)
         assert found.model.name == "better"
         (against,) = (one.why for one in found.rejected if one.model == "worse")
         assert against == "is not promised to be better: −12.5 % by list price and priors"
-        assert "the best model by objective" in reason(target, incumbent, found)
+        assert "the best model by objective" in reason(derive(target), incumbent, found)
 
     def test_what_is_not_known_of_both_is_worth_nothing(self):
         target = a_target(objective="quality")

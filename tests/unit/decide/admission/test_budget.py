@@ -4,7 +4,6 @@ import pytest
 from msgspec import structs
 
 from optimizer.decide.admission.budget import reserve
-from optimizer.decide.admission.checks import barred, of_start, started
 from optimizer.decide.admission.power import lacking
 from optimizer.decide.evidence.facts import level_of
 from optimizer.decide.record.books import Books, uses
@@ -135,9 +134,9 @@ class TestTheMoneyOfTrials:
         desk.minute()
         segment, huge = desk.state.segments["other"], variant_of(desk.declared.models[-1]).variant_id
         assert 0.05 == level_of(segment, "cost", desk.state.now_at)
-        forecast = reserve(desk.state, "other", {huge: 500})
+        forecast = reserve(desk.editor().evidence, {huge: 500})
         assert forecast > 10 * NANO_USD
-        why = barred(desk.state, "other")(huge)
+        why = desk.editor().admission.barred()(huge)
         assert why.startswith("cannot be afforded: its trial is forecast to cost ")
         assert why.endswith("$10 are left of the trials' $10 a day")
 
@@ -148,19 +147,19 @@ class TestTheMoneyOfTrials:
         state, variant = desk.state, variant_of(slightly).variant_id
         for segment in state.segments.values():
             segment.live.reserved_nano = 0
-        need = reserve(state, "code", {variant: 500})
+        need = reserve(desk.editor("code").evidence, {variant: 500})
         assert 0 < need < 10 * NANO_USD
-        assert "" == barred(state, "code")(variant)
+        assert "" == desk.editor("code").admission.barred()(variant)
         state.segments["other"].live.reserved_nano = 10 * NANO_USD
-        assert "$0 are left" in barred(state, "code")(variant)
+        assert "$0 are left" in desk.editor("code").admission.barred()(variant)
         state.segments["other"].live.extra_nano = 10 * NANO_USD - need
-        assert "" == barred(state, "code")(variant)
+        assert "" == desk.editor("code").admission.barred()(variant)
 
     def test_what_has_no_price_cannot_be_forecast(self, desk):
         free = Model(name="free")
         desk.declare(budget=BUDGET, models=(*two_models(), free))
         desk.minute()
-        assert "without its list price" in barred(desk.state, "other")(variant_of(free).variant_id)
+        assert "without its list price" in desk.editor().admission.barred()(variant_of(free).variant_id)
 
     def test_a_trial_that_costs_too_much_more_ends_and_no_other_begins(self, desk):
         desk.started(budget=BUDGET)
@@ -183,24 +182,24 @@ class TestLimits:
             (hot, None),
             (cold, "1 parameters were tried otherwise within 24 h, 1 may be: 5 %"),
         ):
-            start = of_start(state, "other", {variant_of(model).variant_id: 500}, ())
+            start = desk.editor().admission.of_start({variant_of(model).variant_id: 500}, ())
             assert (start.stops and start.stops.sentence[:52]) == (expected and expected[:52])
             state.started.append((state.now_at, True))
         state.started = [(state.now_at - DAY_MS, True)]
-        assert of_start(state, "other", {variant_of(cold).variant_id: 500}, ()).stops is None
+        assert desk.editor().admission.of_start({variant_of(cold).variant_id: 500}, ()).stops is None
 
     def test_starts_are_remembered_in_bounded_room(self, desk):
         desk.started(limits=Limits(starts_per_day=60))
-        start = of_start(desk.state, "other", {desk.live.variant: 500}, ())
+        start = desk.editor().admission.of_start({desk.live.variant: 500}, ())
         for _ in range(200):
-            started(desk.state, "other", start)
+            desk.editor().admission.started(start)
         assert len(desk.state.started) <= 64
 
     def test_what_is_banned_is_never_started_whoever_chose_it(self, desk):
         desk.started()
         variant = desk.live.variant
         desk.minute(quality="fail")
-        assert "it is banned" in of_start(desk.state, "other", {variant: 500}, ()).stops.sentence
+        assert "it is banned" in desk.editor().admission.of_start({variant: 500}, ()).stops.sentence
 
     def test_a_share_on_trial_counts_every_segment(self, desk):
         desk.started(

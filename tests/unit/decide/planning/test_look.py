@@ -6,6 +6,7 @@ from optimizer.decide.evidence.utility import Worth
 from optimizer.decide.planning.arbitrate import arbitrate
 from optimizer.decide.strategies.contract import Proposal
 from optimizer.decide.strategies.tuning import fit, kind_of, rests_until
+from optimizer.declaration.declared import derive
 from optimizer.model.cycles import Cycles
 from optimizer.model.lever import Levers, Parameter
 from optimizer.model.target import Model, Plan, Target
@@ -41,7 +42,7 @@ class TestArbitration:
         order = ["rollback", "hold", "advance", "conclude", "reweigh", "start", "nothing"]
         found = self.proposals(*reversed(order))
         for expected in order:
-            chosen, rejected = arbitrate(found, target)
+            chosen, rejected = arbitrate(found, derive(target))
             assert chosen.action == expected
             assert all(
                 one.why == f"was to {one.variant[2:]}, which comes after {expected}" for one in rejected
@@ -54,7 +55,7 @@ class TestArbitration:
             Proposal(strategy="s", action="start", why="w", variant=v, lever=lever, low=bound)
             for v, lever, bound in (("a", "temperature", 0.1), ("b", "temperature", 0.3), ("c", "top_p", 0.2))
         )
-        chosen, rejected = arbitrate([low, high, other], target)
+        chosen, rejected = arbitrate([low, high, other], derive(target))
         assert chosen is high
         assert {one.variant: one.why for one in rejected} == {
             "a": "promises at least +10 %, less than the +30 % of what turns the same lever",
@@ -62,7 +63,7 @@ class TestArbitration:
         }
 
     def test_nothing_comes_of_nothing(self):
-        assert arbitrate([], Target(target="chat", incumbent="large", models=(LARGE,))) == (None, ())
+        assert arbitrate([], derive(Target(target="chat", incumbent="large", models=(LARGE,)))) == (None, ())
 
 
 class TestCycles:

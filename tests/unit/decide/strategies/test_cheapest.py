@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from optimizer.decide.record.state import Ban
 from optimizer.decide.strategies.cheapest import choose
+from optimizer.declaration.declared import derive
 from optimizer.declaration.validate import price
 from optimizer.model.target import Model, Target
 from optimizer.model.variant import variant_of
@@ -20,7 +21,7 @@ IDS = {model.name: variant_of(model).variant_id for model in MODELS}
 
 
 def chosen(incumbent="d", bans=None, now_at=0):
-    choice = choose(TARGET, IDS[incumbent], bans or {}, now_at)
+    choice = choose(derive(TARGET), IDS[incumbent], bans or {}, now_at)
     return choice.model and choice.model.name, {one.model: one.why for one in choice.rejected}
 
 
@@ -48,7 +49,7 @@ def test_nothing_is_chosen_when_nothing_is_cheaper():
 
 
 def test_an_incumbent_without_a_declaration_is_never_undercut():
-    assert choose(TARGET, "gone", {}, 0).model is None
+    assert choose(derive(TARGET), "gone", {}, 0).model is None
 
 
 def test_equal_prices_go_by_name():
@@ -66,7 +67,7 @@ def test_what_is_chosen_is_cheaper_not_banned_and_the_cheapest_of_those(prices, 
     target = Target(target="chat", incumbent=serving.name, models=models)
     ids = {variant_of(model).variant_id: model for model in models}
     bans = {v: Ban(10, "") for i, v in enumerate(ids) if i in banned}
-    choice = choose(target, variant_of(serving).variant_id, bans, 5)
+    choice = choose(derive(target), variant_of(serving).variant_id, bans, 5)
     fit = [m for v, m in ids.items() if v not in bans and price(m) < price(serving)]
     assert choice.model == min(fit, key=lambda m: (price(m), m.name), default=None)
     assert {one.variant for one in choice.rejected} | ({choice.variant} - {None}) == set(ids)

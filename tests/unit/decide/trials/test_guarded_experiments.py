@@ -3,8 +3,8 @@
 import pytest
 
 from optimizer.decide.admission.budget import reserve
-from optimizer.decide.admission.checks import barred, of_start, turns_parameters
-from optimizer.decide.evidence.facts import asked
+from optimizer.decide.admission.checks import turns_parameters
+from optimizer.declaration.declared import derive
 from optimizer.declaration.policies import Said, together
 from optimizer.declaration.validate import models_by_variant
 from optimizer.model.budget import Approvals, Budget, Limits
@@ -90,9 +90,9 @@ class TestAStrategysExperiment:
         (start,) = desk.started(strategy="bandit", errors=Errors(proposals=1))
         tried = set(start.weights) - {start.incumbent}
         assert desk.state.segments["other"].proposed == dict.fromkeys(tried, 1)
-        assert all(barred(desk.state, "other")(one) == "" for one in tried), "what is live is not barred"
+        assert all(desk.editor().admission.barred()(one) == "" for one in tried), "what is live is not barred"
         desk.command("abort")
-        assert all("error budget" in barred(desk.state, "other")(one) for one in tried)
+        assert all("error budget" in desk.editor().admission.barred()(one) for one in tried)
 
 
 class TestTheMoneyOfSeveralArms:
@@ -126,14 +126,14 @@ class TestTheMoneyOfSeveralArms:
         desk.declare(budget=Budget(usd_per_day=100))
         desk.minute()
         huge, tiny = variant(desk, "huge"), variant(desk, "tiny")
-        alone = reserve(desk.state, "other", {huge: 500})
-        assert 0 < reserve(desk.state, "other", {huge: 500, tiny: 500}) < alone, "arms do not climb"
-        assert reserve(desk.state, "other", {tiny: 500}) == 0
+        alone = reserve(desk.editor().evidence, {huge: 500})
+        assert 0 < reserve(desk.editor().evidence, {huge: 500, tiny: 500}) < alone, "arms do not climb"
+        assert reserve(desk.editor().evidence, {tiny: 500}) == 0
 
     def test_a_shadow_s_calls_cost_all_that_they_cost(self, desk):
         desk.declare(budget=Budget(usd_per_day=100), plan=Plan(strategy="shadow", shadow_s=600))
         desk.minute()
-        assert reserve(desk.state, "other", {variant(desk, "tiny"): 0}) > 0
+        assert reserve(desk.editor().evidence, {variant(desk, "tiny"): 0}) > 0
 
 
 class TestADeclaredExperiment:
@@ -147,7 +147,7 @@ class TestADeclaredExperiment:
     def test_every_arm_counts_as_a_start(self, desk):
         desk.started(experiment=ARMS, limits=Limits(starts_per_day=2))
         assert len(desk.state.started) == 2
-        late = of_start(desk.state, "other", {variant(desk, "middle"): 500}, ())
+        late = desk.editor().admission.of_start({variant(desk, "middle"): 500}, ())
         assert "2 candidates were started within 24 h" in late.stops.sentence
 
 
@@ -156,15 +156,15 @@ class TestLevers:
         levers = Levers(model=False, parameters={"max_tokens": Parameter(values=(100, 400))})
         desk.declare(levers=levers, policies=policies("model.parameters.max_tokens > 300"))
         found = {
-            one.parameters.get("max_tokens"): asked(desk.state, "other", name, 500).denies
+            one.parameters.get("max_tokens"): desk.editor().evidence.asked(name, 500).denies
             for name, one in variants_of(desk.declared).items()
             if one.model == "large"
         }
         assert found[400] == "policy p: not here"
         assert found[100] == ""
         turned = next(n for n, v in variants_of(desk.declared).items() if v.parameters == {"max_tokens": 100})
-        declared = desk.declared
-        own = next(n for n, v in variants_of(declared).items() if v.model == "tiny" and not v.parameters)
+        declared = derive(desk.declared)
+        own = next(n for n, v in declared.variants.items() if v.model == "tiny" and not v.parameters)
         assert turns_parameters(declared, own, turned)
         assert not turns_parameters(declared, own, variant(desk, "large"))
 
@@ -172,8 +172,8 @@ class TestLevers:
         levers = Levers(cascade=(Escalation(first="tiny", escalate_below=0.7, expected_share=0.2),))
         desk.declare(levers=levers, policies=policies("model.name == 'tiny'"))
         cascade = next(n for n, v in variants_of(desk.declared).items() if v.model == "large" and v.cascade)
-        assert asked(desk.state, "other", cascade, 500).denies == "policy p: not here"
-        assert asked(desk.state, "other", variant(desk, "large"), 500).denies == ""
+        assert desk.editor().evidence.asked(cascade, 500).denies == "policy p: not here"
+        assert desk.editor().evidence.asked(variant(desk, "large"), 500).denies == ""
 
     def test_of_several_answers_the_gravest_and_the_smallest_share_hold(self):
         limit, deny = (

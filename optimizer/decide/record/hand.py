@@ -1,0 +1,59 @@
+"""The segment in hand: one segment with the declaration of its target and the time, taken up once per decision."""
+
+from typing import Any
+
+from optimizer.decide.record.autonomy import MOVING, SPEAKING
+from optimizer.decide.record.decision import Ruling, record
+from optimizer.decide.record.state import MAX_BANS, MS, Ban, Deciding
+from optimizer.declaration.declared import Declared
+from optimizer.model.decision import Decision, DecisionKind
+
+MAX_WHY = 160
+"""A ban remembers this much of its reason."""
+
+
+class InHand:
+    """What every part of a decision about one segment knows of it."""
+
+    def __init__(self, state: Deciding, name: str, declared: Declared) -> None:
+        """Take up the segment `name` of a declared target."""
+        self.state, self.name, self.declared = state, name, declared
+        self.target, self.segment = declared.target, state.segments[name]
+        self.now_at = state.now_at
+
+    @property
+    def frozen_by(self) -> str:
+        """Who froze the segment, or the whole target, and why; empty if nobody did."""
+        return self.state.frozen_by(self.name)
+
+    @property
+    def may_move(self) -> bool:
+        """Whether a step, a promotion or the end of a holdback may be decided here without being asked."""
+        return self.target.autonomy in MOVING and not self.frozen_by
+
+    @property
+    def speaks(self) -> bool:
+        """Whether the declared mode says more than rollbacks."""
+        return self.target.autonomy in SPEAKING
+
+    def decide(self, kind: DecisionKind, ruling: Ruling, **fields: Any) -> Decision:
+        """The decision about this segment; `fields` are those of Decision that say what changes."""
+        return record(self.state, kind, ruling, segment=self.name, **fields)
+
+    def bans(self, variant: str) -> Ban | None:
+        """The ban of a variant that is in force here now."""
+        ban = self.segment.bans.get(variant)
+        return ban if ban is not None and ban.until_at > self.now_at else None
+
+    def ban(self, variant: str, ruling: Ruling) -> None:
+        """The variant is not tried again here for `plan.ban_s`."""
+        alive = {v: b for v, b in self.segment.bans.items() if b.until_at > ruling.at and v != variant}
+        alive[variant] = Ban(ruling.at + self.target.plan.ban_s * MS, ruling.why[:MAX_WHY])
+        self.segment.bans = dict(list(alive.items())[-MAX_BANS:])
+
+    def rest(self, at: int) -> None:
+        """Nothing is on trial any more; the segment rests for `plan.cooldown_s` from `at` (ms)."""
+        segment = self.segment
+        segment.live, segment.experiment, segment.waiting, segment.reported = None, None, {}, []
+        segment.considered_at = 0
+        segment.rest_until_at = at + self.target.plan.cooldown_s * MS

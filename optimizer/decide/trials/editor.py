@@ -1,0 +1,19 @@
+"""One segment, taken up once per decision: what is known of it, what it admits, and what is on trial in it."""
+
+from optimizer.decide.admission.checks import Admission
+from optimizer.decide.evidence.facts import Evidence
+from optimizer.decide.record.hand import InHand
+from optimizer.decide.record.state import Deciding
+from optimizer.decide.trials.transitions import TrialEditor
+from optimizer.declaration.declared import Declared
+
+
+class SegmentEditor(InHand):
+    """The segment in hand with its parts, each of which owns its verbs."""
+
+    def __init__(self, state: Deciding, name: str, declared: Declared) -> None:
+        """Take up the segment `name` of a declared target."""
+        super().__init__(state, name, declared)
+        self.evidence = Evidence(self)
+        self.admission = Admission(self, self.evidence)
+        self.trial = TrialEditor(self)
