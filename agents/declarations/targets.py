@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
+from agents.declarations.corrections import Edit
 from agents.declarations.documents import Document, Mistake, Path, Unreadable, compose
 from agents.declarations.envelope import opened
 from optimizer.decide.evidence.facts import fixed
@@ -21,6 +22,7 @@ from optimizer.declaration.validate import mistakes as semantic_mistakes
 from optimizer.model.metric import margins
 from optimizer.model.shares import WHOLE_BPS
 from optimizer.model.target import Model, Target
+from optimizer.model.units import percent
 from optimizer.model.wording import money
 
 if TYPE_CHECKING:
@@ -38,6 +40,8 @@ class Parsed(NamedTuple):
     mistakes: tuple[Mistake, ...]
     doubts: tuple[Mistake, ...]
     """What can be followed, but hardly is what was meant."""
+    edits: tuple[Edit, ...] = ()
+    """What mends those of the mistakes that have one remedy."""
 
 
 def read(text: str, registry: Registry | None = None) -> Parsed:
@@ -63,7 +67,7 @@ def _declared(document: Document, registry: Registry | None) -> Parsed:
     """The target, or every reason why there is none."""
     target, mistakes = document.read_as(Target)
     if target is None:
-        return Parsed((), mistakes, ())
+        return Parsed((), mistakes, (), tuple(document.edits))
     unknown: list[tuple[Path, str]] = []
     if registry is not None:
         target, unknown = _looked_up(target, document, registry)
@@ -108,7 +112,8 @@ def _together(parsed: list[Parsed], documents: list[Document]) -> Parsed:
         for i, name in enumerate(names):
             if name in names[:i]:
                 found.append(documents[i].mistake((), f"{name!r} is declared twice in this file"))
-    return Parsed(targets, tuple(found), tuple(doubt for one in parsed for doubt in one.doubts))
+    doubts = tuple(doubt for one in parsed for doubt in one.doubts)
+    return Parsed(targets, tuple(found), doubts, tuple(edit for one in parsed for edit in one.edits))
 
 
 def doubtful(target: Target) -> Iterator[tuple[Path, str]]:
@@ -141,8 +146,8 @@ def _doubtful_traffic(target: Target) -> Iterator[tuple[Path, str]]:
         yield (
             ("holdback", "share_bps"),
             (
-                f"{kept} is more than the first step, {first}: after a promotion more units keep the old variant "
-                "than ever tried the new one at first"
+                f"{percent(kept)} is more than the first step, {percent(first)}: after a promotion more units keep "
+                "the old variant than ever tried the new one at first"
             ),
         )
     scored = target.traffic is None or target.traffic.scored_share > 0

@@ -6,7 +6,7 @@ from optimizer.model.lever import MOST_VARIANTS, Parameter
 from optimizer.model.objective import Weights
 from optimizer.model.target import Target
 from optimizer.model.variant import count_of
-from optimizer.model.wording import number, setting
+from optimizer.model.wording import setting
 
 ROUNDING = 1e-9
 """Shares that people write as decimals may add up to a hair more than 1."""
@@ -91,4 +91,4 @@ def wrong_traffic(target: Target) -> Iterator[Wrong]:
         if name not in target.segment_names():
             yield (*path, name), f"must be a segment ({', '.join(target.segment_names())}), found {name!r}"
     if (total := sum(shares.values())) > 1 + ROUNDING:
-        yield path, f"must add up to at most 1, found {number(total)}"
+        yield path, f"must add up to at most 100%, found {total * 100:g}%"

@@ -8,6 +8,7 @@ from optimizer.model.metric import margins
 from optimizer.model.segments import OTHER
 from optimizer.model.shares import WHOLE_BPS
 from optimizer.model.target import Model, Target
+from optimizer.model.units import duration, percent
 from optimizer.model.variant import variant_of, variants_of
 
 LEAST_CONTROL_BPS = 100
@@ -33,7 +34,7 @@ def mistakes(target: Target) -> tuple[Mistake, ...]:
     if target.holdback.share_bps > MOST_HOLDBACK_BPS:
         found.append(Mistake(
             ("holdback", "share_bps"),
-            f"must be at most {MOST_HOLDBACK_BPS}, found {target.holdback.share_bps}",
+            f"must be at most {percent(MOST_HOLDBACK_BPS)}, found {percent(target.holdback.share_bps)}",
         ))  # fmt: skip
     found += [Mistake(*wrong) for wrong in policies.mistakes(target.policies)]
     if target.budget and target.budget.usd_per_day is None and target.budget.usd_per_month is None:
@@ -71,7 +72,10 @@ def _of_segments(target: Target) -> list[Mistake]:
 def _of_plan(target: Target) -> list[Mistake]:
     plan = target.plan
     found = [
-        Mistake(("plan", "steps_bps", i + 1), f"must be above the step before, {low}, found {high}")
+        Mistake(
+            ("plan", "steps_bps", i + 1),
+            f"must be above the step before, {percent(low)}, found {percent(high)}",
+        )
         for i, (low, high) in enumerate(zip(plan.steps_bps, plan.steps_bps[1:], strict=False))
         if high <= low
     ]
@@ -79,7 +83,7 @@ def _of_plan(target: Target) -> list[Mistake]:
         found.append(
             Mistake(
                 ("plan", "step_max_s"),
-                f"must be at least step_min_s, {plan.step_min_s}, found {plan.step_max_s}",
+                f"must be at least step_min, {duration(plan.step_min_s)}, found {duration(plan.step_max_s)}",
             )
         )
     return found

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from optimizer.model.call import Name, Score
+from optimizer.model.units import PERCENT
 from optimizer.model.wording import count, duration, setting
 
 MOST_VARIANTS = 64
@@ -108,7 +109,7 @@ class Escalation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One of the declared models."""
     escalate_below: Score
     """The confidence under which the answer of the first is not good enough."""
-    expected_share: Score = 0.3
+    expected_share: Annotated[Score, PERCENT] = 0.3
     """Of the calls that are escalated, as far as the price is estimated before it is measured."""
 
 

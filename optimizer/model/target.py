@@ -14,12 +14,13 @@ from optimizer.model.policy import MOST_POLICIES, Policy
 from optimizer.model.prior import Prior
 from optimizer.model.segments import OTHER
 from optimizer.model.traffic import Traffic
+from optimizer.model.units import PERCENT
 
 Autonomy = Literal["observe", "advise", "approve", "auto"]
 Share = Annotated[int, Meta(ge=0, le=10_000)]
 """Basis points."""
 Seconds = Annotated[int, Meta(ge=0, le=31_536_000)]
-Fraction = Annotated[float, Meta(ge=0, le=10)]
+Fraction = Annotated[float, Meta(ge=0, le=10), PERCENT]
 UsdPerMillion = Annotated[float, Meta(ge=0, le=1_000_000)]
 Label = Annotated[str, Meta(max_length=128)]
 Units = Annotated[int, Meta(ge=1, le=1_000_000_000)]
@@ -57,7 +58,7 @@ class Guardrails(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     quality_drop_relative: Fraction | None = 0.05
     latency_p95_rise_relative: Fraction | None = 0.20
-    error_rate_rise: Annotated[float, Meta(ge=0, le=1)] | None = 0.02
+    error_rate_rise: Annotated[float, Meta(ge=0, le=1), PERCENT] | None = 0.02
     """Absolute: 0.02 is two calls in a hundred."""
     first_token_p95_rise_relative: Fraction | None = None
     """Of the calls that tell when their first token came; the others do not count."""
@@ -68,7 +69,7 @@ class Guardrails(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Trips(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Absolute limits that need no statistics."""
 
-    error_rate: Annotated[float, Meta(gt=0, le=1)] | None = 0.25
+    error_rate: Annotated[float, Meta(gt=0, le=1), PERCENT] | None = 0.25
     min_calls: Units = 20
     latency_p95_ms: Annotated[float, Meta(gt=0, le=86_400_000)] | None = None
     first_token_p95_ms: Annotated[float, Meta(gt=0, le=86_400_000)] | None = None
@@ -111,8 +112,8 @@ class Holdback(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Errors(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The error budget of one change, spread over its guardrails."""
 
-    wrong_promotion: Annotated[float, Meta(gt=0, lt=0.5)] = 0.05
-    wrong_rollback: Annotated[float, Meta(gt=0, lt=0.5)] = 0.02
+    wrong_promotion: Annotated[float, Meta(gt=0, lt=0.5), PERCENT] = 0.05
+    wrong_rollback: Annotated[float, Meta(gt=0, lt=0.5), PERCENT] = 0.02
     proposals: Annotated[int, Meta(ge=1, le=100)] | None = None
     """How often a change may be tried in a segment; each time spends an equal part of both risks, and then
     nothing is left. None: any number of times, each with the whole of them."""

@@ -57,7 +57,7 @@ def play(world: World, outcomes: Outcomes, dice: Dice) -> Life:
     players = {name: Player(arms) for name in segments}
     book = Book(world, outcomes, dict.fromkeys(segments, Arm(world.target.incumbent, None, 0)))
     calls_per_s = world.calls_per_s / len(segments)
-    for batch in range(int(world.hours * 3600 * calls_per_s) // BATCH):
+    for batch in range(int(world.lasts_s * calls_per_s) // BATCH):
         after_s = batch * BATCH / calls_per_s
         book.turn(after_s, BATCH * len(segments))
         for segment, player in players.items():

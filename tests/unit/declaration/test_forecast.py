@@ -93,7 +93,7 @@ class TestShares:
         wrong = Traffic(calls_per_hour=1, segments={"a": 0.7, "c": 0.4})
         assert [m.sentence for m in mistakes(a_target(traffic=wrong))] == [
             "must be a segment (a, b, other), found 'c'",
-            "must add up to at most 1, found 1.1",
+            "must add up to at most 100%, found 110%",
         ]
 
 

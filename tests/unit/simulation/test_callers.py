@@ -26,7 +26,7 @@ def a_world(quality=0.84, *, plan=None, **more):
         "big": Behaviour(quality=0.84, cost_usd=0.01),
         "small": Behaviour(quality=quality, cost_usd=0.001),
     }
-    usual = {"hours": 2.0, "calls_per_s": 5.0, "rollouts": 1, "answers": "graded"}
+    usual = {"lasts_s": 7200, "calls_per_s": 5.0, "rollouts": 1, "answers": "graded"}
     return World(target=target, models=models, **(usual | more))
 
 

@@ -28,7 +28,7 @@ def a_world(*, segments=None, small=None, **more):
         "small": Behaviour(**({"quality": 0.84, "cost_usd": 0.001} | (small or {}))),
     }
     return World(
-        **({"target": target, "models": models, "hours": 3.0, "calls_per_s": 5.0, "rollouts": 1} | more)
+        **({"target": target, "models": models, "lasts_s": 10_800, "calls_per_s": 5.0, "rollouts": 1} | more)
     )
 
 
@@ -54,7 +54,7 @@ def test_an_equal_and_cheaper_candidate_is_promoted_and_saves_money():
 
 
 def test_the_same_seed_is_the_same_life_and_another_seed_another_one():
-    world = a_world(hours=0.5)
+    world = a_world(lasts_s=1800)
     assert lived(world, 3) == lived(world, 3)
     assert lived(world, 3) != lived(world, 4)
 
