@@ -45,7 +45,7 @@ class Mistake(NamedTuple):
     sentence: str
 
     def __str__(self) -> str:
-        """As editors and people read it: `3:7: plan.step_min: …`."""
+        """As editors and people read it: `3:7: rollout.step_min: …`."""
         return f"{self.line}:{self.column}: {f'{self.path}: ' if self.path else ''}{self.sentence}"
 
 

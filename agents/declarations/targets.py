@@ -132,16 +132,16 @@ def doubtful(target: Target) -> Iterator[tuple[Path, str]]:
             why = f"{model.name} has no list price, and so counts as free: it is tried before all that cost"
             yield ("models", i), why
     yield from _served_against_policies(target)
-    if target.trips.error_rate is None and target.guardrails.error_rate_rise is None:
+    if target.hard_limits.error_rate is None and target.guardrails.error_rate_rise is None:
         yield (
-            ("trips",),
+            ("hard_limits",),
             "neither a trip nor a guardrail watches errors: a candidate that only fails is not noticed",
         )
     yield from _doubtful_traffic(target)
 
 
 def _doubtful_traffic(target: Target) -> Iterator[tuple[Path, str]]:
-    first, kept = target.plan.steps_bps[0], target.holdback.share_bps
+    first, kept = target.rollout.steps_bps[0], target.holdback.share_bps
     if kept > first:
         yield (
             ("holdback", "share_bps"),

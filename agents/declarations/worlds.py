@@ -83,7 +83,7 @@ def read(path: Path) -> tuple[World, Outcomes]:
     elif world.models is not None:
         found += [f"target.models: {name!r} does not behave: name it in `models`" for name in names
                   if name not in world.models]  # fmt: skip
-    if world.stages == "strategy" and world.target.strategy not in ("bandit", "contextual"):
+    if world.stages == "strategy" and world.target.strategy not in ("bandit", "hierarchical_bandit"):
         found.append(
             f"stages: {world.target.strategy!r} does not play for itself, only bandit and contextual do"
         )

@@ -98,7 +98,7 @@ def _ended(state: Deciding, before: Declared, declared: Declared, reset: frozens
             reasons[name] = f"{words} is no longer declared as it was"
         elif live.weights and target.experiment != before.target.experiment:
             reasons[name] = "its experiment is no longer declared as it was"
-        elif live.weight_bps and live.phase != "awaiting" and target.plan.strategy == "shadow":
+        elif live.weight_bps and live.phase != "awaiting" and target.rollout.kind == "shadow":
             reasons[name] = "the plan now lets no user meet a candidate"
         elif live.phase == "awaiting" and target.autonomy != before.target.autonomy:
             reasons[name] = f"autonomy is now {target.autonomy}, nobody is asked any more"

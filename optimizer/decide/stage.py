@@ -292,10 +292,10 @@ def _go_on(editor: SegmentEditor, live: Live, compared: list[Finding]) -> Decisi
     if (held := _held(editor, judged)) is not None:
         return _tell(editor, held)
     if judged.action == "on":
-        if live.phase == "shadow" and declared.plan.strategy == "shadow":
+        if live.phase == "shadow" and declared.rollout.kind == "shadow":
             return _shadowed(editor, live, ruling)
         return editor.trial.promote(ruling) if live.phase == "baking" else editor.trial.advance(ruling)
-    back = declared.plan.on_inconclusive == "roll_back"
+    back = declared.rollout.on_inconclusive == "roll_back"
     return editor.trial.roll_back(ruling) if back else editor.trial.pause(ruling)
 
 
@@ -337,7 +337,7 @@ def _overdue(hand: InHand) -> list[tuple[Cause, int, str]]:
     live = hand.segment.live
     if live is None or live.phase not in ("shadow", "step", "baking"):
         return []
-    converge_s = hand.target.plan.converge_s
+    converge_s = hand.target.rollout.converge_s
     late: list[tuple[Cause, int, str]] = []
     if live.converged_at is None:
         why = f"generation {live.generation} is not seen in 95 % of the calls after {duration(converge_s)}"

@@ -25,7 +25,7 @@ from optimizer.stats.power import seconds_to, units_for_every_look
 
 POWER = 0.8
 LEAST = "least units"
-"""What a step waits for where no guardrail asks for more: `plan.step_min_units`."""
+"""What a step waits for where no guardrail asks for more: `rollout.step_min_units`."""
 
 
 class Forecast(NamedTuple):
@@ -80,15 +80,15 @@ def forecast(target: Target, traffic: Traffic) -> tuple[Forecast, ...]:
         reached: int | None = 0
         for step, weight in enumerate(weights_bps(target), start=1):
             lacking = None if needed is None or reached is None else max(0, needed - reached)
-            least = target.plan.step_min_units
+            least = target.rollout.step_min_units
             units = None if lacking is None else max(least, lacking)
             smaller = min(weight, WHOLE_BPS - weight)
             # Past one half the control is the smaller arm; the step itself asks for the candidate's units only.
             arm = smaller if lacking else weight
             seconds = seconds_to(units, per_s * arm / WHOLE_BPS)
             why = slowest if lacking is None or lacking > least else LEAST
-            lasts = None if seconds is None else max(seconds, float(target.plan.step_min_s))
-            found.append(Forecast(segment, step, weight, units, lasts, target.plan.step_max_s, why))
+            lasts = None if seconds is None else max(seconds, float(target.rollout.step_min_s))
+            found.append(Forecast(segment, step, weight, units, lasts, target.rollout.step_max_s, why))
             reached = None if reached is None or units is None else reached + units
     return tuple(found)
 
@@ -113,7 +113,7 @@ def least_gain(target: Target, steps: Sequence[Forecast], segment: str) -> float
         else:
             return None
         needed = units_for_every_look(
-            effect, spread2, alpha=target.errors.wrong_promotion, power=POWER, sides=1
+            effect, spread2, alpha=target.risks.false_promotion, power=POWER, sides=1
         )
         if needed is not None and needed <= units:
             return gain
@@ -131,7 +131,7 @@ def share_of(target: Target, traffic: Traffic, segment: str) -> float:
 def _needed(target: Target, traffic: Traffic) -> tuple[int | None, str]:
     """Units per arm until every guardrail can have passed, and the metric that takes longest."""
     guards = margins(target.guardrails)
-    alpha = target.errors.wrong_promotion / max(1, len(guards))
+    alpha = target.risks.false_promotion / max(1, len(guards))
     most, slowest = 0, LEAST
     for row, margin in guards:
         effect, spread2 = _assumed(row, margin)

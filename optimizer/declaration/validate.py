@@ -70,10 +70,10 @@ def _of_segments(target: Target) -> list[Mistake]:
 
 
 def _of_plan(target: Target) -> list[Mistake]:
-    plan = target.plan
+    plan = target.rollout
     found = [
         Mistake(
-            ("plan", "steps_bps", i + 1),
+            ("rollout", "steps_bps", i + 1),
             f"must be above the step before, {percent(low)}, found {percent(high)}",
         )
         for i, (low, high) in enumerate(zip(plan.steps_bps, plan.steps_bps[1:], strict=False))
@@ -82,7 +82,7 @@ def _of_plan(target: Target) -> list[Mistake]:
     if plan.step_max_s < plan.step_min_s:
         found.append(
             Mistake(
-                ("plan", "step_max_s"),
+                ("rollout", "step_max_s"),
                 f"must be at least step_min, {duration(plan.step_min_s)}, found {duration(plan.step_max_s)}",
             )
         )
@@ -101,8 +101,10 @@ def _of_arms(target: Target) -> list[Mistake]:
     if target.failover.to not in names or target.failover.to == target.incumbent:
         sentence = f"must be another declared model than the incumbent, found {target.failover.to!r}"
         found.append(Mistake(("failover", "to"), sentence))
-    if target.trips.error_rate is None or target.guardrails.error_rate_rise is None:
-        sentence = "needs trips.error_rate, which starts it, and guardrails.error_rate_rise, which judges it"
+    if target.hard_limits.error_rate is None or target.guardrails.error_rate_rise is None:
+        sentence = (
+            "needs hard_limits.error_rate, which starts it, and guardrails.error_rate_rise, which judges it"
+        )
         found.append(Mistake(("failover",), sentence))
     return found
 
@@ -130,8 +132,8 @@ def most_bps(target: Target) -> int:
 
 def weights_bps(target: Target) -> tuple[int, ...]:
     """The candidate's shares, step by step; none where no user ever meets it."""
-    plan, most = target.plan, most_bps(target)
-    match plan.strategy:
+    plan, most = target.rollout, most_bps(target)
+    match plan.kind:
         case "shadow":
             return ()
         case "immediate":
@@ -144,14 +146,14 @@ def weights_bps(target: Target) -> tuple[int, ...]:
 
 def first_bps(target: Target) -> tuple[int, int]:
     """What a candidate is tried on first: its share of the users, and its share of mirrored calls."""
-    return (0, target.plan.mirror_bps) if is_shadowed(target) else (weights_bps(target)[0], 0)
+    return (0, target.rollout.mirror_bps) if is_shadowed(target) else (weights_bps(target)[0], 0)
 
 
 def answer_s(target: Target) -> int:
     """How long a proposal waits for its answer, in seconds."""
-    return target.approvals.expires_s or target.plan.step_max_s
+    return target.approvals.expires_s or target.rollout.step_max_s
 
 
 def is_shadowed(target: Target) -> bool:
     """Whether a candidate is tried on mirrored calls first."""
-    return target.plan.strategy == "shadow" or target.plan.shadow_s > 0
+    return target.rollout.kind == "shadow" or target.rollout.shadow_s > 0

@@ -2,7 +2,7 @@
 
 A lever that is not declared is never touched. Each lists its settings; a parameter may give them as a range:
 
-    least, least + step, least + 2 step, …  <= most
+    min, min + step, min + 2 step, …  <= max
 
 What a model is declared with, or the lack of it, is always one more setting: the first one.
 """
@@ -28,24 +28,24 @@ Bound = Annotated[int, Meta(ge=-1_000_000_000, le=1_000_000_000)] | Annotated[
 
 
 class Parameter(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The values of one parameter: from `least` to `most` by `step`, or those that are listed."""
+    """The values of one parameter: from `min` to `max` by `step`, or those that are listed."""
 
-    least: Bound | None = None
-    most: Bound | None = None
+    min: Bound | None = None
+    max: Bound | None = None
     step: Bound | None = None
     values: Annotated[tuple[Setting, ...], Meta(max_length=MOST_VARIANTS)] = ()
 
     def grid(self) -> tuple[Setting, ...]:
         """The declared values, ascending where they are a range; at most one more than MOST_VARIANTS.
 
-        Whole numbers stay whole where `least` and `step` are.
+        Whole numbers stay whole where `min` and `step` are.
         """
         if self.values:
             return self.values
-        if self.least is None or self.most is None or not self.step or self.step < 0:
+        if self.min is None or self.max is None or not self.step or self.step < 0:
             return ()
-        steps = min(MOST_VARIANTS, floor(round((self.most - self.least) / self.step, PLACES)))
-        found = (self.least + i * self.step for i in range(steps + 1))
+        steps = min(MOST_VARIANTS, floor(round((self.max - self.min) / self.step, PLACES)))
+        found = (self.min + i * self.step for i in range(steps + 1))
         return tuple(round(value, PLACES) if isinstance(value, float) else value for value in found)
 
 

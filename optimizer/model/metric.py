@@ -62,7 +62,7 @@ class Row(NamedTuple):
     is_relative: bool = True
     """The margin is a share of the control's number (0.2 is 20 %); False: it is in the metric's own unit."""
     limit: str = ""
-    """The field of a declaration's `trips` with the hard limit, in the metric's unit; empty: it has none."""
+    """The field of a declaration's `hard_limits` with the hard limit, in the metric's unit; empty: it has none."""
     is_goal: bool = False
     """An objective may want it."""
     is_level: bool = False

@@ -193,7 +193,7 @@ class Folding(Intake):
     def _keep(self, group: Group, event: CallEvent, declared: Declared | None) -> None:
         """Let calls that are spelled like this one find its group, where they all belong there."""
         token, origin = event.data.assignment, group.origin
-        if declared is not None and declared.signal != "spans":
+        if declared is not None and declared.count_from != "spans":
             return  # where they come from matters too
         pane, segment = self.memory.panes[origin.start_at], origin.segment
         if declared is None:

@@ -14,7 +14,7 @@ from optimizer.model.alarms import Alarms
 from optimizer.model.metric import Metric, Row, kept
 from optimizer.model.objective import Objective
 from optimizer.model.segments import OTHER
-from optimizer.model.target import Errors, Guardrails, Target, Trips
+from optimizer.model.target import ChangeRisks, Guardrails, HardLimits, Target
 from optimizer.model.variant import label, variants_of
 from optimizer.orient.alarms.watch import Watching, margins_of
 from optimizer.orient.analyzers.contract import Margins
@@ -56,7 +56,7 @@ Minute = dict[str, dict[str, Spent]]
 
 
 @lru_cache(maxsize=4096)
-def _kept(guardrails: Guardrails, hard_limits: Trips) -> tuple[Row, ...]:
+def _kept(guardrails: Guardrails, hard_limits: HardLimits) -> tuple[Row, ...]:
     return kept(guardrails, hard_limits)
 
 
@@ -65,8 +65,8 @@ class Declared(Struct, kw_only=True):
 
     segments: tuple[str, ...]
     guardrails: Guardrails
-    trips: Trips
-    errors: Errors
+    hard_limits: HardLimits
+    risks: ChangeRisks
     models: dict[str, str]
     """Variant → what it is called: the model, and what is turned on it."""
     objective: Objective = "cost"
@@ -81,8 +81,8 @@ class Declared(Struct, kw_only=True):
         return Declared(
             segments=target.segment_names(),
             guardrails=target.guardrails,
-            trips=target.trips,
-            errors=target.errors,
+            hard_limits=target.hard_limits,
+            risks=target.risks,
             models={one: label(variant, target) for one, variant in variants_of(target).items()},
             objective=target.objective,
             alarms=target.alarms,
@@ -93,7 +93,7 @@ class Declared(Struct, kw_only=True):
     @property
     def kept(self) -> tuple[Row, ...]:
         """The metrics whose sums are kept only because they are guarded or limited here."""
-        return _kept(self.guardrails, self.trips)
+        return _kept(self.guardrails, self.hard_limits)
 
     def name_of(self, variant: str) -> str:
         """The model's name; the variant's id where the declaration does not know it."""

@@ -137,7 +137,7 @@ class World(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     units: Annotated[int, Meta(ge=1, le=1_000_000_000)] = 100_000
     """How many users there are; each keeps to one arm."""
     stages: Literal["all", "strategy"] = "all"
-    """strategy: `bandit` or `contextual` plays for itself, without findings and rollouts (`players`)."""
+    """strategy: `bandit` or `hierarchical_bandit` plays for itself, without findings and rollouts (`players`)."""
     course: bool = False
     """Whether each turn is told beside the best model of its time (`life.Turn`)."""
     rollouts: Annotated[int, Meta(ge=1)] | None = None

@@ -9,7 +9,7 @@ from optimizer.declaration.policies import FACTS
 from optimizer.model.metric import ROWS, TABLE, Metric, kept, margins
 from optimizer.model.objective import Goal, Part, Weights, parts_of
 from optimizer.model.pane import Cell
-from optimizer.model.target import Guardrails, Model, Target, Trips
+from optimizer.model.target import Guardrails, HardLimits, Model, Target
 from optimizer.orient.comparison.compare import questions
 from optimizer.orient.levels.levels import WORDS
 from optimizer.orient.state import Declared
@@ -63,8 +63,8 @@ def test_its_histogram_is_one_that_panes_have_and_is_kept_only_where_it_is_asked
     cell = Cell(
         1, "v", "candidate", "other", calls=3, latency_us={9: 3}, first_token_us={8: 3}, output_lengths={7: 3}
     )
-    asked = kept(Guardrails(**NOTHING | {row.guardrail: 0.1} if row.guardrail else NOTHING), Trips())
-    limited = kept(Guardrails(**NOTHING), Trips(**{row.limit: 0.5} if row.limit else {}))
+    asked = kept(Guardrails(**NOTHING | {row.guardrail: 0.1} if row.guardrail else NOTHING), HardLimits())
+    limited = kept(Guardrails(**NOTHING), HardLimits(**{row.limit: 0.5} if row.limit else {}))
     assert [row] * bool(row.histogram) == list(asked)
     assert [row] * bool(row.histogram and row.limit) == list(limited)
     assert dict.fromkeys((row.name,) if row.histogram else (), 3) == {
@@ -84,7 +84,7 @@ def test_every_guardrail_of_a_declaration_belongs_to_one_metric():
 
 
 def test_every_hard_limit_belongs_to_one_metric_but_the_calls_that_it_takes():
-    fields = set(Trips.__struct_fields__) - {"min_calls"}
+    fields = set(HardLimits.__struct_fields__) - {"min_calls"}
     assert sorted(fields) == sorted(row.limit for row in TABLE if row.limit)
 
 

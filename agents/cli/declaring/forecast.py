@@ -83,6 +83,6 @@ def refuse_the_hopeless(found: Sequence[tuple[Target, Steps | None]]) -> None:
     if said:
         raise Failure(
             "this plan cannot conclude\n  " + "\n  ".join(said),
-            "allow more time (plan.step_max), begin with a larger step, widen the guardrail, or merge segments",
+            "allow more time (rollout.step_max), begin with a larger step, widen the guardrail, or merge segments",
             BAD,
         )

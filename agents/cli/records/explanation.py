@@ -89,7 +89,7 @@ def _of_rules(decision: Decision) -> list[str]:
         said.append("budget: more money in `budget`, or less spent before this moment")
     if decision.cause == "limit":
         said.append(
-            "limits: wider `limits` or `errors.proposals` in the declaration, or the time that is named above"
+            "limits: wider `limits` or `risks.max_attempts` in the declaration, or the time that is named above"
         )
     return said
 

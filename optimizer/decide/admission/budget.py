@@ -59,7 +59,7 @@ def reserve(evidence: Evidence, shares: Mapping[str, int]) -> int | None:
     One variant climbs the plan's steps, after its mirrored calls if there are any; several last one step.
     """
     hand, cost = evidence.hand, evidence.cost
-    plan, declared = hand.target.plan, hand.declared
+    plan, declared = hand.target.rollout, hand.declared
     per_minute, nano = calls_per_minute(hand.segment, hand.now_at), 0
     _, mirror_bps = declared.first_bps
 

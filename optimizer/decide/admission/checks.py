@@ -91,7 +91,7 @@ class Admission:
         return reason
 
     def _spent(self, variant: str) -> str:
-        allowed, tried = self.hand.target.errors.proposals, self.hand.segment.proposed.get(variant, 0)
+        allowed, tried = self.hand.target.risks.max_attempts, self.hand.segment.proposed.get(variant, 0)
         if allowed is None or tried < allowed:
             return ""
         return f"has spent its error budget: tried {tried} of {allowed} times; declare more proposals"
@@ -166,7 +166,7 @@ class Admission:
 
     def _too_wide(self, weight_bps: int) -> Note | None:
         """The calls on trial, if this segment's candidates had `weight_bps`, against the declared share."""
-        hand, limit = self.hand, self.hand.target.limits.on_trial_bps
+        hand, limit = self.hand, self.hand.target.limits.max_exposure_bps
         if limit == WHOLE_BPS:
             return None
         on_trial = total = 0.0
@@ -204,7 +204,7 @@ class Admission:
     def of_step(self) -> Note | None:
         """What keeps a live candidate from its next step, its bake or its promotion; None: nothing."""
         hand, live = self.hand, self.hand.segment.live
-        if live is None or (live.phase == "shadow" and hand.target.plan.strategy == "shadow"):
+        if live is None or (live.phase == "shadow" and hand.target.rollout.kind == "shadow"):
             return None  # the end of a shadow analysis lets nobody meet the candidate
         if not live.failover and (use := used_up(hand.state)) is not None:
             return Note("budget", f"{use}: what saves goes on, but does not grow")

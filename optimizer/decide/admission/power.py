@@ -4,7 +4,7 @@
     needed      step_min_units, and for every guarded mean or share
                 units_for_every_look(margin, 2 * variance, risk of a wrong promotion, shared out)
 
-Asked only where the declaration says `must_conclude`. The forecast is of a candidate that is as good as
+Asked only where the declaration says `require_power`. The forecast is of a candidate that is as good as
 what it replaces. Tails are left out: how many calls they take depends on the candidate's.
 """
 
@@ -29,9 +29,9 @@ def lacking(declared: Target, levels: tuple[Finding, ...], arms: Sequence[int] =
 
     `arms` are the shares (basis points) of several candidates beside each other; none: a single one.
     """
-    if not declared.limits.must_conclude:
+    if not declared.limits.require_power:
         return ""
-    plan, first = declared.plan, min(arms, default=0) or sum(first_bps(declared))
+    plan, first = declared.rollout, min(arms, default=0) or sum(first_bps(declared))
 
     def reachable(per_minute: float) -> float:
         return per_minute * first / WHOLE_BPS * plan.step_max_s / 60
@@ -68,8 +68,8 @@ def _needed(declared: Target, guard: tuple[Row, float], level: Finding, *, besid
     (row, margin), estimate = guard, level.estimate
     if estimate is None or row.estimator == "tail":
         return 0
-    shares = beside * len(margins(declared.guardrails)) * (declared.errors.proposals or 1)
-    alpha = declared.errors.wrong_promotion / shares
+    shares = beside * len(margins(declared.guardrails)) * (declared.risks.max_attempts or 1)
+    alpha = declared.risks.false_promotion / shares
     effect = margin * estimate if row.is_relative else margin
     if row.estimator == "share":
         rate = min(max(estimate, LEAST_SHARE), 1 - LEAST_SHARE)

@@ -40,7 +40,7 @@ def record(
     declared = state.declaration
     generation, variant = fields.get("generation", 0), fields.get("variant") or ""
     evidence, left_out = merged(ruling.findings)
-    shares = (declared.errors.proposals or 1) if declared else 1
+    shares = (declared.risks.max_attempts or 1) if declared else 1
     if declared is not None and "differs" not in fields:
         tried = [variant, *fields.get("weights", ())]
         fields["differs"] = differs(derive(declared), fields.get("incumbent") or "", tried)
@@ -60,8 +60,8 @@ def record(
         evidence_left_out=left_out,
         findings_hash=sha256(_encode(ruling.findings)).hexdigest() if ruling.findings else "",
         policies=ruling.policies,
-        alpha_promotion=declared.errors.wrong_promotion / shares if declared else 0.0,
-        alpha_rollback=declared.errors.wrong_rollback / shares if declared else 0.0,
+        alpha_promotion=declared.risks.false_promotion / shares if declared else 0.0,
+        alpha_rollback=declared.risks.false_rollback / shares if declared else 0.0,
         target_revision=state.revision,
         **fields,
     )

@@ -131,7 +131,7 @@ class Experiment(OnTrial, kw_only=True, omit_defaults=True):
 
 
 class Policy(Struct, kw_only=True, omit_defaults=True):
-    """What the decisions of a target have led to: the sums of one linear regression (`reinforcement`)."""
+    """What the decisions of a target have led to: the sums of one linear regression (`contextual_bandit`)."""
 
     precision: tuple[tuple[float, ...], ...]
     moment: tuple[float, ...]
@@ -167,7 +167,7 @@ class Segment(Struct, kw_only=True, omit_defaults=True):
     """When proposals were last considered; 0: something has happened since, so that they are at once."""
     considered_slowly_at: int = 0
     tried: list[float] = []
-    """The context in which what is on trial was proposed, where that is learnt from (`reinforcement`)."""
+    """The context in which what is on trial was proposed, where that is learnt from (`contextual_bandit`)."""
     turned_at: int = 0
     """When a parameter was last changed for good."""
     levels: dict[str, Level] = {}

@@ -65,7 +65,7 @@ class AbTest(Strategy):
     def _winner(
         self, situation: Situation, declared: Declared, known: Mapping[str, Worth]
     ) -> tuple[Proposal, ...]:
-        alpha = declared.target.errors.wrong_promotion / max(1, len(known))
+        alpha = declared.target.risks.false_promotion / max(1, len(known))
         for variant, told in known.items():
             others = [one.bounds(alpha)[1] for name, one in known.items() if name != variant]
             low = told.bounds(alpha)[0]
@@ -88,7 +88,7 @@ class AbTest(Strategy):
     def _without_losers(
         self, situation: Situation, declared: Declared, running: Experiment, known: Mapping[str, Worth]
     ) -> tuple[Proposal, ...]:
-        alpha = declared.target.errors.wrong_promotion / max(1, len(known))
+        alpha = declared.target.risks.false_promotion / max(1, len(known))
         everyone = {**known, situation.incumbent: INCUMBENT}
         best = max(everyone, key=lambda one: (everyone[one].bounds(alpha)[0] if one in known else 0.0, one))
         floor = max(0.0, everyone[best].bounds(alpha)[0] if best in known else 0.0)

@@ -51,7 +51,7 @@ def promised(declared: Declared, incumbent: str, candidate: Candidate) -> float:
 
 def most_bps(situation: Situation, declared: Declared, variant: str) -> int:
     """The share that a candidate may have now."""
-    first = declared.target.plan.steps_bps[0]
+    first = declared.target.rollout.steps_bps[0]
     proven = guardrails(situation.memory, variant, situation.incumbent, declared.target) == "inside"
     return WHOLE_BPS - least_bps(declared) if proven else min(first, WHOLE_BPS - least_bps(declared))
 

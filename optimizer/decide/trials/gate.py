@@ -105,7 +105,7 @@ class Known(NamedTuple):
 
 
 def _of_known(target: Target, live: Live, known: Known) -> Judgement:
-    plan = target.plan
+    plan = target.rollout
     baking = live.phase == "baking"
     began_at = clock_at(target, live, known.now_at)
     newest = max(finding.generation for finding in known.findings)
@@ -140,5 +140,5 @@ def clock_at(target: Target, live: Live, now_at: int) -> int | None:
     """When the step's clock began (ms): at convergence, or converge_s after the decision; None before."""
     if live.converged_at is not None:
         return live.converged_at
-    latest_at = live.step_at + target.plan.converge_s * MS
+    latest_at = live.step_at + target.rollout.converge_s * MS
     return latest_at if now_at >= latest_at else None

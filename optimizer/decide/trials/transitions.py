@@ -119,9 +119,7 @@ class TrialEditor:
         live.step_at, live.units_before, live.reported, live.agreed = ruling.at, live.units, [], []
         if not higher:
             live.phase, live.converged_at = "baking", ruling.at
-            why = (
-                f"bakes at {share(live.weight_bps)} for {duration(declared.target.plan.bake_s)}; {ruling.why}"
-            )
+            why = f"bakes at {share(live.weight_bps)} for {duration(declared.target.rollout.bake_s)}; {ruling.why}"
             return self._write("advance", ruling._replace(why=why))
         before = "shadow" if live.phase == "shadow" else share(live.weight_bps)
         why = f"from {before} to {share(higher[0])}; {ruling.why}"

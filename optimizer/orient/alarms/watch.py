@@ -80,8 +80,10 @@ def margins_of(target: Target) -> Margins:
         quality_drop=_much(target, "quality", usual.quality_drop),
         latency_rise=_much(target, "latency", usual.latency_rise),
         error_rise=_much(target, "errors", usual.error_rise),
-        error_limit=usual.error_limit if target.trips.error_rate is None else target.trips.error_rate,
-        latency_limit_ms=target.trips.latency_p95_ms,
+        error_limit=usual.error_limit
+        if target.hard_limits.error_rate is None
+        else target.hard_limits.error_rate,
+        latency_limit_ms=target.hard_limits.latency_p95_ms,
         spend_usd_per_day=target.alarms.spend_usd_per_day,
         cheaper=_cheaper(target),
     )

@@ -23,7 +23,7 @@ from optimizer.model.finding import Finding, Role
 from optimizer.model.metric import ROWS, TABLE, Metric, margins
 from optimizer.model.objective import Objective, goal_of
 from optimizer.model.segments import WHOLE
-from optimizer.model.target import Errors, Guardrails
+from optimizer.model.target import ChangeRisks, Guardrails
 from optimizer.model.wording import change, count, duration, interval, number, points
 from optimizer.orient.comparison.effects import Effect, Pair, Seen, compared, is_beyond, units
 from optimizer.orient.comparison.utility import weighed
@@ -58,19 +58,17 @@ def questions(declared: Declared, *, beside: int = 1, restart: int = 0) -> tuple
 
     The declared guardrails come first, then the goal, then what is only told.
     """
-    return _questions(
-        declared.guardrails, declared.objective, declared.errors, beside=beside, restart=restart
-    )
+    return _questions(declared.guardrails, declared.objective, declared.risks, beside=beside, restart=restart)
 
 
 @lru_cache(maxsize=4096)
 def _questions(
-    guards: Guardrails, objective: Objective, errors: Errors, *, beside: int, restart: int
+    guards: Guardrails, objective: Objective, risks: ChangeRisks, *, beside: int, restart: int
 ) -> tuple[Question, ...]:
     asked = (*_guarded(guards), *_wanted(objective))
     rails = sum(role == "guardrail" for _, role, _ in asked)
     return tuple(
-        Question(*one, _risks(errors, (rails if one[1] == "guardrail" else 1) * beside, one[1], restart))
+        Question(*one, _risks(risks, (rails if one[1] == "guardrail" else 1) * beside, one[1], restart))
         for one in asked
     )
 
@@ -88,10 +86,10 @@ def _wanted(objective: Objective) -> Iterator[tuple[Metric, Role, Margin]]:
             yield row.name, "signal", Margin(0.0, row.better)
 
 
-def _risks(errors: Errors, shares: int, role: Role, restart: int) -> Risks:
-    shares *= errors.proposals or 1  # each proposal of a change spends an equal part
-    wrong_pass = errors.wrong_promotion / shares
-    wrong_fail = errors.wrong_rollback / shares
+def _risks(risks: ChangeRisks, shares: int, role: Role, restart: int) -> Risks:
+    shares *= risks.max_attempts or 1  # each proposal of a change spends an equal part
+    wrong_pass = risks.false_promotion / shares
+    wrong_fail = risks.false_rollback / shares
     if role == "guardrail":
         late = (1 - SINCE_BEGIN) * wrong_fail
         wrong_fail = risk_of(restart, late) if restart else SINCE_BEGIN * wrong_fail

@@ -30,7 +30,7 @@ def remember(trial: Trial, sums: Sums, *, declared: Declared, pane: Span) -> Non
     trial.recent = [*recent, (pane.end_at, sums.calls, sums.errors)]
     for row in TAILS:
         before = trial.over.pop(row.name, [])
-        limit_ms = getattr(declared.trips, row.limit)
+        limit_ms = getattr(declared.hard_limits, row.limit)
         if limit_ms is None:
             continue
         calls = sums.compared(row)
@@ -72,8 +72,8 @@ def findings(
 def _storm(about: About, whose: str, *, declared: Declared, trial: Trial, pane: Span) -> list[Finding]:
     calls = sum(past[1] for past in trial.recent)
     errors = sum(past[2] for past in trial.recent)
-    limit = declared.trips.error_rate
-    if limit is None or calls < declared.trips.min_calls or errors <= limit * calls:
+    limit = declared.hard_limits.error_rate
+    if limit is None or calls < declared.hard_limits.min_calls or errors <= limit * calls:
         return []
     low, high = wilson(Proportion(calls, errors), alpha=1 - LEVEL)
     measured = Measured(
@@ -98,9 +98,9 @@ def _slowness(
     about: About, whose: str, *, declared: Declared, trial: Trial, pane: Span, sums: Sums
 ) -> list[Finding]:
     row = ROWS[about.metric]
-    over, limit_ms = trial.over.get(row.name, []), getattr(declared.trips, row.limit)
+    over, limit_ms = trial.over.get(row.name, []), getattr(declared.hard_limits, row.limit)
     calls = sum(past[1] for past in over)
-    if limit_ms is None or len(over) < SLOW_PANES or calls < declared.trips.min_calls:
+    if limit_ms is None or len(over) < SLOW_PANES or calls < declared.hard_limits.min_calls:
         return []
     p95_us = sums.compared(row).quantile(P95)
     if p95_us is None:

@@ -14,7 +14,7 @@ from agents.declarations import worlds
 SHORT = """
 target: {target: t, autonomy: auto, incumbent: big,
          models: [{name: big, input_usd_per_million_tokens: 9}, {name: small}],
-         plan: {step_min: 1m, step_min_units: 50, bake: 1m}}
+         rollout: {step_min: 1m, step_min_units: 50, bake: 1m}}
 models: {big: {quality: 0.9, cost_usd: 0.01}, small: {quality: 0.1, cost_usd: 0.001}}
 lasts: 1h
 calls_per_s: 5
@@ -41,7 +41,9 @@ def world(tmp_path):
 
 def test_a_world_cannot_guard_what_its_calls_do_not_tell(tmp_path):
     path = tmp_path / "guarded.yaml"
-    path.write_text(SHORT.replace("plan: {", "guardrails: {first_token_p95_rise_relative: 20%}, plan: {"))
+    path.write_text(
+        SHORT.replace("rollout: {", "guardrails: {first_token_p95_rise_relative: 20%}, rollout: {")
+    )
     assert (
         "first_token_p95_rise_relative: must be null, found 0.2: calls in a world do not tell p95 first"
         in refused(path)

@@ -5,7 +5,7 @@ from msgspec import structs
 
 from optimizer.declaration.forecast import LEAST, assumed, forecast, least_gain, share_of
 from optimizer.declaration.validate import mistakes
-from optimizer.model.target import Guardrails, Model, Plan, Segments, Target
+from optimizer.model.target import Guardrails, Model, RolloutPlan, Segments, Target
 from optimizer.model.traffic import Traffic
 from optimizer.stats.power import units_for_every_look
 
@@ -48,7 +48,7 @@ class TestSteps:
         )
         found = [steps(1000, guardrails=rails)[0].units for rails in (unguarded, QUALITY, tight)]
         assert found == sorted(found)
-        assert found[0] == Plan().step_min_units
+        assert found[0] == RolloutPlan().step_min_units
 
     @pytest.mark.parametrize(
         ("rails", "slowest", "words"),
@@ -80,7 +80,7 @@ class TestSteps:
         }  # fmt: skip
 
     def test_a_plan_that_gives_up_too_early_does_not_conclude(self):
-        (first, *_) = steps(1000, plan=Plan(step_max_s=3600))
+        (first, *_) = steps(1000, rollout=RolloutPlan(step_max_s=3600))
         assert not first.concludes
 
 
@@ -109,9 +109,9 @@ class TestGain:
         assert units_for_every_look((gain - 0.001) * 0.8, 2 * 0.2**2, alpha=0.05, sides=1) > units
 
     def test_more_calls_tell_less_apart(self):
-        few, many = (self.gain("quality", plan=Plan(step_min_units=n)) for n in (100, 10_000))
+        few, many = (self.gain("quality", rollout=RolloutPlan(step_min_units=n)) for n in (100, 10_000))
         assert many < few
 
     def test_of_latency_is_larger_and_of_cost_and_weights_is_not_forecast(self):
-        assert self.gain("latency", plan=Plan(step_min_units=10_000)) > 0.01
+        assert self.gain("latency", rollout=RolloutPlan(step_min_units=10_000)) > 0.01
         assert self.gain("cost") is None

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from optimizer.model.target import Model, Plan, Segments, Target
+from optimizer.model.target import Model, RolloutPlan, Segments, Target
 from optimizer.simulation.simulate import live
 from optimizer.simulation.world import Behaviour, Declared, Drawn, Drift, Recorded, World
 
-PLAN = Plan(
+PLAN = RolloutPlan(
     step_min_s=60,
     step_min_units=100,
     step_max_s=36_000,
@@ -22,7 +22,9 @@ MODELS = (
 
 
 def a_world(*, segments=None, small=None, **more):
-    target = Target(target="t", autonomy="auto", incumbent="big", models=MODELS, plan=PLAN, segments=segments)
+    target = Target(
+        target="t", autonomy="auto", incumbent="big", models=MODELS, rollout=PLAN, segments=segments
+    )
     models = {
         "big": Behaviour(quality=0.84, cost_usd=0.01),
         "small": Behaviour(**({"quality": 0.84, "cost_usd": 0.001} | (small or {}))),

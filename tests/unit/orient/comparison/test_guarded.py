@@ -13,7 +13,7 @@ import pytest
 
 from optimizer.model.metric import ROWS, margins
 from optimizer.model.pane import Cell
-from optimizer.model.target import Guardrails, Trips
+from optimizer.model.target import Guardrails, HardLimits
 from optimizer.orient.comparison.effects import Seen, compared
 from optimizer.orient.windows.sums import Sums
 from optimizer.stats.histogram import Histogram
@@ -163,7 +163,7 @@ class TestLevels:
 
 class TestHardLimit:
     def test_three_panes_over_it_trip_and_two_do_not(self, hand, world):
-        w = world(hand.target(trips=Trips(first_token_p95_ms=300.0), guardrails=Guardrails()))
+        w = world(hand.target(hard_limits=HardLimits(first_token_p95_ms=300.0), guardrails=Guardrails()))
         trips = []
         for second in (0, 10, 20):
             w.tell(hand.pane(second, hand.cell(30, arm="candidate", ms=900.0, first_ms=[400.0] * 10)))
@@ -176,8 +176,8 @@ class TestHardLimit:
         )
 
     def test_latency_and_first_token_trip_each_for_itself(self, hand, world):
-        limits = Trips(first_token_p95_ms=300.0, latency_p95_ms=2000.0)
-        w = world(hand.target(trips=limits))
+        limits = HardLimits(first_token_p95_ms=300.0, latency_p95_ms=2000.0)
+        w = world(hand.target(hard_limits=limits))
         for second in (0, 10, 20):
             w.tell(hand.pane(second, hand.cell(30, arm="candidate", ms=900.0, first_ms=[400.0] * 30)))
         assert ["first_token"] == [found.metric for found in w.reach(30) if found.kind == "trip"]

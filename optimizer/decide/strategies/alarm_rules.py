@@ -33,10 +33,10 @@ Want = Callable[[Situation, Declared, Candidates], Sequence[Candidate]]
 """The candidates that do what is called for, best first."""
 
 
-class Thresholds(Strategy):
+class AlarmRules(Strategy):
     """For targets that are to be left alone until something is wrong."""
 
-    name: ClassVar[str] = "thresholds"
+    name: ClassVar[str] = "alarm_rules"
     heeds_alarms: ClassVar[bool] = True
 
     def propose(
