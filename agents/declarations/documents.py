@@ -242,7 +242,16 @@ def _said(sentence: str, value: Any, expected: Any) -> str:
     return f"must be {wanted.replace(' > ', ' above ')}, found {found or 'something else'}"
 
 
+FORMER = {
+    "experiment": "a test of fixed arms is `strategy: ab_test` with the same fields under `ab_test`: "
+    "models, arm_bps, min_s, min_units, max_s"
+}
+"""Keys that were known once → how the same is said now."""
+
+
 def _unknown(name: str, known: dict[str, Any]) -> str:
+    if name in FORMER:
+        return f"is no key any more; {FORMER[name]}"
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
     return f"is not a known key; {hint}"
