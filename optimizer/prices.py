@@ -25,6 +25,7 @@ from typing import Literal, NamedTuple
 from msgspec import Struct
 
 from optimizer.model.call import Call
+from optimizer.model.instants import DAY_MS
 
 PER_TOKEN = 10**24
 """Prices are in units of 1/PER_TOKEN USD per token (or per call)."""
@@ -33,7 +34,6 @@ MOST_NANO_USD = 10**14
 """100,000 USD, the most a call may report: what exceeds it is a slip in the price list."""
 REMEMBERED = 4096
 """Names whose prices are kept at hand; a caller that invents names costs time, never memory."""
-DAY_MS = 86_400_000
 
 Matcher = Callable[[str], bool]
 

@@ -20,19 +20,19 @@ Laws (tests/laws/test_stages.py checks them for every stage it discovers):
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from hashlib import sha1
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
 from optimizer.model.event import BY_DATA, Event
+from optimizer.model.instants import EPOCH
 
 State = TypeVar("State")
 
 NAMESPACE = UUID("6f1c7f1e-7a0d-5000-8000-6c6c6d6f7074")
 """Of the ids of emissions. To change it is to make every emission a stranger to its repetition."""
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Emit(NamedTuple):

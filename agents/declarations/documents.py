@@ -1,12 +1,13 @@
 """Walks YAML beside the types it must have, and says line and column of every mistake.
 
-PyYAML's composer keeps the marks, msgspec knows the types. All mistakes of a document are
-found in one go: an unknown key does not hide a wrong type three lines below.
+PyYAML's composer keeps the marks, msgspec knows the types, `optimizer.model.units` how durations and shares are
+written: the key is the field's name without its unit, `bake: 1h` is the field `bake_s`. All mistakes of a document
+are found in one go: an unknown key does not hide a wrong type three lines below, and former keys
+(`agents.declarations.former`) are read on with the types of those that have taken their place.
 """
 
 from __future__ import annotations
 
-import difflib
 import re
 from decimal import Decimal, InvalidOperation
 from math import isfinite
@@ -16,8 +17,18 @@ import msgspec
 import yaml
 from msgspec import NODEFAULT, Struct, structs
 
+from agents.declarations import former
+from agents.declarations.corrections import Edit
+from agents.declarations.fields import bare as bare_of
+from agents.declarations.fields import may_be_nothing, struct_in, values_of, written
+from agents.declarations.sentences import kind_of, said, unknown
+from optimizer.model.units import Misspelt, Unit, annotations_of, key_of, unit_of
+
 MOST_CHARACTERS = 1_000_000
 """A declaration is a page long; a file that is larger was named by mistake."""
+
+MOST = 10**15
+"""Bare numbers from here on are not guessed at."""
 
 Path = tuple[str | int, ...]
 T = TypeVar("T", bound=Struct)
@@ -34,7 +45,7 @@ class Mistake(NamedTuple):
     sentence: str
 
     def __str__(self) -> str:
-        """As editors and people read it: `3:7: plan.step_min_s: …`."""
+        """As editors and people read it: `3:7: rollout.step_min: …`."""
         return f"{self.line}:{self.column}: {f'{self.path}: ' if self.path else ''}{self.sentence}"
 
 
@@ -71,16 +82,25 @@ def compose(text: str) -> list[yaml.Node]:
         raise Unreadable("must not nest so deeply; a declaration has four levels") from None
 
 
+def single(text: str) -> Document:
+    """The one document of YAML text.
+
+    Raises:
+        Unreadable: the text is no YAML that we read, or it has none or several documents.
+    """
+    nodes = compose(text)
+    if len(nodes) != 1:
+        raise Unreadable(f"must be one document, found {len(nodes)}", nodes[1].start_mark if nodes else None)
+    return Document(nodes[0])
+
+
 def declared(text: str, kind: type[T]) -> tuple[T | None, tuple[Mistake, ...]]:
     """What the one document of YAML text declares, or every mistake in it."""
     try:
-        nodes = compose(text)
+        document = single(text)
     except Unreadable as unreadable:
         return None, (unreadable.mistake,)
-    if len(nodes) != 1:
-        line = nodes[1].start_mark.line + 1 if nodes else 1
-        return None, (Mistake(line, 1, "", f"must be one document, found {len(nodes)}"),)
-    return Document(nodes[0]).read_as(kind)
+    return document.read_as(kind)
 
 
 class Document:
@@ -92,21 +112,34 @@ class Document:
     def __init__(self, node: yaml.Node, *, exact: bool = False) -> None:
         self.node = node
         self.exact = exact
+        self.kind: Any = None
         self.nodes: dict[Path, yaml.Node] = {}
         self.keys: dict[Path, yaml.Node] = {}
+        self.now: dict[Path, Path] = {(): ()}
+        """Path as it is written → the path with every former key replaced."""
         self.mistakes: list[Mistake] = []
+        self.edits: list[Edit] = []
+        """What mends the mistakes that have one remedy."""
 
     def read_as(self, kind: type[T]) -> tuple[T | None, tuple[Mistake, ...]]:
         """The document as a struct of any kind, or every reason why it is none."""
+        self.kind = kind
         value = self._value(self.node, ())
         if not self.mistakes:
-            self._check(value, kind, ())
+            value = self._check(value, kind, ())
         if self.mistakes:
             return None, tuple(sorted(self.mistakes))
-        return msgspec.convert(value, kind), ()
+        try:
+            return msgspec.convert(value, kind), ()
+        except msgspec.ValidationError as error:  # of a mapping: its keys, or how many there are
+            sentence, _, inside = str(error).partition(" - at `$")
+            return None, (self.mistake(_steps(inside), said(sentence, None, kind)),)
 
     def mistake(self, path: Path, sentence: str) -> Mistake:
-        """A mistake at the place of a path, or of what is nearest to it."""
+        """A mistake at the place of a path of fields, or of what is nearest to it."""
+        return self._place(written(self.kind, path), sentence)
+
+    def _place(self, path: Path, sentence: str) -> Mistake:
         where = path
         while where not in self.nodes:  # a list that is too short has no node at its end
             where = where[:-1]
@@ -147,43 +180,164 @@ class Document:
 
     # -- from values to types ------------------------------------------------------------------------
 
-    def _check(self, value: Any, expected: Any, path: Path) -> None:
-        """Look into structs and lists of structs, so that one mistake does not hide the next."""
-        bare, struct = _bare(expected), _struct_in(expected)
+    def _check(self, value: Any, expected: Any, path: Path, unit: Unit | None = None) -> Any:
+        """The value by the names of fields, with exact numbers; one mistake does not hide the next."""
+        bare, struct = bare_of(expected), struct_in(expected)
         if get_origin(bare) is tuple and isinstance(value, list):
-            for i, child in enumerate(value):
-                self._check(child, get_args(bare)[0], (*path, i))
+            kind = get_args(bare)[0]
             self._count(value, expected, path)
-        elif isinstance(value, dict) and (inner := _values_of(expected)) is not None:
-            for name, child in value.items():
-                self._check(child, inner, (*path, name))
-        elif struct is not None and isinstance(value, dict):
-            self._fields(value, struct, path)
-        else:
-            self._convert(value, expected, path)
+            return [self._check(child, kind, self._step(path, i), unit) for i, child in enumerate(value)]
+        if isinstance(value, dict) and (inner := values_of(expected)) is not None:
+            return {name: self._check(child, inner, self._step(path, name)) for name, child in value.items()}
+        if isinstance(value, dict) and unit is not None and get_origin(bare) is dict:
+            kind = get_args(bare)[1]
+            numbers = {
+                name: self._leaf(child, kind, self._step(path, name), unit) for name, child in value.items()
+            }
+            if None not in numbers.values():
+                self._convert(numbers, expected, path)
+            return numbers
+        if struct is not None and isinstance(value, dict):
+            return self._fields(value, struct, path)
+        if unit is not None and get_origin(bare) not in (tuple, dict):
+            return self._leaf(value, expected, path, unit)
+        self._convert(value, expected, path)
+        return value
 
-    def _fields(self, value: dict[str, Any], struct: type[Struct], path: Path) -> None:
+    def _fields(self, value: dict[str, Any], struct: type[Struct], path: Path) -> dict[str, Any]:
         hints = get_type_hints(struct, include_extras=True)
+        left = former.LEFT.get(struct, {})
+        keys = {key_of(field, hint): field for field, hint in hints.items()}
+        fields: dict[str, Any] = {}
         for name, child in value.items():
-            if name in hints:
-                self._check(child, hints[name], (*path, name))
+            key, at = self.keys[*path, name], (*path, name)
+            now = name if name in keys else former.key_now(struct, name, keys)
+            if name in left:
+                self.mistakes.append(_at(key.start_mark, at, left[name]))
+            elif now is None:
+                known = [known for known in keys if known not in left]
+                self.mistakes.append(_at(key.start_mark, at, unknown(name, known)))
             else:
-                self.mistakes.append(
-                    _at(self.keys[*path, name].start_mark, (*path, name), _unknown(name, hints))
-                )
-        for field in structs.fields(struct):
-            if field.default is NODEFAULT and field.default_factory is NODEFAULT and field.name not in value:
-                self.mistakes.append(self.mistake(path, f"{field.name!r} is missing, it has no default"))
+                field = keys[now]
+                self.now[at] = (*self.now[path], now)
+                unit = unit_of(field, hints[field])
+                if now == name:
+                    word = self._worded(child, (struct, name), at)
+                    fields[field] = self._check(word, hints[field], at, unit)
+                else:
+                    self._renamed(child, (struct, now), at, unit)
+                    fields[field] = self._former(child, hints[field], at, unit)
+        for info in structs.fields(struct):
+            if info.default is NODEFAULT and info.default_factory is NODEFAULT and info.name not in fields:
+                missing = key_of(info.name, hints[info.name])
+                self.mistakes.append(self._place(path, f"{missing!r} is missing, it has no default"))
+        return fields
+
+    def _step(self, path: Path, step: str | int) -> Path:
+        self.now[*path, step] = (*self.now[path], step)
+        return (*path, step)
+
+    def _leaf(self, value: Any, expected: Any, path: Path, unit: Unit) -> Any:
+        """The number that a duration or a share stands for; None where it is wrong, or nothing."""
+        node = self.nodes[path]
+        if value is None and may_be_nothing(expected):
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
+            text = node.value if isinstance(node, yaml.ScalarNode) and value is not None else ""
+            found = repr(text) if text else kind_of(value)
+            self.mistakes.append(self._place(path, f"must be {unit.wanted}, found {found}"))
+        elif isinstance(value, str):
+            try:
+                number = unit.read(value.strip())
+            except Misspelt as misspelt:
+                self.mistakes.append(self._place(path, str(misspelt)))
+            else:
+                return self._bounded(number, expected, path, unit)
+        elif not _is_number(value):
+            self.mistakes.append(self._place(path, f"must be {unit.wanted}, found {node.value}"))
+        else:
+            meant = unit.meant(value)
+            sentence = f"must carry its unit: write {' or '.join(meant)}, not {node.value}"
+            self.mistakes.append(self._place(path, sentence))
+            if len(meant) == 1:
+                self._edit(node, meant[0])
+        return None
+
+    def _bounded(self, number: float, expected: Any, path: Path, unit: Unit) -> float | None:
+        for meta in (one for one in annotations_of(expected) if isinstance(one, msgspec.Meta)):
+            for bound, word, wrong in (
+                (meta.ge, "at least", meta.ge is not None and number < meta.ge),
+                (meta.gt, "above", meta.gt is not None and number <= meta.gt),
+                (meta.le, "at most", meta.le is not None and number > meta.le),
+                (meta.lt, "below", meta.lt is not None and number >= meta.lt),
+            ):
+                if wrong and bound is not None:
+                    sentence = f"must be {word} {unit.write(bound)}, found {self.nodes[path].value}"
+                    self.mistakes.append(self._place(path, sentence))
+                    return None
+        return number
+
+    # -- what was written otherwise before -----------------------------------------------------------
+
+    def _renamed(self, child: Any, now: tuple[type[Struct], str], path: Path, unit: Unit | None) -> None:
+        """Notes a former key, with the key and the value that stand for it now."""
+        key, dotted = self.keys[path], _dotted(self.now[path])
+        text = self._as_now(child, now, path, unit)
+        sentence = f"is now called `{dotted}`" if text is None else f"is now written `{dotted}: {text}`"
+        self.mistakes.append(_at(key.start_mark, path, sentence))
+        self._edit(key, now[1])
+
+    def _as_now(self, child: Any, now: tuple[type[Struct], str], path: Path, unit: Unit | None) -> str | None:
+        """How a value is written now; None: it holds other values, or it cannot be told."""
+        node = self.nodes[path]
+        if isinstance(child, list) and unit is not None:
+            texts = [self._as_now(one, now, (*path, i), unit) for i, one in enumerate(child)]
+            return None if None in texts else f"[{', '.join(filter(None, texts))}]"
+        if isinstance(child, list | dict) or not isinstance(node, yaml.ScalarNode):
+            return None
+        if unit is not None and _is_number(child):
+            text = unit.write(child)
+            self._edit(node, text)
+            return text
+        words = former.WORDS.get(now, {})
+        if child in words:
+            self._edit(node, words[child])
+        return words.get(child, node.value)
+
+    def _former(self, child: Any, expected: Any, path: Path, unit: Unit | None) -> Any:
+        """What a former key holds, by the type of the key that has taken its place; its numbers need no unit."""
+        if isinstance(child, list) and unit is not None:
+            return [self._former(one, None, self._step(path, i), unit) for i, one in enumerate(child)]
+        if unit is not None and _is_number(child):
+            return None
+        return child if expected is None else self._check(child, expected, path, unit)
+
+    def _worded(self, child: Any, where: tuple[type[Struct], str], path: Path) -> Any:
+        """The value, or that which stands for a former word."""
+        now = former.WORDS.get(where, {}).get(child) if isinstance(child, str) else None
+        if now is None:
+            return child
+        self.mistakes.append(self._place(path, f"must be {now}, as {child} is now called"))
+        self._edit(self.nodes[path], now)
+        return now
+
+    def _edit(self, node: yaml.Node, text: str) -> None:
+        self.edits.append(Edit(node.start_mark.index, node.end_mark.index, text))
+
+    # -- counts, and what has no unit ----------------------------------------------------------------
 
     def _count(self, value: list[Any], expected: Any, path: Path) -> None:
         meta = next((m for m in get_args(expected) if isinstance(m, msgspec.Meta)), msgspec.Meta())
+        kinds = get_args(bare_of(expected))
+        if kinds[-1] is not Ellipsis and len(value) != len(kinds):
+            self.mistakes.append(self._place(path, f"must have {len(kinds)}, found {len(value)}"))
         if meta.min_length is not None and len(value) < meta.min_length:
             self.mistakes.append(
-                self.mistake(path, f"must have at least {meta.min_length}, found {len(value)}")
+                self._place(path, f"must have at least {meta.min_length}, found {len(value)}")
             )
         if meta.max_length is not None and len(value) > meta.max_length:
             self.mistakes.append(
-                self.mistake(path, f"must have at most {meta.max_length}, found {len(value)}")
+                self._place(path, f"must have at most {meta.max_length}, found {len(value)}")
             )
 
     def _convert(self, value: Any, expected: Any, path: Path) -> None:
@@ -191,10 +345,10 @@ class Document:
             msgspec.convert(value, expected)
         except msgspec.ValidationError as error:
             sentence, _, inside = str(error).partition(" - at `$")
-            self.mistakes.append(self.mistake((*path, *_steps(inside)), _said(sentence, value, expected)))
+            self.mistakes.append(self._place((*path, *_steps(inside)), said(sentence, value, expected)))
             return
         if isinstance(value, float) and not isfinite(value):
-            self.mistakes.append(self.mistake(path, f"must be a finite number, found {value}"))
+            self.mistakes.append(self._place(path, f"must be a finite number, found {value}"))
 
 
 def _exactly(node: yaml.Node) -> Any:
@@ -218,63 +372,6 @@ def _steps(inside: str) -> Path:
     return tuple(int(n) if n else name for name, n in re.findall(r"\.([^.\[\]`]+)|\[(\d+)\]", inside))
 
 
-_WORDS = {
-    "object": "a mapping of keys to values", "array": "a list", "str": "text", "int": "a whole number",
-    "float": "a number", "decimal": "a number", "bool": "true or false", "null": "nothing",
-}  # fmt: skip
-"""Names that msgspec has for types, in the words of people who write YAML."""
-
-
-def _said(sentence: str, value: Any, expected: Any) -> str:
-    """A sentence of msgspec as one of ours: what must hold, what was found."""
-    if sentence.startswith("Invalid enum value"):
-        allowed = ", ".join(map(str, get_args(_bare(expected))))
-        return f"must be one of {allowed}, found {value!r}"
-    wanted, _, got = sentence.removeprefix("Expected ").replace("`", "").partition(", got ")
-    for name, word in _WORDS.items():
-        wanted = re.sub(rf"\b{name}\b", word, wanted)
-    wanted = wanted.replace(" | ", " or ").replace(">= ", "of at least ").replace("<= ", "of at most ")
-    found = _WORDS.get(got, got) if got else ""
-    if isinstance(value, bool):
-        found = f"{str(value).lower()}; YAML reads yes, no, on and off so: put quotes around a word"
-    elif isinstance(value, str | int | float):
-        found = repr(value)
-    return f"must be {wanted.replace(' > ', ' above ')}, found {found or 'something else'}"
-
-
-FORMER = {
-    "experiment": "a test of fixed arms is `strategy: ab_test` with the same fields under `ab_test`: "
-    "models, arm_bps, min_s, min_units, max_s"
-}
-"""Keys that were known once → how the same is said now."""
-
-
-def _unknown(name: str, known: dict[str, Any]) -> str:
-    if name in FORMER:
-        return f"is no key any more; {FORMER[name]}"
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
-    return f"is not a known key; {hint}"
-
-
-def _bare(expected: Any) -> Any:
-    """The type without its Annotated."""
-    return get_args(expected)[0] if hasattr(expected, "__metadata__") else expected
-
-
-def _struct_in(expected: Any) -> type[Struct] | None:
-    """The struct that a field holds, alone or as an alternative to None."""
-    bare = _bare(expected)
-    for candidate in (bare, *(_bare(argument) for argument in get_args(bare))):
-        if isinstance(candidate, type) and issubclass(candidate, Struct):
-            return candidate
-    return None
-
-
-def _values_of(expected: Any) -> type[Struct] | None:
-    """The struct that the values of a mapping are, alone or as an alternative to None."""
-    bare = _bare(expected)
-    for candidate in (bare, *(_bare(argument) for argument in get_args(bare))):
-        if get_origin(candidate) is dict:
-            return _struct_in(get_args(candidate)[1])
-    return None
+def _is_number(value: Any) -> bool:
+    """True for numbers that somebody can have meant; what is longer, infinite or none is a slip of the pen."""
+    return isinstance(value, int | float | Decimal) and not isinstance(value, bool) and -MOST < value < MOST

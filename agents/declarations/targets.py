@@ -10,15 +10,19 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
+from agents.declarations.corrections import Edit
 from agents.declarations.documents import Document, Mistake, Path, Unreadable, compose
 from agents.declarations.envelope import opened
 from optimizer.decide.evidence.facts import fixed
 from optimizer.decide.strategies.cheapest import choose
 from optimizer.declaration.declared import derive
 from optimizer.declaration.policies import asked
-from optimizer.declaration.validate import WHOLE_BPS, declared_incumbent, price
+from optimizer.declaration.validate import declared_incumbent, price
 from optimizer.declaration.validate import mistakes as semantic_mistakes
+from optimizer.model.metric import margins
+from optimizer.model.shares import WHOLE_BPS
 from optimizer.model.target import Model, Target
+from optimizer.model.units import percent
 from optimizer.model.wording import money
 
 if TYPE_CHECKING:
@@ -36,6 +40,8 @@ class Parsed(NamedTuple):
     mistakes: tuple[Mistake, ...]
     doubts: tuple[Mistake, ...]
     """What can be followed, but hardly is what was meant."""
+    edits: tuple[Edit, ...] = ()
+    """What mends those of the mistakes that have one remedy."""
 
 
 def read(text: str, registry: Registry | None = None) -> Parsed:
@@ -61,7 +67,7 @@ def _declared(document: Document, registry: Registry | None) -> Parsed:
     """The target, or every reason why there is none."""
     target, mistakes = document.read_as(Target)
     if target is None:
-        return Parsed((), mistakes, ())
+        return Parsed((), mistakes, (), tuple(document.edits))
     unknown: list[tuple[Path, str]] = []
     if registry is not None:
         target, unknown = _looked_up(target, document, registry)
@@ -106,7 +112,8 @@ def _together(parsed: list[Parsed], documents: list[Document]) -> Parsed:
         for i, name in enumerate(names):
             if name in names[:i]:
                 found.append(documents[i].mistake((), f"{name!r} is declared twice in this file"))
-    return Parsed(targets, tuple(found), tuple(doubt for one in parsed for doubt in one.doubts))
+    doubts = tuple(doubt for one in parsed for doubt in one.doubts)
+    return Parsed(targets, tuple(found), doubts, tuple(edit for one in parsed for edit in one.edits))
 
 
 def doubtful(target: Target) -> Iterator[tuple[Path, str]]:
@@ -125,33 +132,34 @@ def doubtful(target: Target) -> Iterator[tuple[Path, str]]:
             why = f"{model.name} has no list price, and so counts as free: it is tried before all that cost"
             yield ("models", i), why
     yield from _served_against_policies(target)
-    if target.trips.error_rate is None and target.guardrails.error_rate_rise is None:
+    if target.hard_limits.error_rate is None and target.guardrails.error_rate_rise is None:
         yield (
-            ("trips",),
+            ("hard_limits",),
             "neither a trip nor a guardrail watches errors: a candidate that only fails is not noticed",
         )
     yield from _doubtful_traffic(target)
 
 
 def _doubtful_traffic(target: Target) -> Iterator[tuple[Path, str]]:
-    first, kept = target.plan.steps_bps[0], target.holdback.share_bps
+    first, kept = target.rollout.steps_bps[0], target.holdback.share_bps
     if kept > first:
         yield (
             ("holdback", "share_bps"),
             (
-                f"{kept} is more than the first step, {first}: after a promotion more units keep the old variant "
-                "than ever tried the new one at first"
+                f"{percent(kept)} is more than the first step, {percent(first)}: after a promotion more units keep "
+                "the old variant than ever tried the new one at first"
             ),
         )
     scored = target.traffic is None or target.traffic.scored_share > 0
-    if target.guardrails.quality_drop_relative is not None and not scored:
-        yield (
-            ("traffic", "scored_share"),
-            (
-                "no answer gets a quality score, but quality is guarded: every step will wait for data; "
-                "set guardrails.quality_drop_relative to null, or send scores"
-            ),
-        )
+    for row, _ in margins(target.guardrails):
+        if row.counted == "answers" and not scored:
+            yield (
+                ("traffic", "scored_share"),
+                (
+                    f"no answer gets a quality score, but {row.words} is guarded: every step will wait for data; "
+                    f"set guardrails.{row.guardrail} to null, or send scores"
+                ),
+            )
 
 
 def _served_against_policies(target: Target) -> Iterator[tuple[Path, str]]:

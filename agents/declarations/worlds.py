@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agents.declarations.documents import declared
+from agents.declarations.documents import Unreadable, single
 from agents.declarations.outcomes import family
 from optimizer.declaration.validate import mistakes as semantic_mistakes
+from optimizer.model.metric import margins
 from optimizer.simulation.players import play
 from optimizer.simulation.simulate import live_together
-from optimizer.simulation.world import Declared, Drawn, Recorded, World
+from optimizer.simulation.world import INVENTED, Declared, Drawn, Recorded, World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -49,12 +50,24 @@ def read(path: Path) -> tuple[World, Outcomes]:
         NotAWorld: the file, or the file of outcomes beside it, is wrong; every mistake with line and column.
         OSError: a file cannot be read.
     """
-    world, mistakes = declared(path.read_text(encoding="utf-8"), World)
+    try:
+        document = single(path.read_text(encoding="utf-8"))
+    except Unreadable as unreadable:
+        raise NotAWorld(f"{path}:{unreadable.mistake}") from None
+    world, mistakes = document.read_as(World)
     if world is None:
         raise NotAWorld("\n".join(f"{path}:{mistake}" for mistake in mistakes))
-    found = [
-        f"target.{'.'.join(map(str, one.path))}: {one.sentence}" for one in semantic_mistakes(world.target)
+    wrong = [document.mistake(("target", *at), why) for at, why in semantic_mistakes(world.target)]
+    wrong += [
+        document.mistake(
+            ("target", "guardrails", row.guardrail),
+            f"must be null, found {margin:g}: calls in a world do not tell {row.words}",
+        )
+        for row, margin in margins(world.target.guardrails)
+        if row.name not in INVENTED
     ]
+    wrong.sort()
+    found = []
     if (world.models is None) == (world.outcomes is None):
         found.append("one of `models` and `outcomes` must be given, and not both")
     names = [model.name for model in world.target.models]
@@ -70,12 +83,13 @@ def read(path: Path) -> tuple[World, Outcomes]:
     elif world.models is not None:
         found += [f"target.models: {name!r} does not behave: name it in `models`" for name in names
                   if name not in world.models]  # fmt: skip
-    if world.stages == "strategy" and world.target.strategy not in ("bandit", "contextual"):
+    if world.stages == "strategy" and world.target.strategy not in ("bandit", "hierarchical_bandit"):
         found.append(
             f"stages: {world.target.strategy!r} does not play for itself, only bandit and contextual do"
         )
-    if found:
-        raise NotAWorld("\n".join(f"{path}: {sentence}" for sentence in found))
+    if wrong or found:
+        lines = [*(f"{path}:{mistake}" for mistake in wrong), *(f"{path}: {sentence}" for sentence in found)]
+        raise NotAWorld("\n".join(lines))
     return world, outcomes
 
 

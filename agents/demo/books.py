@@ -19,12 +19,11 @@ from optimizer.model.event import (
     WatermarkEvent,
 )
 from optimizer.model.finding import Finding
+from optimizer.model.instants import MINUTE_MS
 from optimizer.model.rollout import RolloutStatus
 
 if TYPE_CHECKING:
     from optimizer.model.pane import Cell
-
-MINUTE_MS = 60_000
 
 
 class Who(NamedTuple):

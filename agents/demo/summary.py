@@ -19,16 +19,17 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from agents.demo.books import MINUTE_MS, Books, Story, Sums, Who
+from agents.demo.books import Books, Story, Sums, Who
 from agents.demo.truth import Truth
+from optimizer.model.instants import MINUTE_MS
 from optimizer.model.target import Target
 from optimizer.model.variant import variant_of
 from optimizer.stats.histogram import value_of
+from optimizer.stats.proportion import Z95
 
 NOW_MINUTES = 20
 """Event minutes that `now` looks back over."""
 
-Z95 = 1.959963984540054
 LEAST_UNITS = 30
 """Fewer calls of an arm make no estimate."""
 

@@ -3,12 +3,14 @@
 Used for two numbers of the summary only, `guardrails_held` and `false_rollbacks`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from agents.declarations.outcomes import BOLT, SPREAD, Floats, Outcomes
 from agents.demo.world import ERROR_RATE, STORM_ERROR_RATE
+from optimizer.model.metric import Metric, margins
 from optimizer.model.target import Target
 from optimizer.model.variant import variant_of
 
@@ -43,15 +45,21 @@ class Truth:
         return self.outcomes.cost_usd(candidate, segment) < self.outcomes.cost_usd(incumbent, segment)
 
     def is_inside(self, candidate: str, incumbent: str, segment: str, at: int) -> bool:
-        """Whether the candidate was truly inside every declared guardrail at an instant (ms)."""
-        rails = self.target.guardrails
-        drop, rise = rails.quality_drop_relative, rails.latency_p95_rise_relative
-        if drop is not None and self.quality_change(candidate, incumbent, segment) < -drop:
-            return False
-        if rise is not None and self._p95(candidate, segment) > (1 + rise) * self._p95(incumbent, segment):
-            return False
-        errors = self._error_rate(candidate, at) - self._error_rate(incumbent, at)
-        return rails.error_rate_rise is None or errors <= rails.error_rate_rise
+        """Whether the candidate was inside every declared guardrail whose truth was recorded, at an instant (ms)."""
+        true = self._of(segment, at)
+        return not any(
+            row.is_broken(true[row.name](candidate), true[row.name](incumbent), margin)
+            for row, margin in margins(self.target.guardrails)
+            if row.name in true
+        )
+
+    def _of(self, segment: str, at: int) -> dict[Metric, Callable[[str], float]]:
+        """Metric → what a model truly shows of it, in the metric's unit."""
+        return {
+            "quality": lambda model: self.outcomes.quality(model, segment),
+            "latency": lambda model: self._p95(model, segment),
+            "errors": lambda model: self._error_rate(model, at),
+        }
 
     def _error_rate(self, model: str, at: int) -> float:
         raging = self.storm_at is not None and at >= self.storm_at

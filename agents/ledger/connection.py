@@ -7,6 +7,7 @@ which have been run.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import sqlalchemy
@@ -16,6 +17,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from agents import resources
+from agents.ledger.backfill import columns_there, fill
 
 STATEMENT_MS = 30_000
 """No statement of the sink takes so long; one that does has lost its server."""
@@ -78,7 +80,8 @@ def connect(dsn: str) -> psycopg.Connection[tuple[object, ...]]:
 def migrate(dsn: str) -> tuple[str | None, str | None]:
     """Bring the tables up to date; returns the version before and the version now.
 
-    Two callers at once are served one after the other.
+    Columns that are added to tables with rows are filled from the chain. Two callers at once are served one
+    after the other.
 
     Raises:
         LedgerUnreachable: the server does not answer, or refuses.
@@ -90,7 +93,10 @@ def migrate(dsn: str) -> tuple[str | None, str | None]:
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATING})")
             before = MigrationContext.configure(connection).get_current_revision()
             config.attributes["connection"] = connection
+            driver: Any = connection.connection.driver_connection
+            there = columns_there(driver)
             command.upgrade(config, "head")
+            fill(driver, there)
             return before, MigrationContext.configure(connection).get_current_revision()
     except sqlalchemy.exc.OperationalError as exc:
         raise LedgerUnreachable(exc.orig or exc) from exc

@@ -14,7 +14,7 @@ import json
 import re
 from base64 import b64encode
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,6 +22,7 @@ import msgspec
 
 from agents.wire.codec import Decoder, attributes_of
 from optimizer.model.event import BY_NAME, Event, TickEvent, WatermarkEvent, name_of
+from optimizer.model.instants import EPOCH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 NOTHING = bytes(32)
 """What the first link of a chain is chained to."""
 BIGINT_END = 2**63
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 """An escaped NUL, which JSON can hold and Postgres cannot."""
 _decoder = Decoder(BY_NAME)

@@ -1,8 +1,7 @@
 """Every setting of the shell: its name, its default, the reason for it, and where its value came from.
 
-A setting is an environment variable `LLMOPT_<NAME>` or a line in the TOML file
-that `LLMOPT_SETTINGS_FILE` names; the environment wins. Whatever starts with
-`LLMOPT_` and is not a setting is an error, because a misspelt setting that is
+A setting is an environment variable `LLMOPT_<NAME>` or a line in the TOML file that `LLMOPT_SETTINGS_FILE` names; the
+environment wins. Whatever starts with `LLMOPT_` and is not a setting is an error, because a misspelt setting that is
 silently ignored is found at night.
 """
 
@@ -25,6 +24,8 @@ from pydantic_settings import (
 
 from agents.settings.entrances import Entrances
 from agents.settings.operation import setting
+from optimizer.model.pane import PARTITIONS_MOST
+from optimizer.model.progress import WATERMARK_DELAY_S
 
 PREFIX = "LLMOPT_"
 FILE_VARIABLE = "LLMOPT_SETTINGS_FILE"
@@ -80,13 +81,13 @@ class Settings(Entrances):
         "P, the partition count of every topic of ours",
         "one count for all, so that a worker owns partition n of every stage; it bounds a stage's workers",
         ge=1,
-        le=1024,
+        le=PARTITIONS_MOST,
     )
     pane_s: int = setting(
         10, "length of a pane, seconds", "windows are whole panes; changes re-align all of them", ge=1
     )
     lateness_s: int = setting(
-        5, "how far watermarks lag the clock, seconds", "longer counts more stragglers", ge=0
+        WATERMARK_DELAY_S, "how far watermarks lag the clock, seconds", "longer counts more stragglers", ge=0
     )
     lag_s: int = setting(
         300, "lag of a partition of metrics that targets are told, seconds", "longer than a restart", ge=1

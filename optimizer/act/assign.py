@@ -12,10 +12,10 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from optimizer.model.configuration import ArmOfConfiguration, Configuration
+from optimizer.model.segments import OTHER
+from optimizer.model.shares import WHOLE_BPS
 
-BUCKETS = 10_000
-OTHER = "other"
-"""The segment that serves, and is hashed for, whatever the configuration does not list."""
+BUCKETS = WHOLE_BPS
 
 
 class Assigned(NamedTuple):

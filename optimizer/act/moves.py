@@ -7,13 +7,14 @@ to actuators and the news of the rollout. Whoever calls has checked the generati
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
-from optimizer.act.layout.mix import WHOLE_BPS, Slice, dealt, wanted, wrong
+from optimizer.act.layout.mix import Slice, dealt, wanted, wrong
 from optimizer.act.machine import ENDS, OODA, SERVING, Event, Phase, advance
 from optimizer.act.state import Acting, Rolling, Served
 from optimizer.errors import OptimizerError
 from optimizer.model.configuration import Configuration
 from optimizer.model.decision import Decision, DecisionKind
 from optimizer.model.rollout import RolloutCommand, RolloutStatus
+from optimizer.model.shares import WHOLE_BPS
 from optimizer.model.variant import variants_of
 
 Order = Literal["set_weights", "promote", "rollback"]

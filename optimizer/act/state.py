@@ -3,10 +3,11 @@
 from msgspec import Struct, field
 
 from optimizer.act.layout.layout import Variants, held_back, mixed, on_trial, quiet, shadowed
-from optimizer.act.layout.mix import WHOLE_BPS, Slice
+from optimizer.act.layout.mix import Slice
 from optimizer.act.machine import SERVING, Phase
 from optimizer.model.configuration import ArmOfConfiguration, Configuration
 from optimizer.model.decision import Decision
+from optimizer.model.shares import WHOLE_BPS
 from optimizer.model.target import Target
 from optimizer.model.variant import variants_of
 

@@ -99,7 +99,7 @@ def _disturbed(trial: Trial, before: Declared, declared: Declared) -> str:
         return f"strategy is now {new.strategy}"
     if trial.allocation == "fixed" and new.ab_test.models != old.ab_test.models:
         return "the arms of its test are no longer declared as they were"
-    if trial.is_served and trial.weight_bps and new.plan.strategy == "shadow":
+    if trial.is_served and trial.weight_bps and new.rollout.kind == "shadow":
         return "the plan now lets no user meet a candidate"
     if not trial.is_served and new.autonomy != old.autonomy:
         return f"autonomy is now {new.autonomy}, nobody is asked any more"
@@ -117,7 +117,7 @@ def _released(state: Deciding, declared: Declared, reset: frozenset[str]) -> lis
 
 def _kept(segment: Segment, declared: Declared) -> Segment:
     variants = declared.variants
-    ban_s = declared.target.plan.ban_s
+    ban_s = declared.target.rollout.ban_s
     segment.bans = {v: _shortened(ban, ban_s) for v, ban in segment.bans.items() if v in variants}
     segment.proposed = {variant: n for variant, n in segment.proposed.items() if variant in variants}
     segment.reported, segment.advised = [], ""

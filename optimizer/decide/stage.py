@@ -15,7 +15,6 @@ from optimizer.decide.planning import learning, start
 from optimizer.decide.planning.look import follow, look, look_again
 from optimizer.decide.record.decision import Ruling
 from optimizer.decide.record.hand import InHand
-from optimizer.decide.record.memory import SENSE
 from optimizer.decide.record.state import MS, Deciding, Segment, Trial
 from optimizer.decide.redeclare import declare
 from optimizer.decide.trials import arms, failover
@@ -26,7 +25,8 @@ from optimizer.declaration.declared import derive
 from optimizer.declaration.validate import mistakes
 from optimizer.model.decision import Cause, Decision
 from optimizer.model.event import AlertEvent, CommandEvent, FindingEvent, PolicyVerdictEvent, TargetEvent
-from optimizer.model.finding import Finding, Metric
+from optimizer.model.finding import Finding
+from optimizer.model.metric import ROWS, Metric
 from optimizer.model.target import Target
 from optimizer.model.wording import duration
 from optimizer.stage import Durable, Emit, Rejected, Step
@@ -153,7 +153,7 @@ def _concerns(segment: Segment, finding: Finding) -> bool:
 
 def _is_only_told(finding: Finding) -> bool:
     """Whether it is told, not asked; what memory keeps is worth knowing of every variant."""
-    return finding.role == "signal" and (finding.kind != "comparison" or finding.metric not in SENSE)
+    return finding.role == "signal" and (finding.kind != "comparison" or not ROWS[finding.metric].decides)
 
 
 def _is_outdated(goal: Metric, finding: Finding) -> bool:
@@ -274,10 +274,10 @@ def _go_on(editor: SegmentEditor, trial: Trial, compared: list[Finding]) -> Deci
     if (held := _held(editor, judged)) is not None:
         return _tell(editor, held)
     if judged.action == "on":
-        if trial.phase == "shadow" and declared.plan.strategy == "shadow":
+        if trial.phase == "shadow" and declared.rollout.kind == "shadow":
             return _shadowed(editor, trial, ruling)
         return editor.trial.promote(ruling) if trial.phase == "baking" else editor.trial.advance(ruling)
-    back = declared.plan.on_inconclusive == "roll_back"
+    back = declared.rollout.on_inconclusive == "roll_back"
     return editor.trial.end("harmed", ruling) if back else editor.trial.pause(ruling)
 
 
@@ -319,7 +319,7 @@ def _overdue(hand: InHand) -> list[tuple[Cause, int, str]]:
     trial = hand.segment.trial
     if trial is None or trial.phase not in ("shadow", "step", "baking"):
         return []
-    converge_s = hand.target.plan.converge_s
+    converge_s = hand.target.rollout.converge_s
     late: list[tuple[Cause, int, str]] = []
     if trial.converged_at is None:
         why = f"generation {trial.generation} is not seen in 95 % of the calls after {duration(converge_s)}"

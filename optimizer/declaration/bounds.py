@@ -6,7 +6,7 @@ from optimizer.model.lever import MOST_VARIANTS, Parameter
 from optimizer.model.objective import Weights
 from optimizer.model.target import Target
 from optimizer.model.variant import count_of
-from optimizer.model.wording import number, setting
+from optimizer.model.wording import setting
 
 ROUNDING = 1e-9
 """Shares that people write as decimals may add up to a hair more than 1."""
@@ -35,8 +35,8 @@ def _parameters(target: Target) -> Iterator[Wrong]:
     for name, parameter in target.levers.parameters.items():
         path = ("levers", "parameters", name)
         if parameter.values:
-            if (parameter.least, parameter.most, parameter.step) != (None, None, None):
-                yield path, "must list values or give least, most and step, found both"
+            if (parameter.min, parameter.max, parameter.step) != (None, None, None):
+                yield path, "must list values or give min, max and step, found both"
             if len(set(map(repr, parameter.values))) < len(parameter.values):
                 yield (*path, "values"), "must differ from one another"
         else:
@@ -44,13 +44,13 @@ def _parameters(target: Target) -> Iterator[Wrong]:
 
 
 def _range(parameter: Parameter) -> Iterator[Wrong]:
-    least, most, step = parameter.least, parameter.most, parameter.step
+    least, most, step = parameter.min, parameter.max, parameter.step
     if least is None or most is None or step is None:
-        yield (), "must list values, or give all of least, most and step"
+        yield (), "must list values, or give all of min, max and step"
     elif step <= 0:
         yield ("step",), f"must be above 0, found {setting(step)}"
     elif most <= least:
-        yield ("most",), f"must be above least, {setting(least)}, found {setting(most)}"
+        yield ("max",), f"must be above min, {setting(least)}, found {setting(most)}"
     elif len(values := parameter.grid()) > MOST_VARIANTS:
         yield ("step",), f"must make at most {MOST_VARIANTS} values, found more with {setting(step)}"
     elif len(set(values)) < len(values) or len(values) < 2:  # noqa: PLR2004 - one value is no choice
@@ -91,4 +91,4 @@ def wrong_traffic(target: Target) -> Iterator[Wrong]:
         if name not in target.segment_names():
             yield (*path, name), f"must be a segment ({', '.join(target.segment_names())}), found {name!r}"
     if (total := sum(shares.values())) > 1 + ROUNDING:
-        yield path, f"must add up to at most 1, found {number(total)}"
+        yield path, f"must add up to at most 100%, found {total * 100:g}%"

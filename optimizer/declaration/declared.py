@@ -16,7 +16,7 @@ from optimizer.declaration.validate import (
     most_bps,
     weights_bps,
 )
-from optimizer.model.finding import Metric
+from optimizer.model.metric import Metric
 from optimizer.model.objective import goal_of
 from optimizer.model.target import Model, Target
 from optimizer.model.variant import Variant, label, variants_of

@@ -14,8 +14,10 @@ from typing import NamedTuple
 
 from scipy.special import ndtr, ndtri
 
-from optimizer.declaration.validate import WHOLE_BPS, weights_bps
+from optimizer.declaration.validate import weights_bps
+from optimizer.model.metric import ROWS, Row, margins
 from optimizer.model.objective import goal_of
+from optimizer.model.shares import WHOLE_BPS
 from optimizer.model.target import Target
 from optimizer.model.traffic import Traffic
 from optimizer.model.wording import number, percent, score
@@ -23,16 +25,7 @@ from optimizer.stats.power import seconds_to, units_for_every_look
 
 POWER = 0.8
 LEAST = "least units"
-"""What a step waits for where no guardrail asks for more: `plan.step_min_units`."""
-QUALITY, QUALITY_SPREAD = 0.8, 0.2
-"""Mean and standard deviation of scores: graded answers; right or wrong ones scatter twice as much."""
-ERROR_RATE = 0.01
-LATENCY_SIGMA = 0.4
-"""Of the logarithm: a p95 that is about twice the median."""
-ASSUMED = (
-    f"assumed: quality {score(QUALITY)} ± {score(QUALITY_SPREAD)}, {percent(ERROR_RATE)} errors, a p95 of latency "
-    f"{number(exp(1.645 * LATENCY_SIGMA), digits=2)} times the median, and a candidate as good as its control"
-)
+"""What a step waits for where no guardrail asks for more: `rollout.step_min_units`."""
 
 
 class Forecast(NamedTuple):
@@ -56,6 +49,28 @@ class Forecast(NamedTuple):
         return self.seconds is not None and self.seconds <= self.most_s
 
 
+def assumed(target: Target) -> str:
+    """What a forecast takes for granted, in words."""
+    quality, latency, errors = ROWS["quality"], ROWS["latency"], ROWS["errors"]
+    words = [
+        f"quality {score(quality.typical)} ± {score(quality.spread)}", f"{percent(errors.typical)} errors",
+        f"a p95 of latency {_slowness(latency)}",
+    ]  # fmt: skip
+    for row, _ in margins(target.guardrails):
+        if row.histogram:
+            is_tail = row.estimator == "tail"
+            words.append(
+                f"a {row.words} {_slowness(row)}"
+                if is_tail
+                else f"{row.words} {number(row.typical)} ± {number(row.spread)}"
+            )
+    return f"assumed: {', '.join(words)}, and a candidate as good as its control"
+
+
+def _slowness(row: Row) -> str:
+    return f"{number(exp(1.645 * row.spread), digits=2)} times the median"
+
+
 def forecast(target: Target, traffic: Traffic) -> tuple[Forecast, ...]:
     """Every step of every segment, in their order."""
     needed, slowest = _needed(target, traffic)
@@ -65,15 +80,15 @@ def forecast(target: Target, traffic: Traffic) -> tuple[Forecast, ...]:
         reached: int | None = 0
         for step, weight in enumerate(weights_bps(target), start=1):
             lacking = None if needed is None or reached is None else max(0, needed - reached)
-            least = target.plan.step_min_units
+            least = target.rollout.step_min_units
             units = None if lacking is None else max(least, lacking)
             smaller = min(weight, WHOLE_BPS - weight)
             # Past one half the control is the smaller arm; the step itself asks for the candidate's units only.
             arm = smaller if lacking else weight
             seconds = seconds_to(units, per_s * arm / WHOLE_BPS)
             why = slowest if lacking is None or lacking > least else LEAST
-            lasts = None if seconds is None else max(seconds, float(target.plan.step_min_s))
-            found.append(Forecast(segment, step, weight, units, lasts, target.plan.step_max_s, why))
+            lasts = None if seconds is None else max(seconds, float(target.rollout.step_min_s))
+            found.append(Forecast(segment, step, weight, units, lasts, target.rollout.step_max_s, why))
             reached = None if reached is None or units is None else reached + units
     return tuple(found)
 
@@ -85,19 +100,20 @@ def least_gain(target: Target, steps: Sequence[Forecast], segment: str) -> float
     than that is left to the bake, whose control is small.
     """
     goal = goal_of(target.objective)
+    row = ROWS[goal]
     units = sum(
         one.units or 0 for one in steps if one.segment == segment and one.weight_bps <= WHOLE_BPS // 2
     )
     for gain in (thousandths / 1000 for thousandths in range(1, 501)):
         if goal == "quality":
-            effect, spread2 = gain * QUALITY, 2 * QUALITY_SPREAD**2
+            effect, spread2 = gain * row.typical, 2 * row.spread**2
         elif goal == "latency":
-            beyond = 1 - float(ndtr(ndtri(0.95) - log(1 - gain) / LATENCY_SIGMA))
+            beyond = 1 - float(ndtr(ndtri(0.95) - log(1 - gain) / row.spread))
             effect, spread2 = 0.05 - beyond, 2 * 0.05 * 0.95
         else:
             return None
         needed = units_for_every_look(
-            effect, spread2, alpha=target.errors.wrong_promotion, power=POWER, sides=1
+            effect, spread2, alpha=target.risks.false_promotion, power=POWER, sides=1
         )
         if needed is not None and needed <= units:
             return gain
@@ -114,23 +130,25 @@ def share_of(target: Target, traffic: Traffic, segment: str) -> float:
 
 def _needed(target: Target, traffic: Traffic) -> tuple[int | None, str]:
     """Units per arm until every guardrail can have passed, and the metric that takes longest."""
-    rails = target.guardrails
-    asked: list[tuple[str, float, float, float]] = []
-    if rails.quality_drop_relative is not None:
-        asked.append((
-            "quality", rails.quality_drop_relative * QUALITY, 2 * QUALITY_SPREAD**2, traffic.scored_share,
-        ))  # fmt: skip
-    if rails.latency_p95_rise_relative is not None:
-        beyond = 1 - float(ndtr(ndtri(0.95) + log(1 + rails.latency_p95_rise_relative) / LATENCY_SIGMA))
-        asked.append(("latency", 0.05 - beyond, 0.05 * 0.95 + beyond * (1 - beyond), 1.0))
-    if rails.error_rate_rise is not None:
-        asked.append(("errors", rails.error_rate_rise, 2 * ERROR_RATE * (1 - ERROR_RATE), 1.0))
-    alpha = target.errors.wrong_promotion / max(1, len(asked))
+    guards = margins(target.guardrails)
+    alpha = target.risks.false_promotion / max(1, len(guards))
     most, slowest = 0, LEAST
-    for metric, effect, spread2, counted in asked:
+    for row, margin in guards:
+        effect, spread2 = _assumed(row, margin)
+        counted = traffic.scored_share if row.counted == "answers" else 1.0
         units = units_for_every_look(effect, spread2, alpha=alpha, power=POWER, sides=1)
         if units is None or not counted:
-            return None, metric
+            return None, row.name
         if round(units / counted) > most:
-            most, slowest = round(units / counted), metric
+            most, slowest = round(units / counted), row.name
     return most, slowest
+
+
+def _assumed(row: Row, margin: float) -> tuple[float, float]:
+    """How far an equal candidate lies inside a margin, and the summed variance of one unit of both arms."""
+    if row.estimator == "tail":
+        beyond = 1 - float(ndtr(ndtri(0.95) + log(1 + margin) / row.spread))
+        return 0.05 - beyond, 0.05 * 0.95 + beyond * (1 - beyond)
+    effect = margin * row.typical if row.is_relative else margin
+    variance = row.typical * (1 - row.typical) if row.estimator == "share" else row.spread**2
+    return effect, 2 * variance

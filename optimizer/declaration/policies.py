@@ -202,6 +202,6 @@ def mistakes(policies: Iterable[Policy]) -> Iterator[tuple[tuple[str | int, ...]
             except ValueError as error:
                 yield ((*path, "condition"), str(error))
             if rule.action == "limit" and rule.share_bps is None:
-                yield ((*path, "action"), "must have a share_bps beside it, to say how much is allowed")
+                yield ((*path, "action"), "must have a share beside it, to say how much is allowed")
             if rule.action != "limit" and rule.share_bps is not None:
                 yield ((*path, "share_bps"), f"must stand beside `limit`, found {rule.action}")

@@ -4,10 +4,13 @@ from typing import NamedTuple
 
 from optimizer.declaration import policies
 from optimizer.declaration.bounds import wrong_levers, wrong_traffic
+from optimizer.model.metric import margins
+from optimizer.model.segments import OTHER
+from optimizer.model.shares import WHOLE_BPS
 from optimizer.model.target import FixedArms, Model, Target
+from optimizer.model.units import duration, percent
 from optimizer.model.variant import variant_of, variants_of
 
-WHOLE_BPS = 10_000
 LEAST_CONTROL_BPS = 100
 """At 100 % a candidate still has a concurrent control, even where no holdback is wanted."""
 MOST_HOLDBACK_BPS = 5000
@@ -26,13 +29,12 @@ def mistakes(target: Target) -> tuple[Mistake, ...]:
     """Everything that is wrong with a well-typed declaration; empty if it can be followed."""
     found = [*_of_models(target), *_of_segments(target), *_of_plan(target), *_of_arms(target)]
     found += [Mistake(path, sentence) for path, sentence in (*wrong_levers(target), *wrong_traffic(target))]
-    rails = target.guardrails
-    if (rails.quality_drop_relative, rails.latency_p95_rise_relative, rails.error_rate_rise) == (None,) * 3:
+    if not margins(target.guardrails):
         found.append(Mistake(("guardrails",), "at least one guardrail must be set, all are null"))
     if target.holdback.share_bps > MOST_HOLDBACK_BPS:
         found.append(Mistake(
             ("holdback", "share_bps"),
-            f"must be at most {MOST_HOLDBACK_BPS}, found {target.holdback.share_bps}",
+            f"must be at most {percent(MOST_HOLDBACK_BPS)}, found {percent(target.holdback.share_bps)}",
         ))  # fmt: skip
     found += [Mistake(*wrong) for wrong in policies.mistakes(target.policies)]
     if target.budget and target.budget.usd_per_day is None and target.budget.usd_per_month is None:
@@ -63,22 +65,25 @@ def _of_segments(target: Target) -> list[Mistake]:
     return [
         Mistake(("segments", "values", i), f"must be unique and not 'other', found {value!r}")
         for i, value in enumerate(values)
-        if value == "other" or value in values[:i]
+        if value == OTHER or value in values[:i]
     ]
 
 
 def _of_plan(target: Target) -> list[Mistake]:
-    plan = target.plan
+    plan = target.rollout
     found = [
-        Mistake(("plan", "steps_bps", i + 1), f"must be above the step before, {low}, found {high}")
+        Mistake(
+            ("rollout", "steps_bps", i + 1),
+            f"must be above the step before, {percent(low)}, found {percent(high)}",
+        )
         for i, (low, high) in enumerate(zip(plan.steps_bps, plan.steps_bps[1:], strict=False))
         if high <= low
     ]
     if plan.step_max_s < plan.step_min_s:
         found.append(
             Mistake(
-                ("plan", "step_max_s"),
-                f"must be at least step_min_s, {plan.step_min_s}, found {plan.step_max_s}",
+                ("rollout", "step_max_s"),
+                f"must be at least step_min, {duration(plan.step_min_s)}, found {duration(plan.step_max_s)}",
             )
         )
     return found
@@ -101,8 +106,10 @@ def _of_arms(target: Target) -> list[Mistake]:
     if target.failover.to not in names or target.failover.to == target.incumbent:
         sentence = f"must be another declared model than the incumbent, found {target.failover.to!r}"
         found.append(Mistake(("failover", "to"), sentence))
-    if target.trips.error_rate is None or target.guardrails.error_rate_rise is None:
-        sentence = "needs trips.error_rate, which starts it, and guardrails.error_rate_rise, which judges it"
+    if target.hard_limits.error_rate is None or target.guardrails.error_rate_rise is None:
+        sentence = (
+            "needs hard_limits.error_rate, which starts it, and guardrails.error_rate_rise, which judges it"
+        )
         found.append(Mistake(("failover",), sentence))
     return found
 
@@ -130,8 +137,8 @@ def most_bps(target: Target) -> int:
 
 def weights_bps(target: Target) -> tuple[int, ...]:
     """The candidate's shares, step by step; none where no user ever meets it."""
-    plan, most = target.plan, most_bps(target)
-    match plan.strategy:
+    plan, most = target.rollout, most_bps(target)
+    match plan.kind:
         case "shadow":
             return ()
         case "immediate":
@@ -144,14 +151,14 @@ def weights_bps(target: Target) -> tuple[int, ...]:
 
 def first_bps(target: Target) -> tuple[int, int]:
     """What a candidate is tried on first: its share of the users, and its share of mirrored calls."""
-    return (0, target.plan.mirror_bps) if is_shadowed(target) else (weights_bps(target)[0], 0)
+    return (0, target.rollout.mirror_bps) if is_shadowed(target) else (weights_bps(target)[0], 0)
 
 
 def answer_s(target: Target) -> int:
     """How long a proposal waits for its answer, in seconds."""
-    return target.approvals.expires_s or target.plan.step_max_s
+    return target.approvals.expires_s or target.rollout.step_max_s
 
 
 def is_shadowed(target: Target) -> bool:
     """Whether a candidate is tried on mirrored calls first."""
-    return target.plan.strategy == "shadow" or target.plan.shadow_s > 0
+    return target.rollout.kind == "shadow" or target.rollout.shadow_s > 0

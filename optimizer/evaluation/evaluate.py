@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from optimizer.stats.change_points import FEWEST, change_points
+from optimizer.stats.change_points import SEGMENT_FEWEST, change_points
 from optimizer.stats.confidence_sequence import TINY, two_sided_multiplier
 from optimizer.stats.extremes import Extremes
 from optimizer.stats.noninferiority import (
@@ -80,14 +80,14 @@ def _windows(instants_ms: Sequence[int], values: Sequence[float]) -> list[list[i
 
 
 def changes(dimensions: Sequence[Sequence[float]]) -> list[int]:
-    """Rows at which a new level begins in any dimension; of those nearer than FEWEST rows the first."""
+    """Rows at which a new level begins in any dimension; of those nearer than SEGMENT_FEWEST rows the first."""
     found: set[int] = set()
     for values in dimensions:
         there = [i for i, value in enumerate(values) if isfinite(value)]
         found.update(there[at] for at in change_points([values[i] for i in there]))
     kept: list[int] = []
     for at in sorted(found):
-        if not kept or at - kept[-1] >= FEWEST:
+        if not kept or at - kept[-1] >= SEGMENT_FEWEST:
             kept.append(at)
     return kept
 

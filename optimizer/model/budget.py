@@ -34,9 +34,9 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     rest until less than 5 % of its levers change in a day; what is tried and taken back is no change."""
     starts_per_day: Annotated[int, Meta(ge=1, le=60)] | None = None
     """How many candidates may be started within 24 h, in all segments together; None: any number."""
-    on_trial_bps: Annotated[int, Meta(ge=1, le=10_000)] = 10_000
+    max_exposure_bps: Annotated[int, Meta(ge=1, le=10_000)] = 10_000
     """The share of the target's calls that candidates may answer at once, in all segments together."""
-    must_conclude: bool = False
+    require_power: bool = False
     """Whether a candidate is refused that the first step's traffic cannot tell from its margins."""
 
 

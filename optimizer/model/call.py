@@ -8,6 +8,8 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
+from optimizer.model.segments import OTHER
+
 Arm = Literal["incumbent", "candidate", "control", "holdback", "shadow", "explore"]
 """The part a call plays in an experiment; a plain string, as it is hashed for every event."""
 
@@ -27,7 +29,7 @@ class Assignment(Struct, frozen=True, gc=False):
     generation: Annotated[int, Meta(ge=0, le=2**53)]
     variant: Name
     arm: Arm
-    segment: Name = "other"
+    segment: Name = OTHER
     propensity: Annotated[float, Meta(gt=0, le=1)] = 1.0
     """The probability with which this unit met this arm."""
     unit: Annotated[str, Meta(max_length=128)] | None = None

@@ -1,11 +1,11 @@
-"""How often proposals are considered: the section `cycles`, in event time."""
+"""How often proposals are considered: the section `schedule`, in event time."""
 
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
 
-class Cycles(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Schedule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long a segment in which nothing has happened is left in peace.
 
     What happens is considered at once: the end of a rollout and its rest, a declaration, an alarm, the command

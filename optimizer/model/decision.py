@@ -4,7 +4,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from optimizer.model.finding import Evidence, Metric, Verdict
+from optimizer.model.finding import Evidence, Verdict
+from optimizer.model.metric import Metric
 from optimizer.model.policy import PolicyResult
 from optimizer.model.target import Autonomy, Target
 from optimizer.model.wording import share
@@ -86,6 +87,8 @@ class Decision(Struct, frozen=True, kw_only=True, omit_defaults=True):
     policies: tuple[PolicyResult, ...] = ()
     """What each of the target's policies said of it."""
     evidence: tuple[Evidence, ...] = ()
+    evidence_left_out: int = 0
+    """Source partitions, at least, with records behind it that `evidence` has no room to list."""
     findings_hash: str = ""
     """SHA-256 over the findings behind it, in order."""
     alpha_promotion: float = 0.0

@@ -4,26 +4,20 @@ from typing import Literal
 
 from msgspec import Struct
 
+from optimizer.model.metric import Metric
+
 Verdict = Literal["pass", "fail", "inconclusive", "error", "no_data"]
 Role = Literal["goal", "guardrail", "signal", "health"]
-Metric = Literal[
-    "quality",
-    "cost",
-    "latency",
-    "errors",
-    "coverage",
-    "calls",
-    "cost_per_good_answer",
-    "sample_ratio",
-    "contamination",
-    "worth",
-]
 Kind = Literal["level", "comparison", "trip", "coverage", "health", "analysis", "spend"]
 Severity = Literal["", "info", "warning", "critical"]
 Status = Literal["", "learning", "opened", "updated", "closed"]
 
 WORST_FIRST: tuple[Verdict, ...] = ("fail", "error", "no_data", "inconclusive", "pass")
 """The order in which verdicts outweigh one another. No data never passes."""
+
+
+EVIDENCE_MOST = 64
+"""Partitions that the evidence of one belief lists: those with the lowest numbers."""
 
 
 class Evidence(Struct, frozen=True, kw_only=True):
@@ -72,6 +66,8 @@ class Finding(Struct, frozen=True, kw_only=True, omit_defaults=True):
     margin: float | None = None
     """The declared bound that the verdict speaks of."""
     evidence: tuple[Evidence, ...] = ()
+    evidence_left_out: int = 0
+    """Source partitions with records behind it that `evidence` has no room to list."""
     analyzer: str = ""
     """Of an analysis, which file of `optimizer.orient.analyzers` says so; as are the next six."""
     subject: str = ""

@@ -2,7 +2,7 @@
 
 A lever that is not declared is never touched. Each lists its settings; a parameter may give them as a range:
 
-    least, least + step, least + 2 step, …  <= most
+    min, min + step, min + 2 step, …  <= max
 
 What a model is declared with, or the lack of it, is always one more setting: the first one.
 """
@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from optimizer.model.call import Name, Score
+from optimizer.model.units import PERCENT
 from optimizer.model.wording import count, duration, setting
 
 MOST_VARIANTS = 64
@@ -27,24 +28,24 @@ Bound = Annotated[int, Meta(ge=-1_000_000_000, le=1_000_000_000)] | Annotated[
 
 
 class Parameter(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The values of one parameter: from `least` to `most` by `step`, or those that are listed."""
+    """The values of one parameter: from `min` to `max` by `step`, or those that are listed."""
 
-    least: Bound | None = None
-    most: Bound | None = None
+    min: Bound | None = None
+    max: Bound | None = None
     step: Bound | None = None
     values: Annotated[tuple[Setting, ...], Meta(max_length=MOST_VARIANTS)] = ()
 
     def grid(self) -> tuple[Setting, ...]:
         """The declared values, ascending where they are a range; at most one more than MOST_VARIANTS.
 
-        Whole numbers stay whole where `least` and `step` are.
+        Whole numbers stay whole where `min` and `step` are.
         """
         if self.values:
             return self.values
-        if self.least is None or self.most is None or not self.step or self.step < 0:
+        if self.min is None or self.max is None or not self.step or self.step < 0:
             return ()
-        steps = min(MOST_VARIANTS, floor(round((self.most - self.least) / self.step, PLACES)))
-        found = (self.least + i * self.step for i in range(steps + 1))
+        steps = min(MOST_VARIANTS, floor(round((self.max - self.min) / self.step, PLACES)))
+        found = (self.min + i * self.step for i in range(steps + 1))
         return tuple(round(value, PLACES) if isinstance(value, float) else value for value in found)
 
 
@@ -108,7 +109,7 @@ class Escalation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One of the declared models."""
     escalate_below: Score
     """The confidence under which the answer of the first is not good enough."""
-    expected_share: Score = 0.3
+    expected_share: Annotated[Score, PERCENT] = 0.3
     """Of the calls that are escalated, as far as the price is estimated before it is measured."""
 
 

@@ -4,9 +4,11 @@ An objective ranks what may be tried, and is the goal that a candidate has to pr
 cheaper, better, faster, or worth more as the declared weights count it. It never outweighs a guardrail.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from msgspec import Meta, Struct
+
+from optimizer.model.metric import Metric
 
 Weight = Annotated[float, Meta(ge=0, le=1000)]
 
@@ -19,9 +21,10 @@ class Weights(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     latency: Weight = 0.0
 
 
+Part = Literal["cost", "quality", "latency"]
 Goal = Literal["cost", "quality", "latency", "worth"]
 """What is asked of a candidate at the end of its bake; `worth` is the weighted sum of relative improvements."""
-Objective = Literal["cost", "quality", "latency"] | Weights
+Objective = Part | Weights
 
 
 def weights_of(objective: Objective) -> Weights:
@@ -29,18 +32,17 @@ def weights_of(objective: Objective) -> Weights:
     return objective if isinstance(objective, Weights) else Weights(**{objective: 1.0})
 
 
-def parts_of(objective: Objective) -> dict[Literal["cost", "quality", "latency"], float]:
+def parts_of(objective: Objective) -> dict[Metric, float]:
     """What counts, with its weight above 0, in a fixed order."""
     wanted = weights_of(objective)
-    parts: dict[Literal["cost", "quality", "latency"], float] = {
-        "cost": wanted.cost,
-        "quality": wanted.quality,
-        "latency": wanted.latency,
-    }
-    return {metric: weight for metric, weight in parts.items() if weight}
+    return {part: getattr(wanted, part) for part in _parts(wanted)}
 
 
 def goal_of(objective: Objective) -> Goal:
     """The metric that has to be proven; weights of which one alone is above 0 are that single wish."""
-    parts = parts_of(objective)
+    parts = _parts(weights_of(objective))
     return next(iter(parts), "cost") if len(parts) < 2 else "worth"  # noqa: PLR2004 - said above
+
+
+def _parts(wanted: Weights) -> list[Part]:
+    return [part for part in get_args(Part) if getattr(wanted, part)]

@@ -11,6 +11,8 @@ from optimizer.model.call import Arm
 Histogram = dict[int, int]
 """Bucket of `optimizer.stats.histogram` → count."""
 
+PARTITIONS_MOST = 1_024
+"""Source partitions are numbered below this."""
 LEAST_PROPENSITY = 0.001
 """A call that was less likely than this weighs as if it had been so likely, and is counted as clipped."""
 

@@ -5,6 +5,9 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+WATERMARK_DELAY_S = 5
+"""How far a watermark stays behind the clock unless a setting says otherwise: stragglers of so long are counted."""
+
 STALL_MS = 300_000
 """A source partition this far behind the foremost one, in event time, is reported: everything waits for it."""
 

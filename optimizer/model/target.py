@@ -7,24 +7,26 @@ from msgspec import Meta, Struct, field
 from optimizer.model.alarms import Alarms
 from optimizer.model.budget import Approvals, Budget, Limits
 from optimizer.model.call import Name, Score
-from optimizer.model.cycles import Cycles
+from optimizer.model.cycles import Schedule
 from optimizer.model.lever import Levers
 from optimizer.model.objective import Objective
 from optimizer.model.policy import MOST_POLICIES, Policy
 from optimizer.model.prior import Prior
+from optimizer.model.segments import OTHER
 from optimizer.model.traffic import Traffic
+from optimizer.model.units import PERCENT
 
 Autonomy = Literal["observe", "advise", "approve", "auto"]
 Share = Annotated[int, Meta(ge=0, le=10_000)]
 """Basis points."""
 Seconds = Annotated[int, Meta(ge=0, le=31_536_000)]
-Fraction = Annotated[float, Meta(ge=0, le=10)]
+Fraction = Annotated[float, Meta(ge=0, le=10), PERCENT]
 UsdPerMillion = Annotated[float, Meta(ge=0, le=1_000_000)]
 Label = Annotated[str, Meta(max_length=128)]
 Units = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 
 
-Strategy = Literal["canary", "blue_green", "shadow", "immediate"]
+RolloutKind = Literal["canary", "blue_green", "shadow", "immediate"]
 
 
 class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -56,22 +58,27 @@ class Guardrails(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     quality_drop_relative: Fraction | None = 0.05
     latency_p95_rise_relative: Fraction | None = 0.20
-    error_rate_rise: Annotated[float, Meta(ge=0, le=1)] | None = 0.02
+    error_rate_rise: Annotated[float, Meta(ge=0, le=1), PERCENT] | None = 0.02
     """Absolute: 0.02 is two calls in a hundred."""
+    first_token_p95_rise_relative: Fraction | None = None
+    """Of the calls that tell when their first token came; the others do not count."""
+    output_tokens_rise_relative: Fraction | None = None
+    """Of the mean number of output tokens of a call."""
 
 
-class Trips(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class HardLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Absolute limits that need no statistics."""
 
-    error_rate: Annotated[float, Meta(gt=0, le=1)] | None = 0.25
+    error_rate: Annotated[float, Meta(gt=0, le=1), PERCENT] | None = 0.25
     min_calls: Units = 20
     latency_p95_ms: Annotated[float, Meta(gt=0, le=86_400_000)] | None = None
+    first_token_p95_ms: Annotated[float, Meta(gt=0, le=86_400_000)] | None = None
 
 
-class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RolloutPlan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a candidate climbs."""
 
-    strategy: Strategy = "canary"
+    kind: RolloutKind = "canary"
     """canary: step by step; blue_green: half and half, then all at once; shadow: mirrored calls only;
     immediate: all at once."""
     shadow_s: Seconds = 0
@@ -102,12 +109,12 @@ class Holdback(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     for_s: Seconds = 604_800
 
 
-class Errors(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ChangeRisks(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The error budget of one change, spread over its guardrails."""
 
-    wrong_promotion: Annotated[float, Meta(gt=0, lt=0.5)] = 0.05
-    wrong_rollback: Annotated[float, Meta(gt=0, lt=0.5)] = 0.02
-    proposals: Annotated[int, Meta(ge=1, le=100)] | None = None
+    false_promotion: Annotated[float, Meta(gt=0, lt=0.5), PERCENT] = 0.05
+    false_rollback: Annotated[float, Meta(gt=0, lt=0.5), PERCENT] = 0.02
+    max_attempts: Annotated[int, Meta(ge=1, le=100)] | None = None
     """How often a change may be tried in a segment; each time spends an equal part of both risks, and then
     nothing is left. None: any number of times, each with the whole of them."""
 
@@ -127,7 +134,7 @@ class FixedArms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Failover(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where users are sent at once when what serves them fails by itself (`trips.error_rate`)."""
+    """Where users are sent at once when what serves them fails by itself (`hard_limits.error_rate`)."""
 
     to: Name
 
@@ -137,9 +144,9 @@ class Scores(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     thumbs_up: Score = 1.0
     thumbs_down: Score = 0.0
-    rating_least: Annotated[float, Meta(ge=-1000, le=1000)] = 1.0
+    rating_min: Annotated[float, Meta(ge=-1000, le=1000)] = 1.0
     """The rating that is worth 0."""
-    rating_most: Annotated[float, Meta(ge=-1000, le=1000)] = 5.0
+    rating_max: Annotated[float, Meta(ge=-1000, le=1000)] = 5.0
     """The rating that is worth 1; what lies between is worth its share of the way."""
     edit: Score = 0.5
     """An answer that was edited altogether; one that was edited in part lies between this and 1."""
@@ -161,20 +168,20 @@ class Target(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     levers: Levers = Levers()
     segments: Segments | None = None
     guardrails: Guardrails = Guardrails()
-    trips: Trips = Trips()
-    plan: Plan = Plan()
+    hard_limits: HardLimits = HardLimits()
+    rollout: RolloutPlan = RolloutPlan()
     holdback: Holdback = Holdback()
-    errors: Errors = Errors()
+    risks: ChangeRisks = ChangeRisks()
     scores: Scores = Scores()
     strategy: Literal[
-        "pareto", "thresholds", "ab_test", "bandit", "contextual", "reinforcement", "tuning"
+        "pareto", "alarm_rules", "ab_test", "bandit", "hierarchical_bandit", "contextual_bandit", "tuning"
     ] = "pareto"
     """How candidates are chosen: docs/strategies.md says which is the right one when."""
-    cycles: Cycles = Cycles()
+    schedule: Schedule = Schedule()
     ab_test: FixedArms = FixedArms()
     failover: Failover | None = None
     alarms: Alarms = Alarms()
-    signal: Literal["spans", "metrics"] = "spans"
+    count_from: Literal["spans", "metrics"] = "spans"
     """Which of an exporter's signals is counted, as many send the same calls as both."""
     labels: Annotated[dict[Name, Label], Meta(max_length=32)] = {}
     """Whatever people sort their targets by; it decides nothing."""
@@ -187,4 +194,4 @@ class Target(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def segment_names(self) -> tuple[str, ...]:
         """The declared segments, and `other`, in a stable order."""
-        return (*(self.segments.values if self.segments else ()), "other")
+        return (*(self.segments.values if self.segments else ()), OTHER)

@@ -5,13 +5,14 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from optimizer.model.call import Name, Score
+from optimizer.model.units import PERCENT
 
 
 class Traffic(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What forecasts rest on before anything is observed; it decides nothing."""
 
     calls_per_hour: Annotated[float, Meta(gt=0, le=1_000_000_000)]
-    segments: Annotated[dict[Name, Score], Meta(max_length=17)] = {}
+    segments: Annotated[dict[Name, Annotated[Score, PERCENT]], Meta(max_length=17)] = {}
     """Segment → its share of the calls; what is not named shares the rest evenly."""
-    scored_share: Score = 1.0
+    scored_share: Annotated[Score, PERCENT] = 1.0
     """Of the calls whose answers get a quality score."""

@@ -17,22 +17,8 @@ from decimal import Decimal
 from math import floor, isinf, isnan, log10
 from re import search
 
-from optimizer.model.finding import Finding, Metric
-
-NAMES: dict[Metric, str] = {
-    "quality": "quality",
-    "cost": "cost",
-    "latency": "p95 latency",
-    "errors": "errors",
-    "coverage": "coverage",
-    "calls": "calls",
-    "cost_per_good_answer": "cost per good answer",
-    "sample_ratio": "split",
-    "contamination": "contamination",
-    "worth": "worth",
-}
-UNITS: dict[Metric, str] = {"quality": "answers", "cost_per_good_answer": "answers"}
-"""What is counted; calls, where nothing is said."""
+from optimizer.model.finding import Finding
+from optimizer.model.segments import WHOLE
 
 MOST = 1e15
 """Beyond it a float does not tell one unit from the next, and nobody reads so many digits."""
@@ -188,7 +174,7 @@ def interval(low: float | None, high: float | None, words: Callable[[float], str
 
 def place(segment: str) -> str:
     """A segment by its name; `*` are all of them."""
-    return "all segments" if segment == "*" else segment
+    return "all segments" if segment == WHOLE else segment
 
 
 def quantity(value: float, unit: str) -> str:

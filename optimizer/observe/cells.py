@@ -9,8 +9,10 @@ from sys import intern
 from typing import Any, get_args
 
 from optimizer.model.call import Arm, Assignment
+from optimizer.model.fixed_point import MILLIONTHS
 from optimizer.model.pane import Cell, Covariates, Histogram, Joint, Weighted
-from optimizer.observe.declared import OTHER, Declared
+from optimizer.model.segments import OTHER
+from optimizer.observe.declared import Declared
 
 Key = tuple[int, str, Arm, str]
 """Generation, variant, arm, segment."""
@@ -27,7 +29,6 @@ LAST_CELLS = len(get_args(Arm))
 """Kept free for variant `other`, one of each arm, when that does not help either."""
 ERROR_CLASSES = 16
 
-MILLIONTHS = 1_000_000
 BASE = (
     "calls", "costed", "listed", "cost_nano_usd", "cost_squares", "input_tokens", "output_tokens",
     "cached_input_tokens", "cache_write_input_tokens", "reasoning_tokens", "scored", "quality_millionths",

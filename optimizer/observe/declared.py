@@ -6,10 +6,9 @@ import msgspec
 from msgspec import Struct
 
 from optimizer.model.call import SPANS
+from optimizer.model.segments import OTHER
 from optimizer.model.target import Scores, Target
 
-OTHER = "other"
-"""The segment, variant or class of whatever is not listed."""
 UNDECLARED = "undeclared"
 """The target under which calls to targets that nobody declared are folded; nobody may declare it."""
 USUAL = Scores()
@@ -25,12 +24,12 @@ class Declared(Struct, frozen=True, omit_defaults=True):
     scores: Scores = USUAL
     since: int = -1
     """The offset from which on calls are told apart in this way."""
-    signal: Literal["spans", "metrics"] = "spans"
+    count_from: Literal["spans", "metrics"] = "spans"
     """What an exporter's calls are counted by."""
 
     def is_told_twice(self, source: str) -> bool:
         """Whether a call from there is a span of what the target counts by its exporter's metrics."""
-        return self.signal == "metrics" and source.startswith(SPANS)
+        return self.count_from == "metrics" and source.startswith(SPANS)
 
     def segment_by(self, attributes: dict[str, str] | None) -> str:
         """The segment that a call's attributes speak of; `other` if none that is declared."""
@@ -48,7 +47,7 @@ def declared_by(target: Target, offset: int, before: Declared | None) -> Declare
     is_as_before = before is not None and (before.attribute, before.values) == (attribute, values)
     since = before.since if before is not None and is_as_before else offset
     scores = USUAL if target.scores == USUAL else target.scores  # one object, which need not be written
-    return Declared(target.revision, attribute, values, scores, since, target.signal)
+    return Declared(target.revision, attribute, values, scores, since, target.count_from)
 
 
 def size_of(name: str, declared: Declared) -> int:

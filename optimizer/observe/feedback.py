@@ -37,7 +37,7 @@ def score_of(said: Feedback, scores: Scores) -> float:
             is_up = said.value == UP if said.value in (UP, DOWN) else float(said.value or 0) > 0
             return scores.thumbs_up if is_up else scores.thumbs_down
         case "rating":
-            return _rated(float(said.value or 0), scores.rating_least, scores.rating_most)
+            return _rated(float(said.value or 0), scores.rating_min, scores.rating_max)
         case "edit":
             return scores.edit if said.value is None else 1 - float(said.value) * (1 - scores.edit)
         case "retry":

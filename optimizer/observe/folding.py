@@ -21,10 +21,11 @@ from optimizer.model.event import (
     name_of,
 )  # fmt: skip
 from optimizer.model.progress import Watermark
+from optimizer.model.segments import OTHER
 from optimizer.observe import feedback, measures, series, units
 from optimizer.observe.cells import ANONYMOUS, UNATTRIBUTED, Key, cell_of, key_of
 from optimizer.observe.columns import MOST_GATHERED, cost_of
-from optimizer.observe.declared import OTHER, UNDECLARED, USUAL, Declared, declared_by, size_of
+from optimizer.observe.declared import UNDECLARED, USUAL, Declared, declared_by, size_of
 from optimizer.observe.intake import Intake, milliseconds
 from optimizer.observe.joins import Origin, origin_of
 from optimizer.observe.measures import Amount
@@ -192,7 +193,7 @@ class Folding(Intake):
     def _keep(self, group: Group, event: CallEvent, declared: Declared | None) -> None:
         """Let calls that are spelled like this one find its group, where they all belong there."""
         token, origin = event.data.assignment, group.origin
-        if declared is not None and declared.signal != "spans":
+        if declared is not None and declared.count_from != "spans":
             return  # where they come from matters too
         pane, segment = self.memory.panes[origin.start_at], origin.segment
         if declared is None:

@@ -15,12 +15,12 @@ from math import inf
 from typing import NamedTuple
 
 from optimizer.model.event import CallEvent, Event, FeedbackEvent, MetricEvent
+from optimizer.model.instants import DAY_MS, EPOCH
 from optimizer.observe.openpanes import OpenPane, Partial
 from optimizer.observe.state import Memory, Observed
 from optimizer.prices import PriceList
-from optimizer.stage import EPOCH, Emit, Rejected, time_of
+from optimizer.stage import Emit, Rejected, time_of
 
-DAY_MS = 86_400_000
 UNTIMED_PANES = 64
 """Before the first tick nothing can be closed; so many panes are held until it comes."""
 

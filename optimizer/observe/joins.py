@@ -17,8 +17,9 @@ from typing import NamedTuple
 
 from optimizer.model.call import Arm, Call
 from optimizer.model.event import CallEvent, FeedbackEvent
+from optimizer.model.segments import OTHER
 from optimizer.observe.cells import ANONYMOUS, Key, key_of
-from optimizer.observe.declared import OTHER, Declared
+from optimizer.observe.declared import Declared
 
 BLOCKS = 16
 CHUNK = 512

@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 
 from optimizer.model.call import Distribution, Metric
+from optimizer.model.fixed_point import MILLIONTHS
 from optimizer.model.pane import Histogram, Measure
-from optimizer.observe.cells import MILLIONTHS
-from optimizer.observe.declared import OTHER
+from optimizer.model.segments import OTHER
 from optimizer.stats.histogram import GREATEST, bucket_of
 
 NAMES = 32

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
 
+from optimizer.model.progress import WATERMARK_DELAY_S
 from optimizer.observe.folding import Folding
 from optimizer.observe.intake import Settings
 from optimizer.observe.state import Observed
@@ -33,7 +34,7 @@ class Observe:
         partition_count: int,
         *,
         pane_ms: int = 10_000,
-        lateness_ms: int = 5_000,
+        lateness_ms: int = WATERMARK_DELAY_S * 1000,
         dedupe_records: int = 200_000,
         ahead_ms: int = 60_000,
         behind_ms: int = 86_400_000,

@@ -13,26 +13,21 @@ from typing import Any
 from optimizer.model.alarms import Alarms
 from optimizer.model.event import PaneEvent, TargetEvent, name_of
 from optimizer.model.finding import Finding
+from optimizer.model.instants import MINUTE_MS
 from optimizer.model.pane import Pane
+from optimizer.model.segments import OTHER, WHOLE
 from optimizer.model.target import Target
 from optimizer.orient.alarms.watch import Audience, Watching, left, silenced, watch, watched
-from optimizer.orient.analyzers.contract import WHOLE, Margins
+from optimizer.orient.analyzers.contract import Margins
 from optimizer.orient.comparison import compare, hard_limits, trials
 from optimizer.orient.findings.finding import Span
 from optimizer.orient.health import adoption
 from optimizer.orient.health.lag import left_out, waited
 from optimizer.orient.levels import levels, spend
-from optimizer.orient.state import (
-    OTHER,
-    SILENCE_MS,
-    STEADY_BYTES,
-    Declared,
-    Left,
-    Orientation,
-    Segment,
-)
-from optimizer.orient.windows.buffer import MINUTE_MS, Held, Part, admit, united
-from optimizer.orient.windows.sums import Sums, widen
+from optimizer.orient.state import LESS_ROOM, SILENCE_MS, STEADY_BYTES, Declared, Left, Orientation, Segment
+from optimizer.orient.windows.buffer import Held, Part, admit, united
+from optimizer.orient.windows.offsets import Offsets
+from optimizer.orient.windows.sums import Sums
 from optimizer.orient.windows.validate import unfit
 from optimizer.orient.windows.windows import HOP_MS, HOPPING_MS, LEVELS_MS, Window, hopped
 from optimizer.stage import Durable, Emit, Rejected, Step
@@ -43,7 +38,7 @@ class Orient(Durable[Orientation]):
 
     name = "orient"
     state_type = Orientation
-    layout = 2
+    layout = 3
 
     def __init__(self, pane_ms: int = 10_000, bytes_max: int = 800_000) -> None:
         """`pane_ms` divides a minute; a row, encoded, stays under `bytes_max`."""
@@ -101,7 +96,10 @@ class Orient(Durable[Orientation]):
     def _gather(self, state: Orientation, pane: Pane) -> None:
         if pane.start_at < state.closed_at:
             _leave_out(state.late, pane)
-        elif not admit(state.room, pane, bytes_max=self.bytes_max - STEADY_BYTES):
+            return
+        kept = state.declared.kept if state.declared else ()
+        room = self.bytes_max - STEADY_BYTES
+        if not admit(state.room, pane, bytes_max=room // LESS_ROOM if kept else room, kept=kept):
             _leave_out(state.crowded, pane)
 
     def _pass(self, state: Orientation, at: int) -> list[Finding]:
@@ -110,7 +108,7 @@ class Orient(Durable[Orientation]):
         held = state.room.pop(at - self.pane_ms, None)
         found: list[Finding] = []
         if held is not None:
-            found += _count(state, held, Span(at - self.pane_ms, at, held.spans))
+            found += _count(state, held, Span(at - self.pane_ms, at, held.offsets))
         state.closed_at = at
         if state.declared:
             found += _compared(state, at, harm_only=not ends_minute)
@@ -148,9 +146,9 @@ def _count(state: Orientation, held: Held, pane: Span) -> list[Finding]:
         for part in held.parts
     )
     state.recent = [past for past in state.recent if past[0] > pane.end_at - MINUTE_MS]
-    state.recent.append((pane.end_at, pane.spans))
+    state.recent.append((pane.end_at, pane.offsets))
     shortest = state.windows[0]
-    widen(shortest.spans, pane.spans)
+    shortest.offsets.widen(pane.offsets)
     for part in parts:
         shortest.add(part)
     if state.declared and state.declared.tells_spend:
@@ -171,9 +169,9 @@ def _count(state: Orientation, held: Held, pane: Span) -> list[Finding]:
 
 def _last_minute(state: Orientation, pane: Span) -> Span:
     """The pane, with the evidence of the last minute."""
-    minute = Span(pane.start_at, pane.end_at, {})
-    for _, spans in state.recent:
-        widen(minute.spans, spans)
+    minute = Span(pane.start_at, pane.end_at, Offsets())
+    for _, offsets in state.recent:
+        minute.offsets.widen(offsets)
     return minute
 
 
@@ -237,7 +235,7 @@ def _covered(state: Orientation, at: int, *, all_segments: bool) -> list[Finding
         told = segment.coverage
         called = all_segments and segment.called_at > at - MINUTE_MS
         if called or told.said != told.generation:
-            evidence = next((spans for end, spans in state.recent if end > told.since_at), {})
+            evidence = next((offsets for end, offsets in state.recent if end > told.since_at), Offsets())
             found += adoption.findings(state.target, name, segment, Span(told.since_at, at, evidence))
     return found
 
@@ -255,7 +253,7 @@ def _close(state: Orientation, at: int) -> list[Finding]:
         if longer is not None:
             longer.merge(window)
         window.clear()
-    found += spend.findings(state.target, state.spend, Span(at - MINUTE_MS, at, {}))
+    found += spend.findings(state.target, state.spend, Span(at - MINUTE_MS, at, Offsets()))
     state.spend = {}
     if state.declared:
         found += left_out(state, at)
@@ -265,13 +263,15 @@ def _close(state: Orientation, at: int) -> list[Finding]:
 
 
 def _levels(state: Orientation, window: Window, at: int) -> list[Finding]:
-    span = Span(at - window.length_ms, at, window.spans)
+    span = Span(at - window.length_ms, at, window.offsets)
+    rows = levels.of(state.declared.kept if state.declared else ())
     found: list[Finding] = []
     for name in state.segment_names():
         segment = state.segments.get(name)
         if segment is not None:
+            place = levels.Place(state.target, name, rows)
             serving = window.segments.get(name)
-            found += levels.findings(state.target, name, segment=segment, serving=serving, window=span)
+            found += levels.findings(place, segment=segment, serving=serving, window=span)
     return found
 
 
@@ -279,7 +279,7 @@ def _watched(state: Orientation, window: Window, at: int, *, hops: bool = False)
     """What the analyzers make known of a window that has closed."""
     if not state.segments or not watched(window.length_ms, hops=hops):
         return []
-    span, audience = Span(at - window.length_ms, at, window.spans), _audience(state)
+    span, audience = Span(at - window.length_ms, at, window.offsets), _audience(state)
     servings = [(n, window.segments.get(n)) for n in state.segment_names() if n in state.segments]
     servings.append((WHOLE, window.whole()))
     return [
@@ -292,7 +292,7 @@ def _watched(state: Orientation, window: Window, at: int, *, hops: bool = False)
 def _hopped(state: Orientation, window: Window, at: int) -> list[Finding]:
     """What the analyzers make known of the window that hops, now that `window` has closed."""
     recent = [closed for closed in state.hops if closed[0] > at - HOPPING_MS]
-    recent.append((at, Window(HOP_MS, dict(window.segments), dict(window.spans))))
+    recent.append((at, Window(HOP_MS, dict(window.segments), window.offsets.copy())))
     state.hops = [closed for closed in recent if closed[0] > at - HOPPING_MS + HOP_MS]
     return _watched(state, hopped(closed for _, closed in recent), at, hops=True)
 
@@ -300,7 +300,7 @@ def _hopped(state: Orientation, window: Window, at: int) -> list[Finding]:
 def _forget(state: Orientation, at: int) -> list[Finding]:
     """Ends what nobody has called for long, and the alarms of it."""
     found: list[Finding] = []
-    span, audience = Span(at - MINUTE_MS, at, {}), _audience(state)
+    span, audience = Span(at - MINUTE_MS, at, Offsets()), _audience(state)
     silent = [name for name, kept in state.segments.items() if at - kept.called_at >= SILENCE_MS]
     for name in sorted(silent):
         del state.segments[name]

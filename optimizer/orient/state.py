@@ -6,18 +6,21 @@ for each of its 17 segments, for each of these and the whole the analyzers' stat
 candidate of the last 15 minutes two cumulative sums.
 """
 
+from functools import lru_cache
+
 from msgspec import Struct, field
 
 from optimizer.model.alarms import Alarms
-from optimizer.model.finding import Metric
+from optimizer.model.metric import Metric, Row, kept
 from optimizer.model.objective import Objective
-from optimizer.model.target import Errors, Guardrails, Target, Trips
+from optimizer.model.segments import OTHER
+from optimizer.model.target import ChangeRisks, Guardrails, HardLimits, Target
 from optimizer.model.variant import label, variants_of
 from optimizer.orient.alarms.watch import Watching, margins_of
 from optimizer.orient.analyzers.contract import Margins
 from optimizer.orient.trial import Trial
 from optimizer.orient.windows.buffer import Held
-from optimizer.orient.windows.sums import Spans
+from optimizer.orient.windows.offsets import Offsets
 from optimizer.orient.windows.windows import LENGTHS_MS, Window
 
 SILENCE_MS = 15 * 60_000
@@ -30,8 +33,9 @@ INSTANCES = 64
 STEADY_BYTES = 700_000
 """What a row takes at most without the panes that wait."""
 
-OTHER = "other"
-"""The segment of what is not listed; also the variant of what had no cell of its own."""
+LESS_ROOM = 3
+"""Where a declaration has first tokens or lengths kept, the panes that wait have one part in so many of their room: the
+trials of 17 segments may then take 115 kB more."""
 UNASSIGNED = "-"
 """The variant of calls that carry no assignment."""
 NO_VARIANTS = (OTHER, UNASSIGNED)
@@ -51,13 +55,18 @@ Minute = dict[str, dict[str, Spent]]
 """Segment → variant on trial, or nothing for those who are not → what was spent."""
 
 
+@lru_cache(maxsize=4096)
+def _kept(guardrails: Guardrails, hard_limits: HardLimits) -> tuple[Row, ...]:
+    return kept(guardrails, hard_limits)
+
+
 class Declared(Struct, kw_only=True):
     """What orient needs to know of a declaration."""
 
     segments: tuple[str, ...]
     guardrails: Guardrails
-    trips: Trips
-    errors: Errors
+    hard_limits: HardLimits
+    risks: ChangeRisks
     models: dict[str, str]
     """Variant → what it is called: the model, and what is turned on it."""
     objective: Objective = "cost"
@@ -72,14 +81,19 @@ class Declared(Struct, kw_only=True):
         return Declared(
             segments=target.segment_names(),
             guardrails=target.guardrails,
-            trips=target.trips,
-            errors=target.errors,
+            hard_limits=target.hard_limits,
+            risks=target.risks,
             models={one: label(variant, target) for one, variant in variants_of(target).items()},
             objective=target.objective,
             alarms=target.alarms,
             margins=margins_of(target),
             tells_spend=target.budget is not None or bool(target.policies),
         )
+
+    @property
+    def kept(self) -> tuple[Row, ...]:
+        """The metrics whose sums are kept only because they are guarded or limited here."""
+        return _kept(self.guardrails, self.hard_limits)
 
     def name_of(self, variant: str) -> str:
         """The model's name; the variant's id where the declaration does not know it."""
@@ -127,7 +141,7 @@ class Orientation(Struct, kw_only=True, omit_defaults=True):
     room: dict[int, Held] = {}
     """Start → panes the watermark has not passed."""
     windows: list[Window] = field(default_factory=lambda: [Window(length) for length in LENGTHS_MS])
-    recent: list[tuple[int, Spans]] = []
+    recent: list[tuple[int, Offsets]] = []
     """End and evidence of the panes of the last minute."""
     hops: list[tuple[int, Window]] = []
     """End of the latest closed windows of HOP_MS, and these: all but the oldest part of the one that hops."""

@@ -2,14 +2,16 @@
 
 from msgspec import Struct, field
 
+from optimizer.model.fixed_point import MILLIONTHS
+from optimizer.model.metric import Metric
 from optimizer.orient.windows.buffer import Part
-from optimizer.orient.windows.sums import Spans, Sums
+from optimizer.orient.windows.offsets import Offsets
+from optimizer.orient.windows.sums import Sums
 from optimizer.stats.bottom_k import smallest
 from optimizer.stats.sample_ratio import evidence
 
 GENERATIONS = 4
 """Whose calls are counted apart: as many as there are steps; of older ones their evidence is kept."""
-MILLIONTHS = 10**6
 
 
 class Counted(Struct, array_like=True):
@@ -115,12 +117,12 @@ class Trial(Struct, kw_only=True, omit_defaults=True):
     met: Met = field(default_factory=Met)
     newest_control: tuple[int, str] = (-1, "")
     """Newest generation and variant among the control's calls."""
-    spans: Spans = {}
+    offsets: Offsets = field(default_factory=Offsets)
     fresh: bool = True
     """Whether calls came since all its comparisons were told."""
     stirred: bool = True
     """Whether calls came since it was last looked at for harm."""
     recent: list[tuple[int, int, int]] = []
     """End, calls and errors of the candidate's panes of the last minute."""
-    slow: list[tuple[int, int]] = []
-    """End and calls of the latest consecutive panes whose p95 was over the trip."""
+    over: dict[Metric, list[tuple[int, int]]] = {}
+    """Metric with a tail → end and calls of the latest consecutive panes whose p95 was over its hard limit."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, get_args
 
 from optimizer.model.call import Arm, Assignment
+from optimizer.model.segments import OTHER
 from optimizer.otlp.attributes import ATTRIBUTE_PREFIX, TABLE, Unit
 from optimizer.otlp.reading import (
     MOST_MS,
@@ -175,7 +176,7 @@ def assignment_of(found: Mapping[str, Any], unread: list[str]) -> Assignment | N
         generation=generation,
         variant=variant,
         arm=arm,
-        segment=found.get("assignment.segment", "other"),
+        segment=found.get("assignment.segment", OTHER),
         propensity=propensity,
         unit=found.get("assignment.unit"),
     )

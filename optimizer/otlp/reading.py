@@ -6,11 +6,13 @@ The messages are known by duck typing: a span has `.attributes` with `.key` and 
 
 import math
 from collections.abc import Container, Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Any
 
 import msgspec
+
+from optimizer.model.instants import EPOCH
 
 TEXT_LENGTH = 128
 """Characters of a name, a model, a value by which is segmented."""
@@ -22,7 +24,6 @@ MOST_USD = 100_000
 UNKNOWN_TARGET = "unknown_service"
 """What OpenTelemetry calls a service that says no name."""
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FIRST_NS = 946_684_800_000_000_000
 """2000-01-01: an earlier instant is an unset or a broken clock."""
 LAST_NS = 4_102_444_800_000_000_000

@@ -19,6 +19,7 @@ from optimizer.model.call import Assignment, Call, Feedback, Quality
 from optimizer.model.configuration import ArmOfConfiguration, Configuration
 from optimizer.model.decision import Decision
 from optimizer.model.event import CallEvent, Event, FeedbackEvent
+from optimizer.model.segments import OTHER
 from optimizer.simulation.book import BEGIN_AT, Arm, Book
 from optimizer.simulation.life import Life
 from optimizer.simulation.world import Dice, Outcomes, World
@@ -119,7 +120,7 @@ class Callers:
     def follow(self, configuration: Configuration) -> None:
         """Let all callers take up a configuration."""
         for segment in self._segments:
-            name = segment if segment in configuration.segments else "other"
+            name = segment if segment in configuration.segments else OTHER
             listed = configuration.segments[name]
             self._arms[segment] = tuple(self._arm(one, name, configuration.generation) for one in listed)
             ends = list(accumulate(one.weight_bps for one in listed))[:-1]

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
+from optimizer.model.instants import DAY_S
 from optimizer.simulation.life import Life, Turn
 from optimizer.simulation.means import Measured, mean
 
-DAY_S = 86_400
 RECOVERED = 2000
 """Calls after which a new best model should serve most of the traffic; so many more are looked at."""
 

@@ -9,6 +9,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from optimizer.model.metric import margins
 from optimizer.model.target import Guardrails
 from optimizer.simulation.world import Truth
 
@@ -88,11 +89,10 @@ class Life(Struct, kw_only=True):
 
 
 def is_harmful(rails: Guardrails, candidate: Truth, control: Truth) -> bool:
-    """Whether a candidate truly breaks a declared guardrail."""
-    checks = (
-        (rails.quality_drop_relative, control.quality - candidate.quality, control.quality),
-        (rails.latency_p95_rise_relative, candidate.latency_p95_ms - control.latency_p95_ms,
-         control.latency_p95_ms),
-        (rails.error_rate_rise, candidate.errors - control.errors, 1.0),
-    )  # fmt: skip
-    return any(margin is not None and worse > margin * base for margin, worse, base in checks)
+    """Whether a candidate truly breaks a declared guardrail; what the world does not invent is not broken."""
+    pairs = ((row, margin, candidate.of(row.name), control.of(row.name)) for row, margin in margins(rails))
+    return any(
+        row.is_broken(mine, other, margin)
+        for row, margin, mine, other in pairs
+        if mine is not None and other is not None
+    )

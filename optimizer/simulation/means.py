@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import bdtr
 
-Z95 = 1.959963984540054
+from optimizer.stats.proportion import Z95
 
 
 class Measured(NamedTuple):

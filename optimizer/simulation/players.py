@@ -1,7 +1,7 @@
 """A strategy that plays for itself: the functions that decide, fed with outcomes as they come.
 
 No findings and no rollouts stand between: after every hundred calls each arm's outcomes are added to what it
-has earned, and the shares are what follows. It shows what the rules of `bandit` and `contextual` are worth
+has earned, and the shares are what follows. It shows what the rules of `bandit` and `hierarchical_bandit` are worth
 where every outcome is heard of at once; the same worlds can be lived in through all four stages, which hear
 of running means against the control.
 """
@@ -15,7 +15,7 @@ from optimizer.decide.evidence import rewards
 from optimizer.decide.evidence.rewards import add, law
 from optimizer.decide.record.state import Earned
 from optimizer.decide.strategies.bandit import shares
-from optimizer.decide.strategies.contextual import drawn
+from optimizer.decide.strategies.hierarchical_bandit import drawn
 from optimizer.simulation.book import Arm, Book
 from optimizer.simulation.life import Life
 from optimizer.simulation.world import Dice, Outcomes, World
@@ -57,7 +57,7 @@ def play(world: World, outcomes: Outcomes, dice: Dice) -> Life:
     players = {name: Player(arms) for name in segments}
     book = Book(world, outcomes, dict.fromkeys(segments, Arm(world.target.incumbent, None, 0)))
     calls_per_s = world.calls_per_s / len(segments)
-    for batch in range(int(world.hours * 3600 * calls_per_s) // BATCH):
+    for batch in range(int(world.lasts_s * calls_per_s) // BATCH):
         after_s = batch * BATCH / calls_per_s
         book.turn(after_s, BATCH * len(segments))
         for segment, player in players.items():
@@ -68,6 +68,6 @@ def play(world: World, outcomes: Outcomes, dice: Dice) -> Life:
             rewards.renew(player.earned)
         book.turned()
         for segment, player in players.items():
-            listens = world.target.strategy == "contextual"
+            listens = world.target.strategy == "hierarchical_bandit"
             player.weigh([other for name, other in players.items() if listens and name != segment])
     return book.closed(np.cumsum(np.full(len(segments), 1 / len(segments))).tolist())

@@ -17,7 +17,7 @@ from optimizer.act.stage import Act
 from optimizer.decide.stage import Decide
 from optimizer.loop import Loop
 from optimizer.model.event import Event, TargetEvent, TickEvent
-from optimizer.model.progress import Tick
+from optimizer.model.progress import WATERMARK_DELAY_S, Tick
 from optimizer.observe.stage import Observe
 from optimizer.orient.stage import Orient
 from optimizer.simulation.book import BEGIN_AT
@@ -26,7 +26,7 @@ from optimizer.simulation.life import Life
 from optimizer.simulation.world import Dice, Outcomes, World
 from optimizer.stage import time_of
 
-PANE_S, LATENESS_S = 10, 5
+PANE_S = 10
 SOURCE = "/simulation"
 
 
@@ -44,16 +44,16 @@ def live_together(
     On a wire every emission is encoded and decoded on its way, which takes longer and changes nothing.
     """
     loop = Loop(
-        [Observe(1, pane_ms=PANE_S * 1000, lateness_ms=LATENESS_S * 1000), Orient(PANE_S * 1000), Decide(), Act()],
+        [Observe(1, pane_ms=PANE_S * 1000), Orient(PANE_S * 1000), Decide(), Act()],
         on_a_wire=on_a_wire,
     )  # fmt: skip
     living = {name: Callers(*of, name) for name, of in lives.items()}
     ended: dict[str, Life] = {}
     _follow(living, loop.feed([_declared(callers, withdrawn=False) for callers in living.values()]))
     for turn in count():
-        end_s = turn * PANE_S + LATENESS_S
+        end_s = turn * PANE_S + WATERMARK_DELAY_S
         start_s = max(0, end_s - PANE_S)
-        for name in [name for name, one in living.items() if start_s >= one.world.hours * 3600]:
+        for name in [name for name, one in living.items() if start_s >= one.world.lasts_s]:
             ended[name] = living.pop(name).ended()
         if not living:
             break

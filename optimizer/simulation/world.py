@@ -19,17 +19,19 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from optimizer.model.call import Milliseconds, Name, Score, Usd
+from optimizer.model.instants import DAY_S
+from optimizer.model.metric import Metric
 from optimizer.model.target import Seconds, Target
+from optimizer.model.units import PERCENT
 
 Floats = npt.NDArray[np.float64]
 
-DAY_S = 86_400
 GRADED = 20.0
 """α + β of graded answers: a standard deviation of about 0.1."""
 P95 = 1.6448536269514722
 """The normal quantile of 95 %."""
 
-Share = Annotated[float, Meta(ge=0, le=1)]
+Share = Annotated[float, Meta(ge=0, le=1), PERCENT]
 
 
 class Drift(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -77,7 +79,7 @@ class Behaviour(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return now
 
 
-Relative = Annotated[float, Meta(ge=-1, le=10)]
+Relative = Annotated[float, Meta(ge=-1, le=10), PERCENT]
 Range = tuple[Relative, Relative]
 
 
@@ -126,7 +128,7 @@ class World(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Lives differ so; None: all have the models that are declared."""
     outcomes: Annotated[str, Meta(min_length=1)] | None = None
     """A CSV file of recorded outcomes, beside the world: item, arm, quality, cost, latency and perhaps segment."""
-    hours: Annotated[float, Meta(gt=0, le=8760)] = 24.0
+    lasts_s: Annotated[int, Meta(ge=1, le=31_536_000)] = DAY_S
     calls_per_s: Annotated[float, Meta(gt=0, le=1000)] = 1.0
     season: Share = 0.0
     answers: Literal["right_or_wrong", "graded"] = "right_or_wrong"
@@ -135,11 +137,11 @@ class World(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     units: Annotated[int, Meta(ge=1, le=1_000_000_000)] = 100_000
     """How many users there are; each keeps to one arm."""
     stages: Literal["all", "strategy"] = "all"
-    """strategy: `bandit` or `contextual` plays for itself, without findings and rollouts (`players`)."""
+    """strategy: `bandit` or `hierarchical_bandit` plays for itself, without findings and rollouts (`players`)."""
     course: bool = False
     """Whether each turn is told beside the best model of its time (`life.Turn`)."""
     rollouts: Annotated[int, Meta(ge=1)] | None = None
-    """A life ends early when so many rollouts have ended; None: after its hours."""
+    """A life ends early when so many rollouts have ended; None: when its time is over."""
 
     def rate_at(self, after_s: float) -> float:
         """Calls a second, so many seconds after the beginning."""
@@ -185,6 +187,10 @@ class Drawn(NamedTuple):
     failed: npt.NDArray[np.bool_]
 
 
+INVENTED: Mapping[Metric, str] = {"quality": "quality", "latency": "latency_p95_ms", "errors": "errors"}
+"""What can be guarded in a world → the field of its truth."""
+
+
 class Truth(NamedTuple):
     """What a model amounts to on average: what no loop can see."""
 
@@ -192,6 +198,10 @@ class Truth(NamedTuple):
     cost_usd: float
     latency_p95_ms: float
     errors: float
+
+    def of(self, metric: Metric) -> float | None:
+        """The average of a metric that can be guarded, in its unit; None: the world does not invent it."""
+        return getattr(self, INVENTED[metric]) if metric in INVENTED else None
 
 
 class Outcomes(Protocol):

@@ -40,14 +40,14 @@ are cut, and fewer than 5 % where each value keeps half of the one before."""
 CLIP: Final = 5.0
 NEIGHBOURS: Final = 9
 FEWEST_BLOCKS: Final = 6
-FEWEST: Final = 3
+SEGMENT_FEWEST: Final = 3
 """Values of a segment: fewer are a disturbance and not a level."""
 
 Values = npt.NDArray[np.float64]
 
 
 def change_points(
-    values: Sequence[float] | Values, *, penalty: float = PENALTY, fewest: int = FEWEST
+    values: Sequence[float] | Values, *, penalty: float = PENALTY, fewest: int = SEGMENT_FEWEST
 ) -> list[int]:
     """The indices at which a new level begins, ascending; empty where there is none to find.
 

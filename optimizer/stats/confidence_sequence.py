@@ -14,7 +14,7 @@ for one side) gives a martingale, and Ville's inequality the bound.
 
 `tuned_for` is the number of units at which the bound is tightest; it is valid for all.
 The one-sided form is the closed upper bound of the exact one, within 1 % of it from 50
-units on. Both are asymptotic: under FEWEST units the radius is infinite
+units on. Both are asymptotic: under CLAIMED_FEWEST units the radius is infinite
 (docs/statistics/confidence-sequences.md has the measurements).
 
 Source: Robbins (1970) Ann. Math. Stat. 41(5); Howard, Ramdas, McAuliffe & Sekhon (2021)
@@ -38,7 +38,7 @@ TUNED_FOR = 500
 """Units. A bound tuned for fewer is bolder where the normal approximation is worst: of
 candidates exactly at the margin (.285 against .30) 4.3 % pass, tuned for 200 it is 5.1 %."""
 
-FEWEST = 20
+CLAIMED_FEWEST = 20
 """Units below which nothing is claimed: a variance estimated from fewer is too often far
 too small, and no mixture knows. Of candidates exactly at the margin (.9025 against .95,
 up to 1,000 units, variances as seen) 73 % passed with 2, 23 % with 10, 7 % with 20; what is
@@ -66,7 +66,7 @@ def mixture(alpha: float, tuned_for: float) -> float:
 def one_sided_multiplier(n: Floats, *, alpha: float, tuned_for: float = TUNED_FOR) -> Floats:
     """By how many standard errors to move the estimate for a one-sided bound at `n` units.
 
-    Infinite under FEWEST units. Shape of `n`; `alpha` in (0, 0.5) is the chance that the
+    Infinite under CLAIMED_FEWEST units. Shape of `n`; `alpha` in (0, 0.5) is the chance that the
     bound is wrong at *any* n.
     """
     return _one_of(n, alpha, tuned_for) if isinstance(n, float | int) else _one_sided(n, alpha, tuned_for)
@@ -74,10 +74,10 @@ def one_sided_multiplier(n: Floats, *, alpha: float, tuned_for: float = TUNED_FO
 
 def _one_sided(n: Floats, alpha: float, tuned_for: float) -> Floats:
     rho = mixture(2 * alpha, tuned_for)
-    units = greater(n, FEWEST)
+    units = greater(n, CLAIMED_FEWEST)
     growth = (units + rho) / rho
     width = root(growth * rho / units * 2 * log_of_one_more(root(growth) / (2 * alpha)))
-    return chosen(n < FEWEST, inf, width)
+    return chosen(n < CLAIMED_FEWEST, inf, width)
 
 
 _one_of = lru_cache(maxsize=4096)(_one_sided)
@@ -87,10 +87,10 @@ _one_of = lru_cache(maxsize=4096)(_one_sided)
 def two_sided_multiplier(n: Floats, *, alpha: float, tuned_for: float = TUNED_FOR) -> Floats:
     """As `one_sided_multiplier`, for an interval on both sides; `alpha` in (0, 1)."""
     rho = mixture(alpha, tuned_for)
-    units = greater(n, FEWEST)
+    units = greater(n, CLAIMED_FEWEST)
     growth = (units + rho) / rho
     width = root(growth * rho / units * log_of(growth / alpha**2))
-    return chosen(n < FEWEST, inf, width)
+    return chosen(n < CLAIMED_FEWEST, inf, width)
 
 
 def one_sided_radius(
@@ -99,7 +99,7 @@ def one_sided_radius(
     """The distance from the estimate to its one-sided bound, in the estimate's unit.
 
     `squared_error` is the squared standard error of the estimate, `n` the number of
-    units behind it. Infinite under FEWEST units, whatever the error.
+    units behind it. Infinite under CLAIMED_FEWEST units, whatever the error.
     """
     return one_sided_multiplier(n, alpha=alpha, tuned_for=tuned_for) * root(squared_error + TINY)
 
@@ -114,14 +114,14 @@ def two_sided_radius(
 def lower(
     estimate: Floats, squared_error: Floats, n: Floats, *, alpha: float, tuned_for: float = TUNED_FOR
 ) -> Floats:
-    """The bound the truth stays above at all n with probability 1 - alpha; -inf under FEWEST units."""
+    """The bound the truth stays above at all n with probability 1 - alpha; -inf under CLAIMED_FEWEST units."""
     return estimate - one_sided_radius(squared_error, n, alpha=alpha, tuned_for=tuned_for)
 
 
 def upper(
     estimate: Floats, squared_error: Floats, n: Floats, *, alpha: float, tuned_for: float = TUNED_FOR
 ) -> Floats:
-    """The bound the truth stays below at all n with probability 1 - alpha; +inf under FEWEST units."""
+    """The bound the truth stays below at all n with probability 1 - alpha; +inf under CLAIMED_FEWEST units."""
     return estimate + one_sided_radius(squared_error, n, alpha=alpha, tuned_for=tuned_for)
 
 

@@ -23,7 +23,12 @@ from typing import Final
 from scipy.special import ndtri
 
 from optimizer.errors import OutOfRange
-from optimizer.stats.confidence_sequence import FEWEST, TUNED_FOR, one_sided_multiplier, two_sided_multiplier
+from optimizer.stats.confidence_sequence import (
+    CLAIMED_FEWEST,
+    TUNED_FOR,
+    one_sided_multiplier,
+    two_sided_multiplier,
+)
 
 OUT_OF_SIGHT: Final = 10**9
 """Units per arm beyond which a forecast is no forecast."""
@@ -82,7 +87,7 @@ def units_for_every_look(
 
     if not concludes(OUT_OF_SIGHT):
         return None
-    low, high = FEWEST - 1, OUT_OF_SIGHT  # needed / sqrt(n) falls with n
+    low, high = CLAIMED_FEWEST - 1, OUT_OF_SIGHT  # needed / sqrt(n) falls with n
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if concludes(middle) else (middle, high)

@@ -27,6 +27,9 @@ from scipy.special import betaincinv, ndtri
 from optimizer.errors import OutOfRange
 from optimizer.stats.elementwise import Floats
 
+Z95 = 1.959963984540054
+"""The normal quantile of intervals at 95 %, two sides."""
+
 
 @dataclass(frozen=True, slots=True)
 class Proportion:

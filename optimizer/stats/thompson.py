@@ -1,6 +1,6 @@
 """Shares of traffic for arms: how likely each is best, but never nothing, and not from too few.
 
-    w = P(best)                                   once every arm has FEWEST units
+    w = P(best)                                   once every arm has MOVED_FEWEST units
     w = 1 / arms                                  for all arms, before
     share = floor + (1 - arms * floor) * w
 
@@ -21,12 +21,12 @@ from math import fsum
 
 from optimizer.errors import OutOfRange
 
-FEWEST = 100
+MOVED_FEWEST = 100
 """Units per arm before shares move: earlier a lucky start starves a good arm."""
 
 
 def weights(
-    chances: Sequence[float], units: Sequence[int], *, floor: float = 0.05, fewest: int = FEWEST
+    chances: Sequence[float], units: Sequence[int], *, floor: float = 0.05, fewest: int = MOVED_FEWEST
 ) -> list[float]:
     """The share of each arm, at least `floor`, together 1; in the order given.
 

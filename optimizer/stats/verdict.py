@@ -39,7 +39,7 @@ import numpy.typing as npt
 
 from optimizer.errors import NotFinite, OutOfRange
 from optimizer.stats.confidence_sequence import (
-    FEWEST,
+    CLAIMED_FEWEST,
     TINY,
     TUNED_FOR,
     effective_units,
@@ -226,7 +226,7 @@ def _known(number: float | None) -> float | None:
     return None if number is None or not isfinite(number) else float(number)
 
 
-_SIZES: Final = np.unique(np.round(np.geomspace(FEWEST, OUT_OF_SIGHT, 2000)))
+_SIZES: Final = np.unique(np.round(np.geomspace(CLAIMED_FEWEST, OUT_OF_SIGHT, 2000)))
 
 
 @lru_cache(maxsize=64)

@@ -19,6 +19,7 @@ VAGUE = {"utils", "util", "helpers", "common", "misc", "manager", "base_utils", 
 TOP_LEVEL = {
     "README.md", "Makefile", "pyproject.toml", "CHANGELOG.md", "LICENSE", "requirements.lock", ".github", ".ci",
     ".gitignore", "optimizer", "agents", "topics", "schemas", "compose", "tests", "docs", "sdk",
+    "findings",
 }  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from agents.wire.codec import Decoder, encode
 from optimizer.decide.stage import Decide
 from optimizer.model.event import FindingEvent, TargetEvent
 from optimizer.model.finding import Evidence, Finding
-from optimizer.model.target import Model, Plan, Segments, Target
+from optimizer.model.target import Model, RolloutPlan, Segments, Target
 from optimizer.stage import published
 from tests.bench.orient import BEGIN_AT, MINUTE_MS, SEGMENTS, event
 
@@ -74,7 +74,7 @@ def measure(*, targets, minutes):
             models=models,
             segments=segments,
             autonomy="auto",
-            plan=Plan(shadow_s=0),
+            rollout=RolloutPlan(shadow_s=0),
         )
         rows[name] = stage.fold(stage.initial(name), [event(TargetEvent, name, BEGIN_AT, declared, 0)]).state
     for end in range(BEGIN_AT + MINUTE_MS, BEGIN_AT + (minutes + 1) * MINUTE_MS, MINUTE_MS):

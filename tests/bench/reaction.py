@@ -18,7 +18,7 @@ from agents.wire.codec import Decoder
 from agents.wire.publisher import Publisher, declare, event_of
 from optimizer.model.finding import Finding
 from optimizer.model.progress import Watermark
-from optimizer.model.target import Model, Plan, Target
+from optimizer.model.target import Model, RolloutPlan, Target
 from tests.bench.latency import percentiles
 
 PACE_S = 0.04
@@ -100,8 +100,10 @@ def main(targets):
     prices = {"large": 10.0, "small": 1.0}
     models = tuple(Model(name=name, input_usd_per_million_tokens=price) for name, price in prices.items())
     for name in names:
-        plan = Plan(step_min_s=0, cooldown_s=0)
-        declare(publisher, Target(target=name, autonomy="auto", incumbent="large", models=models, plan=plan))
+        plan = RolloutPlan(step_min_s=0, cooldown_s=0)
+        declare(
+            publisher, Target(target=name, autonomy="auto", incumbent="large", models=models, rollout=plan)
+        )
     follower.has_seen(names, DECLARED, READY_S)
 
     def worth_a_try(name, at_ms):

@@ -7,7 +7,7 @@ from optimizer.decide.stage import Decide
 from optimizer.loop import Loop, time_of
 from optimizer.model.budget import Approvals, Budget, Limits
 from optimizer.model.command import Alert, Command, PolicyVerdict
-from optimizer.model.cycles import Cycles
+from optimizer.model.cycles import Schedule
 from optimizer.model.event import (
     AlertEvent,
     CommandEvent,
@@ -20,7 +20,7 @@ from optimizer.model.finding import Evidence, Finding
 from optimizer.model.lever import Levers, Parameter
 from optimizer.model.policy import MOST_POLICIES, MOST_RULES, Policy, Rule
 from optimizer.model.progress import Watermark
-from optimizer.model.target import Failover, FixedArms, Holdback, Model, Plan, Segments, Target
+from optimizer.model.target import Failover, FixedArms, Holdback, Model, RolloutPlan, Segments, Target
 from optimizer.model.variant import variant_of
 
 STAGE = Decide()
@@ -33,8 +33,8 @@ COMMANDS = (
     "freeze", "unfreeze", "approve", "reject", "pause", "resume", "promote", "rollback", "optimize", "abort",
     "return", "unban",
 )  # fmt: skip
-STRATEGIES = ("bandit", "contextual", "ab_test", "thresholds", "reinforcement", "tuning")
-TURNED = Levers(parameters={"max_tokens": Parameter(least=200, most=800, step=200)})
+STRATEGIES = ("bandit", "hierarchical_bandit", "ab_test", "alarm_rules", "contextual_bandit", "tuning")
+TURNED = Levers(parameters={"max_tokens": Parameter(min=200, max=800, step=200)})
 METRICS = ("quality", "latency", "errors", "cost")
 GOVERNED = {
     "policies": (
@@ -49,7 +49,7 @@ GOVERNED = {
         ),
     ),
     "budget": Budget(usd_per_day=50.0, usd_per_month=400.0),
-    "limits": Limits(starts_per_day=9, on_trial_bps=9000),
+    "limits": Limits(starts_per_day=9, max_exposure_bps=9000),
     "approvals": Approvals(needed=2, expires_s=300),
 }
 
@@ -98,17 +98,17 @@ class Author:
             incumbent=incumbent,
             models=tuple(models),
             segments=random.choice((None, Segments(attribute="task", values=values))),
-            plan=Plan(
+            rollout=RolloutPlan(
                 step_min_s=60, step_min_units=50, step_max_s=600, bake_s=60, cooldown_s=60, ban_s=900,
                 on_inconclusive=random.choice(("pause", "roll_back")),
-                strategy=random.choice(("canary", "canary", "blue_green", "shadow", "immediate")),
+                kind=random.choice(("canary", "canary", "blue_green", "shadow", "immediate")),
                 shadow_s=random.choice((0, 0, 120)),
             ),
             holdback=Holdback(share_bps=random.choice((0, 200)), for_s=300),
             levers=random.choice((Levers(), TURNED)),
             withdrawn=random.random() < 0.15,
             strategy=strategy,
-            cycles=Cycles(main_s=random.choice((0, 120)), slow_s=600),
+            schedule=Schedule(main_s=random.choice((0, 120)), slow_s=600),
             **random.choice(({}, {}, GOVERNED)),
         )  # fmt: skip
         self.write(TargetEvent, name, self.declared[name])
@@ -263,7 +263,7 @@ def flood(seed):
         incumbent=models[-1].name,
         models=models,
         segments=Segments(attribute="a" * 128, values=tuple(f"{i:0128d}" for i in range(16))),
-        plan=Plan(cooldown_s=0),
+        rollout=RolloutPlan(cooldown_s=0),
         policies=tuple(
             Policy(
                 id=f"{i:0128d}",

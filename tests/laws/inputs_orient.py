@@ -6,7 +6,7 @@ from random import Random
 from optimizer.model.event import PaneEvent, TargetEvent, WatermarkEvent
 from optimizer.model.pane import Cell, Covariates, Joint, Pane, Weighted
 from optimizer.model.progress import Watermark
-from optimizer.model.target import Guardrails, Model, Segments, Target, Trips
+from optimizer.model.target import Guardrails, HardLimits, Model, Segments, Target
 from optimizer.orient.stage import Orient
 
 STAGE = Orient(bytes_max=880_000)
@@ -117,8 +117,16 @@ class Author:
             "incumbent": "m",
             "models": (Model(name="m"), Model(name="n")),
             "segments": random.choice((None, Segments(attribute="task", values=SEGMENTS[:2]))),
-            "guardrails": random.choice((Guardrails(), Guardrails(quality_drop_relative=None))),
-            "trips": random.choice((Trips(), Trips(latency_p95_ms=1.0))),
+            "guardrails": random.choice(
+                (
+                    Guardrails(),
+                    Guardrails(quality_drop_relative=None),
+                    Guardrails(first_token_p95_rise_relative=0.2, output_tokens_rise_relative=0.3),
+                )
+            ),
+            "hard_limits": random.choice(
+                (HardLimits(), HardLimits(latency_p95_ms=1.0), HardLimits(first_token_p95_ms=1.0))
+            ),
             "withdrawn": random.random() < 0.1,
             **differently,
         }

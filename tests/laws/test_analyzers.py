@@ -10,8 +10,9 @@ import msgspec
 import numpy as np
 import pytest
 
+from optimizer.model.segments import WHOLE
 from optimizer.orient import analyzers
-from optimizer.orient.analyzers.contract import WHOLE, Margins, Watched
+from optimizer.orient.analyzers.contract import Margins, Watched
 from optimizer.orient.state import STEADY_BYTES
 from optimizer.orient.windows.sums import Sums
 from optimizer.orient.windows.windows import LENGTHS_MS

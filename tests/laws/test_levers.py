@@ -42,8 +42,8 @@ def a_target(seed, lever=None):
         )
         settings = {
             "parameters": dice.choice((
-                {"temperature": Parameter(least=0.0, most=0.6, step=0.3)},
-                {"max_tokens": Parameter(least=400, most=800, step=400)},
+                {"temperature": Parameter(min=0.0, max=0.6, step=0.3)},
+                {"max_tokens": Parameter(min=400, max=800, step=400)},
                 {"effort": Parameter(values=("low", "high"))},
             )),
             "prompt": (PromptVersion(name="reply", version="2", hash="0123abcd"),),

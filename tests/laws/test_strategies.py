@@ -12,8 +12,8 @@ from optimizer.decide.evidence.rewards import add
 from optimizer.decide.record.memory import Memory
 from optimizer.decide.record.state import Ban, Earned, Held, Trial
 from optimizer.decide.strategies import STRATEGIES
+from optimizer.decide.strategies.contextual_bandit import DIMENSIONS
 from optimizer.decide.strategies.contract import MOST_ARMS, MOST_PROPOSALS, Situation
-from optimizer.decide.strategies.reinforcement import DIMENSIONS
 from optimizer.declaration.declared import derive
 from optimizer.declaration.levers import candidates
 from optimizer.model.finding import Finding
@@ -32,7 +32,7 @@ MEMORY_BYTES = 10_000
 def a_target(random):
     names = [f"m{i}" for i in range(random.randrange(1, 12))]
     temperature = {
-        "temperature": Parameter(least=0.0, most=1.0, step=0.5),
+        "temperature": Parameter(min=0.0, max=1.0, step=0.5),
         "max_tokens": Parameter(values=(100, 400)),
     }
     levers = Levers(
@@ -89,7 +89,7 @@ def a_situation(random, declared):
     others = [v for v in variants if v != incumbent][: MOST_ARMS - 1]
     policy = None
     for _ in range(random.choice((0, 20))):
-        policy = STRATEGIES["reinforcement"].learn(
+        policy = STRATEGIES["contextual_bandit"].learn(
             policy, [random.random() for _ in range(DIMENSIONS)], random.uniform(-1, 1)
         )
     return Situation(
@@ -194,7 +194,7 @@ def test_what_is_remembered_stays_small():
 
 
 def test_a_learning_policy_only_asks():
-    found = [one for case in CASES for one in proposed(STRATEGIES["reinforcement"], *case)]
+    found = [one for case in CASES for one in proposed(STRATEGIES["contextual_bandit"], *case)]
     assert found
     assert all(one.asks for one in found)
 
@@ -204,5 +204,5 @@ def test_a_strategy_that_does_not_learn_leaves_the_policy_as_it_is():
         situation.policy.decisions: situation.policy for _, situation in CASES if situation.policy
     }.values()
     kept = {name for name, one in STRATEGIES.items() if one.learn(policy, [0.5] * DIMENSIONS, 0.1) == policy}
-    assert set(STRATEGIES) - kept == {"reinforcement"}
+    assert set(STRATEGIES) - kept == {"contextual_bandit"}
     assert all(one.learn(policy, [], 0.1) == policy for one in STRATEGIES.values())

@@ -4,8 +4,9 @@ A scenario is a text. `#` tells the story, words move the world, lines behind `|
 checked. `make accept` writes them anew. What the loop says stands there whole: a long text goes on in the next line,
 four spaces further in.
 
-    model NAME price=… quality=… latency_ms=… errors=…      a model, or how it behaves from now on
-    lever NAME least=… most=… step=…                         a parameter that may be turned, in later declarations
+    model NAME price=… quality=… latency_ms=… errors=…      a model, or how it behaves from now on; first_ms=… and
+                                                             tokens=… where its calls tell first token and length
+    lever NAME min=… max=… step=…                            a parameter that may be turned, in later declarations
     effect NAME VALUE price=… quality=…                      what a parameter at a value does to every model
     policy ID ACTION [share_bps=…]: CONDITION                a rule, from the next declaration on
     declare KEY=VALUE …                                      the target `chat`, with all models known so far
@@ -33,23 +34,23 @@ from optimizer.loop import Loop, time_of
 from optimizer.model.budget import Approvals, Budget, Limits
 from optimizer.model.call import Assignment, Call, Quality
 from optimizer.model.command import Alert, Command
-from optimizer.model.cycles import Cycles
+from optimizer.model.cycles import Schedule
 from optimizer.model.decision import at_shares
 from optimizer.model.event import AlertEvent, CallEvent, CommandEvent, TargetEvent, TickEvent
 from optimizer.model.lever import Levers, Parameter
 from optimizer.model.policy import Policy, Rule
 from optimizer.model.progress import Tick
 from optimizer.model.target import (
-    Errors,
+    ChangeRisks,
     Failover,
     FixedArms,
     Guardrails,
+    HardLimits,
     Holdback,
     Model,
-    Plan,
+    RolloutPlan,
     Segments,
     Target,
-    Trips,
 )
 from optimizer.observe.stage import Observe
 from optimizer.orient.stage import Orient
@@ -58,7 +59,8 @@ BEGIN_AT = 1_772_323_200_000
 TICK_MS = 5_000
 PARTITIONS = 2
 PARTS = {
-    "plan": Plan, "guardrails": Guardrails, "trips": Trips, "holdback": Holdback, "errors": Errors, "cycles": Cycles,
+    "rollout": RolloutPlan, "guardrails": Guardrails, "hard_limits": HardLimits,
+    "holdback": Holdback, "risks": ChangeRisks, "schedule": Schedule,
     "budget": Budget, "limits": Limits, "approvals": Approvals,
 }  # fmt: skip
 
@@ -127,8 +129,6 @@ class World:
             for part, struct in PARTS.items()
             if part != "budget" or not given.keys().isdisjoint(struct.__struct_fields__)
         }
-        if "chooses" in given:  # `strategy` is the plan's
-            given["strategy"] = given.pop("chooses")
         if "segments" in given:
             given["segments"] = Segments(
                 attribute=given.pop("told_by", "task"), values=tuple(str(given["segments"]).split(","))
@@ -251,6 +251,8 @@ class World:
             error_type="timeout" if fails else None,
             quality=None if fails else Quality(score=min(1.0, max(0.0, dice.gauss(weak, 0.1)))),
             attributes={self._told_by(): segment},
+            first_token_ms=nature["first_ms"] * dice.lognormvariate(0, 0.3) if "first_ms" in nature else None,
+            output_tokens=round(nature["tokens"] * dice.lognormvariate(0, 0.5)) if "tokens" in nature else None,
         )  # fmt: skip
         return CallEvent(
             specversion="1.0", id=data.call_id, source="/callers", time=time_of(at), subject="chat", data=data

@@ -25,7 +25,7 @@ from optimizer.model.call import Assignment, Call, Quality
 from optimizer.model.command import Command
 from optimizer.model.event import CallEvent, CommandEvent, TargetEvent, TickEvent
 from optimizer.model.progress import Tick
-from optimizer.model.target import Model, Plan, Segments, Target
+from optimizer.model.target import Model, RolloutPlan, Segments, Target
 from optimizer.observe.stage import Observe
 from optimizer.orient.stage import Orient
 
@@ -69,9 +69,11 @@ def target(name):
     if name != "answers":
         return Target(target=name, autonomy="observe", incumbent="big", models=(Model(name="big"),))
     models = tuple(Model(name=m, input_usd_per_million_tokens=c * 1000) for m, c in COST_USD.items())
-    plan = Plan(steps_bps=(2000, 5000, 10_000), step_min_s=60, step_min_units=40, bake_s=60, cooldown_s=60)
+    plan = RolloutPlan(
+        steps_bps=(2000, 5000, 10_000), step_min_s=60, step_min_units=40, bake_s=60, cooldown_s=60
+    )
     return Target(
-        target=name, autonomy="auto", incumbent="big", models=models, plan=plan,
+        target=name, autonomy="auto", incumbent="big", models=models, rollout=plan,
         segments=Segments(attribute="task", values=SEGMENTS),
     )  # fmt: skip
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from agents.cli.failure import BAD, Failure
-from optimizer.declaration.forecast import ASSUMED, Forecast, forecast, least_gain
+from optimizer.declaration.forecast import Forecast, assumed, forecast, least_gain
 from optimizer.model.objective import goal_of
 from optimizer.model.traffic import Traffic
 from optimizer.model.wording import about, duration, percent, share
@@ -50,7 +50,7 @@ def show(console: Console, target: Target, steps: Steps | None) -> None:
             "never" if one.seconds is None else about(one.seconds), duration(one.most_s), one.slowest,
         )  # fmt: skip
     console.print(table)
-    console.print(f"{target.target}: {ASSUMED}")
+    console.print(f"{target.target}: {assumed(target)}")
     if (goal := goal_of(target.objective)) in ("quality", "latency"):
         for segment in dict.fromkeys(one.segment for one in steps):
             gain = least_gain(target, steps, segment)
@@ -83,6 +83,6 @@ def refuse_the_hopeless(found: Sequence[tuple[Target, Steps | None]]) -> None:
     if said:
         raise Failure(
             "this plan cannot conclude\n  " + "\n  ".join(said),
-            "allow more time (plan.step_max_s), begin with a larger step, widen the guardrail, or merge segments",
+            "allow more time (rollout.step_max), begin with a larger step, widen the guardrail, or merge segments",
             BAD,
         )

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from optimizer.model.decision import in_words, on_trial
+from optimizer.model.metric import ROWS
 from optimizer.model.wording import count, instant, interval, number, percent, quantity, share, size
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def _of_rules(decision: Decision) -> list[str]:
         said.append("budget: more money in `budget`, or less spent before this moment")
     if decision.cause == "limit":
         said.append(
-            "limits: wider `limits` or `errors.proposals` in the declaration, or the time that is named above"
+            "limits: wider `limits` or `risks.max_attempts` in the declaration, or the time that is named above"
         )
     return said
 
@@ -97,7 +98,7 @@ def _room(estimate: Estimate, finding: Finding | None) -> float | None:
     """How far the deciding bound of the interval is from the margin; None where there is none."""
     if estimate.margin is None or finding is None or finding.kind != "comparison":
         return None
-    worse_is_less = estimate.metric in ("quality", "worth")
+    worse_is_less = ROWS[estimate.metric].direction > 0
     limit = -estimate.margin if worse_is_less else estimate.margin
     bound = estimate.low if worse_is_less == (estimate.verdict == "pass") else estimate.high
     return abs(bound - limit) if bound is not None and estimate.verdict in ("pass", "fail") else None
@@ -193,6 +194,8 @@ def _evidence(decision: Decision) -> Table:
         table.add_row(
             f"metrics/{one.partition}", f"offsets {one.first_offset:,} to {one.last_offset:,} ({records})"
         )
+    if decision.evidence_left_out:
+        table.add_row(f"and {decision.evidence_left_out:,} more", "partitions or more, which are not listed")
     return table
 
 

@@ -9,9 +9,10 @@ so that a growing step moves nobody between the two. Beyond one half the control
 
 from collections.abc import Mapping, Sequence
 
-from optimizer.act.layout.mix import WHOLE_BPS, Slice
+from optimizer.act.layout.mix import Slice
 from optimizer.model.call import Arm
 from optimizer.model.configuration import ArmOfConfiguration
+from optimizer.model.shares import WHOLE_BPS
 from optimizer.model.variant import Variant
 
 Variants = Mapping[str, Variant]

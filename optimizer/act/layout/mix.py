@@ -10,8 +10,8 @@ An arm may therefore lie in several slices, and is then listed several times.
 from collections.abc import Iterator, Mapping, Sequence
 
 from optimizer.model.call import Arm
+from optimizer.model.shares import WHOLE_BPS
 
-WHOLE_BPS = 10_000
 ARMS_MAX = 8
 """Candidates beside each other; with more, none of them would get enough units to be judged."""
 MAX_SLICES = 100

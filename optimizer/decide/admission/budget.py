@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 
 from optimizer.decide.evidence.facts import Evidence, calls_per_minute
-from optimizer.decide.record.books import DAY_MS, NANO_USD, WHOLE_BPS, Use, uses
+from optimizer.decide.record.books import Use, uses
 from optimizer.decide.record.decision import Ruling, record
 from optimizer.decide.record.state import Deciding
 from optimizer.model.budget import Budget
 from optimizer.model.decision import Decision
 from optimizer.model.finding import Finding
+from optimizer.model.fixed_point import NANO_USD
+from optimizer.model.instants import DAY_MS
+from optimizer.model.shares import WHOLE_BPS
 from optimizer.model.wording import money
 
 
@@ -56,7 +59,7 @@ def reserve(evidence: Evidence, shares: Mapping[str, int]) -> int | None:
     One variant climbs the plan's steps, after its mirrored calls if there are any; several last one step.
     """
     hand, cost = evidence.hand, evidence.cost
-    plan, declared = hand.target.plan, hand.declared
+    plan, declared = hand.target.rollout, hand.declared
     per_minute, nano = calls_per_minute(hand.segment, hand.now_at), 0
     _, mirror_bps = declared.first_bps
 

@@ -21,7 +21,6 @@ from msgspec import structs
 from optimizer.decide.admission import power
 from optimizer.decide.admission.budget import reserve, trials_overspent, unaffordable, used_up
 from optimizer.decide.evidence.facts import Evidence, calls_per_minute, served_bps
-from optimizer.decide.record.books import DAY_MS, NANO_USD, WHOLE_BPS
 from optimizer.decide.record.decision import Ruling
 from optimizer.decide.record.hand import InHand
 from optimizer.decide.record.state import Deciding
@@ -31,7 +30,10 @@ from optimizer.declaration.declared import Declared
 from optimizer.declaration.policies import Said, together
 from optimizer.model.decision import Cause
 from optimizer.model.finding import Finding
+from optimizer.model.fixed_point import NANO_USD
+from optimizer.model.instants import DAY_MS
 from optimizer.model.policy import PolicyResult
+from optimizer.model.shares import WHOLE_BPS
 from optimizer.model.wording import instant, money, percent, share
 
 COMPARED_AT_ONCE = 20
@@ -91,7 +93,7 @@ class Admission:
         return reason
 
     def _spent(self, variant: str) -> str:
-        allowed, tried = self.hand.target.errors.proposals, self.hand.segment.proposed.get(variant, 0)
+        allowed, tried = self.hand.target.risks.max_attempts, self.hand.segment.proposed.get(variant, 0)
         if allowed is None or tried < allowed:
             return ""
         return f"has spent its error budget: tried {tried} of {allowed} times; declare more proposals"
@@ -167,7 +169,7 @@ class Admission:
 
     def _too_wide(self, weight_bps: int) -> Note | None:
         """The calls on trial, if this segment's candidates had `weight_bps`, against the declared share."""
-        hand, limit = self.hand, self.hand.target.limits.on_trial_bps
+        hand, limit = self.hand, self.hand.target.limits.max_exposure_bps
         if limit == WHOLE_BPS:
             return None
         on_trial = total = 0.0
@@ -214,7 +216,7 @@ class Admission:
     def of_step(self) -> Note | None:
         """What keeps a live candidate from its next step, its bake or its promotion; None: nothing."""
         hand, trial = self.hand, self.hand.segment.trial
-        if trial is None or (trial.phase == "shadow" and hand.target.plan.strategy == "shadow"):
+        if trial is None or (trial.phase == "shadow" and hand.target.rollout.kind == "shadow"):
             return None  # the end of a shadow analysis lets nobody meet the candidate
         if not trial.failover and (use := used_up(hand.state)) is not None:
             return Note("budget", f"{use}: what saves goes on, but does not grow")

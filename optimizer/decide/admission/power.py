@@ -4,22 +4,22 @@
     needed      step_min_units, and for every guarded mean or share
                 units_for_every_look(margin, 2 * variance, risk of a wrong promotion, shared out)
 
-Asked only where the declaration says `must_conclude`. The forecast is of a candidate that is as good as
-what it replaces. Latency is left out: how many calls its tail takes depends on the candidate's.
+Asked only where the declaration says `require_power`. The forecast is of a candidate that is as good as
+what it replaces. Tails are left out: how many calls they take depends on the candidate's.
 """
 
 from collections.abc import Sequence
 
-from optimizer.decide.trials.gate import guarded
-from optimizer.declaration.validate import WHOLE_BPS, first_bps
-from optimizer.model.finding import Finding, Metric
+from optimizer.declaration.validate import first_bps
+from optimizer.model.finding import Finding
+from optimizer.model.instants import MINUTE_MS
+from optimizer.model.metric import Row, margins
+from optimizer.model.shares import WHOLE_BPS
 from optimizer.model.target import Target
 from optimizer.model.wording import count, duration, number, share
 from optimizer.stats.power import units_for_every_look
+from optimizer.stats.proportion import Z95
 
-MINUTE_MS = 60_000
-Z = 1.959963984540054
-"""A level's interval reaches so many standard errors to either side."""
 LEAST_SHARE = 0.001
 """Where no call has failed, the variance is that of one failure in a thousand."""
 
@@ -29,9 +29,9 @@ def lacking(declared: Target, levels: tuple[Finding, ...], arms: Sequence[int] =
 
     `arms` are the shares (basis points) of several candidates beside each other; none: a single one.
     """
-    if not declared.limits.must_conclude:
+    if not declared.limits.require_power:
         return ""
-    plan, first = declared.plan, min(arms, default=0) or sum(first_bps(declared))
+    plan, first = declared.rollout, min(arms, default=0) or sum(first_bps(declared))
 
     def reachable(per_minute: float) -> float:
         return per_minute * first / WHOLE_BPS * plan.step_max_s / 60
@@ -44,11 +44,12 @@ def lacking(declared: Target, levels: tuple[Finding, ...], arms: Sequence[int] =
             f"the plan cannot conclude: {share(first)} of {number(per_minute)} calls a minute are "
             f"{number(reachable(per_minute))} units {within}, {count(plan.step_min_units)} are declared"
         )
-    for metric in guarded(declared):
+    for guard in margins(declared.guardrails):
+        metric = guard[0].name
         level = measured.get(metric)
         if level is None:
             return f"the plan cannot conclude: {metric} is guarded, and was not measured in any call"
-        needed = _needed(declared, metric, level, beside=max(1, len(arms)))
+        needed = _needed(declared, guard, level, beside=max(1, len(arms)))
         have = reachable(_per_minute(level))
         if needed is None or needed > have:
             needs = f"about {count(needed)}" if needed is not None else "more than a thousand million"
@@ -62,18 +63,18 @@ def _per_minute(level: Finding) -> float:
     return level.n / minutes if minutes > 0 else 0.0
 
 
-def _needed(declared: Target, metric: Metric, level: Finding, *, beside: int) -> int | None:
-    """Units per arm until an equal candidate passes; 0 where there is no forecast."""
-    rails, estimate = declared.guardrails, level.estimate
-    if estimate is None or metric == "latency":
+def _needed(declared: Target, guard: tuple[Row, float], level: Finding, *, beside: int) -> int | None:
+    """Units per arm until an equal candidate passes the guardrail; 0 where there is no forecast."""
+    (row, margin), estimate = guard, level.estimate
+    if estimate is None or row.estimator == "tail":
         return 0
-    shares = beside * len(guarded(declared)) * (declared.errors.proposals or 1)
-    alpha = declared.errors.wrong_promotion / shares
-    if metric == "errors":
+    shares = beside * len(margins(declared.guardrails)) * (declared.risks.max_attempts or 1)
+    alpha = declared.risks.false_promotion / shares
+    effect = margin * estimate if row.is_relative else margin
+    if row.estimator == "share":
         rate = min(max(estimate, LEAST_SHARE), 1 - LEAST_SHARE)
-        return units_for_every_look(rails.error_rate_rise or 0.0, 2 * rate * (1 - rate), alpha=alpha, sides=1)
+        return units_for_every_look(effect, 2 * rate * (1 - rate), alpha=alpha, sides=1)
     if level.low is None or level.high is None:
         return 0
-    variance = ((level.high - level.low) / 2 / Z) ** 2 * level.n
-    margin = (rails.quality_drop_relative or 0.0) * estimate
-    return units_for_every_look(margin, 2 * variance, alpha=alpha, sides=1)
+    variance = ((level.high - level.low) / 2 / Z95) ** 2 * level.n
+    return units_for_every_look(effect, 2 * variance, alpha=alpha, sides=1)

@@ -8,7 +8,6 @@ from typing import Any
 
 from msgspec import structs
 
-from optimizer.decide.record.books import DAY_MS, NANO_USD, WHOLE_BPS
 from optimizer.decide.record.hand import InHand
 from optimizer.decide.record.state import Deciding, Level, Segment
 from optimizer.declaration import policies
@@ -16,9 +15,12 @@ from optimizer.declaration.declared import Declared
 from optimizer.declaration.policies import Said
 from optimizer.model.budget import Limits
 from optimizer.model.finding import Finding
+from optimizer.model.fixed_point import NANO_USD
+from optimizer.model.instants import DAY_MS, MINUTE_MS
+from optimizer.model.metric import TABLE
+from optimizer.model.shares import WHOLE_BPS
 from optimizer.model.target import Model, Target
 
-MINUTE_MS = 60_000
 STALE_MS = 15 * MINUTE_MS
 """A level that was last measured so long ago is unknown."""
 
@@ -76,12 +78,9 @@ class Evidence:
         if books.costed or books.month_nano:
             today_nano = books.day_nano if books.day == hand.now_at // DAY_MS else 0
             known |= {"daily_cost": today_nano / NANO_USD, "monthly_cost": books.month_nano / NANO_USD}
-        for fact, metric in (
-            ("cost_per_request", "cost"), ("quality_score", "quality"), ("latency_p95_ms", "latency"),
-            ("error_rate", "errors"),
-        ):  # fmt: skip
-            if (level := level_of(hand.segment, metric, hand.now_at)) is not None:
-                known[fact] = level
+        for row in (row for row in TABLE if row.fact):
+            if (level := level_of(hand.segment, row.name, hand.now_at)) is not None:
+                known[row.fact] = level
         if (forecast := self.cost_of_call(variant)) is not None:
             known["forecast_cost_per_request"] = forecast
         return known

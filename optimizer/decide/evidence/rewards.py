@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from optimizer.decide.evidence.utility import LEAST_ERROR
 from optimizer.decide.record.state import Earned
-from optimizer.model.finding import Metric
+from optimizer.model.metric import Metric
 from optimizer.stats.normal import Normal
 
 RECENT = 300.0

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from math import inf, sqrt
 from typing import NamedTuple
 
-from optimizer.decide.record.memory import SENSE, Lies, Memory, multiplier
-from optimizer.model.finding import Metric
-from optimizer.model.objective import weights_of
+from optimizer.decide.record.memory import Lies, Memory, multiplier
+from optimizer.model.metric import ROWS, Metric, margins
+from optimizer.model.objective import parts_of
 from optimizer.model.target import Target
 from optimizer.stats.normal import Normal
 
@@ -47,9 +47,7 @@ INCUMBENT = Worth(0.0, 0.0, 1)
 
 def weights(target: Target) -> Mapping[Metric, float]:
     """How much each metric counts in the declared objective; what does not count is left out."""
-    wanted = weights_of(target.objective)
-    whole: dict[Metric, float] = {"cost": wanted.cost, "quality": wanted.quality, "latency": wanted.latency}
-    return {metric: weight for metric, weight in whole.items() if weight}
+    return parts_of(target.objective)
 
 
 def worth(memory: Memory, variant: str, incumbent: str, weighed: Mapping[Metric, float]) -> Worth | None:
@@ -60,7 +58,7 @@ def worth(memory: Memory, variant: str, incumbent: str, weighed: Mapping[Metric,
         effect = memory.effect(variant, metric, incumbent)
         if effect is None:
             return None
-        mean += weight * SENSE[metric] * effect.estimate
+        mean += weight * ROWS[metric].direction * effect.estimate
         variance += (weight * effect.error) ** 2
         units = min(units, effect.n) if units else effect.n
     return Worth(mean, sqrt(variance), max(units, 1))
@@ -68,16 +66,9 @@ def worth(memory: Memory, variant: str, incumbent: str, weighed: Mapping[Metric,
 
 def guardrails(memory: Memory, variant: str, incumbent: str, target: Target) -> Lies:
     """Whether a variant is proven inside every declared guardrail, or proven outside one."""
-    rails = target.guardrails
-    margins: tuple[tuple[Metric, float | None], ...] = (
-        ("quality", rails.quality_drop_relative),
-        ("latency", rails.latency_p95_rise_relative),
-        ("errors", rails.error_rate_rise),
-    )
     found = [
-        memory.lies(variant, metric, incumbent=incumbent, margin=margin)
-        for metric, margin in margins
-        if margin is not None
+        memory.lies(variant, row.name, incumbent=incumbent, margin=margin)
+        for row, margin in margins(target.guardrails)
     ]
     if "outside" in found:
         return "outside"

@@ -13,11 +13,10 @@ from msgspec import Struct
 
 from optimizer.model.budget import Budget
 from optimizer.model.finding import Finding
+from optimizer.model.fixed_point import NANO_USD
+from optimizer.model.instants import DAY_MS
+from optimizer.model.shares import WHOLE_BPS
 from optimizer.model.wording import money, share
-
-NANO_USD = 10**9
-DAY_MS = 86_400_000
-WHOLE_BPS = 10_000
 
 
 class Books(Struct, kw_only=True, omit_defaults=True):

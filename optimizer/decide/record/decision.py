@@ -9,7 +9,7 @@ import msgspec
 from optimizer.decide.record.state import Deciding
 from optimizer.declaration.declared import Declared, derive
 from optimizer.model.decision import WHOLE_TARGET, Cause, Decision, DecisionKind, Estimate
-from optimizer.model.finding import Evidence, Finding
+from optimizer.model.finding import EVIDENCE_MOST, Evidence, Finding
 from optimizer.model.policy import PolicyResult
 from optimizer.model.variant import differences
 
@@ -39,7 +39,8 @@ def record(
     """
     declared = state.declaration
     generation, variant = fields.get("generation", 0), fields.get("variant") or ""
-    shares = (declared.errors.proposals or 1) if declared else 1
+    evidence, left_out = merged(ruling.findings)
+    shares = (declared.risks.max_attempts or 1) if declared else 1
     if declared is not None and "differs" not in fields:
         tried = [variant, *fields.get("weights", ())]
         fields["differs"] = differs(derive(declared), fields.get("incumbent") or "", tried)
@@ -55,11 +56,12 @@ def record(
         why=ruling.why,
         by=ruling.by,
         estimates=tuple(map(estimate_of, ruling.findings)),
-        evidence=merged(evidence for finding in ruling.findings for evidence in finding.evidence),
+        evidence=evidence,
+        evidence_left_out=left_out,
         findings_hash=sha256(_encode(ruling.findings)).hexdigest() if ruling.findings else "",
         policies=ruling.policies,
-        alpha_promotion=declared.errors.wrong_promotion / shares if declared else 0.0,
-        alpha_rollback=declared.errors.wrong_rollback / shares if declared else 0.0,
+        alpha_promotion=declared.risks.false_promotion / shares if declared else 0.0,
+        alpha_rollback=declared.risks.false_rollback / shares if declared else 0.0,
         target_revision=state.revision,
         **fields,
     )
@@ -99,13 +101,21 @@ def estimate_of(finding: Finding) -> Estimate:
     )
 
 
-def merged(evidence: Iterable[Evidence]) -> tuple[Evidence, ...]:
-    """One range per source partition that covers all that were given, in the order of partitions."""
+def merged(findings: Iterable[Finding]) -> tuple[tuple[Evidence, ...], int]:
+    """The evidence of some findings as one, and how many further partitions, at least, it has no room to list.
+
+    One range per source partition covers the findings' own, in the order of partitions. The lowest EVIDENCE_MOST are
+    listed: whatever a finding lists of these is whole, as it leaves out only what lies above.
+    """
     ranges: dict[int, tuple[int, int]] = {}
-    for one in evidence:
-        low, high = ranges.get(one.partition, (one.first_offset, one.last_offset))
-        ranges[one.partition] = min(low, one.first_offset), max(high, one.last_offset)
-    return tuple(
-        Evidence(partition=partition, first_offset=low, last_offset=high)
-        for partition, (low, high) in sorted(ranges.items())
+    partitions = 0
+    for finding in findings:
+        partitions = max(partitions, len(finding.evidence) + finding.evidence_left_out)
+        for span in finding.evidence:
+            low, high = ranges.get(span.partition, (span.first_offset, span.last_offset))
+            ranges[span.partition] = min(low, span.first_offset), max(high, span.last_offset)
+    listed = sorted(ranges.items())[:EVIDENCE_MOST]
+    evidence = tuple(
+        Evidence(partition=partition, first_offset=low, last_offset=high) for partition, (low, high) in listed
     )
+    return evidence, max(partitions, len(ranges)) - len(listed)

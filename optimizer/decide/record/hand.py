@@ -69,9 +69,9 @@ class InHand:
         return ban if ban is not None and ban.until_at > self.now_at else None
 
     def ban(self, variant: str, ruling: Ruling) -> None:
-        """The variant is not tried again here for `plan.ban_s`."""
+        """The variant is not tried again here for `rollout.ban_s`."""
         alive = {v: b for v, b in self.segment.bans.items() if b.until_at > ruling.at and v != variant}
-        alive[variant] = Ban(ruling.at + self.target.plan.ban_s * MS, ruling.why[:MAX_WHY], ruling.at)
+        alive[variant] = Ban(ruling.at + self.target.rollout.ban_s * MS, ruling.why[:MAX_WHY], ruling.at)
         self.segment.bans = dict(list(alive.items())[-MAX_BANS:])
 
     def lift(self, variant: str, ruling: Ruling) -> Decision:
@@ -86,8 +86,8 @@ class InHand:
         )  # fmt: skip
 
     def rest(self, at: int) -> None:
-        """Nothing is on trial any more; the segment rests for `plan.cooldown_s` from `at` (ms)."""
+        """Nothing is on trial any more; the segment rests for `rollout.cooldown_s` from `at` (ms)."""
         segment = self.segment
         segment.trial, segment.waiting, segment.reported = None, {}, []
         segment.considered_at = 0
-        segment.rest_until_at = at + self.target.plan.cooldown_s * MS
+        segment.rest_until_at = at + self.target.rollout.cooldown_s * MS

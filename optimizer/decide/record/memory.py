@@ -13,13 +13,12 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-from optimizer.model.finding import Finding, Metric
-from optimizer.stats.confidence_sequence import FEWEST, two_sided_multiplier
+from optimizer.model.finding import Finding
+from optimizer.model.metric import ROWS, Metric
+from optimizer.stats.confidence_sequence import CLAIMED_FEWEST, two_sided_multiplier
 
 MOST_VARIANTS = 12
 """Per segment; the one heard of longest ago makes room. More than twice as many as are tried at once."""
-SENSE: dict[Metric, int] = {"quality": 1, "cost": -1, "latency": -1, "errors": -1}
-"""Whether more is better (1) or worse (-1)."""
 
 Lies = Literal["inside", "outside", "unknown"]
 
@@ -90,7 +89,12 @@ class Memory(Struct, kw_only=True, omit_defaults=True):
         variant, control = finding.variant, finding.control
         numbers = (finding.estimate, finding.low, finding.high, finding.level)
         estimate, low, high, level = numbers
-        if finding.kind != "comparison" or variant is None or control is None or finding.metric not in SENSE:
+        if (
+            finding.kind != "comparison"
+            or variant is None
+            or control is None
+            or not ROWS[finding.metric].decides
+        ):
             return
         if estimate is None or low is None or high is None or level is None:
             return
@@ -129,7 +133,8 @@ class Memory(Struct, kw_only=True, omit_defaults=True):
         effect = self.effect(variant, metric, incumbent)
         if effect is None:
             return "unknown"
-        better = sorted((SENSE[metric] * effect.low, SENSE[metric] * effect.high))
+        direction = ROWS[metric].direction
+        better = sorted((direction * effect.low, direction * effect.high))
         if better[0] >= -margin:
             return "inside"
         return "outside" if better[1] < -margin else "unknown"
@@ -152,4 +157,4 @@ def _through(told: Effect, base: Effect) -> Effect | None:
 
 def multiplier(units: int, alpha: float) -> float:
     """How many standard errors lie on each side of an effect of so many units that is never wrong but with `alpha`."""
-    return float(two_sided_multiplier(max(units, FEWEST), alpha=min(max(alpha, 1e-9), 0.5)))
+    return float(two_sided_multiplier(max(units, CLAIMED_FEWEST), alpha=min(max(alpha, 1e-9), 0.5)))

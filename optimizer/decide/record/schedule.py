@@ -16,13 +16,13 @@ from optimizer.model.target import Target
 
 def is_due(segment: Segment, declared: Target, now_at: int) -> bool:
     """Whether the main cycle has come round."""
-    return not segment.considered_at or now_at >= segment.considered_at + declared.cycles.main_s * MS
+    return not segment.considered_at or now_at >= segment.considered_at + declared.schedule.main_s * MS
 
 
 def is_slow_due(segment: Segment, declared: Target, now_at: int) -> bool:
     """Whether the slow cycle has come round; the first one has."""
     last_at = segment.considered_slowly_at
-    return not last_at or now_at >= last_at + declared.cycles.slow_s * MS
+    return not last_at or now_at >= last_at + declared.schedule.slow_s * MS
 
 
 def age(segment: Segment, declared: Target, now_at: int) -> None:
@@ -31,7 +31,7 @@ def age(segment: Segment, declared: Target, now_at: int) -> None:
         if ban.until_at <= now_at:
             segment.memory.known.pop(variant, None)
     if is_slow_due(segment, declared, now_at):
-        segment.memory.forget(now_at - declared.plan.ban_s * MS)
+        segment.memory.forget(now_at - declared.rollout.ban_s * MS)
 
 
 def passed(segment: Segment, declared: Target, now_at: int) -> None:

@@ -4,10 +4,12 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-from optimizer.decide.record.books import WHOLE_BPS, Books
+from optimizer.decide.record.books import Books
 from optimizer.decide.record.memory import Memory
 from optimizer.model.decision import WHOLE_TARGET
-from optimizer.model.finding import Finding, Metric
+from optimizer.model.finding import Finding
+from optimizer.model.metric import Metric
+from optimizer.model.shares import WHOLE_BPS
 from optimizer.model.target import Target
 
 MS = 1000
@@ -141,7 +143,7 @@ class Held(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Policy(Struct, kw_only=True, omit_defaults=True):
-    """What the decisions of a target have led to: the sums of one linear regression (`reinforcement`)."""
+    """What the decisions of a target have led to: the sums of one linear regression (`contextual_bandit`)."""
 
     precision: tuple[tuple[float, ...], ...]
     moment: tuple[float, ...]
@@ -177,7 +179,7 @@ class Segment(Struct, kw_only=True, omit_defaults=True):
     """When proposals were last considered; 0: something has happened since, so that they are at once."""
     considered_slowly_at: int = 0
     tried: list[float] = []
-    """The context in which what is on trial was proposed, where that is learnt from (`reinforcement`)."""
+    """The context in which what is on trial was proposed, where that is learnt from (`contextual_bandit`)."""
     turned_at: int = 0
     """When a parameter was last changed for good."""
     levels: dict[str, Level] = {}

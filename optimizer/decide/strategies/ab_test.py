@@ -15,7 +15,7 @@ from optimizer.decide.strategies.cheapest import choose
 from optimizer.decide.strategies.contract import Candidates, Proposal, Situation, Strategy
 from optimizer.decide.strategies.shares import arms, named
 from optimizer.declaration.declared import Declared
-from optimizer.declaration.validate import WHOLE_BPS
+from optimizer.model.shares import WHOLE_BPS
 from optimizer.model.variant import variant_of
 from optimizer.model.wording import share
 
@@ -53,7 +53,7 @@ class AbTest(Strategy):
             why = f"{named(declared, variants)} alone is left to test, and needs no others beside it"
             return (Proposal(strategy=self.name, action="start", variant=variants[0], lever=lever, why=why),)
         plan = declared.target.ab_test
-        arm_bps = min(plan.arm_bps or declared.target.plan.steps_bps[0], WHOLE_BPS // (len(variants) + 1))
+        arm_bps = min(plan.arm_bps or declared.target.rollout.steps_bps[0], WHOLE_BPS // (len(variants) + 1))
         weights = {situation.incumbent: WHOLE_BPS - arm_bps * len(variants)} | dict.fromkeys(
             variants, arm_bps
         )

@@ -23,7 +23,7 @@ from optimizer.declaration.declared import Declared
 from optimizer.model.wording import change, percent
 from optimizer.stats.best import probability_best
 from optimizer.stats.normal import Normal
-from optimizer.stats.thompson import FEWEST, weights
+from optimizer.stats.thompson import MOVED_FEWEST, weights
 
 FLOOR = 0.005
 """Of the traffic, for every arm: 100 units in 20,000, which costs a thousandth of what there is to earn."""
@@ -56,7 +56,7 @@ def begun(
     if not variants:
         return ()
     share = mixed(situation, declared, dict.fromkeys(variants, 1 / (len(variants) + 1)))
-    why = f"{named(declared, variants)} beside the incumbent, {FEWEST} units each before shares move"
+    why = f"{named(declared, variants)} beside the incumbent, {MOVED_FEWEST} units each before shares move"
     return (Proposal(strategy=name, action="start", weights=share, why=why),)
 
 
@@ -90,7 +90,7 @@ def reweighed(
 
 def shares(laws: Sequence[Normal], fresh: Sequence[int], *, floor: float = FLOOR) -> list[float]:
     """The share of each arm, together 1: `laws` are what is believed of their means, `fresh` their units."""
-    if min(fresh) < FEWEST:
+    if min(fresh) < MOVED_FEWEST:
         return [1 / len(laws)] * len(laws)
     return weights(probability_best(laws), fresh, floor=floor)
 

@@ -19,7 +19,7 @@ from optimizer.decide.strategies.shares import promised
 from optimizer.declaration.declared import Declared
 from optimizer.declaration.levers import Candidate
 from optimizer.model.decision import Alternative
-from optimizer.model.finding import Metric
+from optimizer.model.metric import Metric
 from optimizer.model.variant import label
 from optimizer.model.wording import change, instant
 from optimizer.stats.pareto import Better, Box, front

@@ -12,7 +12,8 @@ from optimizer.decide.strategies import priors
 from optimizer.decide.strategies.contract import MOST_ARMS, Candidates, Situation
 from optimizer.declaration.declared import Declared
 from optimizer.declaration.levers import Candidate
-from optimizer.declaration.validate import LEAST_CONTROL_BPS, WHOLE_BPS
+from optimizer.declaration.validate import LEAST_CONTROL_BPS
+from optimizer.model.shares import WHOLE_BPS
 
 
 def arms(situation: Situation, declared: Declared, candidates: Candidates) -> list[Candidate]:
@@ -50,7 +51,7 @@ def promised(declared: Declared, incumbent: str, candidate: Candidate) -> float:
 
 def most_bps(situation: Situation, declared: Declared, variant: str) -> int:
     """The share that a candidate may have now."""
-    first = declared.target.plan.steps_bps[0]
+    first = declared.target.rollout.steps_bps[0]
     proven = guardrails(situation.memory, variant, situation.incumbent, declared.target) == "inside"
     return WHOLE_BPS - least_bps(declared) if proven else min(first, WHOLE_BPS - least_bps(declared))
 

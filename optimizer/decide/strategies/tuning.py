@@ -22,11 +22,11 @@ from optimizer.decide.strategies.contract import Candidates, Proposal, Situation
 from optimizer.declaration.declared import Declared
 from optimizer.declaration.levers import LEVERS, Candidate
 from optimizer.model.decision import Alternative
+from optimizer.model.instants import DAY_S
 from optimizer.model.target import Target
 from optimizer.model.variant import Variant, label
 from optimizer.model.wording import change, number
 
-DAY_S = 86_400
 CHANGES_A_DAY = 0.05
 """Share of the levers, as the specification wants a configuration to be stable."""
 

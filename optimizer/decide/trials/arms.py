@@ -16,13 +16,14 @@ from optimizer.decide.evidence import rewards
 from optimizer.decide.evidence.rewards import Own
 from optimizer.decide.evidence.utility import weights
 from optimizer.decide.record.decision import Ruling
-from optimizer.decide.record.memory import SENSE, Effect
+from optimizer.decide.record.memory import Effect
 from optimizer.decide.record.state import MS, Earned, Segment, Trial
 from optimizer.decide.trials.editor import SegmentEditor
 from optimizer.decide.trials.gate import clock_at, guarded, harm
 from optimizer.declaration.declared import Declared
 from optimizer.model.decision import Decision
-from optimizer.model.finding import Finding, Metric, Role
+from optimizer.model.finding import Finding, Role
+from optimizer.model.metric import ROWS, Metric
 from optimizer.model.objective import goal_of
 from optimizer.model.target import Target
 from optimizer.model.wording import duration, outcomes
@@ -120,7 +121,7 @@ def _goals(by_arm: Mapping[str, Sequence[Finding]]) -> dict[str, Finding]:
 
 def _sense(declared: Declared) -> int:
     """1 where more of the goal is better, -1 where less is."""
-    return 1 if declared.goal in ("quality", "worth") else -1
+    return ROWS[declared.goal].direction
 
 
 def _passes(target: Target, trial: Trial, findings: Sequence[Finding]) -> bool:
@@ -153,7 +154,7 @@ def _is_behind(rival: Finding | None, leader: Finding, sense: int) -> bool:
 
 def _hear(segment: Segment, trial: Trial, due: Sequence[Finding], declared: Target) -> None:
     """Add what the newest comparisons tell of the arms, and of the control that met the most of them."""
-    weighed = {metric: weight * SENSE[metric] for metric, weight in weights(declared).items()}
+    weighed = {metric: weight * ROWS[metric].direction for metric, weight in weights(declared).items()}
     told = {one.variant for one in due if one.kind == "comparison" and one.metric in weighed}
     known: dict[str, dict[Metric, Effect]] = {}
     for variant in sorted(trial.weights.keys() & told):

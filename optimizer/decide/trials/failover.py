@@ -1,6 +1,6 @@
 """What serves users fails by itself: they are sent elsewhere at once, where the declaration says where.
 
-The sign is a level of errors above `trips.error_rate` among at least `trips.min_calls` calls of a minute.
+The sign is a level of errors above `hard_limits.error_rate` among at least `hard_limits.min_calls` calls of a minute.
 Against a control that fails, quality, latency and cost mean nothing: a fail-over is judged by errors alone,
 and its bake promotes it. When what failed is well again, it comes back as any candidate does, step by step.
 """
@@ -47,7 +47,7 @@ def answer(editor: SegmentEditor, levels: Sequence[Finding]) -> Decision | None:
 
 
 def _storm(target: Target, levels: Sequence[Finding]) -> Finding | None:
-    trips = target.trips
+    trips = target.hard_limits
     if trips.error_rate is None:
         return None
     for level in levels:

@@ -20,7 +20,8 @@ from typing import Literal, NamedTuple
 
 from optimizer.decide.record.state import MS, Trial
 from optimizer.model.decision import Cause
-from optimizer.model.finding import Finding, Metric, Verdict, worst
+from optimizer.model.finding import Finding, Verdict, worst
+from optimizer.model.metric import Metric, margins
 from optimizer.model.objective import goal_of
 from optimizer.model.target import Target
 from optimizer.model.wording import duration, outcome, outcomes
@@ -40,13 +41,7 @@ class Judgement(NamedTuple):
 
 def guarded(target: Target) -> tuple[Metric, ...]:
     """The metrics that must pass, in a fixed order."""
-    rails = target.guardrails
-    declared: tuple[tuple[Metric, float | None], ...] = (
-        ("quality", rails.quality_drop_relative),
-        ("latency", rails.latency_p95_rise_relative),
-        ("errors", rails.error_rate_rise),
-    )
-    return tuple(metric for metric, margin in declared if margin is not None)
+    return tuple(row.name for row, _ in margins(target.guardrails))
 
 
 def units(findings: Sequence[Finding]) -> int:
@@ -110,7 +105,7 @@ class Known(NamedTuple):
 
 
 def _of_known(target: Target, trial: Trial, known: Known) -> Judgement:
-    plan = target.plan
+    plan = target.rollout
     baking = trial.phase == "baking"
     began_at = clock_at(target, trial, known.now_at)
     newest = max(finding.generation for finding in known.findings)
@@ -145,5 +140,5 @@ def clock_at(target: Target, trial: Trial, now_at: int) -> int | None:
     """When the step's clock began (ms): at convergence, or converge_s after the decision; None before."""
     if trial.converged_at is not None:
         return trial.converged_at
-    latest_at = trial.step_at + target.plan.converge_s * MS
+    latest_at = trial.step_at + target.rollout.converge_s * MS
     return latest_at if now_at >= latest_at else None

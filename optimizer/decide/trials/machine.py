@@ -75,7 +75,7 @@ GROWING: frozenset[Event] = frozenset(
 )
 """What a freeze stops, and a mode that only goes back."""
 BANNING: frozenset[Event] = frozenset({"rejected", "harmed", "alerted", "taken_back"})
-"""Ends after which what was tried is not tried again here for `plan.ban_s`."""
+"""Ends after which what was tried is not tried again here for `rollout.ban_s`."""
 ASKED: frozenset[Event] = frozenset({"approved", "approved_for_shadow", "rejected", "expired"})
 """What only a proposal hears."""
 
@@ -85,7 +85,7 @@ MEANS: Mapping[Phase, str] = MappingProxyType(
         "awaiting": "a person has to say yes; nobody is served by it",
         "shadow": "the control's calls are mirrored to the one candidate; no user meets it",
         "step": "each arm has its share: of the plan's steps, equal, or by what it earns",
-        "baking": "the one candidate serves all but its control, for `bake_s`",
+        "baking": "the one candidate serves all but its control, for `rollout.bake`",
         "paused": "the shares stay; harm is still acted upon, arms can be taken out, a person can promote",
         "promoted": "an arm is the incumbent; the others are served no more",
         "rolled_back": "the incumbent serves everybody again",

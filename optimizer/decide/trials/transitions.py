@@ -10,12 +10,19 @@ from msgspec import structs
 
 from optimizer.decide.record.decision import Ruling, differs
 from optimizer.decide.record.hand import InHand
-from optimizer.decide.record.state import MAX_REPORTED, MS, Allocation, Held, Trial, TrialPhase
+from optimizer.decide.record.state import (
+    MAX_REPORTED,
+    MS,
+    Allocation,
+    Held,
+    Trial,
+    TrialPhase,
+)
 from optimizer.decide.strategies.cheapest import choose, is_cheaper_by_list
 from optimizer.decide.trials import machine
 from optimizer.decide.trials.machine import BANNING, GROWING, TRANSITIONS, Event, Phase
-from optimizer.declaration.validate import WHOLE_BPS
 from optimizer.model.decision import Alternative, Decision, DecisionKind
+from optimizer.model.shares import WHOLE_BPS
 from optimizer.model.wording import duration, share
 
 KEPT: Mapping[Phase, TrialPhase] = {
@@ -130,7 +137,7 @@ class TrialEditor:
         if not higher:
             self._move("last_passed")
             trial.converged_at = ruling.at
-            why = f"bakes at {share(present)} for {duration(hand.target.plan.bake_s)}; {ruling.why}"
+            why = f"bakes at {share(present)} for {duration(hand.target.rollout.bake_s)}; {ruling.why}"
             return self._write("advance", ruling._replace(why=why))
         before = "shadow" if trial.phase == "shadow" else share(present)
         why = f"from {before} to {share(higher[0])}; {ruling.why}"

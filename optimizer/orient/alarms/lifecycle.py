@@ -22,9 +22,11 @@ from typing import NamedTuple
 from msgspec import Struct, field, structs
 
 from optimizer.model.alarms import Alarms
-from optimizer.model.finding import Finding, Metric, Status, Verdict
+from optimizer.model.finding import Finding, Status, Verdict
+from optimizer.model.metric import Metric
+from optimizer.model.segments import WHOLE
 from optimizer.model.wording import duration, place
-from optimizer.orient.analyzers.contract import WHOLE, Saying, Severity
+from optimizer.orient.analyzers.contract import Saying, Severity
 from optimizer.orient.findings.finding import About, Measured, Span, finding, rounded
 from optimizer.stage import time_of
 

@@ -12,10 +12,12 @@ from msgspec import Struct, defstruct, field
 
 from optimizer.model.alarms import Alarms
 from optimizer.model.finding import Finding
+from optimizer.model.metric import ROWS, Metric, margins
+from optimizer.model.segments import WHOLE
 from optimizer.model.target import Target
 from optimizer.orient.alarms.lifecycle import LAPSE_MS, Book, Context, Open, Tuning, farewell, heard, lapsed
 from optimizer.orient.analyzers import ANALYZERS
-from optimizer.orient.analyzers.contract import WHOLE, Analyzer, Margins, Watched
+from optimizer.orient.analyzers.contract import Analyzer, Margins, Watched
 from optimizer.orient.findings.finding import Span
 from optimizer.orient.windows.sums import Sums
 from optimizer.orient.windows.windows import Serving
@@ -73,17 +75,25 @@ class Audience(Struct, frozen=True):
 
 def margins_of(target: Target) -> Margins:
     """What a declaration calls much; where nothing is guarded, the defaults."""
-    guard, usual = target.guardrails, Margins()
-    drop, rise, errors = guard.quality_drop_relative, guard.latency_p95_rise_relative, guard.error_rate_rise
+    usual = Margins()
     return Margins(
-        quality_drop=max(usual.quality_drop if drop is None else drop, LEAST_RELATIVE),
-        latency_rise=max(usual.latency_rise if rise is None else rise, LEAST_RELATIVE),
-        error_rise=max(usual.error_rise if errors is None else errors, LEAST_ABSOLUTE),
-        error_limit=usual.error_limit if target.trips.error_rate is None else target.trips.error_rate,
-        latency_limit_ms=target.trips.latency_p95_ms,
+        quality_drop=_much(target, "quality", usual.quality_drop),
+        latency_rise=_much(target, "latency", usual.latency_rise),
+        error_rise=_much(target, "errors", usual.error_rise),
+        error_limit=usual.error_limit
+        if target.hard_limits.error_rate is None
+        else target.hard_limits.error_rate,
+        latency_limit_ms=target.hard_limits.latency_p95_ms,
         spend_usd_per_day=target.alarms.spend_usd_per_day,
         cheaper=_cheaper(target),
     )
+
+
+def _much(target: Target, metric: Metric, usual: float) -> float:
+    """The declared margin of a guarded metric, else the usual one; never nothing."""
+    row = ROWS[metric]
+    declared = dict(margins(target.guardrails)).get(row, usual)
+    return max(declared, LEAST_RELATIVE if row.is_relative else LEAST_ABSOLUTE)
 
 
 @lru_cache(maxsize=16)

@@ -11,23 +11,21 @@ from typing import ClassVar
 
 from msgspec import Struct, field
 
-from optimizer.model.finding import Metric
-from optimizer.model.wording import NAMES, milliseconds, money, number, percent, place, score
+from optimizer.model.metric import ROWS, Metric
+from optimizer.model.wording import milliseconds, money, number, percent, place, score
 from optimizer.orient.analyzers.contract import Saying, Watched
 from optimizer.orient.analyzers.readings import Reading, log_mean, log_p95, log_rate, share
 from optimizer.orient.windows.sums import Sums
 from optimizer.stats.extremes import Extremes, Judged
 
-FEWEST = 20
+WINDOW_CALLS_FEWEST = 20
 """Calls of a window below which it says nothing but how many they are."""
 LEAST: dict[Metric, float] = {"latency": 0.1, "cost": 0.1, "quality": 0.02, "errors": 0.01, "calls": 0.2}
 """What is worth a word: of logarithms, of a score, of a share."""
 ERRORS = 2.0
 """Standard errors of a reading that are not worth a word either."""
-WORSE = {"latency": "up", "cost": "up", "quality": "down", "errors": "up"}
 FAR = 300.0
 """Of a logarithm: beyond it all is equally far."""
-UNITS = {"latency": "ms", "cost": "usd", "quality": "score", "errors": "share", "calls": "per second"}
 
 
 class AnomalyState(Struct, omit_defaults=True):
@@ -69,13 +67,13 @@ class AnomalyAnalyzer:
 def _readings(sums: Sums, span_ms: int) -> Iterator[tuple[Metric, Reading]]:
     """The numbers of a window that enough calls tell."""
     durations, quality = sums.durations, sums.quality
-    if durations.count >= FEWEST and (latency := log_p95(durations)):
+    if durations.count >= WINDOW_CALLS_FEWEST and (latency := log_p95(durations)):
         yield "latency", latency
-    if sums.costed >= FEWEST and (cost := log_mean(sums.cost)):
+    if sums.costed >= WINDOW_CALLS_FEWEST and (cost := log_mean(sums.cost)):
         yield "cost", cost
-    if quality.count >= FEWEST and quality.mean is not None:
+    if quality.count >= WINDOW_CALLS_FEWEST and quality.mean is not None:
         yield "quality", Reading(quality.mean, quality.standard_error or 0.0, quality.count)
-    if sums.calls >= FEWEST and (errors := share(sums.errors, sums.calls)):
+    if sums.calls >= WINDOW_CALLS_FEWEST and (errors := share(sums.errors, sums.calls)):
         yield "errors", errors
     if rate := log_rate(sums.calls, span_ms):
         yield "calls", rate
@@ -84,7 +82,7 @@ def _readings(sums: Sums, span_ms: int) -> Iterator[tuple[Metric, Reading]]:
 def _said(metric: Metric, read: Reading, told: Judged, *, window: Watched, learns_for: int) -> Saying:
     now = _natural(metric, read.value)
     low = high = usual = None
-    name, where = NAMES[metric], place(window.segment)
+    name, where = ROWS[metric].words, place(window.segment)
     sentence, otherwise = f"{name} in {where}: {_worded(metric, now)}", ""
     if told.usual is not None:
         usual = _natural(metric, told.usual)
@@ -92,11 +90,11 @@ def _said(metric: Metric, read: Reading, told: Judged, *, window: Watched, learn
         sentence += f", {told.says}; {_worded(metric, usual)} is usual at this time"
         otherwise = f"{_worded(metric, low)} to {_worded(metric, high)} has been seen at such times"
     towards = "up" if told.says.endswith("up") or "above" in told.says else "down"
-    is_worse = told.says == "unsteady" or WORSE.get(metric) == towards
+    is_worse = told.says == "unsteady" or ROWS[metric].direction == (-1 if towards == "up" else 1)
     return Saying(
         subject=f"anomaly.{metric}", metric=metric, surprise=told.surprise,
         severity="warning" if is_worse else "info",
-        estimate=now, low=low, high=high, unit=UNITS[metric], n=read.n,
+        estimate=now, low=low, high=high, unit=ROWS[metric].unit, n=read.n,
         sentence=sentence, otherwise=otherwise, learns_for=learns_for,
     )  # fmt: skip
 

@@ -13,21 +13,21 @@ from typing import ClassVar, NamedTuple
 
 from msgspec import Struct, field
 
-from optimizer.model.finding import Metric
+from optimizer.model.instants import HOUR_MS
+from optimizer.model.metric import Metric
 from optimizer.model.wording import place, quantity, size
 from optimizer.orient.analyzers.contract import Saying, Watched
 from optimizer.orient.analyzers.readings import log_mean, log_p95, share
 from optimizer.stats.change_points import change_points
 from optimizer.stats.robust import MAD_TO_SIGMA
 
-HOUR_MS = 3_600_000
 KEPT = 192
 """Hours: eight days."""
 YOUNG = 48
 """Hours, so that every hour of the day has been seen twice."""
 RECENT = 24
 """Hours for which a change is news."""
-FEWEST = 20
+HOUR_CALLS_FEWEST = 20
 """Calls of an hour below which it says nothing."""
 APART = {3: 2.5, 6: 1.8, 12: 1.2}
 """Last hours → how many spreads their median lies from that of all before, for a cut to be looked for."""
@@ -92,7 +92,7 @@ def _numbers(window: Watched) -> Iterator[Number]:
     """What enough calls of the hour tell."""
     sums, margins = window.sums, window.margins
     durations, quality = sums.durations, sums.quality
-    if durations.count >= FEWEST and (read := log_p95(durations)):
+    if durations.count >= HOUR_CALLS_FEWEST and (read := log_p95(durations)):
         yield Number(
             "latency",
             "latency",
@@ -103,19 +103,19 @@ def _numbers(window: Watched) -> Iterator[Number]:
             margins.latency_rise,
             is_log=True,
         )
-    if sums.costed >= FEWEST and (read := log_mean(sums.cost)):
+    if sums.costed >= HOUR_CALLS_FEWEST and (read := log_mean(sums.cost)):
         yield Number("cost", "cost", "cost of a call", read.value, read.error, read.n, MUCH, is_log=True)
-    if quality.count >= FEWEST and quality.mean is not None:
+    if quality.count >= HOUR_CALLS_FEWEST and quality.mean is not None:
         margin = margins.quality_drop * max(quality.mean, LEAST_SCORE)
         error = quality.standard_error or 0.0
         yield Number(
             "quality", "quality", "quality", quality.mean, error, quality.count, margin, is_log=False
         )
-    if sums.calls >= FEWEST and (read := share(sums.errors, sums.calls)):
+    if sums.calls >= HOUR_CALLS_FEWEST and (read := share(sums.errors, sums.calls)):
         yield Number(
             "errors", "errors", "errors", read.value, read.error, read.n, margins.error_rise, is_log=False
         )
-    if sums.calls >= FEWEST and sums.input_tokens > 0:
+    if sums.calls >= HOUR_CALLS_FEWEST and sums.input_tokens > 0:
         length = log(sums.input_tokens / sums.calls)
         yield Number("prompt", "cost", "length of prompts", length, 0.0, sums.calls, MUCH, is_log=True)
 

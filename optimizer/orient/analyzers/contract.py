@@ -16,12 +16,10 @@ Laws (tests/laws/test_analyzers.py checks them for every file in `optimizer.orie
 
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
-from optimizer.model.finding import Metric
+from optimizer.model.metric import Metric
 from optimizer.orient.windows.sums import Sums
 
 Severity = Literal["info", "warning", "critical"]
-WHOLE = "*"
-"""The segment of what is said of all calls of a target together."""
 
 
 class Margins(NamedTuple):

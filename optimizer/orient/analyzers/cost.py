@@ -14,16 +14,18 @@ from typing import ClassVar
 
 from msgspec import Struct, field
 
+from optimizer.model.fixed_point import NANO_USD
+from optimizer.model.instants import DAY_MS
+from optimizer.model.segments import WHOLE
 from optimizer.model.wording import count, money, percent, place
 from optimizer.orient.analyzers.baseline import Past, Seasonal
-from optimizer.orient.analyzers.contract import WHOLE, Saying, Watched
+from optimizer.orient.analyzers.contract import Saying, Watched
 from optimizer.orient.analyzers.performance import severity
 from optimizer.orient.analyzers.readings import Reading, log_mean
-from optimizer.orient.windows.sums import NANO_USD
 from optimizer.stats.ewma import Ewma
+from optimizer.stats.proportion import Z95
 
-DAY_MS = 86_400_000
-FEWEST = 20
+COSTED_FEWEST = 20
 """Calls with a known cost below which a window says nothing."""
 YOUNG = 96
 """Windows until spend is known: a day, as calls come and go with it."""
@@ -38,7 +40,6 @@ RATE_HALF_LIFE = 12.0
 RATE_YOUNG = 4
 KNOWN_LEAST = 0.5
 """Share of the calls whose cost must be known, for a forecast to be one."""
-Z = 1.959963984540054
 
 
 class Cost(Struct, omit_defaults=True):
@@ -80,7 +81,7 @@ def _said(state: Cost, window: Watched) -> Iterator[Saying]:
         _spend(state, window)
         if sums.calls and window.margins.spend_usd_per_day is not None:
             yield _forecast(state, window, window.margins.spend_usd_per_day)
-    if sums.costed < FEWEST or sums.cost_nano_usd <= 0:
+    if sums.costed < COSTED_FEWEST or sums.cost_nano_usd <= 0:
         return
     where, usd = place(window.segment), sums.cost_nano_usd / NANO_USD
     hours = (window.end_at - window.start_at) / 3_600_000
@@ -123,7 +124,7 @@ def _forecast(state: Cost, window: Watched, budget: float) -> Saying:
     sums, length = window.sums, window.end_at - window.start_at
     left = max(0, (state.day + 1) * DAY_MS - window.end_at) / length
     spent, rate = state.spent_nano_usd / NANO_USD, state.rate.level or 0.0
-    aside = Z * left * sqrt((state.rate.variance or 0.0) / max(1.0, state.rate.effective_count))
+    aside = Z95 * left * sqrt((state.rate.variance or 0.0) / max(1.0, state.rate.effective_count))
     estimate = spent + rate * left
     low, high = max(spent, estimate - aside), estimate + aside
     known = sums.costed / sums.calls

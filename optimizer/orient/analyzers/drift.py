@@ -18,7 +18,7 @@ from typing import ClassVar
 
 from msgspec import Struct, field
 
-from optimizer.model.finding import Metric
+from optimizer.model.metric import Metric
 from optimizer.model.wording import milliseconds, number, place
 from optimizer.orient.analyzers.baseline import Past
 from optimizer.orient.analyzers.contract import Saying, Watched
@@ -38,7 +38,7 @@ YOUNG = 24
 """Hours: a day has been seen."""
 HOURS = 24
 """That the reference remembers, about."""
-FEWEST = 100
+HOUR_VALUES_FEWEST = 100
 """Values of an hour below which it says nothing."""
 FADED = 2.0 ** (-1 / 336)
 """What is left of a record after an hour: half in two weeks."""
@@ -85,9 +85,9 @@ class DriftAnalyzer:
             ("output", state.output, output_lengths(window.sums)),
             ("first_token", state.first_token, first_tokens(window.sums)),
         ):
-            if hour.count >= FEWEST:
+            if hour.count >= HOUR_VALUES_FEWEST:
                 sayings.append(_moved(subject, law, hour, window))
-        if window.sums.calls >= FEWEST and window.sums.input_tokens > 0:
+        if window.sums.calls >= HOUR_VALUES_FEWEST and window.sums.input_tokens > 0:
             sayings.append(_prompt(state.prompt, window))
         return sayings
 

@@ -15,8 +15,8 @@ from typing import ClassVar
 
 from msgspec import Struct, field
 
-from optimizer.model.finding import Metric
-from optimizer.model.wording import NAMES, number, percent, place
+from optimizer.model.metric import ROWS, Metric
+from optimizer.model.wording import number, percent, place
 from optimizer.orient.analyzers.contract import Saying, Watched
 from optimizer.orient.analyzers.readings import Reading, log_p95, log_rate
 from optimizer.stats.ewma import Ewma
@@ -32,7 +32,7 @@ MUCH = 2.5
 """Times the usual spread around the profile."""
 FLOOR = 0.05
 """Of a logarithm: no profile is known better."""
-FEWEST = 20
+PATTERN_CALLS_FEWEST = 20
 FAR = 300.0
 
 
@@ -90,13 +90,13 @@ def _readings(window: Watched) -> Iterator[tuple[Metric, Reading]]:
     if rate := log_rate(window.sums.calls, window.end_at - window.start_at):
         yield "calls", rate
     durations = window.sums.durations
-    if durations.count >= FEWEST and (latency := log_p95(durations)):
+    if durations.count >= PATTERN_CALLS_FEWEST and (latency := log_p95(durations)):
         yield "latency", latency
 
 
 def _said(metric: Metric, read: Reading, course: Course, window: Watched) -> Iterator[Saying]:
     _learn(course, window.start_at, read.value)
-    learns_for, strength, name = max(0, YOUNG - course.hours), course.strength, NAMES[metric]
+    learns_for, strength, name = max(0, YOUNG - course.hours), course.strength, ROWS[metric].words
     if not learns_for and strength >= FOUND and not course.found_at:
         course.found_at = window.end_at
     is_new = course.found_at and window.end_at - course.found_at < DAY_HOURS * HOUR_MS

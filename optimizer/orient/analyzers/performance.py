@@ -18,7 +18,7 @@ from optimizer.orient.analyzers.contract import Saying, Severity, Watched
 from optimizer.orient.analyzers.readings import first_tokens, log_p95, log_rate, share
 from optimizer.stats.histogram import Histogram
 
-FEWEST = 20
+TIMED_CALLS_FEWEST = 20
 """Calls of a window below which it says nothing of percentiles or shares."""
 RATE_YOUNG = 288
 """Windows: a day, as calls come and go with it."""
@@ -60,11 +60,11 @@ class PerformanceAnalyzer:
 
 def _said(state: Performance, window: Watched) -> Iterator[Saying]:
     sums = window.sums
-    if len(sums.latency) and (durations := sums.durations).count >= FEWEST:
+    if len(sums.latency) and (durations := sums.durations).count >= TIMED_CALLS_FEWEST:
         yield _slow(state.latency, "latency.p95", window, durations)
-    if len(sums.first_token) and (tokens := first_tokens(sums)).count >= FEWEST:
+    if len(sums.first_token) and (tokens := first_tokens(sums)).count >= TIMED_CALLS_FEWEST:
         yield _slow(state.first_token, "latency.first_token", window, tokens)
-    if sums.calls >= FEWEST:
+    if sums.calls >= TIMED_CALLS_FEWEST:
         yield _failing(state.errors, window)
     if sums.calls:
         yield _busy(state.rate, window)

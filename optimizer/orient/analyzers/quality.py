@@ -16,7 +16,7 @@ from optimizer.orient.analyzers.performance import severity
 from optimizer.orient.analyzers.readings import Reading
 from optimizer.stats.cusum import Cusum
 
-FEWEST = 20
+SCORED_FEWEST = 20
 """Scored answers of a window below which it says nothing."""
 FLOOR = 0.005
 """Of a score: no window is known better than that."""
@@ -54,7 +54,7 @@ class QualityAnalyzer:
         """Level and trend; nothing where too few answers were scored."""
         moments = window.sums.quality
         mean, error = moments.mean, moments.standard_error
-        if mean is None or error is None or moments.count < FEWEST:
+        if mean is None or error is None or moments.count < SCORED_FEWEST:
             return []
         aligned = window.end_at % (window.end_at - window.start_at) == 0
         read = Reading(mean, error, moments.count)

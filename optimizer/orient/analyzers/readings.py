@@ -14,11 +14,9 @@ from optimizer.orient.windows.sums import Sums
 from optimizer.stats.dense import COARSE
 from optimizer.stats.histogram import Histogram
 from optimizer.stats.moments import Moments
-from optimizer.stats.proportion import Proportion
+from optimizer.stats.proportion import Z95, Proportion
 
 P95 = 0.95
-Z = 1.959963984540054
-"""The normal quantile that leaves 2.5 % beyond."""
 
 
 class Reading(NamedTuple):
@@ -44,7 +42,7 @@ def tail(histogram: Histogram) -> Tail | None:
     p95 = histogram.quantile(P95)
     if p95 is None:
         return None
-    aside = Z * sqrt(P95 * (1 - P95) / histogram.count)
+    aside = Z95 * sqrt(P95 * (1 - P95) / histogram.count)
     low, high = histogram.quantile(max(0.0, P95 - aside)), histogram.quantile(min(1.0, P95 + aside))
     assert low is not None  # noqa: S101 - there are values
     assert high is not None  # noqa: S101 - there are values
@@ -58,7 +56,7 @@ def log_p95(histogram: Histogram) -> Reading | None:
         return None
     p95 = _ln(found.p95)
     # The wider side: of 40 calls two are beyond, and where these are far out the other side says how far.
-    return Reading(p95, max(_ln(found.high) - p95, p95 - _ln(found.low)) / Z, histogram.count)
+    return Reading(p95, max(_ln(found.high) - p95, p95 - _ln(found.low)) / Z95, histogram.count)
 
 
 def log_mean(moments: Moments) -> Reading | None:

@@ -16,7 +16,7 @@ from msgspec import Struct, field
 from optimizer.model.wording import change, count, milliseconds, number, percent, place
 from optimizer.orient.analyzers.baseline import Past
 from optimizer.orient.analyzers.contract import Saying, Watched
-from optimizer.orient.analyzers.performance import FEWEST, FLOOR, severity
+from optimizer.orient.analyzers.performance import FLOOR, TIMED_CALLS_FEWEST, severity
 from optimizer.orient.analyzers.readings import log_p95, log_rate
 from optimizer.orient.windows.error_classes import SORTS
 from optimizer.stats.proportion import Proportion, wilson
@@ -82,8 +82,8 @@ class SaturationAnalyzer:
         return Saturation()
 
     def update(self, state: Saturation, window: Watched) -> list[Saying]:
-        """Refusals, and queueing; nothing of fewer than FEWEST calls."""
-        if window.sums.calls < FEWEST:
+        """Refusals, and queueing; nothing of fewer than TIMED_CALLS_FEWEST calls."""
+        if window.sums.calls < TIMED_CALLS_FEWEST:
             return []
         queueing = _queueing(state, window)
         return [_refused(window), *([queueing] if queueing else [])]
@@ -109,7 +109,7 @@ def _refused(window: Watched) -> Saying:
 def _queueing(state: Saturation, window: Watched) -> Saying | None:
     slow = log_p95(window.sums.durations)
     rate = log_rate(window.sums.calls, window.end_at - window.start_at)
-    if slow is None or rate is None or slow.n < FEWEST:
+    if slow is None or rate is None or slow.n < TIMED_CALLS_FEWEST:
         return None
     margin = window.margins.latency_rise
     late = state.latency.judge(slow, floor=FLOOR, margin=margin, is_log=True)

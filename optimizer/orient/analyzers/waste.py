@@ -13,12 +13,13 @@ from typing import ClassVar
 
 from msgspec import Struct, field
 
+from optimizer.model.segments import WHOLE
 from optimizer.model.wording import count, number, percent, place, score, size
 from optimizer.orient.analyzers.baseline import Past
-from optimizer.orient.analyzers.contract import WHOLE, Saying, Watched
+from optimizer.orient.analyzers.contract import Saying, Watched
 from optimizer.orient.analyzers.readings import Reading, share
 
-FEWEST = 50
+WASTE_CALLS_FEWEST = 50
 """Calls of an hour below which it says nothing."""
 SHORT_TOKENS = 100.0
 """Output of a call: a label, a number, a sentence or two."""
@@ -57,7 +58,7 @@ class WasteAnalyzer:
 
     def update(self, state: Waste, window: Watched) -> list[Saying]:
         """What an hour wasted in a segment; of all segments together, nothing."""
-        if window.segment == WHOLE or window.sums.calls < FEWEST:
+        if window.segment == WHOLE or window.sums.calls < WASTE_CALLS_FEWEST:
             return []
         return list(_said(state, window))
 
@@ -65,7 +66,7 @@ class WasteAnalyzer:
 def _said(state: Waste, window: Watched) -> Iterator[Saying]:
     sums, where = window.sums, place(window.segment)
     each_in, each_out = sums.input_tokens / sums.calls, sums.output_tokens / sums.calls
-    if sums.scored >= FEWEST and each_out > 0:
+    if sums.scored >= WASTE_CALLS_FEWEST and each_out > 0:
         yield _powerful(window, each_out)
     if each_in > 0 and each_out > 0:
         surprise = min(each_in / LONG_TOKENS, each_in / each_out / LOPSIDED)

@@ -19,19 +19,20 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from optimizer.model.finding import Finding, Metric, Role
+from optimizer.model.finding import Finding, Role
+from optimizer.model.metric import ROWS, TABLE, Metric, margins
 from optimizer.model.objective import Objective, goal_of
-from optimizer.model.target import Errors, Guardrails
-from optimizer.model.wording import NAMES, UNITS, change, count, duration, interval, number, points
-from optimizer.orient.analyzers.contract import WHOLE
+from optimizer.model.segments import WHOLE
+from optimizer.model.target import ChangeRisks, Guardrails
+from optimizer.model.wording import change, count, duration, interval, number, points
 from optimizer.orient.comparison.effects import Effect, Pair, Seen, compared, is_beyond, units
 from optimizer.orient.comparison.utility import weighed
 from optimizer.orient.findings.finding import About, Measured, Span, finding, rounded
 from optimizer.orient.health import crossover, sample_ratio
 from optimizer.orient.state import Declared
 from optimizer.orient.trial import Trial
-from optimizer.orient.windows.sums import Spans, widen
-from optimizer.stats.confidence_sequence import FEWEST
+from optimizer.orient.windows.offsets import Offsets
+from optimizer.stats.confidence_sequence import CLAIMED_FEWEST
 from optimizer.stats.noninferiority import Comparison, Margin, Risks
 from optimizer.stats.restarts import risk_of
 
@@ -41,11 +42,6 @@ SINCE_BEGIN = 0.75
 first call on. What is left watches for harm that comes late."""
 TUNED_TO_FAIL = 120.0
 """Units at which harm is proven earliest: at a third of the risk a p95 × 2.5 is then still proven by 100 calls."""
-
-SAID: dict[Metric, tuple[str, str]] = {
-    "quality": ("better", "worse"), "latency": ("faster", "slower"), "worth": ("worth more", "worth less"),
-}  # fmt: skip
-"""What a goal or a signal that passes is, and one that fails; of the others: cheaper, dearer."""
 
 
 class Question(NamedTuple):
@@ -62,46 +58,38 @@ def questions(declared: Declared, *, beside: int = 1, restart: int = 0) -> tuple
 
     The declared guardrails come first, then the goal, then what is only told.
     """
-    return _questions(
-        declared.guardrails, declared.objective, declared.errors, beside=beside, restart=restart
-    )
+    return _questions(declared.guardrails, declared.objective, declared.risks, beside=beside, restart=restart)
 
 
 @lru_cache(maxsize=4096)
 def _questions(
-    guards: Guardrails, objective: Objective, errors: Errors, *, beside: int, restart: int
+    guards: Guardrails, objective: Objective, risks: ChangeRisks, *, beside: int, restart: int
 ) -> tuple[Question, ...]:
     asked = (*_guarded(guards), *_wanted(objective))
     rails = sum(role == "guardrail" for _, role, _ in asked)
     return tuple(
-        Question(*one, _risks(errors, (rails if one[1] == "guardrail" else 1) * beside, one[1], restart))
+        Question(*one, _risks(risks, (rails if one[1] == "guardrail" else 1) * beside, one[1], restart))
         for one in asked
     )
 
 
 def _guarded(guards: Guardrails) -> Iterator[tuple[Metric, Role, Margin]]:
-    if guards.quality_drop_relative is not None:
-        yield "quality", "guardrail", Margin(guards.quality_drop_relative, "higher")
-    if guards.latency_p95_rise_relative is not None:
-        yield "latency", "guardrail", Margin(guards.latency_p95_rise_relative, "lower")
-    if guards.error_rate_rise is not None:
-        yield "errors", "guardrail", Margin(guards.error_rate_rise, "lower", relative=False)
+    for row, margin in margins(guards):
+        yield row.name, "guardrail", Margin(margin, row.better, relative=row.is_relative)
 
 
 def _wanted(objective: Objective) -> Iterator[tuple[Metric, Role, Margin]]:
-    cheaper, goal = Margin(0.0, "lower"), goal_of(objective)
-    if goal == "cost":
-        yield "cost", "goal", cheaper
-    else:
-        yield goal, "goal", Margin(0.0, "lower" if goal == "latency" else "higher")
-        yield "cost", "signal", cheaper
-    yield "cost_per_good_answer", "signal", cheaper
+    goal = goal_of(objective)
+    yield goal, "goal", Margin(0.0, ROWS[goal].better)
+    for row in TABLE:
+        if row.is_signal and row.name != goal:
+            yield row.name, "signal", Margin(0.0, row.better)
 
 
-def _risks(errors: Errors, shares: int, role: Role, restart: int) -> Risks:
-    shares *= errors.proposals or 1  # each proposal of a change spends an equal part
-    wrong_pass = errors.wrong_promotion / shares
-    wrong_fail = errors.wrong_rollback / shares
+def _risks(risks: ChangeRisks, shares: int, role: Role, restart: int) -> Risks:
+    shares *= risks.max_attempts or 1  # each proposal of a change spends an equal part
+    wrong_pass = risks.false_promotion / shares
+    wrong_fail = risks.false_rollback / shares
     if role == "guardrail":
         late = (1 - SINCE_BEGIN) * wrong_fail
         wrong_fail = risk_of(restart, late) if restart else SINCE_BEGIN * wrong_fail
@@ -120,7 +108,7 @@ def findings(
     harm_only: bool,
 ) -> list[Finding]:
     """What there is to say of a trial; with `harm_only` the guardrails that failed since it began."""
-    window, late = Span(trial.since_at, at, trial.spans), trial.stretch
+    window, late = Span(trial.since_at, at, trial.offsets), trial.stretch
     late_pair = (Seen(late.candidate), Seen(late.control)) if late else None
     made = []
     for place, (metric, role, margin, risks) in enumerate(questions(declared, beside=trial.beside)):
@@ -146,7 +134,7 @@ def findings(
                 risks=questions(declared, beside=trial.beside, restart=late.number)[place].risks,
             )
             if of_late.comparison.verdict == "fail":
-                effect, seen = of_late, Span(late.since_at, at, trial.spans)
+                effect, seen = of_late, Span(late.since_at, at, trial.offsets)
         about = _about(target, segment, trial, metric=metric, role=role)
         made.append(_told(about, declared, effect, seen, began_at=trial.since_at))
     if not harm_only:
@@ -170,10 +158,10 @@ def overall(
         trials, pairs = [trial for trial, _ in found], [pair for _, pair in found]
         if len(trials) == 1 or not any(trial.fresh for trial in trials):
             continue
-        spans: Spans = {}
+        offsets = Offsets()
         for trial in trials:
-            widen(spans, trial.spans)
-        window = Span(min(trial.since_at for trial in trials), at, spans)
+            offsets.widen(trial.offsets)
+        window = Span(min(trial.since_at for trial in trials), at, offsets)
         newest = max(trials, key=lambda trial: trial.newest_control)
         for metric, role, margin, risks in questions(declared):
             if _is_untold(metric, trials):
@@ -192,14 +180,14 @@ def pair_of(trial: Trial) -> Pair:
 def _compared(
     declared: Declared, metric: Metric, strata: Sequence[Pair], *, margin: Margin, risks: Risks
 ) -> Effect:
-    if metric == "worth":
+    if ROWS[metric].estimator == "weighted sum":
         return weighed(declared.objective, strata, risks=risks)
     return compared(metric, strata, margin=margin, risks=risks)
 
 
 def _is_untold(metric: Metric, trials: Sequence[Trial]) -> bool:
     """Whether nobody declared the metric and no call of either arm tells it."""
-    return metric == "cost_per_good_answer" and not any(
+    return ROWS[metric].estimator == "ratio" and not any(
         units(metric, sums) for trial in trials for sums in (trial.candidate, trial.control)
     )
 
@@ -246,16 +234,16 @@ def _told(about: About, declared: Declared, effect: Effect, window: Span, *, beg
 
 def worded(found: Comparison, about: About, name: str) -> str:
     """The comparison as a sentence."""
-    counted = UNITS.get(about.metric, "calls")
-    amounts = f"{count(found.n_candidate)} against {count(found.n_control)} {counted}"
+    row = ROWS[about.metric]
+    amounts = f"{count(found.n_candidate)} against {count(found.n_control)} {row.counted}"
     where = "all segments" if about.segment == WHOLE else about.segment
-    whom = f"{NAMES[about.metric]} of {name} in {where}"
+    whom = f"{row.words} of {name} in {where}"
     if found.verdict == "no_data":
         return f"{whom}: nothing to compare, {amounts}: no data"
     words: Callable[[float], str] = change if found.margin.relative else points
     effect = "no ratio to" if found.effect is None else f"{words(found.effect)} against"
     bound = f", bound {_bound(found.margin)}" if about.role == "guardrail" else ""
-    better, worse = SAID.get(about.metric, ("cheaper", "dearer"))
+    better, worse = row.outcome
     verdict = {} if about.role == "guardrail" else {"pass": f"{better}, pass", "fail": f"{worse}, fail"}
     needed = f", about {count(found.n_needed)} per arm needed" if found.n_needed else ""
     bounds = interval(found.low, found.high, words)
@@ -265,9 +253,9 @@ def worded(found: Comparison, about: About, name: str) -> str:
 
 def otherwise_of(found: Comparison, about: About) -> str:
     """What would have changed the verdict: another bound, or so many more units."""
-    counted = UNITS.get(about.metric, "calls")
-    if min(found.n_candidate, found.n_control) < FEWEST:
-        return f"nothing is concluded under {FEWEST} {counted} of each arm"
+    counted = ROWS[about.metric].counted
+    if min(found.n_candidate, found.n_control) < CLAIMED_FEWEST:
+        return f"nothing is concluded under {CLAIMED_FEWEST} {counted} of each arm"
 
     def bound(size: float) -> str:
         return _bound(Margin(size, found.margin.better, found.margin.relative), digits=2)

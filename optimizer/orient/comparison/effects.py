@@ -1,18 +1,20 @@
 """What the sums of two arms tell of one metric: the arms read, adjusted, made comparable and compared.
 
-Quality and cost are means, less noisy where calls carry a covariate (`cuped`). Latency is the p95, errors
-a share of calls, cost per good answer a ratio of means over the calls that tell both. Of several segments each
-is held against its own control (`stratified`); one with fewer than FEWEST units in an arm tells nothing.
+Quality, cost and output tokens are means, the first two less noisy where calls carry a covariate (`cuped`). Latency
+and first token are p95s of the calls that tell them, errors a share of calls, cost per good answer a ratio of means
+over the calls that tell both. Of several segments each is held against its own control (`stratified`); one with fewer
+than CLAIMED_FEWEST units in an arm tells nothing.
 """
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from optimizer.model.finding import Metric
+from optimizer.model.fixed_point import MILLIONTHS, NANO_USD
+from optimizer.model.metric import ROWS, Metric
 from optimizer.model.pane import Covariates, Joint
-from optimizer.orient.windows.sums import MILLIONTHS, NANO_USD, Sums
+from optimizer.orient.windows.sums import Sums
 from optimizer.stats.co_moments import CoMoments
-from optimizer.stats.confidence_sequence import FEWEST
+from optimizer.stats.confidence_sequence import CLAIMED_FEWEST
 from optimizer.stats.cuped import adjusted_arms
 from optimizer.stats.exceedance import TAIL, compare_tails_within, is_tail_beyond
 from optimizer.stats.histogram import Histogram
@@ -29,6 +31,8 @@ from optimizer.stats.noninferiority import (
 from optimizer.stats.ratio import ratio
 from optimizer.stats.stratified import pooled
 
+ADJUSTED: tuple[Metric, ...] = ("quality", "cost")
+"""The means whose products with a covariate panes carry."""
 COVERED = 0.95
 """Of an arm's units must carry a covariate: those that do then stand for all."""
 
@@ -39,15 +43,21 @@ class Seen:
     def __init__(self, sums: Sums) -> None:
         """Read `sums`, which must not change meanwhile."""
         self.sums = sums
-        self.durations = sums.durations
-        """Microseconds of the calls that succeeded."""
         self._arms: dict[Metric, Arm] = {}
+        self._tails: dict[Metric, Histogram] = {}
 
     def arm(self, metric: Metric) -> Arm:
-        """The arm as it was seen, of all metrics but latency."""
+        """The arm as it was seen, of all metrics but those with a tail."""
         found = self._arms.get(metric)
         if found is None:
             found = self._arms[metric] = _arm(metric, self.sums)
+        return found
+
+    def tail(self, metric: Metric) -> Histogram:
+        """The values of a metric whose tail is compared, in microseconds."""
+        found = self._tails.get(metric)
+        if found is None:
+            found = self._tails[metric] = self.sums.compared(ROWS[metric])
         return found
 
 
@@ -68,11 +78,12 @@ class Effect(NamedTuple):
 def compared(metric: Metric, strata: Sequence[Pair], *, margin: Margin, risks: Risks) -> Effect:
     """What is known about the candidate in this metric, over all strata."""
     if len(strata) > 1:
-        strata = [pair for pair in strata if min(units(metric, arm.sums) for arm in pair) >= FEWEST]
-    if metric == "latency":
-        tails = [(candidate.durations, control.durations) for candidate, control in strata]
+        strata = [pair for pair in strata if min(units(metric, arm.sums) for arm in pair) >= CLAIMED_FEWEST]
+    estimator = ROWS[metric].estimator
+    if estimator == "tail":
+        tails = [(candidate.tail(metric), control.tail(metric)) for candidate, control in strata]
         return Effect(compare_tails_within(tails, margin, risks), control=_p95_ms(tails))
-    if metric == "errors":
+    if estimator == "share":
         shares = [(candidate.arm(metric), control.arm(metric)) for candidate, control in strata]
         arms = pooled(shares)
         return Effect(compare_shares(*arms, margin, risks), control=_shown(arms[1]))
@@ -89,34 +100,29 @@ def compared(metric: Metric, strata: Sequence[Pair], *, margin: Margin, risks: R
 def is_beyond(metric: Metric, pair: Pair, margin: Margin) -> bool:
     """Whether the candidate was seen outside the margin: where it was not, no harm can be proven."""
     candidate, control = pair
-    if metric == "latency":
-        return is_tail_beyond(candidate.durations, control.durations, margin)
+    estimator = ROWS[metric].estimator
+    if estimator == "tail":
+        return is_tail_beyond(candidate.tail(metric), control.tail(metric), margin)
     arms = candidate.arm(metric), control.arm(metric)
-    if metric != "errors":
+    if estimator != "share":
         arms = _adjusted(metric, pair, arms)
     return is_mean_beyond(*arms, margin)
 
 
 def units(metric: Metric, sums: Sums) -> int:
     """How many calls tell the metric."""
-    match metric:
-        case "quality":
-            return sums.scored
-        case "cost":
-            return sums.costed
-        case "cost_per_good_answer":
-            return sums.joint[0] if sums.joint else 0
-        case "latency":
-            return sums.succeeded
-        case _:
-            return sums.calls
+    row = ROWS[metric]
+    if row.estimator == "ratio":
+        return sums.joint[0] if sums.joint else 0
+    return int(sums.compared(row).count)
 
 
 def _arm(metric: Metric, sums: Sums) -> Arm:
-    if metric == "errors":
-        return share_arm(sums.failures)
-    if metric != "cost_per_good_answer":
-        return Arm.of(sums.quality if metric == "quality" else sums.cost)
+    row = ROWS[metric]
+    if row.estimator == "share":
+        return share_arm(sums.compared(row))
+    if row.estimator == "mean":
+        return Arm.of(sums.compared(row))
     joint = Joint(*sums.joint)
     both = CoMoments(
         joint.calls,
@@ -146,10 +152,12 @@ def _p95_ms(tails: Sequence[tuple[Histogram, Histogram]]) -> float | None:
 
 def _adjusted(metric: Metric, pair: Pair, plain: tuple[Arm, Arm]) -> tuple[Arm, Arm]:
     """Both arms, as they were seen or, where that can be done, adjusted for the covariate."""
-    if metric == "cost_per_good_answer" or not (pair[0].sums.covariates and pair[1].sums.covariates):
+    if metric not in ADJUSTED or not (pair[0].sums.covariates and pair[1].sums.covariates):
         return plain
     known = [_with_covariate(metric, Covariates(*arm.sums.covariates)) for arm in pair]
-    if any(k.count < max(FEWEST, COVERED * float(arm.n)) for k, arm in zip(known, plain, strict=True)):
+    if any(
+        k.count < max(CLAIMED_FEWEST, COVERED * float(arm.n)) for k, arm in zip(known, plain, strict=True)
+    ):
         return plain
     found = adjusted_arms(*known)
     return plain if found is None or found.kept >= 1 else (found.first, found.second)

@@ -1,20 +1,25 @@
 """Absolute limits that need no statistics: too many errors, or too slow, in a candidate's last minute.
 
 A trip is looked for whenever a pane with calls of the candidate has passed: more than the
-declared share of errors among at least `min_calls` calls of the last minute, or a p95 over the
-declared limit in three panes that follow one another, again of at least `min_calls` calls.
+declared share of errors among at least `min_calls` calls of the last minute, or a p95 (of latency, of the first token)
+over its declared limit in three panes that follow one another, again of at least `min_calls` calls that tell it.
 """
 
-from optimizer.model.finding import Finding, Metric
+from itertools import chain
+
+from optimizer.model.finding import Finding
+from optimizer.model.instants import MINUTE_MS
+from optimizer.model.metric import ROWS, TABLE, Metric
 from optimizer.model.wording import count, milliseconds, percent
 from optimizer.orient.findings.finding import About, Measured, Span, finding
 from optimizer.orient.state import Declared
 from optimizer.orient.trial import Trial
-from optimizer.orient.windows.buffer import MINUTE_MS
 from optimizer.orient.windows.sums import Sums
 from optimizer.stats.proportion import Proportion, wilson
 
 SLOW_PANES = 3
+TAILS = tuple(row for row in TABLE if row.limit and row.estimator == "tail")
+"""The metrics with a hard limit of their p95."""
 P95 = 0.95
 LEVEL = 0.95
 
@@ -23,20 +28,23 @@ def remember(trial: Trial, sums: Sums, *, declared: Declared, pane: Span) -> Non
     """Takes in what the calls of the candidate in a pane amount to."""
     recent = [past for past in trial.recent if past[0] > pane.end_at - MINUTE_MS]
     trial.recent = [*recent, (pane.end_at, sums.calls, sums.errors)]
-    limit_ms = declared.trips.latency_p95_ms
-    p95_us = None if limit_ms is None else sums.durations.quantile(P95)
-    if limit_ms is None or p95_us is None or p95_us / 1000 <= limit_ms:
-        trial.slow = []
-    else:
-        follows = bool(trial.slow) and trial.slow[-1][0] == pane.start_at
-        before = trial.slow[1 - SLOW_PANES :] if follows else []
-        trial.slow = [*before, (pane.end_at, sums.calls - sums.errors)]
+    for row in TAILS:
+        before = trial.over.pop(row.name, [])
+        limit_ms = getattr(declared.hard_limits, row.limit)
+        if limit_ms is None:
+            continue
+        calls = sums.compared(row)
+        p95_us = calls.quantile(P95)
+        if p95_us is not None and p95_us / 1000 > limit_ms:
+            follows = bool(before) and before[-1][0] == pane.start_at
+            last = before[1 - SLOW_PANES :] if follows else []
+            trial.over[row.name] = [*last, (pane.end_at, calls.count)]
 
 
 def findings(
     target: str, declared: Declared, *, segment: str, trial: Trial, pane: Span, sums: Sums
 ) -> list[Finding]:
-    """What a pane of the candidate tripped: nothing, one limit, or both.
+    """What a pane of the candidate tripped: nothing, or some limits.
 
     `pane` is the pane just passed, with the evidence of the last minute; `sums` its calls.
     """
@@ -54,15 +62,18 @@ def findings(
 
     whose = f"of {declared.name_of(trial.variant)} in {segment}"
     storm = _storm(about("errors"), whose, declared=declared, trial=trial, pane=pane)
-    slowness = _slowness(about("latency"), whose, declared=declared, trial=trial, pane=pane, sums=sums)
-    return [*storm, *slowness]
+    slowness = (
+        _slowness(about(row.name), whose, declared=declared, trial=trial, pane=pane, sums=sums)
+        for row in TAILS
+    )
+    return [*storm, *chain.from_iterable(slowness)]
 
 
 def _storm(about: About, whose: str, *, declared: Declared, trial: Trial, pane: Span) -> list[Finding]:
     calls = sum(past[1] for past in trial.recent)
     errors = sum(past[2] for past in trial.recent)
-    limit = declared.trips.error_rate
-    if limit is None or calls < declared.trips.min_calls or errors <= limit * calls:
+    limit = declared.hard_limits.error_rate
+    if limit is None or calls < declared.hard_limits.min_calls or errors <= limit * calls:
         return []
     low, high = wilson(Proportion(calls, errors), alpha=1 - LEVEL)
     measured = Measured(
@@ -79,24 +90,25 @@ def _storm(about: About, whose: str, *, declared: Declared, trial: Trial, pane: 
         f"errors {whose}: {percent(errors / calls)} of {count(calls)} calls in the last minute, "
         f"limit {percent(limit)}: trip"
     )
-    window = Span(max(trial.since_at, pane.end_at - MINUTE_MS), pane.end_at, pane.spans)
+    window = Span(max(trial.since_at, pane.end_at - MINUTE_MS), pane.end_at, pane.offsets)
     return [finding(about, window, "fail", measured=measured, sentence=sentence)]
 
 
 def _slowness(
     about: About, whose: str, *, declared: Declared, trial: Trial, pane: Span, sums: Sums
 ) -> list[Finding]:
-    calls = sum(past[1] for past in trial.slow)
-    limit_ms = declared.trips.latency_p95_ms
-    if limit_ms is None or len(trial.slow) < SLOW_PANES or calls < declared.trips.min_calls:
+    row = ROWS[about.metric]
+    over, limit_ms = trial.over.get(row.name, []), getattr(declared.hard_limits, row.limit)
+    calls = sum(past[1] for past in over)
+    if limit_ms is None or len(over) < SLOW_PANES or calls < declared.hard_limits.min_calls:
         return []
-    p95_us = sums.durations.quantile(P95)
+    p95_us = sums.compared(row).quantile(P95)
     if p95_us is None:
         return []
     measured = Measured(estimate=p95_us / 1000, unit="ms", n=calls, n_effective=float(calls), margin=limit_ms)
     sentence = (
-        f"p95 latency {whose}: {milliseconds(p95_us / 1000)}, over the limit of {milliseconds(limit_ms)} "
+        f"{row.words} {whose}: {milliseconds(p95_us / 1000)}, over the limit of {milliseconds(limit_ms)} "
         f"in {SLOW_PANES} panes running, {count(calls)} calls: trip"
     )
-    window = Span(pane.end_at - SLOW_PANES * (pane.end_at - pane.start_at), pane.end_at, pane.spans)
+    window = Span(pane.end_at - SLOW_PANES * (pane.end_at - pane.start_at), pane.end_at, pane.offsets)
     return [finding(about, window, "fail", measured=measured, sentence=sentence)]

@@ -17,7 +17,6 @@ from optimizer.orient.findings.finding import Span
 from optimizer.orient.state import NO_VARIANTS, SILENCE_MS, TRIALS, TRIALS_PER_SEGMENT, Orientation, Segment
 from optimizer.orient.trial import Stretch, Trial
 from optimizer.orient.windows.buffer import Part
-from optimizer.orient.windows.sums import widen
 from optimizer.stats.restarts import is_over
 
 TRIED = ("candidate", "shadow")
@@ -67,7 +66,7 @@ def count(state: Orientation, name: str, parts: Iterable[Part], pane: Span) -> N
                 trial.met.add(part)
             if part.arm == "control":
                 trial.newest_control = max(trial.newest_control, (part.generation, part.variant))
-            widen(trial.spans, pane.spans)
+            trial.offsets.widen(pane.offsets)
             trial.fresh = trial.stirred = True
 
 

@@ -13,12 +13,10 @@ from math import isfinite
 
 from msgspec import structs
 
-from optimizer.model.finding import Metric
+from optimizer.model.metric import ROWS
 from optimizer.model.objective import Objective, parts_of
 from optimizer.orient.comparison.effects import Effect, Pair, compared
 from optimizer.stats.noninferiority import Comparison, Margin, Risks, Verdict
-
-HIGHER: tuple[Metric, ...] = ("quality",)
 
 
 def weighed(objective: Objective, strata: Sequence[Pair], *, risks: Risks) -> Effect:
@@ -32,9 +30,10 @@ def weighed(objective: Objective, strata: Sequence[Pair], *, risks: Risks) -> Ef
     each = structs.replace(risks, interval=alpha / len(parts))
     found: list[tuple[float, int, Comparison]] = []
     for metric, weight in parts.items():
-        margin = Margin(0.0, "higher" if metric in HIGHER else "lower")
+        row = ROWS[metric]
+        margin = Margin(0.0, row.better)
         told = compared(metric, strata, margin=margin, risks=each).comparison
-        found.append((weight, 1 if metric in HIGHER else -1, told))
+        found.append((weight, row.direction, told))
     return Effect(_summed(found, alpha))
 
 

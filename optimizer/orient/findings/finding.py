@@ -6,8 +6,9 @@ from math import isfinite
 
 from msgspec import Struct
 
-from optimizer.model.finding import Evidence, Finding, Kind, Metric, Role, Verdict
-from optimizer.orient.windows.sums import Spans
+from optimizer.model.finding import Evidence, Finding, Kind, Role, Verdict
+from optimizer.model.metric import Metric
+from optimizer.orient.windows.offsets import Offsets
 
 DIGITS = 8
 """Significant digits of a reported number. Logarithms of two machines may differ in the sixteenth; what is
@@ -19,7 +20,7 @@ class Span(Struct, frozen=True, dict=True):
 
     start_at: int
     end_at: int
-    spans: Spans
+    offsets: Offsets
     """Not to be changed once a finding was made."""
 
     @property
@@ -32,7 +33,7 @@ class Span(Struct, frozen=True, dict=True):
         """The records of the input log behind the belief, by source partition."""
         return tuple(
             Evidence(partition=partition, first_offset=first, last_offset=last)
-            for partition, (first, last) in sorted(self.spans.items())
+            for partition, (first, last) in sorted(self.offsets.spans.items())
         )
 
 
@@ -100,6 +101,7 @@ def finding(
         n_needed=measured.n_needed,
         margin=measured.margin,
         evidence=window.evidence,
+        evidence_left_out=window.offsets.left_out,
         otherwise=otherwise,
     )
 

@@ -8,14 +8,13 @@ tell; there, the same is asked of the instances that said which generation they 
 from hashlib import sha256
 
 from optimizer.model.finding import Finding
+from optimizer.model.instants import DAY_MS
 from optimizer.model.wording import count, percent
 from optimizer.orient.findings.finding import About, Measured, Span, finding
 from optimizer.orient.state import INSTANCES, UNASSIGNED, Coverage, Orientation, Segment
 from optimizer.orient.windows.buffer import Part
 
 CONVERGED = 0.95
-DAY_MS = 86_400_000
-"""An instance that has not spoken for so long is gone."""
 
 
 def hear(state: Orientation, applied: dict[str, int], at: int) -> None:

@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 
 from optimizer.model.finding import Finding
+from optimizer.model.instants import MINUTE_MS
+from optimizer.model.segments import OTHER
 from optimizer.model.wording import count, duration
 from optimizer.orient.alarms.lifecycle import OPEN_MOST
 from optimizer.orient.findings.finding import About, Measured, Span, finding
-from optimizer.orient.state import OTHER, Left, Orientation
-from optimizer.orient.windows.buffer import MINUTE_MS
+from optimizer.orient.state import Left, Orientation
+from optimizer.orient.windows.offsets import Offsets
 
 
 def waited(target: str, stalled: Mapping[int, int], foremost_at: int) -> Finding:
@@ -18,14 +20,18 @@ def waited(target: str, stalled: Mapping[int, int], foremost_at: int) -> Finding
     since_at = min(stalled.values(), default=foremost_at)
     if not stalled:
         sentence = "all source partitions have come as far as the others: windows close again"
-        return finding(about, Span(since_at, foremost_at, {}), "pass", measured=Measured(), sentence=sentence)
+        return finding(
+            about, Span(since_at, foremost_at, Offsets()), "pass", measured=Measured(), sentence=sentence
+        )
     named = ", ".join(str(number) for number in sorted(stalled)[:8]) + (" …" if len(stalled) > 8 else "")  # noqa: PLR2004
     sentence = (
         f"source partitions {named} stand {duration((foremost_at - since_at) // MINUTE_MS * 60)} behind the foremost: "
         "no window closes until they go on; is observe running for them?"
     )
     measured = Measured(estimate=(foremost_at - since_at) / 1000, unit="s", n=len(stalled))
-    return finding(about, Span(since_at, foremost_at, {}), "error", measured=measured, sentence=sentence)
+    return finding(
+        about, Span(since_at, foremost_at, Offsets()), "error", measured=measured, sentence=sentence
+    )
 
 
 def left_out(state: Orientation, at: int) -> list[Finding]:
@@ -44,4 +50,6 @@ def left_out(state: Orientation, at: int) -> list[Finding]:
     if unopened:
         sentence += f"; alarms that did not open, as {OPEN_MOST} are open: {count(unopened)}"
     measured = Measured(n=calls, unit="calls")
-    return [finding(about, Span(at - MINUTE_MS, at, {}), "error", measured=measured, sentence=sentence)]
+    return [
+        finding(about, Span(at - MINUTE_MS, at, Offsets()), "error", measured=measured, sentence=sentence)
+    ]

@@ -1,4 +1,4 @@
-"""What a segment's users meet now: latency, cost, quality and errors of those not on trial.
+"""What a segment's users meet now: latency, cost, quality and errors of those not on trial, and what else is guarded.
 
 The 95th percentile has the distribution-free interval of its order statistics, means the normal
 one, shares Wilson's: each for one look, as on a dashboard. A level has no limit to break; it is
@@ -8,55 +8,64 @@ becomes `no_data`, which never passes; after that there is silence.
     p95 bounds = quantiles at .95 ± 1.96 * sqrt(.95 * .05 / n)
 """
 
-from optimizer.model.finding import Finding, Metric, Verdict
-from optimizer.model.wording import (
-    NAMES,
-    UNITS,
-    count,
-    duration,
-    interval,
-    milliseconds,
-    money,
-    percent,
-    score,
-)
-from optimizer.orient.analyzers.readings import Z, tail
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import NamedTuple
+
+from optimizer.model.finding import Finding, Verdict
+from optimizer.model.metric import ROWS, TABLE, Row, Unit
+from optimizer.model.wording import count, duration, interval, milliseconds, money, percent, score
+from optimizer.orient.analyzers.readings import tail
 from optimizer.orient.findings.finding import About, Measured, Span, finding
 from optimizer.orient.state import NO_VARIANTS, SILENCE_MS, Segment
 from optimizer.orient.windows.sums import Sums
 from optimizer.orient.windows.windows import Serving
+from optimizer.stats.histogram import Histogram
 from optimizer.stats.moments import Moments
-from optimizer.stats.proportion import wilson
+from optimizer.stats.proportion import Z95, Proportion, wilson
 
-METRICS: tuple[Metric, ...] = ("latency", "cost", "quality", "errors")
 LEVEL = 0.95
-"""What `Z` is the quantile of."""
-WORDS = {"latency": milliseconds, "cost": money, "quality": score, "errors": percent}
-MISSING = {"latency": "succeeded", "cost": "had a known cost", "quality": "was scored"}
+"""What `Z95` is the quantile of."""
+WORDS: Mapping[Unit, Callable[[float], str]] = {
+    "ms": milliseconds, "usd": money, "score": score, "share": percent,
+    "tokens": lambda value: f"{value:,.0f} tokens",
+}  # fmt: skip
 
 
-def measured(metric: Metric, sums: Sums) -> Measured | None:
+class Place(NamedTuple):
+    """Whose levels are told."""
+
+    target: str
+    segment: str
+    rows: tuple[Row, ...]
+    """The metrics that are told."""
+
+
+@lru_cache(maxsize=64)
+def of(kept: tuple[Row, ...]) -> tuple[Row, ...]:
+    """The metrics whose levels are told, given those that a declaration has kept."""
+    return tuple(row for row in TABLE if row.is_level and (not row.histogram or row in kept))
+
+
+def measured(row: Row, sums: Sums) -> Measured | None:
     """The level with its interval; None where no call tells it."""
-    match metric:
-        case "latency":
-            return _tail(sums)
-        case "cost":
-            return _mean(sums.cost, "usd")
-        case "quality":
-            return _mean(sums.quality, "score")
+    read = sums.level(row)
+    match row.estimator:
+        case "tail":
+            return _tail(read)
+        case "mean":
+            return _mean(read, row.unit)
         case _:
-            return _share(sums)
+            return _share(read)
 
 
-def findings(
-    target: str, name: str, *, segment: Segment, serving: Serving | None, window: Span
-) -> list[Finding]:
+def findings(place: Place, *, segment: Segment, serving: Serving | None, window: Span) -> list[Finding]:
     """The levels of a segment in a closed window; notes in `segment` what was measured."""
     if serving is not None and serving.calls and not serving.sums.calls:
         return []  # everything is on trial
     made = []
-    for metric in METRICS:
-        found = measured(metric, serving.sums) if serving else None
+    for row in place.rows:
+        metric, found = row.name, measured(row, serving.sums) if serving else None
         if found is not None:
             if window.minutes == 1:
                 segment.measured[metric] = window.end_at
@@ -64,8 +73,8 @@ def findings(
             continue
         generation, variant = serving.newest if serving else (0, "")
         about = About(
-            target=target,
-            segment=name,
+            target=place.target,
+            segment=place.segment,
             kind="level",
             metric=metric,
             role="signal",
@@ -81,20 +90,19 @@ def findings(
 
 def worded(about: About, told: Measured, *, calls: int, minutes: int) -> str:
     """The level as a sentence."""
-    where, span = f"{NAMES[about.metric]} in {about.segment}", duration(minutes * 60)
+    row, span = ROWS[about.metric], duration(minutes * 60)
+    where = f"{row.words} in {about.segment}"
     if told.estimate is None and not calls:
         return f"{where}: no call in {span}: telemetry lost, or nobody calls"
     if told.estimate is None:
-        return f"{where}: none of {count(calls)} calls {MISSING[about.metric]} in {span}"
-    words = WORDS[about.metric]
+        return f"{where}: none of {count(calls)} calls {row.missing} in {span}"
+    words = WORDS[row.unit]
     bounds = interval(told.low, told.high, words)
-    each = " a call" if about.metric == "cost" else ""
-    units = UNITS.get(about.metric, "calls")
-    return f"{where}: {words(told.estimate)}{each} {bounds}, {count(told.n)} {units} in {span}"
+    each = " a call" if row.unit in ("usd", "tokens") else ""
+    return f"{where}: {words(told.estimate)}{each} {bounds}, {count(told.n)} {row.counted} in {span}"
 
 
-def _tail(sums: Sums) -> Measured | None:
-    durations = sums.durations
+def _tail(durations: Histogram) -> Measured | None:
     found = tail(durations)
     if found is None:
         return None
@@ -105,15 +113,13 @@ def _mean(moments: Moments, unit: str) -> Measured | None:
     mean, error = moments.mean, moments.standard_error
     if mean is None:
         return None
-    bounds = (None, None) if error is None else (max(0.0, mean - Z * error), mean + Z * error)
+    bounds = (None, None) if error is None else (max(0.0, mean - Z95 * error), mean + Z95 * error)
     return _told(mean, bounds, unit, moments.count)
 
 
-def _share(sums: Sums) -> Measured | None:
-    share = sums.failures.share
-    return (
-        None if share is None else _told(share, wilson(sums.failures, alpha=1 - LEVEL), "share", sums.calls)
-    )
+def _share(hits: Proportion) -> Measured | None:
+    share = hits.share
+    return None if share is None else _told(share, wilson(hits, alpha=1 - LEVEL), "share", hits.count)
 
 
 def _told(estimate: float, bounds: tuple[float | None, float | None], unit: str, n: int) -> Measured:

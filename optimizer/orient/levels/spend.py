@@ -7,11 +7,11 @@ is not in here; `llmopt explain` and the ledger have the findings, minute by min
 from collections.abc import Iterable, Iterator
 
 from optimizer.model.finding import Finding
+from optimizer.model.fixed_point import NANO_USD
 from optimizer.model.wording import count, money
 from optimizer.orient.findings.finding import About, Measured, Span, finding
 from optimizer.orient.state import Minute, Spent
 from optimizer.orient.windows.buffer import Part
-from optimizer.orient.windows.sums import NANO_USD
 
 ON_TRIAL = ("candidate", "shadow", "explore")
 """Arms whose calls are told by their variant; all others are not on trial."""

@@ -10,14 +10,15 @@ and whoever asked must count them.
 from collections.abc import Iterable
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from optimizer.model.call import Arm
+from optimizer.model.instants import MINUTE_MS
+from optimizer.model.metric import Row
 from optimizer.model.pane import Pane
-from optimizer.orient.windows.sums import Spans, Sums, widen
+from optimizer.orient.windows.offsets import Offsets, offsets_of
+from optimizer.orient.windows.sums import Sums
 from optimizer.stats.bottom_k import smallest
-
-MINUTE_MS = 60_000
 
 _encode = msgspec.json.encode
 
@@ -44,29 +45,28 @@ class Held(Struct, array_like=True):
 
     parts: list[Part] = []
     """In the order of their keys."""
-    spans: Spans = {}
+    offsets: Offsets = field(default_factory=Offsets)
     applied: dict[str, int] = {}
     """Instance → newest generation it said it uses."""
     size: int = 0
     """Bytes when encoded, about."""
 
     @staticmethod
-    def of(pane: Pane) -> "Held":
-        """What a single pane says."""
+    def of(pane: Pane, kept: tuple[Row, ...] = ()) -> "Held":
+        """What a single pane says; `kept` are metrics that only some declarations want kept."""
         parts = (
-            Part(cell.segment, cell.arm, cell.generation, cell.variant, Sums.of(cell), cell.units)
+            Part(cell.segment, cell.arm, cell.generation, cell.variant, Sums.of(cell, kept), cell.units)
             for cell in pane.cells
         )
-        spans = {pane.partition: (pane.first_offset, pane.last_offset)} if pane.first_offset >= 0 else {}
-        held = Held(united(parts), {}, dict(pane.applied))
-        widen(held.spans, spans)
+        offsets = offsets_of(pane.partition, pane.first_offset, pane.last_offset)
+        held = Held(united(parts), offsets, dict(pane.applied))
         held.size = len(_encode(held))
         return held
 
     def add(self, more: "Held") -> None:
         """Adds what other panes say of the same time."""
         self.parts = united((*self.parts, *more.parts))
-        widen(self.spans, more.spans)
+        self.offsets.widen(more.offsets)
         for instance, generation in more.applied.items():
             self.applied[instance] = max(generation, self.applied.get(instance, 0))
         self.size = len(_encode(self))
@@ -86,9 +86,12 @@ def united(parts: Iterable[Part]) -> list[Part]:
     return [found[key] for key in sorted(found)]
 
 
-def admit(room: dict[int, Held], pane: Pane, *, bytes_max: int) -> bool:
-    """Whether the pane found room; if so, it is merged with those of the same start."""
-    held = Held.of(pane)
+def admit(room: dict[int, Held], pane: Pane, *, bytes_max: int, kept: tuple[Row, ...] = ()) -> bool:
+    """Whether the pane found room; if so, it is merged with those of the same start.
+
+    `kept` are metrics that only some declarations want kept.
+    """
+    held = Held.of(pane, kept)
     if _size(room) + held.size > bytes_max:
         _coarsen(room, pane.end_at - pane.start_at)
         if _size(room) + held.size > bytes_max:

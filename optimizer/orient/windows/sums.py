@@ -9,27 +9,30 @@ and output lengths are held coarser, eight buckets in one: within 8 %, at an eig
     (5, [812, 3, 2])
 """
 
+from collections.abc import Iterable
 from operator import add
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import astuple
 
+from optimizer.model.fixed_point import MILLIONTHS, NANO_USD
+from optimizer.model.metric import TABLE, Metric, Row
 from optimizer.model.pane import Cell
 from optimizer.orient.windows.error_classes import sorted_out
-from optimizer.stats.dense import COARSE, FINE, Dense, dense, dense_sum
-from optimizer.stats.histogram import Histogram
+from optimizer.stats.dense import COARSE, FINE, Dense, counts_of, dense, dense_sum
+from optimizer.stats.histogram import BUCKETS, Histogram, value_of
 from optimizer.stats.moments import Moments
 from optimizer.stats.proportion import Proportion
 
 SERVING = ("incumbent", "control")
 """The arms whose calls make a level; of others neither first tokens nor output lengths are read."""
-PARTITIONS = 64
-"""Source partitions whose evidence is kept: those with the lowest numbers."""
-NANO_USD = 10**9
-MILLIONTHS = 10**6
-
-Spans = dict[int, tuple[int, int]]
-"""Source partition → first and last offset."""
+THOUSANDTHS = 1000
+ON_TRIAL = ("candidate", "control", "shadow")
+"""The arms that are compared: only of them are the tails in `Sums.guarded`."""
+MEANS = frozenset(row.name for row in TABLE if row.histogram and row.estimator == "mean")
+_VALUES = tuple(round(value_of(bucket) * THOUSANDTHS) for bucket in range(BUCKETS))
+"""Bucket of `optimizer.stats.histogram` → what it stands for, in thousandths."""
 
 
 def added(numbers: list[int], more: list[int]) -> list[int]:
@@ -43,6 +46,21 @@ def added(numbers: list[int], more: list[int]) -> list[int]:
 
 def _numbers(part: Struct | None) -> list[int]:
     return [] if part is None else list(astuple(part))
+
+
+def _guarded(cell: Cell, row: Row) -> list[int]:
+    """What `Sums.guarded` keeps of a cell for one metric; nothing where no call told it or nobody reads it."""
+    counts: dict[int, int] = getattr(cell, row.histogram)
+    if row.estimator == "tail":
+        return dense(counts, FINE) if cell.arm in ON_TRIAL else []
+    if not counts or not (cell.arm in ON_TRIAL or cell.arm in SERVING):
+        return []
+    values = [(n, _VALUES[bucket]) for bucket, n in counts.items()]
+    return [
+        sum(counts.values()),
+        sum(n * value for n, value in values),
+        sum(n * value * value for n, value in values),
+    ]
 
 
 class Sums(Struct, array_like=True):
@@ -76,10 +94,13 @@ class Sums(Struct, array_like=True):
     """Of `errors`, how many were of each of `optimizer.orient.windows.error_classes.SORTS`, in that order."""
     retried: int = 0
     """Answers whose user asked again."""
+    guarded: dict[Metric, list[int]] = {}
+    """Metric → what is kept of it only where a declaration guards or limits it: of a tail the histogram, FINE; of a
+    mean how many calls told it, their sum and their sum of squares, in thousandths and their squares."""
 
     @staticmethod
-    def of(cell: Cell) -> "Sums":
-        """The sums of a cell: what is read of its arm."""
+    def of(cell: Cell, kept: Iterable[Row] = ()) -> "Sums":
+        """The sums of a cell: what is read of its arm; `kept` are the metrics to keep in `guarded`."""
         is_level = cell.arm in SERVING
         return Sums(
             calls=cell.calls,
@@ -104,6 +125,7 @@ class Sums(Struct, array_like=True):
             covariates=_numbers(cell.covariates),
             failed_as=sorted_out(cell.errors),
             retried=cell.feedback.get("retry", 0),
+            guarded={row.name: numbers for row in kept if (numbers := _guarded(cell, row))},
         )
 
     def add(self, more: "Sums") -> None:
@@ -112,6 +134,7 @@ class Sums(Struct, array_like=True):
         self.joint = added(self.joint, more.joint)
         self.weighted = added(self.weighted, more.weighted)
         self.covariates = added(self.covariates, more.covariates)
+        self._add_tails(more)
 
     def add_level(self, more: "Sums") -> None:
         """Adds all but what only comparisons read: joint sums, weights and covariates."""
@@ -126,6 +149,8 @@ class Sums(Struct, array_like=True):
         self.retried += more.retried
         self.first_token = dense_sum(self.first_token, more.first_token, COARSE)
         self.output = dense_sum(self.output, more.output, COARSE)
+        for metric in more.guarded.keys() & MEANS:
+            self.guarded[metric] = added(self.guarded.get(metric, []), more.guarded[metric])
 
     def add_compared(self, more: "Sums") -> None:
         """Adds only what a comparison reads: a row has room for as little as can be."""
@@ -136,6 +161,13 @@ class Sums(Struct, array_like=True):
         """Adds only what the comparison of a guardrail reads."""
         self._add_read(more)
         self.covariates = added(self.covariates, more.covariates)
+        for metric in more.guarded.keys() & MEANS:
+            self.guarded[metric] = added(self.guarded.get(metric, []), more.guarded[metric])
+        self._add_tails(more)
+
+    def _add_tails(self, more: "Sums") -> None:
+        for metric in more.guarded.keys() - MEANS:
+            self.guarded[metric] = dense_sum(self.guarded.get(metric, []), more.guarded[metric], FINE)
 
     def _add_read(self, more: "Sums") -> None:
         """Adds what levels and comparisons read alike: errors, cost, quality, and how long the calls took."""
@@ -148,6 +180,28 @@ class Sums(Struct, array_like=True):
         self.quality_millionths += more.quality_millionths
         self.quality_squares += more.quality_squares
         self.latency = dense_sum(self.latency, more.latency, FINE)
+
+    def compared(self, row: Row) -> Any:
+        """What arms are compared by in a metric: `Moments`, a `Histogram` or a `Proportion`, by its estimator."""
+        if not row.histogram:
+            return getattr(self, row.sums)
+        numbers = self.guarded.get(row.name, [])
+        if row.estimator == "tail":
+            return Histogram(run=numbers)
+        count, total, squares = numbers or (0, 0, 0)
+        return Moments(count, total, squares, THOUSANDTHS)
+
+    def level(self, row: Row) -> Any:
+        """What the level of a metric is read from, as of `compared`."""
+        return getattr(self, row.sums) if row.sums else self.compared(row)
+
+    @property
+    def first_tokens(self) -> Histogram:
+        """Microseconds until the first token, within 8 %: each call in the middle of its COARSE bucket."""
+        middle = COARSE.step // 2
+        return Histogram(
+            {bucket * COARSE.step - middle: n for bucket, n in counts_of(self.first_token).items()}
+        )
 
     @property
     def quality(self) -> Moments:
@@ -173,11 +227,3 @@ class Sums(Struct, array_like=True):
     def durations(self) -> Histogram:
         """Microseconds of the calls that succeeded."""
         return Histogram(run=self.latency)
-
-
-def widen(spans: Spans, more: Spans) -> None:
-    """Lets every partition's span reach as far as both do."""
-    for partition, (first, last) in more.items():
-        if partition < PARTITIONS:
-            now = spans.get(partition, (first, last))
-            spans[partition] = (min(now[0], first), max(now[1], last))

@@ -8,7 +8,7 @@ orient reads can be without a meaning.
 from collections.abc import Iterator, Mapping
 from operator import attrgetter, lt
 
-from optimizer.model.pane import Cell, Pane
+from optimizer.model.pane import PARTITIONS_MOST, Cell, Pane
 from optimizer.stats.bottom_k import PLACE_BITS, K
 from optimizer.stats.histogram import BUCKETS
 
@@ -33,6 +33,8 @@ def unfit(pane: Pane, pane_ms: int) -> str | None:
         return f"start_at must be at most {LATEST_AT}, found {pane.start_at}"
     if pane.end_at != pane.start_at + pane_ms:
         return f"end_at must be start_at + {pane_ms} ms, found {pane.end_at - pane.start_at} ms"
+    if not 0 <= pane.partition < PARTITIONS_MOST:
+        return f"partition must lie from 0 to {PARTITIONS_MOST - 1}, found {pane.partition}"
     for number, cell in enumerate(pane.cells):
         for wrong in _wrong(cell):
             return f"cells[{number}].{wrong}"

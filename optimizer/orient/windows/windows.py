@@ -12,10 +12,12 @@ also on the last step of a rollout, when nobody but the control is left on it.
 
 from collections.abc import Iterable
 
-from msgspec import Struct
+from msgspec import Struct, field
 
-from optimizer.orient.windows.buffer import MINUTE_MS, Part
-from optimizer.orient.windows.sums import SERVING, Spans, Sums, widen
+from optimizer.model.instants import MINUTE_MS
+from optimizer.orient.windows.buffer import Part
+from optimizer.orient.windows.offsets import Offsets
+from optimizer.orient.windows.sums import SERVING, Sums
 
 LENGTHS_MS = (MINUTE_MS, 5 * MINUTE_MS, 15 * MINUTE_MS, 60 * MINUTE_MS)
 """Each divides the next; aligned to the epoch."""
@@ -47,7 +49,7 @@ class Window(Struct):
 
     length_ms: int
     segments: dict[str, Serving] = {}
-    spans: Spans = {}
+    offsets: Offsets = field(default_factory=Offsets)
 
     def add(self, part: Part) -> None:
         """Counts a part of a pane that lies in this window."""
@@ -61,7 +63,7 @@ class Window(Struct):
 
     def merge(self, shorter: "Window") -> None:
         """Counts a shorter window that has just closed inside this one."""
-        widen(self.spans, shorter.spans)
+        self.offsets.widen(shorter.offsets)
         for name, serving in shorter.segments.items():
             known = self.segments.get(name)
             if known is None:
@@ -75,7 +77,7 @@ class Window(Struct):
     def clear(self) -> None:
         """Begins the next window."""
         self.segments = {}
-        self.spans = {}
+        self.offsets = Offsets()
 
     def whole(self) -> Serving:
         """All segments together."""

@@ -14,9 +14,9 @@ from agents.declarations import worlds
 SHORT = """
 target: {target: t, autonomy: auto, incumbent: big,
          models: [{name: big, input_usd_per_million_tokens: 9}, {name: small}],
-         plan: {step_min_s: 60, step_min_units: 50, bake_s: 60}}
+         rollout: {step_min: 1m, step_min_units: 50, bake: 1m}}
 models: {big: {quality: 0.9, cost_usd: 0.01}, small: {quality: 0.1, cost_usd: 0.001}}
-hours: 1
+lasts: 1h
 calls_per_s: 5
 rollouts: 1
 """
@@ -37,6 +37,17 @@ def world(tmp_path):
     path = tmp_path / "short.yaml"
     path.write_text(SHORT)
     return path
+
+
+def test_a_world_cannot_guard_what_its_calls_do_not_tell(tmp_path):
+    path = tmp_path / "guarded.yaml"
+    path.write_text(
+        SHORT.replace("rollout: {", "guardrails: {first_token_p95_rise_relative: 20%}, rollout: {")
+    )
+    assert (
+        "first_token_p95_rise_relative: must be null, found 0.2: calls in a world do not tell p95 first"
+        in refused(path)
+    )
 
 
 def test_the_lives_are_the_same_in_one_process_and_in_two(world):
@@ -78,10 +89,14 @@ def test_every_shipped_world_is_one(path):
     ("change", "said"),
     [
         (("quality: 0.9", "qality: 0.9"), "short.yaml:5:16: models"),
-        (("hours: 1", "hours: -1"), "short.yaml:6:8: hours: must be"),
-        (("hours: 1", "hours: 1\nhurs: 2"), "did you mean 'hours'"),
+        (("lasts: 1h", "lasts: -1h"), "short.yaml:6:8: lasts: must be a duration such as 30s"),
+        (("lasts: 1h", "lasts: 1h\nlast: 2h"), "did you mean 'lasts'"),
+        (("lasts: 1h", "lasts: 3600"), "short.yaml:6:8: lasts: must carry its unit: write 1h, not 3600"),
         (("{name: small}", "{name: tiny}"), "'tiny' does not behave"),
-        (("incumbent: big", "incumbent: none"), "must be one of the models"),
+        (
+            ("incumbent: big", "incumbent: none"),
+            "short.yaml:2:48: target.incumbent: must be one of the models",
+        ),
         (("rollouts: 1", "stages: strategy"), "'pareto' does not play for itself"),
         (("rollouts: 1", "outcomes: x.csv"), "x.csv"),
     ],

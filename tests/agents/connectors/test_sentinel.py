@@ -38,7 +38,7 @@ def test_an_event_of_the_specification_is_an_alert_on_its_target():
     assert ("customer-support-bot", "2025-11-09T12:05:30+00:00") == (event.subject, event.time.isoformat())
     assert "warning" == event.data.severity
     assert (
-        "Sentinel: performance_degradation; latency_p95 is 5432.1, usually 1234.5; perhaps Model overload"
+        "Sentinel: performance_degradation; latency_p95 is 5,432, usually 1,234; perhaps Model overload"
         == event.data.sentence
     )
     assert event == Decoder(["alert"]).decode(encode(event))

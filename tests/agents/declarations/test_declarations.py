@@ -18,6 +18,7 @@ from agents.declarations.targets import read
 from agents.settings.settings import Settings, SettingsError
 from optimizer.model.prior import Prior
 from optimizer.model.target import Target
+from optimizer.model.units import key_of
 
 ROOT = Path(__file__).parents[3]
 AT_MS = 1_780_000_000_000
@@ -181,13 +182,13 @@ class TestForecast:
 
 class TestDoubts:
     def test_a_guarded_metric_that_is_never_seen(self):
-        (doubt,) = read(PLAIN + "traffic: {calls_per_hour: 9, scored_share: 0}\n").doubts
+        (doubt,) = read(PLAIN + "traffic: {calls_per_hour: 9, scored_share: 0%}\n").doubts
         assert (doubt.line, doubt.path) == (7, "traffic.scored_share")
         assert "every step will wait for data" in doubt.sentence
 
     def test_a_holdback_larger_than_the_first_step(self):
-        (doubt,) = read(PLAIN + "holdback: {share_bps: 600}\n").doubts
-        assert (doubt.line, doubt.path) == (7, "holdback.share_bps")
+        (doubt,) = read(PLAIN + "holdback: {share: 6%}\n").doubts
+        assert (doubt.line, doubt.path) == (7, "holdback.share")
 
     def test_a_lever_is_something_to_try_where_nothing_is_cheaper(self):
         alone = PLAIN.replace("  - {name: small, input_usd_per_million_tokens: 1}\n", "")
@@ -209,12 +210,13 @@ class TestSelector:
             selects("team", read(PLAIN).targets[0])
 
 
-def fields(struct, path=""):
-    """The dotted name of every field, also inside structs, lists and maps of structs."""
-    for name, hint in get_type_hints(struct).items():
-        yield path + name
+def keys(struct, path=""):
+    """The dotted key of every field, also inside structs, lists and maps of structs."""
+    for name, hint in get_type_hints(struct, include_extras=True).items():
+        key = key_of(name, hint)
+        yield path + key
         for inner in structs_in(hint):
-            yield from fields(inner, f"{path}{name}.")
+            yield from keys(inner, f"{path}{key}.")
 
 
 def structs_in(hint):
@@ -223,11 +225,11 @@ def structs_in(hint):
     return [struct for argument in get_args(hint) for struct in structs_in(argument)]
 
 
-def test_every_field_of_a_declaration_is_explained_and_no_other():
+def test_every_key_of_a_declaration_is_explained_and_no_other():
     explained = re.findall(
         r"^\| `([a-z0-9_.]+)` \|", (ROOT / "docs/targets/README.md").read_text(), re.MULTILINE
     )
-    assert set(explained) == set(fields(Target))
+    assert set(explained) == set(keys(Target))
     assert len(explained) == len(set(explained))
 
 

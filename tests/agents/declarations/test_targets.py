@@ -24,8 +24,8 @@ models:
     input_usd_per_million_tokens: 5
   - name: small
     input_usd_per_million_tokens: 0.5
-plan:
-  steps_bps: [500, 10000]
+rollout:
+  steps: [5%, 100%]
 """
 SECOND = "target: search\nincumbent: a\nmodels: [{name: a}]\n"
 
@@ -46,7 +46,7 @@ def test_there_are_examples():
 
 def test_what_is_written_is_what_is_declared():
     (target,) = read(GOOD).targets
-    assert (target.target, target.incumbent, target.plan.steps_bps) == ("chat", "large", (500, 10_000))
+    assert (target.target, target.incumbent, target.rollout.steps_bps) == ("chat", "large", (500, 10_000))
     assert [model.input_usd_per_million_tokens for model in target.models] == [5.0, 0.5]
 
 
@@ -61,33 +61,39 @@ def test_a_file_may_declare_several():
         (
             "incumbent: large",
             "experiment: {models: [a, b]}",
-            "2:1: experiment: is no key any more; a test of fixed arms is `strategy: ab_test` with the",
+            "2:1: experiment: is no key any more; a test of fixed arms is `strategy: ab_test`, with the",
         ),
         ("incumbent: large", "xyz: 1", "2:1: xyz: is not a known key; known are target, revision, autonomy"),
-        ("steps_bps", "step_bps", "9:3: plan.step_bps: is not a known key; did you mean 'steps_bps'?"),
+        ("steps:", "stebs:", "9:3: rollout.stebs: is not a known key; did you mean 'steps'?"),
         ("- name: small", "- nmae: small", "6:5: models[1].nmae: is not a known key; did you mean 'name'?"),
         ("- name: small", "- provider: x", "6:5: models[1]: 'name' is missing, it has no default"),
         ("tokens: 5\n", "tokens: cheap\n", "tokens: must be a number, found 'cheap'"),
         ("tokens: 5\n", "tokens: -5\n", "must be a number of at least 0.0, found -5"),
         ("tokens: 5\n", "tokens: .nan\n", "5:35: models[0].input_usd_per_million_tokens: must be"),
         ("tokens: 5\n", "tokens: .inf\n", "5:35: models[0].input_usd_per_million_tokens: must be"),
-        ("[500, 10000]", "[500, 0]", "9:20: plan.steps_bps[1]: must be a whole number of at least 1, f"),
-        ("[500, 10000]", "[500, x]", "9:20: plan.steps_bps[1]: must be a whole number, found 'x'"),
-        ("[500, 10000]", "[]", "9:14: plan.steps_bps: must have at least 1, found 0"),
-        ("[500, 10000]", "500", "9:14: plan.steps_bps: must be a list, found 500"),
-        ("[500, 10000]", "[500, 500]", "9:20: plan.steps_bps[1]: must be above the step before, 500"),
+        ("[5%, 100%]", "[5%, 0%]", "9:15: rollout.steps[1]: must be at least 0.01%, found 0%"),
+        ("[5%, 100%]", "[5%, x]", "9:15: rollout.steps[1]: must be a percentage such as 5% or 0.5%, found 'x'"),
+        ("[5%, 100%]", "[]", "9:10: rollout.steps: must have at least 1, found 0"),
+        ("[5%, 100%]", "5%", "9:10: rollout.steps: must be a list, found '5%'"),
+        ("[5%, 100%]", "[5%, 5%]", "9:15: rollout.steps[1]: must be above the step before, 5%, found 5%"),
         ("incumbent: large", "incumbent: huge", "must be one of the models (large, small), found 'huge'"),
         ("name: small", "name: large", "6:11: models[1].name: must be unique, 'large' is listed before"),
-        ("plan:", "autonomy: maybe\nplan:", "8:11: autonomy: must be one of observe, advise, a"),
-        ("plan:", "autonomy: no\nplan:", "8:11: autonomy: must be text, found false; YAML reads yes, no"),
-        ("plan:", "holdback: {share_bps: 20000}\nplan:", "8:23: holdback.share_bps: must be"),
-        ("plan:", "trips:\nplan:", "8:7: trips: must be a mapping of keys to values, found nothing"),
-        ("plan:", "target: x\nplan:", "8:1: target: is given twice, first in line 1"),
-        ("plan:", "? [a]\n: 1\nplan:", "8:3: keys must be plain words"),
-        ("plan:", "trips: &a {}\nguardrails: *a\nplan:", "9:13: must not use aliases"),
-        ("plan:", "segments: {attribute: !secret x}\nplan:", "8:23: segments.attribute: cannot be read"),
-        ("plan:", "models [\nplan:", "must be YAML"),
+        ("rollout:", "autonomy: maybe\nrollout:", "8:11: autonomy: must be one of observe, advise, a"),
+        ("rollout:", "autonomy: no\nrollout:", "8:11: autonomy: must be text, found false; YAML reads yes, no"),
+        ("rollout:", "holdback: {share: 200%}\nrollout:", "8:19: holdback.share: must be at most 100%, found 200%"),
+        ("rollout:", "hard_limits:\nrollout:", "8:13: hard_limits: must be a mapping of keys to values, found nothing"),
+        ("rollout:", "target: x\nrollout:", "8:1: target: is given twice, first in line 1"),
+        ("rollout:", "? [a]\n: 1\nrollout:", "8:3: keys must be plain words"),
+        ("rollout:", "hard_limits: &a {}\nguardrails: *a\nrollout:", "9:13: must not use aliases"),
+        ("rollout:", "segments: {attribute: !secret x}\nrollout:", "8:23: segments.attribute: cannot be read"),
+        ("rollout:", "models [\nrollout:", "must be YAML"),
         ("target: chat", "target: ''", "1:9: target: must be text of length of at least 1, found ''"),
+        ("rollout:", "guardrails: {output_tokens_rise_relative: -10%}\nrollout:",
+         "8:43: guardrails.output_tokens_rise_relative: must be a number of at least 0.0, found -0.1"),
+        ("rollout:", "guardrails: {first_token_p95_rise_relative: 2000%}\nrollout:",
+         "8:45: guardrails.first_token_p95_rise_relative: must be a number of at most 10.0, found 20"),
+        ("rollout:", "hard_limits: {first_token_p95_ms: 0}\nrollout:",
+         "8:29: trips.first_token_p95_ms: must be a number above 0.0, found 0"),
         ("target: chat", "target: 2026-01-01", "1:9: target: must be text, found date"),
     ],
 )  # fmt: skip
@@ -99,8 +105,8 @@ def test_a_mistake_is_found_where_it_is(old, new, expected):
 
 
 def test_one_mistake_does_not_hide_the_next():
-    text = GOOD.replace("incumbent", "incumbant").replace("tokens: 5", "tokens: five").replace("10000", "x")
-    assert [one.split(": ")[0] for one in mistakes(text)] == ["1:1", "2:1", "5:35", "9:20"]
+    text = GOOD.replace("incumbent", "incumbant").replace("tokens: 5", "tokens: five").replace("100%", "x")
+    assert [one.split(": ")[0] for one in mistakes(text)] == ["1:1", "2:1", "5:35", "9:15"]
 
 
 @pytest.mark.parametrize(
@@ -148,8 +154,8 @@ class TestDoubts:
         assert "small has no list price" in doubt.sentence
 
     def test_when_nothing_watches_errors(self):
-        doubts = read(GOOD + "trips: {error_rate: null}\nguardrails: {error_rate_rise: null}\n").doubts
-        assert [doubt.path for doubt in doubts] == ["trips"]
+        doubts = read(GOOD + "hard_limits: {error_rate: null}\nguardrails: {error_rate_rise: null}\n").doubts
+        assert [doubt.path for doubt in doubts] == ["hard_limits"]
 
 
 class TestRevision:
@@ -163,7 +169,7 @@ class TestRevision:
         assert revision_of(target, known) is None
 
     def test_a_change_follows_what_is_known(self):
-        (target,) = read(GOOD.replace("500,", "600,")).targets
+        (target,) = read(GOOD.replace("5%,", "6%,")).targets
         (known,) = read("revision: 7\n" + GOOD).targets
         assert revision_of(target, known).revision == 8
 
@@ -193,10 +199,10 @@ class TestVerb:
         assert "Traceback" not in told
 
     def test_machines_get_json(self, file):
-        file.write_text(GOOD.replace("10000", "0"))
+        file.write_text(GOOD.replace("100%", "0%"))
         result = CliRunner().invoke(app(), ["check", "-f", str(file), "--output", "json"])
         assert result.exit_code == 2
-        assert json.loads(result.output)["mistakes"][0]["path"] == "plan.steps_bps[1]"
+        assert json.loads(result.output)["mistakes"][0]["path"] == "rollout.steps[1]"
 
     @pytest.mark.parametrize("content", [None, b"\xff\xfe\x00"], ids=["absent", "binary"])
     def test_what_cannot_be_read_is_a_usage_error(self, file, content, monkeypatch, capsys):
@@ -231,7 +237,7 @@ class TestPolicies:
                 "'[1].all(x, x > 0)'",
                 "14:20: policies[0].rules[0].condition: must not loop",
             ),
-            ("action: deny", "action: limit", "15:17: policies[0].rules[0].action: must have a share_bps"),
+            ("action: deny", "action: limit", "15:17: policies[0].rules[0].action: must have a share"),
             (
                 "action: deny",
                 "action: allow",
@@ -256,5 +262,5 @@ class TestPolicies:
         )
 
     def test_a_budget_says_an_amount(self):
-        (mistake,) = mistakes(GOOD + "budget: {warn_bps: 9000}\n")
+        (mistake,) = mistakes(GOOD + "budget: {warn: 90%}\n")
         assert "budget: must say usd_per_day or usd_per_month, or both, found neither" in mistake

@@ -353,7 +353,7 @@ def rehearsal(declared):
     target = msgspec.structs.replace(
         declared,
         models=tuple(model for model in declared.models if model.name in wanted),
-        plan=msgspec.structs.replace(declared.plan, steps_bps=(2500, 5000, 10_000)),
+        rollout=msgspec.structs.replace(declared.rollout, steps_bps=(2500, 5000, 10_000)),
     )
     return rehearsed(target, 1, SMALL)
 

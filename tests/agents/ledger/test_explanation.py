@@ -14,7 +14,7 @@ from optimizer.decide.stage import Decide
 from optimizer.model.decision import Alternative
 from optimizer.model.finding import Evidence, Finding
 from optimizer.model.policy import PolicyResult
-from optimizer.model.target import Errors, Model, Target
+from optimizer.model.target import ChangeRisks, Model, Target
 
 AT = 1_790_000_000_000
 POLICIES = (
@@ -27,7 +27,9 @@ POLICIES = (
 def told(kind, ruling, **fields):
     state = Decide().initial("support")
     models = (Model(name="big"), Model(name="small"))
-    state.declaration = Target(target="support", incumbent="big", models=models, errors=Errors(proposals=4))
+    state.declaration = Target(
+        target="support", incumbent="big", models=models, risks=ChangeRisks(max_attempts=4)
+    )
     decision = record(state, kind, ruling, segment="EU", model="small", variant="v2", **fields)
     return Told(
         decision=decision, target="support", at=datetime.fromtimestamp(AT / 1000, UTC), topic="decisions",
@@ -126,10 +128,24 @@ def test_a_rollback_says_which_bound_was_broken_and_with_which_it_would_have_sta
         assert wanted in text, wanted
 
 
+def test_a_rollback_for_verbosity_has_its_numbers_and_how_near_the_margin_they_were():
+    findings = (
+        a_finding("output_tokens", "fail", estimate=0.77, low=0.28, high=1.5, margin=0.25),
+        a_finding("first_token", "pass", estimate=-0.02, low=-0.1, high=0.1, margin=0.2),
+    )  # fmt: skip
+    text = printed(told_with("rollback", "guardrail", "too verbose", findings, generation=3))
+    for wanted in (
+        "output_tokens (guardrail)", "28 … 150 %", "first_token (guardrail)",
+        "output_tokens: an interval 3 % nearer its margin would no longer fail",
+        "first_token: an interval 10 % nearer its margin would no longer pass",
+    ):  # fmt: skip
+        assert wanted in text, wanted
+
+
 def test_a_refusal_by_a_guardrail_of_decisions_says_what_would_allow_it():
     why = "small is not tried: 3 candidates were started within 24 h, 3 may be"
     text = printed(told("hold", Ruling(AT, "limit", why), act=False))
-    for wanted in (why, "limit", "not acted on", "limits: wider `limits` or `errors.proposals`"):
+    for wanted in (why, "limit", "not acted on", "limits: wider `limits` or `risks.max_attempts`"):
         assert wanted in text, wanted
 
 

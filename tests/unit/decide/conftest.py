@@ -20,7 +20,7 @@ from optimizer.model.event import (
 )  # fmt: skip
 from optimizer.model.finding import Evidence, Finding
 from optimizer.model.progress import Watermark
-from optimizer.model.target import Errors, Guardrails, Holdback, Model, Plan, Segments, Target
+from optimizer.model.target import ChangeRisks, Guardrails, Holdback, Model, RolloutPlan, Segments, Target
 from optimizer.model.variant import variant_of
 
 START_AT = 1_700_000_040_000
@@ -30,13 +30,13 @@ MODELS = tuple(
     Model(name=name, input_usd_per_million_tokens=dollars, output_usd_per_million_tokens=dollars * 2)
     for name, dollars in (("tiny", 0.1), ("small", 1.0), ("middle", 3.0), ("large", 10.0), ("huge", 40.0))
 )
-PLAN = Plan(step_min_s=60, step_min_units=50, step_max_s=1800, bake_s=120, cooldown_s=60)
+PLAN = RolloutPlan(step_min_s=60, step_min_units=50, step_max_s=1800, bake_s=120, cooldown_s=60)
 
 
 def a_target(**changes):
     declared = {
-        "target": "chat", "autonomy": "auto", "incumbent": "large", "models": MODELS, "plan": PLAN,
-        "guardrails": Guardrails(), "holdback": Holdback(share_bps=200, for_s=3600), "errors": Errors(),
+        "target": "chat", "autonomy": "auto", "incumbent": "large", "models": MODELS, "rollout": PLAN,
+        "guardrails": Guardrails(), "holdback": Holdback(share_bps=200, for_s=3600), "risks": ChangeRisks(),
     }  # fmt: skip
     return Target(**(declared | changes))
 

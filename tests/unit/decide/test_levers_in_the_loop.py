@@ -84,7 +84,7 @@ def test_a_promoted_setting_that_is_no_longer_declared_gives_way_to_the_declared
 
 
 def test_bounds_that_are_no_bounds_are_refused_with_their_path(desk):
-    wrong = Levers(parameters={"max_tokens": Parameter(least=9, most=3, step=1)})
+    wrong = Levers(parameters={"max_tokens": Parameter(min=9, max=3, step=1)})
     assert desk.declare(models=ONE, levers=wrong) == []
     (refused,) = desk.loop.quarantined
-    assert refused.rejected.reason == "data.levers.parameters.max_tokens.most must be above least, 9, found 3"
+    assert refused.rejected.reason == "data.levers.parameters.max_tokens.max must be above min, 9, found 3"

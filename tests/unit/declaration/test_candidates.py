@@ -20,7 +20,7 @@ from optimizer.model.variant import Variant, count_of, label, variant_of, varian
 
 LARGE = Model(name="large", input_usd_per_million_tokens=10.0, parameters={"max_tokens": 600})
 SMALL = Model(name="small", input_usd_per_million_tokens=1.0)
-TOKENS = {"max_tokens": Parameter(least=200, most=1000, step=200)}
+TOKENS = {"max_tokens": Parameter(min=200, max=1000, step=200)}
 
 
 def a_target(models=(LARGE, SMALL), **fields):
@@ -143,15 +143,15 @@ class TestMistakes:
     @pytest.mark.parametrize(
         ("parameter", "sentence"),
         [
-            (Parameter(), "must list values, or give all of least, most and step"),
-            (Parameter(least=1, most=2, step=0), "must be above 0, found 0"),
-            (Parameter(least=2, most=2, step=1), "must be above least, 2, found 2"),
-            (Parameter(least=0, most=1, step=2), "must lead from 0 to other values up to 1, found 2"),
+            (Parameter(), "must list values, or give all of min, max and step"),
+            (Parameter(min=1, max=2, step=0), "must be above 0, found 0"),
+            (Parameter(min=2, max=2, step=1), "must be above min, 2, found 2"),
+            (Parameter(min=0, max=1, step=2), "must lead from 0 to other values up to 1, found 2"),
             (
-                Parameter(least=0.0, most=1.0, step=1e-6),
+                Parameter(min=0.0, max=1.0, step=1e-6),
                 "must make at most 64 values, found more with 0.000001",
             ),
-            (Parameter(values=(1, 2), step=1), "must list values or give least, most and step, found both"),
+            (Parameter(values=(1, 2), step=1), "must list values or give min, max and step, found both"),
             (Parameter(values=("a", "a")), "must differ from one another"),
         ],
     )
@@ -160,7 +160,7 @@ class TestMistakes:
         assert said == sentence
 
     def test_too_many_variants_are_counted(self):
-        grid = Parameter(least=0.0, most=2.0, step=0.1)
+        grid = Parameter(min=0.0, max=2.0, step=0.1)
         (said,) = wrong(parameters={"temperature": grid, "top_p": Parameter(values=(0.5, 1.0))}).values()
         assert said.startswith("must make at most 64 variants of all models together, found 132;")
 
@@ -181,5 +181,5 @@ class TestMistakes:
 
 
 def test_a_grid_has_the_decimals_that_people_write():
-    assert Parameter(least=0, most=0.3, step=0.1).grid() == (0.0, 0.1, 0.2, 0.3)
-    assert Parameter(least=200, most=700, step=200).grid() == (200, 400, 600)
+    assert Parameter(min=0, max=0.3, step=0.1).grid() == (0.0, 0.1, 0.2, 0.3)
+    assert Parameter(min=200, max=700, step=200).grid() == (200, 400, 600)

@@ -1,10 +1,11 @@
 """How long a step takes, before a single call was seen."""
 
 import pytest
+from msgspec import structs
 
-from optimizer.declaration.forecast import LEAST, forecast, least_gain, share_of
+from optimizer.declaration.forecast import LEAST, assumed, forecast, least_gain, share_of
 from optimizer.declaration.validate import mistakes
-from optimizer.model.target import Guardrails, Model, Plan, Segments, Target
+from optimizer.model.target import Guardrails, Model, RolloutPlan, Segments, Target
 from optimizer.model.traffic import Traffic
 from optimizer.stats.power import units_for_every_look
 
@@ -47,7 +48,23 @@ class TestSteps:
         )
         found = [steps(1000, guardrails=rails)[0].units for rails in (unguarded, QUALITY, tight)]
         assert found == sorted(found)
-        assert found[0] == Plan().step_min_units
+        assert found[0] == RolloutPlan().step_min_units
+
+    @pytest.mark.parametrize(
+        ("rails", "slowest", "words"),
+        [
+            ({"first_token_p95_rise_relative": 0.2}, "first_token", "a p95 first token 2.3 times the median"),
+            ({"output_tokens_rise_relative": 0.05}, "output_tokens", "output tokens 300 ± 240"),
+        ],
+    )
+    def test_what_is_guarded_beside_the_usual_takes_its_time_and_says_what_it_assumes(
+        self, rails, slowest, words
+    ):
+        guarded = structs.replace(QUALITY, **rails)
+        usual, more = steps(1000), steps(1000, guardrails=guarded)
+        assert (slowest, True) == (more[0].slowest, more[0].units > usual[0].units)
+        assert words in assumed(a_target(guardrails=guarded))
+        assert words not in assumed(a_target())
 
     def test_a_guarded_metric_that_is_never_seen_never_concludes(self):
         found = steps(1_000_000, traffic={"scored_share": 0.0})
@@ -63,7 +80,7 @@ class TestSteps:
         }  # fmt: skip
 
     def test_a_plan_that_gives_up_too_early_does_not_conclude(self):
-        (first, *_) = steps(1000, plan=Plan(step_max_s=3600))
+        (first, *_) = steps(1000, rollout=RolloutPlan(step_max_s=3600))
         assert not first.concludes
 
 
@@ -76,7 +93,7 @@ class TestShares:
         wrong = Traffic(calls_per_hour=1, segments={"a": 0.7, "c": 0.4})
         assert [m.sentence for m in mistakes(a_target(traffic=wrong))] == [
             "must be a segment (a, b, other), found 'c'",
-            "must add up to at most 1, found 1.1",
+            "must add up to at most 100%, found 110%",
         ]
 
 
@@ -92,9 +109,9 @@ class TestGain:
         assert units_for_every_look((gain - 0.001) * 0.8, 2 * 0.2**2, alpha=0.05, sides=1) > units
 
     def test_more_calls_tell_less_apart(self):
-        few, many = (self.gain("quality", plan=Plan(step_min_units=n)) for n in (100, 10_000))
+        few, many = (self.gain("quality", rollout=RolloutPlan(step_min_units=n)) for n in (100, 10_000))
         assert many < few
 
     def test_of_latency_is_larger_and_of_cost_and_weights_is_not_forecast(self):
-        assert self.gain("latency", plan=Plan(step_min_units=10_000)) > 0.01
+        assert self.gain("latency", rollout=RolloutPlan(step_min_units=10_000)) > 0.01
         assert self.gain("cost") is None

@@ -3,7 +3,7 @@
 import pytest
 
 from optimizer.declaration.validate import mistakes, weights_bps
-from optimizer.model.target import Guardrails, Holdback, Model, Plan, Segments, Target
+from optimizer.model.target import Guardrails, Holdback, Model, RolloutPlan, Segments, Target
 
 MODELS = (Model(name="a"), Model(name="b"))
 
@@ -23,9 +23,9 @@ def test_the_defaults_are_fit():
         ({"models": (*MODELS, Model(name="a", provider="x"))}, ("models", 2, "name"), "must be unique"),
         ({"segments": Segments(attribute="t", values=("x", "other"))}, ("segments", "values", 1), "'other'"),
         ({"segments": Segments(attribute="t", values=("x", "x"))}, ("segments", "values", 1), "unique"),
-        ({"plan": Plan(steps_bps=(500, 500))}, ("plan", "steps_bps", 1), "above the step before, 500"),
-        ({"plan": Plan(step_min_s=9, step_max_s=8)}, ("plan", "step_max_s"), "at least step_min_s, 9"),
-        ({"holdback": Holdback(share_bps=5001)}, ("holdback", "share_bps"), "at most 5000"),
+        ({"rollout": RolloutPlan(steps_bps=(500, 500))}, ("rollout", "steps_bps", 1), "above the step before, 5%"),
+        ({"rollout": RolloutPlan(step_min_s=9, step_max_s=8)}, ("rollout", "step_max_s"), "at least step_min, 9s"),
+        ({"holdback": Holdback(share_bps=5001)}, ("holdback", "share_bps"), "at most 50%"),
         (
             {"guardrails": Guardrails(
                 quality_drop_relative=None, latency_p95_rise_relative=None, error_rate_rise=None)},
@@ -50,5 +50,5 @@ def test_each_mistake_is_found_where_it_is(changes, path, words):
     ],
 )
 def test_the_last_step_leaves_room_for_a_control(steps, share, expected):
-    target = a_target(plan=Plan(steps_bps=steps), holdback=Holdback(share_bps=share))
+    target = a_target(rollout=RolloutPlan(steps_bps=steps), holdback=Holdback(share_bps=share))
     assert expected == weights_bps(target)

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optimizer.model import wording
 from optimizer.model.finding import Finding
 from optimizer.model.wording import (
     MOST,
@@ -185,7 +184,3 @@ def test_the_outcome_of_a_finding_has_all_its_numbers():
         n=1200,
     )  # fmt: skip
     assert "errors 0 % (0 … 0.319 %, n 1,200): pass" == outcome(finding)
-
-
-def test_every_metric_that_has_a_unit_has_a_name():
-    assert wording.UNITS.keys() <= wording.NAMES.keys()

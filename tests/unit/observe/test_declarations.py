@@ -103,7 +103,7 @@ def test_the_bytes_of_all_declarations_are_known_without_writing_them(log):
 
 
 def test_a_target_counted_by_its_exporters_metrics_leaves_its_spans_out(log):
-    log.declare(values=(), revision=2, signal="metrics")
+    log.declare(values=(), revision=2, count_from="metrics")
     for source in ("/otlp/spans", "/gateway", "/otlp/spans/2"):
         log.again(replace(log.call(1), source=source))
     log.tick(15)

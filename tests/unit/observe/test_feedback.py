@@ -37,7 +37,7 @@ def test_kinds_are_mapped_to_scores_by_the_declared_table(log, expected, kind, v
 
 
 def test_a_target_may_declare_another_table(log):
-    log.declare("chat", scores=Scores(thumbs_down=0.3, rating_least=5, rating_most=1, retry=0.4, edit=0.0))
+    log.declare("chat", scores=Scores(thumbs_down=0.3, rating_min=5, rating_max=1, retry=0.4, edit=0.0))
     for kind, value in (("thumbs", "down"), ("rating", 2), ("retry", None), ("edit", 0.9)):
         log.feedback(1, None, log.assigned(), kind=kind, value=value, target="chat")
     log.feedback(1, 0.125, log.assigned(), kind="retry", target="chat")

@@ -35,12 +35,13 @@ class Hand:
 
     @staticmethod
     def cell(calls=0, *, arm="incumbent", variant=None, segment=MATH, generation=1, **told):
-        """`told`: ms, usd, scores (a list, or one value for every call), errors by class."""
+        """`told`: ms, usd, scores, first_ms, tokens (a list, or one value for every call), errors by class."""
         errors = told.get("errors", {})
         ms, usd, scores = (told.get(key, []) for key in ("ms", "usd", "scores"))
         ms = ms if isinstance(ms, list) else [ms] * (calls - sum(errors.values()))
         usd = usd if isinstance(usd, list) else [usd] * calls
         scores = scores if isinstance(scores, list) else [scores] * calls
+        first, tokens = (np.array(told.get(key, []), dtype=np.float64) for key in ("first_ms", "tokens"))
         nano, millionths = [round(x * 1e9) for x in usd], [round(x * 1e6) for x in scores]
         return Cell(
             generation=generation,
@@ -50,6 +51,8 @@ class Hand:
             calls=calls,
             errors=errors,
             latency_us=Histogram.of(np.array([round(x * 1000) for x in ms], dtype=np.int64)).counts,
+            first_token_us=Histogram.of((first * 1000).astype(np.int64)).counts,
+            output_lengths=Histogram.of(tokens.astype(np.int64)).counts,
             costed=len(usd),
             cost_nano_usd=sum(nano),
             cost_squares=sum(x * x for x in nano),

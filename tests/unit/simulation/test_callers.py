@@ -5,7 +5,7 @@ import pytest
 
 from optimizer.act.assign import arm_of
 from optimizer.model.configuration import ArmOfConfiguration, Configuration
-from optimizer.model.target import Model, Plan, Target
+from optimizer.model.target import Model, RolloutPlan, Target
 from optimizer.simulation.callers import Callers
 from optimizer.simulation.simulate import live
 from optimizer.simulation.world import Behaviour, Declared, World
@@ -20,13 +20,17 @@ PLAN = {"step_min_s": 60, "step_min_units": 100, "step_max_s": 36_000, "bake_s":
 
 def a_world(quality=0.84, *, plan=None, **more):
     target = Target(
-        target="t", autonomy="auto", incumbent="big", models=MODELS, plan=Plan(**(PLAN | (plan or {})))
+        target="t",
+        autonomy="auto",
+        incumbent="big",
+        models=MODELS,
+        rollout=RolloutPlan(**(PLAN | (plan or {}))),
     )
     models = {
         "big": Behaviour(quality=0.84, cost_usd=0.01),
         "small": Behaviour(quality=quality, cost_usd=0.001),
     }
-    usual = {"hours": 2.0, "calls_per_s": 5.0, "rollouts": 1, "answers": "graded"}
+    usual = {"lasts_s": 7200, "calls_per_s": 5.0, "rollouts": 1, "answers": "graded"}
     return World(target=target, models=models, **(usual | more))
 
 
@@ -35,7 +39,7 @@ def lived(world, seed=1):
 
 
 def test_a_good_candidate_ends_a_shadow_analysis_and_no_user_has_met_it():
-    life = lived(a_world(plan={"strategy": "shadow", "step_min_s": 300}))
+    life = lived(a_world(plan={"kind": "shadow", "step_min_s": 300}))
     (rollout,) = life.rollouts
     assert (rollout.outcome, rollout.answers, rollout.is_harmful) == ("concluded", 0, False)
     assert rollout.mirrored >= 100
@@ -57,7 +61,7 @@ def test_after_its_shadow_a_good_candidate_is_met_and_promoted():
 
 
 def test_mirrored_calls_cost_money_and_are_no_calls_of_users():
-    life = lived(a_world(plan={"strategy": "shadow", "step_min_s": 300}))
+    life = lived(a_world(plan={"kind": "shadow", "step_min_s": 300}))
     assert life.cost_usd == pytest.approx(life.calls * 0.01 + life.mirrored * 0.001)
     assert life.cost_usd_of_first == pytest.approx(life.calls * 0.01)
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from optimizer.model.target import Model, Plan, Segments, Target
+from optimizer.model.target import Model, RolloutPlan, Segments, Target
 from optimizer.simulation.simulate import live
 from optimizer.simulation.world import Behaviour, Declared, Drawn, Drift, Recorded, World
 
-PLAN = Plan(
+PLAN = RolloutPlan(
     step_min_s=60,
     step_min_units=100,
     step_max_s=36_000,
@@ -22,13 +22,15 @@ MODELS = (
 
 
 def a_world(*, segments=None, small=None, **more):
-    target = Target(target="t", autonomy="auto", incumbent="big", models=MODELS, plan=PLAN, segments=segments)
+    target = Target(
+        target="t", autonomy="auto", incumbent="big", models=MODELS, rollout=PLAN, segments=segments
+    )
     models = {
         "big": Behaviour(quality=0.84, cost_usd=0.01),
         "small": Behaviour(**({"quality": 0.84, "cost_usd": 0.001} | (small or {}))),
     }
     return World(
-        **({"target": target, "models": models, "hours": 3.0, "calls_per_s": 5.0, "rollouts": 1} | more)
+        **({"target": target, "models": models, "lasts_s": 10_800, "calls_per_s": 5.0, "rollouts": 1} | more)
     )
 
 
@@ -54,7 +56,7 @@ def test_an_equal_and_cheaper_candidate_is_promoted_and_saves_money():
 
 
 def test_the_same_seed_is_the_same_life_and_another_seed_another_one():
-    world = a_world(hours=0.5)
+    world = a_world(lasts_s=1800)
     assert lived(world, 3) == lived(world, 3)
     assert lived(world, 3) != lived(world, 4)
 

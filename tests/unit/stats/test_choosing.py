@@ -12,7 +12,7 @@ from optimizer.errors import NotFinite, OutOfRange
 from optimizer.stats.best import probability_best
 from optimizer.stats.linear_belief import MOST, LinearBelief, chances
 from optimizer.stats.pareto import front
-from optimizer.stats.thompson import FEWEST, weights
+from optimizer.stats.thompson import MOVED_FEWEST, weights
 from tests.support.beliefs import Beta
 
 
@@ -24,12 +24,12 @@ class TestThompsonWeights:
     def test_shares_are_the_whole_and_never_below_the_floor(self):
         rng = np.random.default_rng(1)
         for arms in range(1, 9):
-            found = weights(rng.dirichlet(np.full(arms, 0.1)).tolist(), [FEWEST] * arms, floor=0.02)
+            found = weights(rng.dirichlet(np.full(arms, 0.1)).tolist(), [MOVED_FEWEST] * arms, floor=0.02)
             assert math.fsum(found) == pytest.approx(1)
             assert min(found) >= 0.02 - 1e-12
 
     def test_one_young_arm_keeps_all_equal(self):
-        assert weights([0.9, 0.1, 0.0], [10**6, 10**6, FEWEST - 1]) == [1 / 3] * 3
+        assert weights([0.9, 0.1, 0.0], [10**6, 10**6, MOVED_FEWEST - 1]) == [1 / 3] * 3
 
     @pytest.mark.parametrize(
         ("chances_", "units", "floor"),

@@ -57,7 +57,7 @@ def test_the_bound_is_tightest_near_what_it_is_tuned_for():
 
 
 def test_below_the_fewest_units_nothing_is_claimed_even_without_error():
-    few = cs.FEWEST - 1
+    few = cs.CLAIMED_FEWEST - 1
     assert cs.lower(3.0, 0.0, few, alpha=0.05) == -math.inf
     assert cs.upper(3.0, 0.0, few, alpha=0.05) == math.inf
     assert cs.two_sided_radius(0.0, 0, alpha=0.05) == math.inf

@@ -190,7 +190,7 @@ class TestCandidatesAtTheMargin:
         plain = Form(inside, error, error, first.n, second.n)
         rates = {}
         for fewest in (2, 10, 20):
-            monkeypatch.setattr(confidence_sequence, "FEWEST", fewest)
+            monkeypatch.setattr(confidence_sequence, "CLAIMED_FEWEST", fewest)
             rates[fewest] = share_of(standing(plain), looks, PASS)
         told("at the margin of 0.95, plain variances from 2, 10, 20 units on: pass", rates)
         assert rates[2] > 0.5

@@ -6,11 +6,12 @@ from msgspec import structs
 from optimizer.decide.admission.budget import reserve
 from optimizer.decide.admission.power import lacking
 from optimizer.decide.evidence.facts import level_of
-from optimizer.decide.record.books import NANO_USD, Books, uses
+from optimizer.decide.record.books import Books, uses
 from optimizer.model.budget import Approvals, Budget, Limits
 from optimizer.model.finding import Finding
+from optimizer.model.fixed_point import NANO_USD
 from optimizer.model.policy import Policy, Rule
-from optimizer.model.target import Errors, Model, Plan, Segments
+from optimizer.model.target import ChangeRisks, Guardrails, Model, RolloutPlan, Segments
 from optimizer.model.variant import variant_of
 
 DAY_MS = 86_400_000
@@ -203,8 +204,8 @@ class TestLimits:
     def test_a_share_on_trial_counts_every_segment(self, desk):
         desk.started(
             segments=Segments(attribute="task", values=("code",)),
-            limits=Limits(on_trial_bps=1000),
-            plan=Plan(step_min_s=60, step_min_units=50, cooldown_s=60),
+            limits=Limits(max_exposure_bps=1000),
+            rollout=RolloutPlan(step_min_s=60, step_min_units=50, cooldown_s=60),
         )
         told = []
         for _ in range(2):
@@ -223,12 +224,12 @@ class TestPower:
         [
             (500, {}, ""),
             (1, {}, "5 % of 1 calls a minute are 1.5 units within the 30 min that a step may last, 50 are"),
-            (40, {"plan": Plan(step_min_units=1, step_max_s=1800)}, "quality needs about"),
+            (40, {"rollout": RolloutPlan(step_min_units=1, step_max_s=1800)}, "quality needs about"),
             (500, {"limits": Limits()}, ""),
         ],
     )
     def test_forecasts_from_the_first_step_s_traffic(self, desk, per_minute, change, words):
-        desk.declare(**({"limits": Limits(must_conclude=True)} | change))
+        desk.declare(**({"limits": Limits(require_power=True)} | change))
         levels = [
             spent(0.8, kind="level", metric=metric, n=per_minute, low=0.8 - width, high=0.8 + width)
             for metric, width in (("quality", 0.2 / per_minute**0.5), ("latency", 0.1))
@@ -237,15 +238,44 @@ class TestPower:
         assert words in lacking(desk.declared, (*levels, errors))
 
     def test_what_is_guarded_and_never_measured_cannot_conclude(self, desk):
-        desk.declare(limits=Limits(must_conclude=True))
+        desk.declare(limits=Limits(require_power=True))
         level = spent(100.0, kind="level", metric="latency", n=500)
         assert "quality is guarded, and was not measured in any call" in lacking(desk.declared, (level,))
+
+    @pytest.mark.parametrize(
+        ("rails", "levels", "words"),
+        [
+            (
+                {"first_token_p95_rise_relative": 0.2},
+                (),
+                "first_token is guarded, and was not measured in any call",
+            ),
+            ({"first_token_p95_rise_relative": 0.2}, (("first_token", 200.0, 20.0),), ""),
+            ({"output_tokens_rise_relative": 0.5}, (("output_tokens", 300.0, 10.0),), ""),
+            (
+                {"output_tokens_rise_relative": 0.01},
+                (("output_tokens", 300.0, 20.0),),
+                "output_tokens needs about",
+            ),
+        ],
+    )
+    def test_asks_of_each_guarded_metric_what_its_estimator_needs(self, desk, rails, levels, words):
+        usual = {"quality_drop_relative": None, "latency_p95_rise_relative": None}
+        desk.declare(limits=Limits(require_power=True), guardrails=Guardrails(**usual | rails))
+        found = [
+            spent(mean, kind="level", metric=metric, n=500, low=mean - half, high=mean + half)
+            for metric, mean, half in levels
+        ]
+        errors = spent(0.01, kind="level", metric="errors", n=500)
+        said = lacking(desk.declared, (*found, errors))
+        assert words in said
+        assert bool(words) == bool(said)
 
 
 class TestErrorBudget:
     def test_each_proposal_spends_an_equal_part_and_then_nothing_is_left(self, desk):
         plan = structs.replace(desk_plan(), ban_s=60)
-        (first,) = desk.started(errors=Errors(proposals=2), plan=plan, models=two_models())
+        (first,) = desk.started(risks=ChangeRisks(max_attempts=2), rollout=plan, models=two_models())
         assert (first.alpha_promotion, first.alpha_rollback) == (0.025, 0.01)
         assert ["rollback"] == [one.kind for one in desk.minute(quality="fail")]
         assert ["start"] == [one.kind for _ in range(2) for one in desk.minute()]
@@ -255,13 +285,13 @@ class TestErrorBudget:
         assert {first.variant: 2} == desk.state.segments["other"].proposed
 
     def test_what_nobody_agreed_to_spends_nothing(self, desk):
-        (asked,) = desk.started(autonomy="approve", errors=Errors(proposals=1))
+        (asked,) = desk.started(autonomy="approve", risks=ChangeRisks(max_attempts=1))
         desk.command("reject", decision=asked.decision_id)
         assert {} == desk.state.segments["other"].proposed
 
 
 def desk_plan():
-    return Plan(step_min_s=60, step_min_units=50, step_max_s=1800, bake_s=120, cooldown_s=60)
+    return RolloutPlan(step_min_s=60, step_min_units=50, step_max_s=1800, bake_s=120, cooldown_s=60)
 
 
 def two_models():

@@ -7,9 +7,9 @@ from optimizer.decide.planning.arbitrate import arbitrate
 from optimizer.decide.strategies.contract import Proposal
 from optimizer.decide.strategies.tuning import fit, kind_of, rests_until
 from optimizer.declaration.declared import derive
-from optimizer.model.cycles import Cycles
+from optimizer.model.cycles import Schedule
 from optimizer.model.lever import Levers, Parameter
-from optimizer.model.target import Model, Plan, Target
+from optimizer.model.target import Model, RolloutPlan, Target
 
 DAY_MS = 86_400_000
 LARGE = Model(name="large", input_usd_per_million_tokens=10.0, parameters={"temperature": 0.6})
@@ -17,7 +17,7 @@ TUNED = {
     "incumbent": "large",
     "models": (LARGE,),
     "strategy": "tuning",
-    "levers": Levers(model=False, parameters={"temperature": Parameter(least=0.0, most=1.0, step=0.2)}),
+    "levers": Levers(model=False, parameters={"temperature": Parameter(min=0.0, max=1.0, step=0.2)}),
 }
 
 
@@ -93,7 +93,9 @@ class TestCycles:
         assert "a rollout is under way" in answer.why
 
     def test_parameters_wait_for_the_slow_cycle(self, desk):
-        desk.declare(**TUNED, cycles=Cycles(main_s=60, slow_s=1800), plan=Plan(ban_s=60, cooldown_s=0))
+        desk.declare(
+            **TUNED, schedule=Schedule(main_s=60, slow_s=1800), rollout=RolloutPlan(ban_s=60, cooldown_s=0)
+        )
         (start,) = idle(desk, 1)
         desk.command("rollback")
         at = desk.now_at
@@ -104,7 +106,7 @@ class TestCycles:
 
 class TestThresholds:
     def started_by(self, desk, **alarm):
-        desk.declare(strategy="thresholds")
+        desk.declare(strategy="alarm_rules")
         (quiet,) = idle(desk, 1)
         assert (quiet.kind, quiet.act) == ("hold", False)
         an_alarm(desk, **alarm)
@@ -117,7 +119,7 @@ class TestThresholds:
 
     def test_a_quality_drop_calls_for_a_stronger_model(self, desk):
         alarm = {"metric": "quality", "severity": "warning"}
-        desk.declare(strategy="thresholds")
+        desk.declare(strategy="alarm_rules")
         idle(desk, 1)
         desk.find("analysis", alarm["metric"], "fail", status="opened", severity="warning", alarm_id="q")
         (start,) = idle(desk, 1)
@@ -132,13 +134,13 @@ class TestThresholds:
         desk.started()
         idle(desk, 15)
         assert desk.state.segments["other"].held is not None
-        desk.declare(structs.replace(desk.declared, revision=2, strategy="thresholds"))
+        desk.declare(structs.replace(desk.declared, revision=2, strategy="alarm_rules"))
         desk.find("analysis", "quality", "fail", status="opened", severity="critical", alarm_id="q")
         assert [one.kind for one in idle(desk, 1)] == ["rollback"]
         assert desk.arms() == {("incumbent", "large"): 10_000}
 
     def test_drift_makes_what_was_measured_unknown(self, desk):
-        desk.started(strategy="thresholds", incumbent="large")
+        desk.started(strategy="alarm_rules", incumbent="large")
         segment = desk.state.segments["other"]
         segment.memory.known["x"] = None
         desk.find(
@@ -163,8 +165,10 @@ class TestTuning:
 
     def test_less_than_a_twentieth_of_the_levers_changes_in_a_day(self, desk):
         """Every try is promoted: the worst case. Sixty days in looks of six hours, seven levers."""
-        plan = Plan(step_min_s=0, step_min_units=1, bake_s=0, cooldown_s=0, ban_s=3600, steps_bps=(10_000,))
-        desk.declare(**TUNED, plan=plan, cycles=Cycles(main_s=0, slow_s=0))
+        plan = RolloutPlan(
+            step_min_s=0, step_min_units=1, bake_s=0, cooldown_s=0, ban_s=3600, steps_bps=(10_000,)
+        )
+        desk.declare(**TUNED, rollout=plan, schedule=Schedule(main_s=0, slow_s=0))
         promoted, days = [], 60
         for _ in range(days * 4):
             desk.now_at += 21_600_000 - 360_000

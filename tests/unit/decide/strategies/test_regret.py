@@ -13,7 +13,7 @@ from agents.declarations import worlds
 from optimizer.decide.evidence import rewards
 from optimizer.decide.evidence.rewards import add, apart, beside
 from optimizer.decide.record.state import Earned
-from optimizer.decide.strategies.contextual import drawn
+from optimizer.decide.strategies.hierarchical_bandit import drawn
 from optimizer.simulation import course
 from optimizer.stats.best import probability_best
 from optimizer.stats.normal import Normal

@@ -8,10 +8,10 @@ from msgspec import structs
 from optimizer.decide.record.state import Trial
 from optimizer.decide.trials.gate import judge
 from optimizer.model.finding import Finding, worst
-from optimizer.model.target import Guardrails, Model, Plan, Target
+from optimizer.model.target import Guardrails, Model, RolloutPlan, Target
 
 VERDICTS = ("pass", "fail", "inconclusive", "error", "no_data", None)
-PLAN = Plan(step_min_s=60, step_min_units=50, step_max_s=1800, bake_s=600, converge_s=60)
+PLAN = RolloutPlan(step_min_s=60, step_min_units=50, step_max_s=1800, bake_s=600, converge_s=60)
 
 
 def a_target(**rails):
@@ -19,7 +19,7 @@ def a_target(**rails):
         target="chat",
         incumbent="large",
         models=(Model(name="large"),),
-        plan=PLAN,
+        rollout=PLAN,
         guardrails=Guardrails(**rails),
     )
 

@@ -4,14 +4,14 @@ import pytest
 
 from optimizer.decide.admission.budget import reserve
 from optimizer.decide.admission.checks import turns_parameters
-from optimizer.decide.record.books import NANO_USD
 from optimizer.declaration.declared import derive
 from optimizer.declaration.policies import Said, together
 from optimizer.declaration.validate import models_by_variant
 from optimizer.model.budget import Approvals, Budget, Limits
+from optimizer.model.fixed_point import NANO_USD
 from optimizer.model.lever import Escalation, Levers, Parameter
 from optimizer.model.policy import Policy, PolicyResult, Rule
-from optimizer.model.target import Errors, Failover, FixedArms, Plan
+from optimizer.model.target import ChangeRisks, Failover, FixedArms, RolloutPlan
 from optimizer.model.variant import variants_of
 
 ARMS = FixedArms(models=("tiny", "small"), arm_bps=2000, min_s=120, min_units=50, max_s=900)
@@ -38,7 +38,7 @@ class TestAStrategysExperiment:
 
     def test_is_stopped_by_a_policy_that_denies_the_share_of_an_arm(self, desk):
         rules = policies("model.name == 'small' && weight_bps > 400")
-        (held,) = desk.started(strategy="bandit", plan=Plan(shadow_s=60), policies=rules)
+        (held,) = desk.started(strategy="bandit", rollout=RolloutPlan(shadow_s=60), policies=rules)
         assert (held.kind, held.cause, held.act) == ("hold", "policy", False)
         assert "is not tried: small: policy p: not here" in held.why
         assert held.policies[0].outcome == "deny"
@@ -53,7 +53,7 @@ class TestAStrategysExperiment:
         (why,) = [one.why for one in start.rejected if one.model == "small"]
         assert why == "is not allowed: policy p: not here"
 
-    @pytest.mark.parametrize("strategy", ["bandit", "ab_test", "thresholds", "reinforcement", "pareto"])
+    @pytest.mark.parametrize("strategy", ["bandit", "ab_test", "alarm_rules", "contextual_bandit", "pareto"])
     def test_nothing_begins_where_every_model_is_denied(self, desk, strategy):
         decisions = desk.started(strategy=strategy, policies=policies("segment == 'other'"))
         decisions += [one for _ in range(3) for one in desk.minute()]
@@ -87,7 +87,7 @@ class TestAStrategysExperiment:
         assert said(desk.passes(1)) == [("rollback", "approval")]
 
     def test_spends_the_error_budget_of_every_arm(self, desk):
-        (start,) = desk.started(strategy="bandit", errors=Errors(proposals=1))
+        (start,) = desk.started(strategy="bandit", risks=ChangeRisks(max_attempts=1))
         tried = set(start.weights) - {start.incumbent}
         assert desk.state.segments["other"].proposed == dict.fromkeys(tried, 1)
         assert all(desk.editor().admission.barred()(one) == "" for one in tried), "what is live is not barred"
@@ -131,7 +131,7 @@ class TestTheMoneyOfSeveralArms:
         assert reserve(desk.editor().evidence, {tiny: 500}) == 0
 
     def test_a_shadow_s_calls_cost_all_that_they_cost(self, desk):
-        desk.declare(budget=Budget(usd_per_day=100), plan=Plan(strategy="shadow", shadow_s=600))
+        desk.declare(budget=Budget(usd_per_day=100), rollout=RolloutPlan(kind="shadow", shadow_s=600))
         desk.minute()
         assert reserve(desk.editor().evidence, {variant(desk, "tiny"): 0}) > 0
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from optimizer.model.target import Holdback, Plan, Segments
+from optimizer.model.target import Holdback, RolloutPlan, Segments
 
 WEEK_S = 604_800
 
@@ -102,7 +102,7 @@ class TestClimb:
         assert desk.state.segments["other"].held is None
 
     def test_the_clock_of_a_step_begins_at_convergence(self, desk):
-        desk.started(plan=Plan(step_min_s=60, step_min_units=1, converge_s=300))
+        desk.started(rollout=RolloutPlan(step_min_s=60, step_min_units=1, converge_s=300))
         for _ in range(2):
             desk.now_at += 60_000
             desk.covered(generation=1)
@@ -264,7 +264,7 @@ class TestUnknown:
         assert desk.arms()["candidate", "tiny"] == 500
 
     def test_or_rolled_back_where_that_is_declared(self, desk):
-        desk.started(plan=Plan(step_min_s=60, step_max_s=600, on_inconclusive="roll_back"))
+        desk.started(rollout=RolloutPlan(step_min_s=60, step_max_s=600, on_inconclusive="roll_back"))
         decisions = minutes(desk, 12, quality="inconclusive")
         assert [(one.kind, one.cause) for one in decisions] == [("rollback", "inconclusive")]
         assert "undecided after 10 min" in decisions[0].why

@@ -6,7 +6,7 @@ from optimizer.decide.record.state import MS
 from optimizer.declaration.declared import derive
 from optimizer.model.budget import Approvals
 from optimizer.model.policy import Policy, Rule
-from optimizer.model.target import FixedArms, Plan
+from optimizer.model.target import FixedArms, RolloutPlan
 
 MANY = {
     "one candidate": {},
@@ -166,11 +166,11 @@ class TestBans:
 
     @pytest.mark.parametrize(("ban_s", "expected"), [(60, 60), (600_000, 3600)])
     def test_a_shorter_ban_reaches_those_in_force_and_a_longer_one_does_not(self, desk, ban_s, expected):
-        plan = Plan(step_min_s=60, step_min_units=50, step_max_s=1800, bake_s=120, ban_s=3600)
-        desk.started(plan=plan)
+        plan = RolloutPlan(step_min_s=60, step_min_units=50, step_max_s=1800, bake_s=120, ban_s=3600)
+        desk.started(rollout=plan)
         desk.command("rollback")
         (ban,) = desk.state.segments["other"].bans.values()
         assert ban.since_at + 3600 * MS == ban.until_at
-        desk.declare(plan=Plan(step_max_s=1800, ban_s=ban_s), revision=2)
+        desk.declare(rollout=RolloutPlan(step_max_s=1800, ban_s=ban_s), revision=2)
         (ban,) = desk.state.segments["other"].bans.values()
         assert ban.since_at + expected * MS == ban.until_at

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from optimizer.model.alarms import Alarms
+from optimizer.model.segments import WHOLE
 from optimizer.model.target import Segments
 from optimizer.orient.alarms.lifecycle import (
     MOST,
@@ -18,8 +19,9 @@ from optimizer.orient.alarms.lifecycle import (
     heard,
     lapsed,
 )
-from optimizer.orient.analyzers.contract import WHOLE, Saying
+from optimizer.orient.analyzers.contract import Saying
 from optimizer.orient.findings.finding import Span
+from optimizer.orient.windows.offsets import Offsets
 
 MINUTE_MS = 60_000
 WEEK = 7 * 24 * 12
@@ -34,7 +36,7 @@ class Ear:
         self.declared, self.at = Alarms(**declared), 0
 
     def context(self):
-        window = Span(self.at - self.length * MINUTE_MS, self.at, {})
+        window = Span(self.at - self.length * MINUTE_MS, self.at, Offsets())
         return Context("chat", self.segment, window, 1, self.declared)
 
     def say(self, surprise, *, severity="warning", subject="latency.p95", learns_for=0):

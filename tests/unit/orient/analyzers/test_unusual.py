@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from optimizer.model.instants import EPOCH
+from optimizer.model.segments import WHOLE
 from optimizer.orient.analyzers.anomaly import AnomalyAnalyzer
 from optimizer.orient.analyzers.change_point import ChangePointAnalyzer
-from optimizer.orient.analyzers.contract import WHOLE, Watched
+from optimizer.orient.analyzers.contract import Watched
 from optimizer.orient.analyzers.drift import DriftAnalyzer, drifted, output_lengths
 from optimizer.orient.analyzers.pattern import PatternAnalyzer
 from optimizer.orient.windows.sums import Sums
-from optimizer.stage import EPOCH
 from optimizer.stats.dense import COARSE, FINE, dense
 from optimizer.stats.histogram import Histogram
 

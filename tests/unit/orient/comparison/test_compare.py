@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from optimizer.model.finding import Evidence
-from optimizer.model.target import Errors, Guardrails
+from optimizer.model.target import ChangeRisks, Guardrails
 from optimizer.orient.comparison.compare import questions
 from optimizer.orient.state import Declared
 
@@ -209,7 +209,7 @@ def test_segments_are_compared_apart(world, hand, pick):
 
 
 def test_risks_are_shared_out_among_the_declared_guardrails(hand):
-    full = Declared.of(hand.target(errors=Errors(wrong_promotion=0.06, wrong_rollback=0.03)))
+    full = Declared.of(hand.target(risks=ChangeRisks(false_promotion=0.06, false_rollback=0.03)))
     assert [(metric, role) for metric, role, *_ in questions(full)] == [
         ("quality", "guardrail"), ("latency", "guardrail"), ("errors", "guardrail"), ("cost", "goal"),
         ("cost_per_good_answer", "signal"),

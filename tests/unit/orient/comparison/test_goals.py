@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from optimizer.model.objective import Weights, goal_of
-from optimizer.model.target import Errors, Guardrails
+from optimizer.model.target import ChangeRisks, Guardrails
 from optimizer.orient.comparison.compare import questions
 from optimizer.orient.comparison.effects import Seen, compared
 from optimizer.orient.comparison.utility import weighed
@@ -37,8 +37,8 @@ def a_declared(objective):
     return Declared(
         segments=("other",),
         guardrails=Guardrails(),
-        trips=None,
-        errors=Errors(),
+        hard_limits=None,
+        risks=ChangeRisks(),
         models={},
         objective=objective,
     )

@@ -1,7 +1,7 @@
 import pytest
 
 from optimizer.model.finding import Evidence
-from optimizer.model.target import Trips
+from optimizer.model.target import HardLimits
 
 
 def trips(findings):
@@ -64,7 +64,7 @@ def test_a_candidate_in_shadow_trips_like_any_other(world, hand):
 
 
 def test_a_slow_candidate_trips_in_the_third_pane_running(world, hand):
-    w = world(hand.target(trips=Trips(latency_p95_ms=1000)))
+    w = world(hand.target(hard_limits=HardLimits(latency_p95_ms=1000)))
     slow, fast = (hand.cell(10, arm="candidate", ms=ms) for ms in (1500, 500))
     said = []
     for second, cell in (
@@ -87,14 +87,14 @@ def test_a_slow_candidate_trips_in_the_third_pane_running(world, hand):
 
 
 def test_three_slow_panes_of_too_few_calls_do_not_trip(world, hand):
-    w = world(hand.target(trips=Trips(latency_p95_ms=1000)))
+    w = world(hand.target(hard_limits=HardLimits(latency_p95_ms=1000)))
     for second in (0, 10, 20):
         w.tell(hand.pane(second, hand.cell(6, arm="candidate", ms=1500)))
     assert trips(w.reach(30)) == []
 
 
 def test_limits_that_are_not_declared_do_not_trip(world, hand):
-    w = world(hand.target(trips=Trips(error_rate=None)))
+    w = world(hand.target(hard_limits=HardLimits(error_rate=None)))
     for second in range(0, 60, 10):
         w.tell(hand.pane(second, hand.cell(50, arm="candidate", ms=90_000, errors={"timeout": 30})))
     assert trips(w.reach(60)) == []

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from optimizer.model.pane import Covariates, Joint, Weighted
+from optimizer.model.segments import WHOLE
 from optimizer.model.target import Guardrails
-from optimizer.orient.analyzers.contract import WHOLE
 from optimizer.orient.health.sample_ratio import judged
 from optimizer.orient.trial import GENERATIONS, Counted, Split
 from optimizer.orient.windows.buffer import Part

@@ -1,12 +1,14 @@
 """What a minute has cost is told beside those who paid for it, and only where somebody asks."""
 
+from optimizer.model.fixed_point import NANO_USD
 from optimizer.model.pane import Cell
 from optimizer.orient.findings.finding import Span
 from optimizer.orient.levels.spend import MOST_VARIANTS, add, findings
 from optimizer.orient.windows.buffer import Part
-from optimizer.orient.windows.sums import NANO_USD, Sums
+from optimizer.orient.windows.offsets import Offsets
+from optimizer.orient.windows.sums import Sums
 
-WINDOW = Span(0, 60_000, {})
+WINDOW = Span(0, 60_000, Offsets())
 
 
 def part(arm, variant, calls=10, costed=10, usd=1, segment="other"):

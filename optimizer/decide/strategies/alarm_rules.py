@@ -18,12 +18,12 @@ from types import MappingProxyType
 from typing import ClassVar
 
 from optimizer.decide.evidence.utility import guardrails
-from optimizer.decide.record.memory import SENSE
 from optimizer.decide.strategies.contract import Candidates, Proposal, Situation, Strategy
 from optimizer.decide.strategies.shares import serving_price
 from optimizer.declaration.declared import Declared
 from optimizer.declaration.levers import Candidate
-from optimizer.model.finding import Finding, Metric
+from optimizer.model.finding import Finding
+from optimizer.model.metric import ROWS, Metric
 from optimizer.model.variant import Variant, label
 
 URGENT: tuple[Metric, ...] = ("errors", "quality", "latency", "cost")
@@ -33,10 +33,10 @@ Want = Callable[[Situation, Declared, Candidates], Sequence[Candidate]]
 """The candidates that do what is called for, best first."""
 
 
-class Thresholds(Strategy):
+class AlarmRules(Strategy):
     """For targets that are to be left alone until something is wrong."""
 
-    name: ClassVar[str] = "thresholds"
+    name: ClassVar[str] = "alarm_rules"
     heeds_alarms: ClassVar[bool] = True
 
     def propose(
@@ -90,7 +90,7 @@ def _models(situation: Situation, candidates: Candidates, metric: Metric) -> lis
     for one in candidates:
         if one.lever == "model":
             effect = situation.memory.effect(one.variant_id, metric, situation.incumbent)
-            found.append((SENSE[metric] * effect.estimate if effect else 0.0, one))
+            found.append((ROWS[metric].direction * effect.estimate if effect else 0.0, one))
     return sorted(found, key=lambda entry: (-entry[0], entry[1].price, entry[1].variant_id))
 
 

@@ -17,10 +17,10 @@ from optimizer.stats.normal import Normal
 from optimizer.stats.shrinkage import shrunk
 
 
-class Contextual(Strategy):
+class HierarchicalBandit(Strategy):
     """For targets whose segments may each want another variant, and are too small to find out alone."""
 
-    name: ClassVar[str] = "contextual"
+    name: ClassVar[str] = "hierarchical_bandit"
 
     def propose(
         self, situation: Situation, declared: Declared, candidates: Candidates

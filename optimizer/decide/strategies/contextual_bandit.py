@@ -32,10 +32,10 @@ WIDTH = 1.0
 """Errors above the mean that are hoped for."""
 
 
-class Reinforcement(Strategy):
+class ContextualBandit(Strategy):
     """For targets with many levers and a person who looks at what is proposed."""
 
-    name: ClassVar[str] = "reinforcement"
+    name: ClassVar[str] = "contextual_bandit"
     heeds_alarms: ClassVar[bool] = True
 
     def propose(

@@ -1,0 +1,23 @@
+"""Corrections of a text that leave the rest of it, comments too, as it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class Edit(NamedTuple):
+    """One correction of a text: the characters from `start` up to `end` become `text`."""
+
+    start: int
+    end: int
+    text: str
+
+
+def corrected(text: str, edits: Iterable[Edit]) -> str:
+    """The text with every edit made; the rest of it, comments too, stays as it is."""
+    for edit in sorted(set(edits), reverse=True):
+        text = text[: edit.start] + edit.text + text[edit.end :]
+    return text
