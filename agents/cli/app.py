@@ -15,7 +15,7 @@ VERBS = {
     "records.quarantine": ("quarantine",),
     "run": ("run", "settings"),
     "ingest": ("ingest",),
-    "declaring.apply": ("check", "apply", "targets"),
+    "declaring.apply": ("check", "apply", "delete", "targets"),
     "declaring.models": ("models",),
     "declaring.prices": ("prices",),
     "declaring.prompts": ("prompts",),

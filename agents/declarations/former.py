@@ -8,23 +8,51 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from optimizer.model.target import Target
+from optimizer.model.budget import Limits
+from optimizer.model.lever import Parameter
+from optimizer.model.target import ChangeRisks, RolloutPlan, Scores, Target
 from optimizer.model.units import UNITS
+from optimizer.simulation.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from msgspec import Struct
 
-KEYS: Mapping[type[Struct], Mapping[str, str]] = {}
+KEYS: Mapping[type[Struct], Mapping[str, str]] = {
+    Target: {
+        "plan": "rollout",
+        "errors": "risks",
+        "trips": "hard_limits",
+        "cycles": "schedule",
+        "signal": "count_from",
+    },
+    RolloutPlan: {"strategy": "kind"},
+    ChangeRisks: {
+        "wrong_promotion": "false_promotion",
+        "wrong_rollback": "false_rollback",
+        "proposals": "max_attempts",
+    },
+    Limits: {"on_trial": "max_exposure", "must_conclude": "require_power"},
+    Parameter: {"least": "min", "most": "max"},
+    Scores: {"rating_least": "rating_min", "rating_most": "rating_max"},
+}
 """Struct → former key, without a unit → the key that is read now."""
-WORDS: Mapping[tuple[type[Struct], str], Mapping[str, str]] = {}
+WORDS: Mapping[tuple[type[Struct], str], Mapping[str, str]] = {
+    (Target, "strategy"): {
+        "contextual": "hierarchical_bandit",
+        "reinforcement": "contextual_bandit",
+        "thresholds": "alarm_rules",
+    },
+}
 """Struct and key → former value → the value that is read now."""
 LEFT: Mapping[type[Struct], Mapping[str, str]] = {
     Target: {
+        "withdrawn": "is a verb now: `llmopt delete TARGET`",
         "experiment": "is no key any more; a test of fixed arms is `strategy: ab_test`, with the same fields under "
-        "`ab_test`: models, arm, min, min_units, max"
+        "`ab_test`: models, arm, min, min_units, max",
     },
+    World: {"hours": "is now called `lasts`, and its value carries a unit: `lasts: 12h`"},
 }
 """Struct → former key that is none any more → what takes its place."""
 

@@ -15,6 +15,7 @@ from rich.table import Table
 from agents.cli.declaring.forecast import forecasts, refuse_the_hopeless, show
 from agents.cli.declaring.models import registry
 from agents.cli.failure import BAD, USAGE, Failure, reachable
+from agents.declarations.corrections import corrected
 from agents.declarations.targets import Parsed, read
 from agents.settings import settings as configuration
 from agents.wire import publisher as publish
@@ -25,6 +26,10 @@ File = Annotated[Path, typer.Option("--file", "-f", help="A YAML file, one targe
 CallsPerHour = Annotated[
     float | None, typer.Option(min=0.001, help="Calls an hour, in place of the declared traffic.")
 ]
+Fix = Annotated[
+    bool, typer.Option("--fix", help="Print the file with former keys and bare numbers corrected.")
+]
+Name = Annotated[str, typer.Argument(help="The target's name.", metavar="TARGET")]
 Selector = Annotated[
     str | None, typer.Option("--selector", "-l", help="Only targets with these labels: KEY=VALUE,…")
 ]
@@ -35,19 +40,26 @@ def register(app: typer.Typer) -> None:
     """Add the verbs of this module."""
     app.command("check")(check)
     app.command("apply")(apply)
+    app.command("delete")(delete)
     app.command("targets")(targets)
 
 
-def check(file: File, calls_per_hour: CallsPerHour = None, output: Output = "text") -> None:
+def check(
+    file: File, calls_per_hour: CallsPerHour = None, output: Output = "text", *, fix: Fix = False
+) -> None:
     """Look for mistakes in a declaration, and forecast how long its decisions take; needs no broker.
 
     Both a plain declaration and one in an envelope (apiVersion, kind, metadata, spec) are read; every mistake is told
     with its line and column. Where traffic is known, from the declaration or from --calls-per-hour, each step of a
-    rollout gets a forecast, and a plan that gives up before it can decide is refused.
+    rollout gets a forecast, and a plan that gives up before it can decide is refused. A former key or a number without
+    its unit is told with what to write; --fix prints the whole file so corrected, its comments kept.
 
     Exit code 0: nothing is wrong. 1: the plan cannot conclude. 2: the file has mistakes.
     """
     parsed = _read(file)
+    if fix:
+        _fix(file, parsed)
+        return
     found = [(target, forecasts(target, calls_per_hour)) for target in parsed.targets]
     if output == "json":
         print(json.dumps({
@@ -71,6 +83,13 @@ def check(file: File, calls_per_hour: CallsPerHour = None, output: Output = "tex
     refuse_the_hopeless(found)
     names = ", ".join(target.target for target in parsed.targets)
     console.print(f"{file}: {names}: nothing is wrong")
+
+
+def _fix(file: File, parsed: Parsed) -> None:
+    """Print the file with every mistake mended that has one remedy, and tell of those that are left."""
+    text = corrected(file.read_text(), parsed.edits)
+    print(text, end="")
+    _refuse_mistakes(file, read(text, registry()))
 
 
 def apply(file: File, output: Output = "text") -> None:
@@ -99,6 +118,26 @@ def apply(file: File, output: Output = "text") -> None:
         Console(soft_wrap=True).print(f"{one['target']}: {word}, revision {one['revision']}", highlight=False)
 
 
+def delete(target: Name) -> None:
+    """End a target: what is on trial is rolled back, a last configuration serves the incumbent, the rest is forgotten.
+
+    `llmopt apply` declares it again.
+    """
+    settings = reachable(configuration.load())
+    event = reading.newest(settings, "targets").get(target)
+    known: Target | None = event.data if event else None  # type: ignore[attr-defined]
+    if known is None or known.withdrawn:
+        word = "is not declared" if known is None else "is deleted already"
+        raise Failure(f"{target} {word}", "see `llmopt targets`", USAGE)
+    publish.declare(publish.Publisher(settings), deleted(known))
+    Console(soft_wrap=True).print(f"{target}: deleted, revision {known.revision + 1}", highlight=False)
+
+
+def deleted(known: Target) -> Target:
+    """The declaration that ends a target."""
+    return structs.replace(known, withdrawn=True, revision=known.revision + 1)
+
+
 def revision_of(target: Target, known: Target | None) -> Target | None:
     """The declaration with the revision that follows what is known; None where nothing has changed."""
     if known is None:
@@ -121,7 +160,7 @@ def targets(selector: Selector = None, output: Output = "text") -> None:
         return
     table = Table("target", "revision", "autonomy", "incumbent", "models", "segments")
     for target in known:
-        mode = "withdrawn" if target.withdrawn else target.autonomy
+        mode = "deleted" if target.withdrawn else target.autonomy
         names = ", ".join(model.name for model in target.models)
         segments = ", ".join(target.segment_names())
         table.add_row(target.target, str(target.revision), mode, target.incumbent, names, segments)

@@ -13,6 +13,7 @@ from agents.cli import main
 from agents.cli.app import app
 from agents.cli.declaring.apply import selects
 from agents.cli.failure import Failure
+from agents.declarations import former
 from agents.declarations.registry import Registry
 from agents.declarations.targets import read
 from agents.settings.settings import Settings, SettingsError
@@ -214,6 +215,8 @@ def keys(struct, path=""):
     """The dotted key of every field, also inside structs, lists and maps of structs."""
     for name, hint in get_type_hints(struct, include_extras=True).items():
         key = key_of(name, hint)
+        if key in former.LEFT.get(struct, ()):
+            continue
         yield path + key
         for inner in structs_in(hint):
             yield from keys(inner, f"{path}{key}.")
