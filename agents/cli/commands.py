@@ -30,12 +30,14 @@ SAYS = {
     "reject": "Say no to a decision that waits.",
     "pause": "Hold a rollout where it stands.",
     "resume": "Let a paused rollout go on.",
-    "promote": "Promote a candidate now.",
-    "rollback": "Take a candidate back now.",
+    "promote": "Promote a candidate now; of several arms the one that is named.",
+    "rollback": "Take back now, with a ban, what is on trial: all of it, or the arm that is named.",
+    "unban": "Lift a ban before its time: the variant may be tried again.",
     "optimize": "Consider what might be tried with the next closed window, whatever the cycles.",
-    "abort": "End a rollout or an experiment now, without a ban: it may be tried again.",
+    "abort": "End what is on trial now, without a ban: it may be tried again.",
     "return": "Let what served in one of the last five generations serve again; end what is on trial.",
 }
+NAMED = "One variant: its id, its label or, where that is enough, its model."
 Target = Annotated[str, typer.Argument(help="The target's name.")]
 Reason = Annotated[str, typer.Option(help="Why; it goes into the ledger.")]
 Segment = Annotated[str | None, typer.Option(help="One segment; default all.")]
@@ -98,10 +100,37 @@ def _verb(kind: CommandKind):  # type: ignore[no-untyped-def]  # noqa: ANN202 - 
 
         return switch
 
+    if kind in ("promote", "rollback", "unban"):
+        return _about_an_arm(kind)
+
     def tell(target: Target, reason: Reason, segment: Segment = None, by: By = None) -> None:
         _say(target, Command(command=kind, by=by or publish.person(), reason=reason, segment=segment))
 
     return tell
+
+
+def _about_an_arm(kind: CommandKind):  # type: ignore[no-untyped-def]  # noqa: ANN202 - typer reads the inner signature
+    def lift(
+        target: Target,
+        variant: Annotated[str, typer.Argument(help=NAMED)],
+        reason: Reason,
+        segment: Segment = None,
+        by: By = None,
+    ) -> None:
+        person = by or publish.person()
+        _say(target, Command(command=kind, by=person, reason=reason, segment=segment, variant=variant))
+
+    def tell(
+        target: Target,
+        reason: Reason,
+        variant: Annotated[str | None, typer.Argument(help=NAMED)] = None,
+        segment: Segment = None,
+        by: By = None,
+    ) -> None:
+        person = by or publish.person()
+        _say(target, Command(command=kind, by=person, reason=reason, segment=segment, variant=variant))
+
+    return lift if kind == "unban" else tell
 
 
 def _meant(settings: Settings, target: str, command: Command) -> str:

@@ -47,7 +47,11 @@ WORDS: Mapping[tuple[type[Struct], str], Mapping[str, str]] = {
 }
 """Struct and key → former value → the value that is read now."""
 LEFT: Mapping[type[Struct], Mapping[str, str]] = {
-    Target: {"withdrawn": "is a verb now: `llmopt delete TARGET`"},
+    Target: {
+        "withdrawn": "is a verb now: `llmopt delete TARGET`",
+        "experiment": "is no key any more; a test of fixed arms is `strategy: ab_test`, with the same fields under "
+        "`ab_test`: models, arm, min, min_units, max",
+    },
     World: {"hours": "is now called `lasts`, and its value carries a unit: `lasts: 12h`"},
 }
 """Struct → former key that is none any more → what takes its place."""

@@ -182,9 +182,14 @@ _RESUMED = {Phase.BAKING: Event.BAKE_RESUMED, Phase.SHADOW: Event.SHADOW_RESUMED
 def _promote(state: Acting, served: Served, decision: Decision) -> Iterator[Any]:
     rolling = _of(served, decision)
     _need_generation(decision)
+    promoted = decision.variant or rolling.variant
+    tried = {variant for arm, variant, _ in rolling.slices if arm == "candidate"} or {rolling.variant}
+    if promoted not in tried:
+        raise Unfit(f"variant must be on trial here ({', '.join(sorted(tried))}), found {promoted}")
     rolling.phase = advance(rolling.phase, Event.PROMOTED)
     rolling.since_at, rolling.weight_bps = decision.decided_at, decision.weight_bps
-    served.incumbent = rolling.variant
+    rolling.variant, rolling.model, rolling.slices = promoted, decision.model or rolling.model, ()
+    served.incumbent = promoted
     served.promoted = rolling if rolling.weight_bps < WHOLE_BPS else None
     served.rolling = None
     yield from _publish(state, rolling, decision, "promote")

@@ -4,12 +4,11 @@ Every command is answered: by the decision that follows it, or by a `refuse` tha
 followed and what would do.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from optimizer.decide.record import schedule
 from optimizer.decide.record.decision import Ruling, differs, record
-from optimizer.decide.record.state import MAX_COMMANDS, Deciding
-from optimizer.decide.trials import arms
+from optimizer.decide.record.state import MAX_COMMANDS, Deciding, Segment
 from optimizer.decide.trials.editor import SegmentEditor
 from optimizer.decide.trials.restore import go_back, obstacle
 from optimizer.declaration.declared import derive
@@ -24,7 +23,7 @@ def obey(state: Deciding, command: Command, at: int, token: str) -> list[Decisio
     """
     if not _is_news(state, token):
         return []
-    wish = " ".join(map(str, filter(None, (command.command, command.generation))))
+    wish = " ".join(map(str, filter(None, (command.command, command.variant, command.generation))))
     why = f"{wish} by {command.by}: {command.reason}"
     ruling = Ruling(at, "command", why, by=command.by, token=token)
     if state.declaration is None:
@@ -49,7 +48,11 @@ def alarm(state: Deciding, alert: Alert, at: int, token: str) -> list[Decision]:
     if alert.severity != "critical" or not _is_news(state, token):
         return []
     ruling = Ruling(at, "alert", f"critical alert: {alert.sentence}", token=token)
-    return [_take_off(one, ruling) for one in editors(state, alert.segment) if one.segment.is_served]
+    return [
+        one.trial.take_out("alerted", ruling)
+        for one in editors(state, alert.segment)
+        if one.segment.is_served
+    ]
 
 
 def ruled(state: Deciding, verdict: PolicyVerdict, at: int, token: str) -> list[Decision]:
@@ -57,7 +60,8 @@ def ruled(state: Deciding, verdict: PolicyVerdict, at: int, token: str) -> list[
     if verdict.verdict != "deny" or not _is_news(state, token):
         return []
     ruling = Ruling(at, "approval", f"denied by {verdict.by}: {verdict.reason}", by=verdict.by, token=token)
-    answers = [_take_off(one, ruling) for one in _waiting(editors(state, None), verdict.decision)]
+    waiting = _waiting(editors(state, None), verdict.decision)
+    answers = [one.trial.end("rejected", ruling) for one in waiting]
     return answers or [refuse(state, ruling, _NOTHING["reject"])]
 
 
@@ -118,7 +122,7 @@ def _return(state: Deciding, command: Command, ruling: Ruling) -> Decision:
 
 
 def _optimize(state: Deciding, command: Command, ruling: Ruling) -> Iterator[Decision]:
-    free = [one.segment for one in editors(state, command.segment) if one.segment.live is None]
+    free = [one.segment for one in editors(state, command.segment) if not _is_stepwise(one.segment)]
     for segment in free:
         schedule.at_once(segment, slowly=True)
     if free:
@@ -127,116 +131,156 @@ def _optimize(state: Deciding, command: Command, ruling: Ruling) -> Iterator[Dec
         yield record(state, "hold", ruling._replace(why=why), segment=scope, act=False)
 
 
-# -- about what is on trial ------------------------------------------------------------------------
+def _is_stepwise(segment: Segment) -> bool:
+    return segment.trial is not None and segment.trial.allocation == "stepwise"
 
+
+# -- about what is on trial ------------------------------------------------------------------------
 
 Editors = list[SegmentEditor]
 
 
 def _approve(meant: Editors, command: Command, ruling: Ruling) -> Iterator[Decision]:
     for one in _waiting(meant, command.decision):
-        if by := one.frozen_by:
-            yield _refuse(one, ruling, f"it is frozen ({by}); unfreeze it first")
-        elif against := one.admission.against_a_yes():
-            yield _refuse(one, ruling, against)
-        elif (answer := _agreed(one, ruling)) is not None:
-            yield answer
-        elif one.segment.experiment is not None:
-            yield arms.approved(one, ruling)
+        if refusal := one.trial.refusal("approved") or one.admission.against_a_yes():
+            yield _refuse(one, ruling, refusal)
         else:
-            yield one.trial.approved(ruling)
+            yield _agreed(one, ruling) or one.trial.approve(ruling)
 
 
-def _agreed(editor: SegmentEditor, ruling: Ruling) -> Decision | None:
-    """The answer to a yes that is not enough; None once enough different people have said it."""
-    trial, live = editor.segment.trial, editor.segment.live
-    assert trial is not None, "a yes is to something"  # noqa: S101 - a programming error
-    person, needed = ruling.by.strip().casefold(), editor.target.approvals.needed
-    if person in trial.agreed:
+def _agreed(editor: SegmentEditor, ruling: Ruling, variant: str = "") -> Decision | None:
+    """The answer to a yes that is not enough; None once enough different people have said it.
+
+    `variant`: the arm whose promotion is agreed to; empty: the start of all of them.
+    """
+    trial, person = editor.trial.present, ruling.by.strip().casefold()
+    agreed, needed = trial.agreed.get(variant, []), editor.target.approvals.needed
+    if person in agreed:
         return _refuse(editor, ruling, f"{ruling.by} has said yes already; somebody else must, too")
-    trial.agreed.append(person)
-    if len(trial.agreed) >= needed:
+    trial.agreed = {**trial.agreed, variant: [*agreed, person]}
+    if len(agreed) + 1 >= needed:
         return None
-    why = f"{ruling.why}; {len(trial.agreed)} of {needed} have said yes, somebody else must, too"
+    why = f"{ruling.why}; {len(agreed) + 1} of {needed} have said yes, somebody else must, too"
+    about = variant or trial.variant
+    model = editor.declared.models.get(about)
     return editor.decide(
         "hold", ruling._replace(cause="approval", why=why),
-        act=False, variant=(live.variant or None) if live else None, model=live.model if live else None,
-        incumbent=editor.segment.incumbent,
-        differs=differs(editor.declared, editor.segment.incumbent, editor.segment.candidates()),
+        act=False, variant=about or None, model=model.name if model else None, incumbent=trial.control,
+        differs=differs(editor.declared, trial.control, trial.arms),
     )  # fmt: skip
 
 
 def _reject(meant: Editors, command: Command, ruling: Ruling) -> Iterator[Decision]:
     for one in _waiting(meant, command.decision):
-        yield _take_off(one, ruling._replace(cause="approval"))
+        yield one.trial.end("rejected", ruling._replace(cause="approval"))
 
 
 def _waiting(meant: Editors, decision: str | None) -> Editors:
     """The segments whose proposal is meant: the named decision, or the only one that waits."""
-    waiting = [one for one in meant if one.segment.live is not None and one.segment.live.phase == "awaiting"]
-    waiting += [one for one in meant if one.segment.experiment is not None and one.segment.experiment.awaits]
+    waiting = [one for one in meant if one.trial.hears("rejected")]
     if decision is None and len(waiting) > 1:
         return []
-    return [one for one in waiting if decision is None or decision == _asked(one)]
-
-
-def _asked(editor: SegmentEditor) -> str:
-    """The decision that waits for a yes."""
-    live, running = editor.segment.live, editor.segment.experiment
-    return running.decision if running is not None else live.decision if live is not None else ""
+    return [one for one in waiting if decision in (None, one.trial.present.decision)]
 
 
 def _pause(meant: Editors, command: Command, ruling: Ruling) -> Iterator[Decision]:  # noqa: ARG001 - one shape
     for one in meant:
-        if one.segment.live is not None and one.segment.live.phase in ("shadow", "step", "baking"):
+        if one.trial.hears("paused"):
             yield one.trial.pause(ruling)
 
 
 def _resume(meant: Editors, command: Command, ruling: Ruling) -> Iterator[Decision]:  # noqa: ARG001 - one shape
     for one in meant:
-        if one.segment.live is not None and one.segment.live.phase == "paused":
+        if one.trial.hears("resumed"):
             yield one.trial.resume(ruling)
 
 
-def _promote(meant: Editors, command: Command, ruling: Ruling) -> Iterator[Decision]:  # noqa: ARG001 - one shape
+def _promote(meant: Editors, command: Command, ruling: Ruling) -> Iterator[Decision]:
     for one in meant:
-        live = one.segment.live
-        if live is None or live.phase == "awaiting":
+        if not one.segment.is_served:
             continue
-        if by := one.frozen_by:
-            yield _refuse(one, ruling, f"it is frozen ({by}); unfreeze it first")
-        elif live.weights:
-            yield _refuse(one, ruling, "an experiment has several arms; its winner is rolled out")
-        elif not live.weight_bps:
+        arms = one.trial.present.arms
+        variant, unnamed = _named(one, command.variant, arms)
+        if refusal := one.trial.refusal("promoted") or unnamed:
+            yield _refuse(one, ruling, refusal)
+        elif not arms[variant] or not one.trial.hears("promoted"):
             because = "it is in shadow, nobody is served by it yet; wait for its first step, or declare it"
             yield _refuse(one, ruling, because)
-        elif against := one.admission.against_a_yes():
+        elif against := one.admission.against_a_yes(variant):
             yield _refuse(one, ruling, against)
         else:
-            yield _agreed(one, ruling) or one.trial.promote(ruling)
+            yield _agreed(one, ruling, variant) or one.trial.promote(ruling, variant)
 
 
 def _roll_back(meant: Editors, command: Command, ruling: Ruling) -> Iterator[Decision]:
     for one in meant:
-        if one.segment.trial is not None:
-            yield _take_off(one, ruling)
-        elif one.segment.held is not None and command.segment is not None:
-            yield one.trial.take_back(ruling)
+        if one.segment.trial is None:
+            yield from _took_back(one, command, ruling)
+        elif command.variant is None:
+            yield one.trial.take_out("taken_back", ruling)
+        else:
+            yield _took_out(one, command.variant, ruling)
+
+
+def _took_out(editor: SegmentEditor, name: str, ruling: Ruling) -> Decision:
+    """One arm taken out of several, or the only one taken back."""
+    arms = editor.trial.present.arms
+    variant, unnamed = _named(editor, name, arms)
+    if not unnamed and len(arms) > 1 and not editor.trial.hears("arm_taken_out"):
+        unnamed = "it waits for a yes to all of its arms; reject it"
+    if unnamed:
+        return _refuse(editor, ruling, unnamed)
+    return editor.trial.take_out("taken_back", ruling, (variant,))
+
+
+def _took_back(editor: SegmentEditor, command: Command, ruling: Ruling) -> Iterator[Decision]:
+    """A promotion taken back while its holdback lasts, where its segment or its variant is named."""
+    segment = editor.segment
+    if segment.held is None or (command.segment is None and command.variant is None):
+        return
+    if command.variant is not None:
+        _, unnamed = _named(editor, command.variant, (segment.incumbent,), which="just promoted")
+        if unnamed:
+            yield _refuse(editor, ruling, unnamed)
+            return
+    yield editor.trial.take_back(ruling)
 
 
 def _abort(meant: Editors, command: Command, ruling: Ruling) -> Iterator[Decision]:  # noqa: ARG001 - one shape
     for one in meant:
-        if one.segment.experiment is not None:
-            yield arms.end(one, "conclude", ruling)
-        elif one.segment.live is not None:
-            yield one.trial.roll_back(ruling, bans=False)
+        if one.trial.hears("aborted"):
+            yield one.trial.end("aborted", ruling)
 
 
-def _take_off(editor: SegmentEditor, ruling: Ruling) -> Decision:
-    """Back to the incumbent, from one candidate or from several."""
-    if editor.segment.experiment is not None:
-        return arms.end(editor, "rollback", ruling)
-    return editor.trial.roll_back(ruling)
+def _unban(meant: Editors, command: Command, ruling: Ruling) -> Iterator[Decision]:
+    """Bans are lifted, and what they rested on is forgotten, so that the variant may prove itself anew."""
+    banned = {v for one in meant for v in one.segment.bans if one.bans(v) is not None}
+    for one in meant[:1]:
+        variant, unnamed = _named(one, command.variant, banned, which="banned")
+        if unnamed and banned:
+            scope = command.segment or WHOLE_TARGET
+            yield refuse(one.state, ruling, unnamed, segment=scope)
+            return
+        for of in meant:
+            if (ban := of.bans(variant)) is not None:
+                yield of.lift(variant, ruling._replace(why=f"{ruling.why}; it was banned: {ban.why}"))
+
+
+def _named(
+    editor: SegmentEditor, name: str | None, among: Collection[str], *, which: str = "on trial"
+) -> tuple[str, str]:
+    """The variant that a person means, by id, label or model, and why nobody can tell which; one of them is empty."""
+    names = {variant: editor.declared.name_of(variant) for variant in sorted(among)}
+    listed = ", ".join(f"{label} ({variant})" for variant, label in names.items()) or "nothing"
+    if name is None:
+        return ("", f"name one of those {which}: {listed}") if len(names) != 1 else (next(iter(names)), "")
+    exact = [variant for variant, label in names.items() if name in (variant, label)]
+    models = editor.declared.models
+    found = exact or [variant for variant in names if variant in models and models[variant].name == name]
+    if len(found) != 1:
+        how_many = "more than one" if found else "none"
+        return "", f"{name!r} names {how_many} of those {which}: {listed}"
+    return found[0], ""
 
 
 _HANDLERS: dict[str, Callable[[Editors, Command, Ruling], Iterator[Decision]]] = {
@@ -247,16 +291,18 @@ _HANDLERS: dict[str, Callable[[Editors, Command, Ruling], Iterator[Decision]]] =
     "promote": _promote,
     "rollback": _roll_back,
     "abort": _abort,
+    "unban": _unban,
 }
 
 _NOTHING = {
     "approve": "no such decision waits for a yes; name one that does",
     "reject": "no such decision waits for a yes; name one that does",
-    "pause": "no rollout is moving",
-    "resume": "no rollout is paused",
+    "pause": "nothing on trial is moving",
+    "resume": "nothing on trial is paused",
     "promote": "no candidate is being served",
     "optimize": "a rollout is under way in every segment that is meant; it ends first",
-    "abort": "no rollout is live",
-    "rollback": "no rollout is live; to take back a promotion, name its segment while the holdback lasts, "
+    "abort": "nothing is on trial",
+    "unban": "no variant is banned there",
+    "rollback": "nothing is on trial; to take back a promotion, name its segment while the holdback lasts, "
     "later by declaring another incumbent",
 }

@@ -8,14 +8,17 @@
 | what serves a segment is gone, or another incumbent is declared | rolled back, then the declared incumbent |
 | the segmenting attribute | the same everywhere, as the segments now mean other calls |
 | `approve` is left | what waits for a yes is dropped |
+| a shorter `plan.ban_s` | bans in force end as early as if it had been declared before |
+| another strategy, or other arms of a test | several arms end |
 | withdrawn | rolled back, a last configuration, then forgotten but for the generation counter |
 """
 
 from collections.abc import Iterator
 
+from msgspec import structs
+
 from optimizer.decide.record.decision import Ruling, record
-from optimizer.decide.record.state import Deciding, Experiment, Segment
-from optimizer.decide.trials import arms
+from optimizer.decide.record.state import MS, Ban, Deciding, Segment, Trial
 from optimizer.decide.trials.editor import SegmentEditor
 from optimizer.declaration.declared import Declared, derive
 from optimizer.model.decision import WHOLE_TARGET, Decision
@@ -34,10 +37,7 @@ def declare(state: Deciding, target: Target, at: int, token: str) -> Iterator[De
         for name, reason in _ended(state, before, declared, reset).items():
             ended = ruling._replace(why=f"{ruling.why}: {reason}")
             editor = SegmentEditor(state, name, before)
-            if editor.segment.experiment is not None:
-                yield arms.end(editor, "rollback", ended)
-            else:
-                yield editor.trial.roll_back(ended, bans=False)
+            yield editor.trial.end("undeclared", ended)
         for name in _released(state, declared, reset):
             released = ruling._replace(why=f"{ruling.why}: the holdback is over")
             yield SegmentEditor(state, name, before).trial.release(released)
@@ -78,42 +78,31 @@ def _reset(state: Deciding, before: Declared, declared: Declared) -> frozenset[s
 
 
 def _ended(state: Deciding, before: Declared, declared: Declared, reset: frozenset[str]) -> dict[str, str]:
-    """Segment → why its rollout cannot go on, in the order of their names."""
-    target, variants = declared.target, declared.variants
+    """Segment → why what is on trial in it cannot go on, in the order of their names."""
     reasons = {}
     for name, segment in sorted(state.segments.items()):
-        live, running = segment.live, segment.experiment
-        if running is not None:
-            anew = name in reset or name not in target.segment_names()
-            why = _disturbed(running, before.target, declared, anew=anew)
-            if why:
-                reasons[name] = why
-        if live is None:
+        if segment.trial is None:
             continue
-        if name in reset or name not in target.segment_names():
+        if name in reset or name not in declared.target.segment_names():
             reasons[name] = "what the candidate is compared with is no longer served"
-        elif any(variant not in variants for variant in live.weights or (live.variant,)):
-            gone = [one for one in live.weights or (live.variant,) if one not in variants]
-            words = " | ".join(before.name_of(one) for one in gone)
-            reasons[name] = f"{words} is no longer declared as it was"
-        elif live.weights and target.experiment != before.target.experiment:
-            reasons[name] = "its experiment is no longer declared as it was"
-        elif live.weight_bps and live.phase != "awaiting" and target.rollout.kind == "shadow":
-            reasons[name] = "the plan now lets no user meet a candidate"
-        elif live.phase == "awaiting" and target.autonomy != before.target.autonomy:
-            reasons[name] = f"autonomy is now {target.autonomy}, nobody is asked any more"
+        elif why := _disturbed(segment.trial, before, declared):
+            reasons[name] = why
     return reasons
 
 
-def _disturbed(running: Experiment, before: Target, declared: Declared, *, anew: bool) -> str:
-    """Why an experiment cannot go on; empty if it can."""
-    if anew or not running.weights.keys() <= declared.variants.keys():
-        return "one of the arms, or what they are compared with, is no longer declared as it was"
-    target = declared.target
-    if target.strategy != running.strategy:
-        return f"strategy is now {target.strategy}"
-    if running.awaits and target.autonomy != before.autonomy:
-        return f"autonomy is now {target.autonomy}, nobody is asked any more"
+def _disturbed(trial: Trial, before: Declared, declared: Declared) -> str:
+    """Why a trial cannot go on; empty if it can."""
+    old, new = before.target, declared.target
+    if gone := [arm for arm in trial.arms if arm not in declared.variants]:
+        return f"{' | '.join(before.name_of(arm) for arm in gone)} is no longer declared as it was"
+    if trial.allocation != "stepwise" and new.strategy != trial.strategy:
+        return f"strategy is now {new.strategy}"
+    if trial.allocation == "fixed" and new.ab_test.models != old.ab_test.models:
+        return "the arms of its test are no longer declared as they were"
+    if trial.is_served and trial.weight_bps and new.rollout.kind == "shadow":
+        return "the plan now lets no user meet a candidate"
+    if not trial.is_served and new.autonomy != old.autonomy:
+        return f"autonomy is now {new.autonomy}, nobody is asked any more"
     return ""
 
 
@@ -128,8 +117,14 @@ def _released(state: Deciding, declared: Declared, reset: frozenset[str]) -> lis
 
 def _kept(segment: Segment, declared: Declared) -> Segment:
     variants = declared.variants
-    segment.bans = {variant: ban for variant, ban in segment.bans.items() if variant in variants}
+    ban_s = declared.target.rollout.ban_s
+    segment.bans = {v: _shortened(ban, ban_s) for v, ban in segment.bans.items() if v in variants}
     segment.proposed = {variant: n for variant, n in segment.proposed.items() if variant in variants}
     segment.reported, segment.advised = [], ""
     segment.considered_at = 0
     return segment
+
+
+def _shortened(ban: Ban, ban_s: int) -> Ban:
+    """A ban as short as is declared now; it is never lengthened, as it was given for what was declared then."""
+    return structs.replace(ban, until_at=min(ban.until_at, ban.since_at + ban_s * MS))

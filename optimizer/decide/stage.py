@@ -12,14 +12,12 @@ from optimizer.decide.admission import budget
 from optimizer.decide.commands import alarm, editors, obey, ruled
 from optimizer.decide.evidence.facts import note
 from optimizer.decide.planning import learning, start
-from optimizer.decide.planning.look import Looked, follow, look, look_again
-from optimizer.decide.record import schedule
+from optimizer.decide.planning.look import follow, look, look_again
 from optimizer.decide.record.decision import Ruling
 from optimizer.decide.record.hand import InHand
-from optimizer.decide.record.state import MS, Deciding, Live, Segment
+from optimizer.decide.record.state import MS, Deciding, Segment, Trial
 from optimizer.decide.redeclare import declare
-from optimizer.decide.strategies.cheapest import Choice
-from optimizer.decide.trials import arms, failover, fixed_arms
+from optimizer.decide.trials import arms, failover
 from optimizer.decide.trials.editor import SegmentEditor
 from optimizer.decide.trials.gate import Judgement, harm, judge, relevant, units
 from optimizer.decide.trials.restore import remember
@@ -42,6 +40,7 @@ class Decide(Durable[Deciding]):
 
     name = "decide"
     state_type = Deciding
+    layout = 2
 
     def initial(self, row: str) -> Deciding:
         """Nothing is declared."""
@@ -119,7 +118,7 @@ def keep(state: Deciding, finding: Finding) -> None:
         return
     # One slot per kind and metric, and arm of several, bounds what waits. Proven harm is never overwritten
     # by better news.
-    several = segment.experiment is not None or (segment.live is not None and segment.live.weights)
+    several = segment.trial is not None and segment.trial.allocation != "stepwise"
     slot = f"{finding.kind}/{finding.metric}" + (f"/{finding.variant}" if several else "")
     if finding.role == "goal":
         slot += "/goal"  # of a metric that is guarded, too
@@ -138,24 +137,18 @@ def _longer(finding: Finding, known: Finding) -> bool:
 
 
 def _concerns(segment: Segment, finding: Finding) -> bool:
-    live = segment.live
+    trial = segment.trial
     if finding.kind == "coverage":
         return True
-    if (running := segment.experiment) is not None:
-        tried = finding.variant in running.weights and not running.awaits
-        told = finding.kind in ("comparison", "trip") and not _is_only_told(finding)
-        return tried and told and finding.window_end_at > running.started_at
-    if live is None or live.phase == "awaiting":
-        return finding.kind == "level" and live is None
-    if finding.kind not in ("comparison", "trip", "health") or (
-        finding.variant not in (live.weights or (live.variant,))
-    ):
+    if trial is None or not trial.is_served:
+        return finding.kind == "level" and trial is None
+    if finding.kind not in ("comparison", "trip", "health") or finding.variant not in trial.arms:
         return False
     if _is_only_told(finding):
         return False
-    return finding.window_end_at > live.started_at and (
-        finding.verdict == "fail" or finding.window_end_at > live.judged_at
-    )
+    # What is late of one candidate has been judged; of several each may be told at its own time.
+    is_late = trial.allocation == "stepwise" and finding.window_end_at <= trial.judged_at
+    return finding.window_end_at > trial.started_at and (finding.verdict == "fail" or not is_late)
 
 
 def _is_only_told(finding: Finding) -> bool:
@@ -175,12 +168,10 @@ def _deadlines(state: Deciding) -> Iterator[int]:
     for name, segment in state.segments.items():
         hand = InHand(state, name, declared)
         yield from (finding.window_end_at for finding in segment.waiting.values())
-        if segment.live is not None and segment.live.phase == "awaiting":
-            yield segment.live.step_at + declared.answer_s * MS
-        if (running := segment.experiment) is not None and running.awaits:
-            yield running.step_at + declared.answer_s * MS
-        if segment.live is not None and not segment.live.clock_is_set:
-            yield segment.live.step_at
+        if segment.trial is not None and not segment.is_served:
+            yield segment.trial.step_at + declared.answer_s * MS
+        if segment.trial is not None and not segment.trial.clock_is_set:
+            yield segment.trial.step_at
         yield from (since_at for _, since_at, _ in _overdue(hand))
         if segment.held is not None and hand.may_move:
             yield segment.held.until_at
@@ -203,67 +194,60 @@ def judge_segment(editor: SegmentEditor) -> Decision | None:
         return editor.trial.release(Ruling(now_at, "passed", "the time of the holdback is over"))
     for finding in due:
         segment.memory.remember(finding)
-    if segment.experiment is not None:
-        return arms.judge(editor, due) or _forbidden(editor) or look_again(editor, due)
-    if segment.live is None:
+    if segment.trial is None:
         return _look_for_better(editor, [finding for finding in due if finding.kind == "level"])
-    if segment.live.phase == "awaiting":
-        return _expire(editor, segment.live)
-    return _gate(editor, segment.live, [finding for finding in due if finding.kind != "coverage"])
+    if not segment.is_served:
+        return _expire(editor, segment.trial)
+    return _watch(editor, segment.trial, [finding for finding in due if finding.kind != "coverage"])
 
 
-def _expire(editor: SegmentEditor, live: Live) -> Decision | None:
-    answer_s = editor.declared.answer_s
-    if editor.now_at < live.step_at + answer_s * MS:
+def _expire(editor: SegmentEditor, trial: Trial) -> Decision | None:
+    answer_s, agreed = editor.declared.answer_s, trial.agreed.get("", ())
+    if editor.now_at < trial.step_at + answer_s * MS:
         return None
-    said = f"{len(live.agreed)} of {editor.target.approvals.needed} people said yes" if live.agreed else ""
+    said = f"{len(agreed)} of {editor.target.approvals.needed} people said yes" if agreed else ""
     why = f"{said or 'nobody said yes or no'} within {duration(answer_s)}"
-    return editor.trial.roll_back(Ruling(editor.now_at, "approval", why), bans=False)
+    return editor.trial.end("expired", Ruling(editor.now_at, "approval", why))
 
 
 def _look_for_better(editor: SegmentEditor, levels: list[Finding]) -> Decision | None:
     """Start what is worth trying, when the segment is known to be alive and well observed."""
-    segment, declared, now_at = editor.segment, editor.target, editor.now_at
+    segment, now_at = editor.segment, editor.now_at
     if not levels or not editor.speaks:
         return None
     storm = failover.answer(editor, levels)
-    fixed, won = fixed_arms.arms_of(editor), start.won(editor)
-    is_due = bool(fixed) or won is not None or schedule.is_due(segment, declared, now_at)
-    if storm is not None or now_at < segment.rest_until_at or not is_due:
+    if storm is not None or now_at < segment.rest_until_at or not editor.is_due:
         return storm
-    looked = Looked(won or Choice(fixed[0], None, ()), None) if won or fixed else look(editor)
+    looked = look(editor)
     choice = looked.choice
     if looked.proposal is not None and looked.proposal.action == "rollback":
         return follow(editor, looked, Ruling(now_at, "choice", "", tuple(levels)))
     if (obstacle := start.obstacle(editor, choice, tuple(levels))) is not None:
         if obstacle.cause == "choice":
-            schedule.passed(segment, declared, now_at)
+            editor.has_considered()
         return editor.trial.hold(obstacle, choice.rejected)
-    return start.begin(editor, looked, levels, fixed=fixed)
+    return start.begin(editor, looked, levels)
 
 
-def _gate(editor: SegmentEditor, live: Live, due: list[Finding]) -> Decision | None:
+def _watch(editor: SegmentEditor, trial: Trial, due: list[Finding]) -> Decision | None:
     """Judge what is on trial, then make sure that what is overdue was said once."""
-    segment, now_at = editor.segment, editor.now_at
-    if not live.clock_is_set:
-        live.step_at, live.clock_is_set = now_at, True
-    if live.converged_at is None and segment.coverage_generation >= live.generation:
-        live.converged_at = now_at
-    due = relevant(live, due)
+    segment, now_at, is_single = editor.segment, editor.now_at, trial.allocation == "stepwise"
+    if not trial.clock_is_set:
+        trial.step_at, trial.clock_is_set = now_at, True
+    if trial.converged_at is None and segment.coverage_generation >= trial.generation:
+        trial.converged_at = now_at
+    due = relevant(trial, due)
     compared = [finding for finding in due if finding.kind == "comparison"]
     unwell = [finding for finding in due if finding.kind == "health"]
     if compared:
-        live.judged_at = max(finding.window_end_at for finding in compared)
-        live.units = units(compared)
-        live.units_before = live.units_before if live.units >= live.units_before else 0
-    decision: Decision | None = None
-    if live.weights:
-        decision = fixed_arms.judge(editor, due)
-    elif (harmful := harm(due)) is not None:
-        decision = editor.trial.roll_back(_ruling(harmful, now_at))
-    decision = decision or _forbidden(editor)
-    if decision is None and compared and live.phase != "paused" and not live.weights:
-        decision = _go_on(editor, live, compared + unwell)
+        trial.judged_at = max(finding.window_end_at for finding in compared)
+        trial.units = units(compared)
+        trial.units_before = trial.units_before if trial.units >= trial.units_before else 0
+    decision = _without_harm(editor, trial, due) if is_single else arms.judge(editor, trial, due)
+    if decision is None and (ended := editor.admission.ends()) is not None:
+        decision = editor.trial.end("forbidden", ended)
+    if decision is None and compared and trial.phase != "paused":
+        decision = _go_on(editor, trial, compared + unwell) if is_single else look_again(editor, trial, due)
     for cause, since_at, why in _overdue(editor):
         told = None if since_at > now_at else _tell(editor, Ruling(now_at, cause, why))
         decision = decision or told
@@ -271,39 +255,37 @@ def _gate(editor: SegmentEditor, live: Live, due: list[Finding]) -> Decision | N
     return decision
 
 
-def _forbidden(editor: SegmentEditor) -> Decision | None:
-    """The end of what policies or money no longer allow, without a ban; None where they do."""
-    ended = editor.admission.ends()
-    if ended is None:
+def _without_harm(editor: SegmentEditor, trial: Trial, due: list[Finding]) -> Decision | None:
+    """The end of one candidate that is proven harmful; None where it is not."""
+    harmful = harm(due)
+    if harmful is None:
         return None
-    if editor.segment.experiment is not None:
-        return arms.end(editor, "rollback", ended)
-    return editor.trial.roll_back(ended, bans=False)
+    return editor.trial.take_out("harmed", _ruling(harmful, editor.now_at), tuple(trial.arms))
 
 
-def _go_on(editor: SegmentEditor, live: Live, compared: list[Finding]) -> Decision | None:
+def _go_on(editor: SegmentEditor, trial: Trial, compared: list[Finding]) -> Decision | None:
     """What the gate says, as far as mode and freeze allow it."""
     declared, now_at = editor.target, editor.now_at
-    judged = judge(declared, live, compared, now_at)
+    judged = judge(declared, trial, compared, now_at)
     ruling = _ruling(judged, now_at)
     if judged.action in ("wait", "hold"):
-        patient = judged.cause == "no_data" and now_at < live.step_at + SILENCE_S * MS
+        patient = judged.cause == "no_data" and now_at < trial.step_at + SILENCE_S * MS
         return None if patient or judged.action == "wait" else _tell(editor, ruling)
     if (held := _held(editor, judged)) is not None:
         return _tell(editor, held)
     if judged.action == "on":
-        if live.phase == "shadow" and declared.rollout.kind == "shadow":
-            return _shadowed(editor, live, ruling)
-        return editor.trial.promote(ruling) if live.phase == "baking" else editor.trial.advance(ruling)
+        if trial.phase == "shadow" and declared.rollout.kind == "shadow":
+            return _shadowed(editor, trial, ruling)
+        return editor.trial.promote(ruling) if trial.phase == "baking" else editor.trial.advance(ruling)
     back = declared.rollout.on_inconclusive == "roll_back"
-    return editor.trial.roll_back(ruling) if back else editor.trial.pause(ruling)
+    return editor.trial.end("harmed", ruling) if back else editor.trial.pause(ruling)
 
 
-def _shadowed(editor: SegmentEditor, live: Live, ruling: Ruling) -> Decision:
+def _shadowed(editor: SegmentEditor, trial: Trial, ruling: Ruling) -> Decision:
     """A shadow analysis has passed, and nobody was served: it is said, and not begun again for a while."""
-    called, remedy = editor.declared.name_of(live.variant), "declare another strategy to serve it"
+    called, remedy = editor.declared.name_of(trial.variant), "declare another strategy to serve it"
     why = f"{called} does well in shadow, no user has met it; {remedy}; {ruling.why}"
-    editor.ban(live.variant, ruling._replace(why=f"did well in shadow; {ruling.why}"))
+    editor.ban(trial.variant, ruling._replace(why=f"did well in shadow; {ruling.why}"))
     return editor.trial.conclude(ruling._replace(why=why))
 
 
@@ -334,16 +316,16 @@ def _tell(editor: SegmentEditor, ruling: Ruling) -> Decision | None:
 
 def _overdue(hand: InHand) -> list[tuple[Cause, int, str]]:
     """What a moving rollout lacks, when that is worth a word (ms), and the words; once in a step."""
-    live = hand.segment.live
-    if live is None or live.phase not in ("shadow", "step", "baking"):
+    trial = hand.segment.trial
+    if trial is None or trial.phase not in ("shadow", "step", "baking"):
         return []
     converge_s = hand.target.rollout.converge_s
     late: list[tuple[Cause, int, str]] = []
-    if live.converged_at is None:
-        why = f"generation {live.generation} is not seen in 95 % of the calls after {duration(converge_s)}"
-        late.append(("not_converged", live.step_at + converge_s * MS, why))
-    heard_at = max(live.step_at, live.judged_at)
-    arms = " | ".join(map(hand.declared.name_of, live.weights or (live.variant,)))
+    if trial.converged_at is None:
+        why = f"generation {trial.generation} is not seen in 95 % of the calls after {duration(converge_s)}"
+        late.append(("not_converged", trial.step_at + converge_s * MS, why))
+    heard_at = max(trial.step_at, trial.judged_at)
+    arms = " | ".join(map(hand.declared.name_of, trial.arms))
     why = f"no comparison of {arms} has arrived for {duration(SILENCE_S)}: telemetry lost, or no calls"
     late.append(("no_data", heard_at + SILENCE_S * MS, why))
-    return [entry for entry in late if entry[0] not in live.reported]
+    return [entry for entry in late if entry[0] not in trial.reported]

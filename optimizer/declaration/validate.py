@@ -7,7 +7,7 @@ from optimizer.declaration.bounds import wrong_levers, wrong_traffic
 from optimizer.model.metric import margins
 from optimizer.model.segments import OTHER
 from optimizer.model.shares import WHOLE_BPS
-from optimizer.model.target import Model, Target
+from optimizer.model.target import FixedArms, Model, Target
 from optimizer.model.units import duration, percent
 from optimizer.model.variant import variant_of, variants_of
 
@@ -91,11 +91,16 @@ def _of_plan(target: Target) -> list[Mistake]:
 
 def _of_arms(target: Target) -> list[Mistake]:
     names, found = [model.name for model in target.models], []
-    tried = target.experiment.models if target.experiment else ()
+    tried = target.ab_test.models
+    if target.ab_test != FixedArms() and target.strategy != "ab_test":
+        sentence = f"needs strategy: ab_test beside it, found {target.strategy}"
+        found.append(Mistake(("ab_test",), sentence))
+    if len(tried) == 1:
+        found.append(Mistake(("ab_test", "models"), "must list at least two arms, or none at all, found one"))
     for i, name in enumerate(tried):
         if name not in names or name in tried[:i] or name == target.incumbent:
             sentence = f"must be another declared model than the incumbent, listed once, found {name!r}"
-            found.append(Mistake(("experiment", "models", i), sentence))
+            found.append(Mistake(("ab_test", "models", i), sentence))
     if target.failover is None:
         return found
     if target.failover.to not in names or target.failover.to == target.incumbent:

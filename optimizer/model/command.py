@@ -17,9 +17,11 @@ CommandKind = Literal[
     "rollback",
     "abort",
     "return",
+    "unban",
     "optimize",
 ]
-"""`rollback` bans what it takes back, `abort` does not; `return` goes back to an earlier generation."""
+"""`rollback` bans what it takes back, `abort` does not; `unban` lifts a ban; `return` goes back to an earlier
+generation."""
 
 
 class Command(Struct, frozen=True, kw_only=True):
@@ -30,6 +32,8 @@ class Command(Struct, frozen=True, kw_only=True):
     reason: Annotated[str, Meta(min_length=1, max_length=1000)]
     segment: Name | None = None
     """None: every segment."""
+    variant: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+    """What `promote`, `rollback` and `unban` are about: the id, the label or the model of one arm."""
     decision: Name | None = None
     """The decision that is approved or rejected."""
     generation: Annotated[int, Meta(ge=1, le=2**53)] | None = None

@@ -12,11 +12,12 @@ from optimizer.model.wording import share
 
 DecisionKind = Literal[
     "start", "advance", "hold", "pause", "resume", "promote", "rollback", "release", "refuse", "declare",
-    "reweigh", "conclude", "return",
+    "reweigh", "conclude", "return", "unban",
 ]  # fmt: skip
 """`release` ends a holdback; `refuse` answers a command that cannot be followed; `declare` puts the first
 configuration of a target in force; `reweigh` moves the shares of several arms; `conclude` ends what was only
-meant to find something out; `return` brings back what an earlier generation was served by."""
+meant to find something out; `return` brings back what an earlier generation was served by; `unban` lets a variant be
+tried again."""
 
 Cause = Literal[
     "", "alert", "approval", "budget", "choice", "command", "declaration", "error", "frozen", "goal", "guardrail",

@@ -119,16 +119,17 @@ class ChangeRisks(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     nothing is left. None: any number of times, each with the whole of them."""
 
 
-class Experiment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Several models tried beside each other and one control, all arms of equal size; the winner is rolled out."""
+class FixedArms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How `strategy: ab_test` tries several arms of equal size beside each other and one control."""
 
-    models: Annotated[tuple[Name, ...], Meta(min_length=2, max_length=8)]
-    arm_bps: Annotated[int, Meta(ge=1, le=3333)] = 500
-    """The share of each arm."""
+    models: Annotated[tuple[Name, ...], Meta(max_length=8)] = ()
+    """The arms, tested once in each segment; none: the most promising variants, as long as any are left."""
+    arm_bps: Annotated[int, Meta(ge=1, le=3333)] | None = None
+    """The share of each arm; None: the plan's first step."""
     min_s: Seconds = 300
     min_units: Units = 100
     """Calls of an arm before it can win."""
-    max_s: Seconds = 86_400
+    max_s: Seconds = 604_800
     """After this long the best of what has passed wins, or nothing does."""
 
 
@@ -177,7 +178,7 @@ class Target(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = "pareto"
     """How candidates are chosen: docs/strategies.md says which is the right one when."""
     schedule: Schedule = Schedule()
-    experiment: Experiment | None = None
+    ab_test: FixedArms = FixedArms()
     failover: Failover | None = None
     alarms: Alarms = Alarms()
     count_from: Literal["spans", "metrics"] = "spans"

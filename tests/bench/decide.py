@@ -44,7 +44,7 @@ def told(row, end, dice):
     """What orient says of a target in a minute: of half of the segments levels are never news."""
     for i, segment in enumerate(SEGMENTS):
         kept = row.segments.get(segment)
-        live = kept.live if kept is not None else None
+        live = kept.trial if kept is not None else None
         generation = live.generation if live is not None else 1
         yield a_finding(
             segment, "coverage", "coverage", end, role="signal", verdict="pass", generation=generation
@@ -95,7 +95,7 @@ def measure(*, targets, minutes):
     sizes = [len(msgspec.json.encode(row)) for row in rows.values()]
     return {
         "events": len(folds), "decisions": decisions, "bytes": max(sizes),
-        "on_trial": sum(s.live is not None for row in rows.values() for s in row.segments.values()),
+        "on_trial": sum(s.trial is not None for row in rows.values() for s in row.segments.values()),
         **{name: (np.quantile(some, (0.5, 0.99, 1)) * 1000).tolist() for name, some in
            (("fold", folds), ("wake", wakes))},
     }  # fmt: skip

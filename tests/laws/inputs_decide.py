@@ -20,7 +20,7 @@ from optimizer.model.finding import Evidence, Finding
 from optimizer.model.lever import Levers, Parameter
 from optimizer.model.policy import MOST_POLICIES, MOST_RULES, Policy, Rule
 from optimizer.model.progress import Watermark
-from optimizer.model.target import Experiment, Failover, Holdback, Model, RolloutPlan, Segments, Target
+from optimizer.model.target import Failover, FixedArms, Holdback, Model, RolloutPlan, Segments, Target
 from optimizer.model.variant import variant_of
 
 STAGE = Decide()
@@ -31,7 +31,7 @@ SEGMENTS = ("short", "long", "code")
 VERDICTS = ("pass", "fail", "inconclusive", "error", "no_data")
 COMMANDS = (
     "freeze", "unfreeze", "approve", "reject", "pause", "resume", "promote", "rollback", "optimize", "abort",
-    "return",
+    "return", "unban",
 )  # fmt: skip
 STRATEGIES = ("bandit", "hierarchical_bandit", "ab_test", "alarm_rules", "contextual_bandit", "tuning")
 TURNED = Levers(parameters={"max_tokens": Parameter(min=200, max=800, step=200)})
@@ -88,9 +88,10 @@ class Author:
         ]
         incumbent = random.choice((*models, *models, Model(name="unlisted"))).name
         others = [model.name for model in models if model.name != incumbent]
+        strategy = random.choice((*STRATEGIES, "pareto", "pareto", "pareto"))
         self.declared[name] = Target(
             target=name,
-            experiment=random.choice((None, Experiment(models=tuple(others[:3]), min_s=60, max_s=900))),
+            ab_test=FixedArms(models=tuple(others[:3]), min_s=60, max_s=900) if strategy == "ab_test" else FixedArms(),
             failover=random.choice((None, Failover(to=others[-1]))),
             revision=len(self.events) + 1,
             autonomy=random.choice(("auto", "auto", "auto", "approve", "advise", "observe")),
@@ -106,7 +107,7 @@ class Author:
             holdback=Holdback(share_bps=random.choice((0, 200)), for_s=300),
             levers=random.choice((Levers(), TURNED)),
             withdrawn=random.random() < 0.15,
-            strategy=random.choice((*STRATEGIES, "pareto", "pareto")),
+            strategy=strategy,
             schedule=Schedule(main_s=random.choice((0, 120)), slow_s=600),
             **random.choice(({}, {}, GOVERNED)),
         )  # fmt: skip
@@ -146,12 +147,20 @@ class Author:
             command=kind, by=random.choice(("ann", "bob")), reason="because",
             segment=None if kind == "return" else segment,
             decision=random.choice((None, *waiting)),
-            generation=random.choice((None, random.randrange(1, 200), *self._generations(name))),
+            variant=random.choice((None, *self._variants(name, kind))),
+            generation=random.choice((None, random.randrange(1, 200), *self._generations(name) * 3)),
         )  # fmt: skip
         self.write(CommandEvent, name, wish)
 
+    def _variants(self, name, kind):
+        """What a person may name: by its id, or by its model."""
+        if name not in self.declared or kind not in ("promote", "rollback", "unban"):
+            return ()
+        segments = self.loop.state_of("decide", name).segments.values()
+        return sorted({v for one in segments for v in (*one.candidates(), *one.bans)} | {"m1", "nobody"})
+
     def _generations(self, name):
-        return self.loop.state_of("decide", name).past if name in self.declared else ()
+        return tuple(self.loop.state_of("decide", name).past) if name in self.declared else ()
 
     def alert(self):
         severity = self.random.choice(("info", "critical"))
@@ -191,12 +200,12 @@ class Author:
                 for variant in (None, *(known.candidates() or ("gone",))):
                     told = {"segment": segment, "variant": variant, "role": "signal", "n_effective": 9.0}
                     self.find(name, "spend", "cost", **told)
-                if known.experiment is not None:
+                if known.trial is not None and known.trial.allocation == "adaptive":
                     self.compare_arms(name, segment, known)
                     continue
                 for metric in METRICS:
                     verdict = random.choices(VERDICTS, (40, 1, 3, 1, 1))[0]
-                    if known.live is None:
+                    if known.trial is None:
                         calm = {"estimate": random.choices((0.02, 0.9), (30, 1))[0]}
                         self.find(name, "level", metric, segment=segment, verdict=verdict, **calm)
                         continue
@@ -204,16 +213,16 @@ class Author:
                     more = {
                         "segment": segment,
                         "role": role,
-                        "generation": known.live.generation,
+                        "generation": known.trial.generation,
                     }
-                    for variant in known.live.weights or (known.live.variant,):
+                    for variant in known.trial.arms:
                         verdict = random.choices(VERDICTS, (40, 1, 3, 1, 1))[0]
                         self.find(name, "comparison", metric, variant=variant, verdict=verdict, **more)
         self.write(WatermarkEvent, None, Watermark(partition=0, of=1, passed_at=self.at))
 
     def compare_arms(self, name, segment, known):
         """What orient says of an experiment: each arm against the incumbent."""
-        for variant in list(known.experiment.weights):
+        for variant in list(known.trial.weights):
             for metric in METRICS if variant != known.incumbent else ():
                 estimate = self.random.uniform(-0.5, 0.2)
                 self.find(

@@ -62,5 +62,5 @@ def test_every_kind_of_decision_occurs_in_these_lives(lives):
     kinds = {one.kind for loop in lives for _, one in data(loop, "decisions") if hasattr(one, "kind")}
     assert kinds >= {
         "start", "advance", "hold", "pause", "promote", "rollback", "release", "refuse", "declare", "reweigh",
-        "conclude", "return",
+        "conclude", "return", "resume", "unban",
     }  # fmt: skip

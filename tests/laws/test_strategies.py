@@ -10,7 +10,7 @@ import pytest
 import optimizer.decide.strategies as package
 from optimizer.decide.evidence.rewards import add
 from optimizer.decide.record.memory import Memory
-from optimizer.decide.record.state import Ban, Earned, Experiment, Held
+from optimizer.decide.record.state import Ban, Earned, Held, Trial
 from optimizer.decide.strategies import STRATEGIES
 from optimizer.decide.strategies.contextual_bandit import DIMENSIONS
 from optimizer.decide.strategies.contract import MOST_ARMS, MOST_PROPOSALS, Situation
@@ -95,24 +95,24 @@ def a_situation(random, declared):
     return Situation(
         segment=random.choice(("triage", "extraction", "other")), incumbent=incumbent, now_at=NOW_AT, memory=memory,
         bans=bans, alarms=alarms, policy=policy, is_slow=random.random() < 0.7,
-        experiment=an_experiment(random, incumbent, others) if others and random.random() < 0.5 else None,
-        others={"b": an_experiment(random, incumbent, others)} if others else {},
+        trial=a_trial(random, incumbent, others) if others and random.random() < 0.5 else None,
+        others={"b": a_trial(random, incumbent, others)} if others else {},
         held=random.choice((None, Held(rollout="r", variant=variants[0], share_bps=200, until_at=NOW_AT + 1))),
     )  # fmt: skip
 
 
-def an_experiment(random, incumbent, others):
+def a_trial(random, incumbent, others):
     arms = random.sample(others, k=random.randrange(1, len(others) + 1))
     earned = {}
     for variant in (incumbent, *arms):
         if random.random() < 0.9:
             earned[variant] = Earned()
             add(earned[variant], random.choice((10, 500)), random.uniform(-100, 100), noise=random.random())
-    weights = {incumbent: 10_000 - 100 * len(arms)} | dict.fromkeys(arms, 100)
     started_at = NOW_AT - random.choice((60, 800_000)) * 1000
-    return Experiment(
-        rollout="r", decision="d", strategy="bandit", weights=weights, started_at=started_at, earned=earned
-    )
+    return Trial(
+        rollout="r", decision="d", strategy="bandit", allocation="adaptive", phase="step", control=incumbent,
+        arms=dict.fromkeys(arms, 100), started_at=started_at, step_at=started_at, earned=earned,
+    )  # fmt: skip
 
 
 def cases():
@@ -140,15 +140,15 @@ def test_every_file_is_a_strategy_and_every_strategy_may_be_declared():
 class TestStrategyLaws:
     def test_equal_situations_give_equal_proposals_and_stay_as_they_were(self, strategy):
         for declared, situation in CASES:
-            before = msgspec.json.encode([situation.memory, situation.experiment, situation.policy])
+            before = msgspec.json.encode([situation.memory, situation.trial, situation.policy])
             first = proposed(strategy, declared, situation)
             assert first == proposed(strategy, declared, copy.deepcopy(situation))
-            assert before == msgspec.json.encode([situation.memory, situation.experiment, situation.policy])
+            assert before == msgspec.json.encode([situation.memory, situation.trial, situation.policy])
 
     def test_nothing_is_proposed_but_what_the_levers_allow(self, strategy):
         for declared, situation in CASES:
             near = {one.variant_id for one in candidates(declared, situation.incumbent)}
-            running = situation.experiment.weights.keys() if situation.experiment else set()
+            running = situation.trial.weights.keys() if situation.trial else set()
             for one in proposed(strategy, declared, situation):
                 if one.action == "start" and one.variant is not None:
                     assert one.variant in near

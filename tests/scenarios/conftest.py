@@ -16,7 +16,7 @@ four spaces further in.
     users N                                                  how many there are; a thousand million, if nothing is said
     lose ARM SHARE                                           this share of an arm's calls is not reported
     run 10m                                                  time passes
-    say COMMAND [segment=…] [by=…]: REASON                   a person
+    say COMMAND [segment=…] [variant=…] [by=…]: REASON       a person
     alert SEVERITY: SENTENCE                                 another system
     show                                                     the configuration in force
 """
@@ -42,8 +42,8 @@ from optimizer.model.policy import Policy, Rule
 from optimizer.model.progress import Tick
 from optimizer.model.target import (
     ChangeRisks,
-    Experiment,
     Failover,
+    FixedArms,
     Guardrails,
     HardLimits,
     Holdback,
@@ -133,10 +133,11 @@ class World:
             given["segments"] = Segments(
                 attribute=given.pop("told_by", "task"), values=tuple(str(given["segments"]).split(","))
             )
-        if "experiment" in given:
-            given["experiment"] = Experiment(
-                models=tuple(given["experiment"].split(",")), arm_bps=given.pop("arm_bps", 500)
-            )
+        test = {key: given.pop(key) for key in ("arms", "arm_bps", "max_s") if key in given}
+        if "arms" in test:
+            test["models"] = tuple(test.pop("arms").split(","))
+        if test:
+            given["ab_test"] = FixedArms(**test)
         if "failover" in given:
             given["failover"] = Failover(to=given["failover"])
         if self.parameters:

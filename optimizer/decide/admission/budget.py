@@ -23,7 +23,7 @@ def enter(state: Deciding, spend: Finding) -> None:
         return
     if spend.variant is None:
         segment.others = (nano, spend.n) if nano and spend.n else segment.others
-    elif (trial := segment.trial) is not None and spend.variant in segment.candidates():
+    elif (trial := segment.trial) is not None and spend.variant in trial.arms:
         others_nano, calls = segment.others
         extra = nano - (others_nano * spend.n_control // calls if calls else 0)
         trial.extra_nano += extra

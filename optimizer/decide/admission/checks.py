@@ -36,6 +36,8 @@ from optimizer.model.policy import PolicyResult
 from optimizer.model.shares import WHOLE_BPS
 from optimizer.model.wording import instant, money, percent, share
 
+COMPARED_AT_ONCE = 20
+"""Candidates of one target that orient compares at a time, in all segments together."""
 MOST_STARTS = 64
 """Starts remembered: as many as may be declared for a day, and some by hand."""
 
@@ -120,6 +122,7 @@ class Admission:
             or next(filter(None, (self._of_candidate(v, said[v], shares) for v in shares)), None)
             or self._too_many(shares)
             or self._too_wide(sum(shares.values()))
+            or self._too_many_compared(shares)
             or self._unaffordable(shares)
             or _powerless(hand.declared, levels, shares)
         )
@@ -181,6 +184,15 @@ class Admission:
             "limit", f"with {share(weight_bps)} here {what} of all calls were on trial, {share(limit)} may be"
         )
 
+    def _too_many_compared(self, shares: Mapping[str, int]) -> Note | None:
+        """Several arms beside what is compared already in all segments, against what orient compares at a time."""
+        compared = sum(len(segment.candidates()) for segment in self.hand.state.segments.values())
+        if len(shares) < 2 or compared + len(shares) <= COMPARED_AT_ONCE:  # noqa: PLR2004 - one finds its place
+            return None
+        return Note(
+            "limit", f"{compared} candidates are compared, and at most {COMPARED_AT_ONCE} can be at once"
+        )
+
     def _unaffordable(self, shares: Mapping[str, int]) -> Note | None:
         why = unaffordable(self.evidence, shares)
         return Note("budget", f"it {why}") if why else None
@@ -203,19 +215,18 @@ class Admission:
 
     def of_step(self) -> Note | None:
         """What keeps a live candidate from its next step, its bake or its promotion; None: nothing."""
-        hand, live = self.hand, self.hand.segment.live
-        if live is None or (live.phase == "shadow" and hand.target.rollout.kind == "shadow"):
+        hand, trial = self.hand, self.hand.segment.trial
+        if trial is None or (trial.phase == "shadow" and hand.target.rollout.kind == "shadow"):
             return None  # the end of a shadow analysis lets nobody meet the candidate
-        if not live.failover and (use := used_up(hand.state)) is not None:
+        if not trial.failover and (use := used_up(hand.state)) is not None:
             return Note("budget", f"{use}: what saves goes on, but does not grow")
-        higher = next(
-            (weight for weight in hand.declared.weights_bps if weight > live.weight_bps), live.weight_bps
-        )
-        arms = {live.variant: higher} if live.variant else {}
+        present = trial.weight_bps
+        higher = next((weight for weight in hand.declared.weights_bps if weight > present), present)
+        arms = {trial.variant: higher} if trial.variant else {}
         return self._of_growth(arms, answer="; `promote` is a person's yes")
 
     def of_shares(self, weights: Mapping[str, int]) -> Note | None:
-        """What keeps a running experiment from other shares (variant → basis points); None: nothing."""
+        """What keeps several arms from other shares (variant → basis points); None: nothing."""
         segment = self.hand.segment
         present = segment.candidates()
         arms = {variant: share_bps for variant, share_bps in weights.items() if variant != segment.incumbent}
@@ -247,7 +258,7 @@ class Admission:
             return None
         called = " | ".join(hand.declared.name_of(variant) for variant in tried)
         use = used_up(hand.state)
-        saves_users = segment.live is not None and segment.live.failover
+        saves_users = trial.failover
         if use is not None and trial.extra_nano >= 0 and not saves_users:
             extra = f"{money(trial.extra_nano / NANO_USD)} more than its control"
             return Ruling(hand.now_at, "budget", f"{use}; so far {called} has cost {extra}")
@@ -260,12 +271,14 @@ class Admission:
                 return Ruling(hand.now_at, "policy", f"{whose}{said.denies}", policies=said.results)
         return None
 
-    def against_a_yes(self) -> str:
-        """Why even people cannot start or promote what is there; empty if they can."""
+    def against_a_yes(self, variant: str = "") -> str:
+        """Why even people cannot start what is there, or promote this arm of it; empty if they can."""
         segment = self.hand.segment
-        for variant, share_bps in segment.candidates().items():
+        for arm, share_bps in segment.candidates().items():
+            if variant and arm != variant:
+                continue
             weight_bps = self.hand.declared.most_bps if segment.is_served else share_bps
-            if bars := self.evidence.asked(variant, weight_bps).bars:
+            if bars := self.evidence.asked(arm, weight_bps).bars:
                 return f"it is not allowed: {bars}; change the policy first"
         use = used_up(self.hand.state)
         waits = segment.trial is not None and not segment.is_served

@@ -1,6 +1,6 @@
 """At most one of all proposals of a segment at a watermark, and what became of the rest.
 
-    rollback > hold > advance > end or shares of a running experiment > new experiment or rollout > nothing
+    rollback > hold > other shares of several arms > a new trial > nothing
 
 Of equal rank is the one whose expected worth has the greater lower bound: two proposals that turn one lever
 cannot both be tried, and of two levers one at a time tells what it was that helped.
@@ -9,7 +9,7 @@ cannot both be tried, and of two levers one at a time tells what it was that hel
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from optimizer.decide.record import schedule
+from optimizer.decide.record.state import Segment
 from optimizer.decide.strategies import STRATEGIES
 from optimizer.decide.strategies.contract import Action, Proposal, Situation
 from optimizer.decide.trials.editor import SegmentEditor
@@ -17,7 +17,7 @@ from optimizer.declaration.declared import Declared
 from optimizer.model.decision import Alternative
 from optimizer.model.wording import change
 
-ORDER: tuple[Action, ...] = ("rollback", "hold", "advance", "conclude", "reweigh", "start", "nothing")
+ORDER: tuple[Action, ...] = ("rollback", "hold", "reweigh", "start", "nothing")
 MOST_REJECTED = 64
 
 
@@ -31,11 +31,11 @@ class Outcome(NamedTuple):
 def consider(editor: SegmentEditor) -> Outcome:
     """What the declared strategy would do in a segment now, arbitrated."""
     declared, segment = editor.declared, editor.segment
-    schedule.age(segment, editor.target, editor.now_at)
+    editor.forget_what_has_aged()
     strategy = STRATEGIES[editor.target.strategy]
     seen, near = situation(editor), declared.near(segment.incumbent)
     outcome = arbitrate(strategy.propose(seen, declared, near), declared)
-    if segment.experiment is not None or (outcome.chosen is not None and outcome.chosen.action == "rollback"):
+    if segment.trial is not None or (outcome.chosen is not None and outcome.chosen.action == "rollback"):
         return outcome
     told = {one.variant for one in outcome.rejected}
     barred = [
@@ -50,9 +50,9 @@ def situation(editor: SegmentEditor) -> Situation:
     """A segment as strategies see it."""
     segment, state = editor.segment, editor.state
     others = {
-        other: one.experiment
+        other: one.trial
         for other, one in state.segments.items()
-        if other != editor.name and one.experiment is not None and not state.frozen_by(other)
+        if other != editor.name and _has_several(one) and one.trial is not None and not state.frozen_by(other)
     }
     return Situation(
         segment=editor.name,
@@ -61,14 +61,20 @@ def situation(editor: SegmentEditor) -> Situation:
         memory=segment.memory,
         bans=segment.bans,
         alarms=tuple(segment.alarms.values()),
-        experiment=segment.experiment,
+        trial=segment.trial if _has_several(segment) else None,
+        tested=segment.tested,
+        winner=segment.winner,
         held=segment.held,
         others=others,
         policy=state.policy,
         turned_at=segment.turned_at,
-        is_slow=schedule.is_slow_due(segment, editor.target, editor.now_at),
+        is_slow=editor.is_slow_due,
         barred=editor.admission.barred(),
     )
+
+
+def _has_several(segment: Segment) -> bool:
+    return segment.trial is not None and segment.trial.allocation != "stepwise"
 
 
 def arbitrate(proposals: Sequence[Proposal], declared: Declared) -> Outcome:

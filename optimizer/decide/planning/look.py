@@ -5,12 +5,14 @@ from typing import NamedTuple
 
 from optimizer.decide.planning import learning
 from optimizer.decide.planning.arbitrate import consider
-from optimizer.decide.record import schedule
 from optimizer.decide.record.decision import Ruling
-from optimizer.decide.strategies.cheapest import Choice
+from optimizer.decide.record.state import Trial
+from optimizer.decide.strategies.ab_test import tested
+from optimizer.decide.strategies.cheapest import Choice, reason
 from optimizer.decide.strategies.contract import Proposal
 from optimizer.decide.trials import arms
 from optimizer.decide.trials.editor import SegmentEditor
+from optimizer.decide.trials.transitions import Opening, advice, wanted
 from optimizer.model.decision import Decision
 from optimizer.model.finding import Finding
 
@@ -24,7 +26,8 @@ class Looked(NamedTuple):
     @property
     def advice(self) -> str:
         """What is advised, so that it is advised once."""
-        return arms.key(self.proposal) if self.proposal else ""
+        tried = [variant for variant in (self.choice.variant,) if variant]
+        return advice(tried or (self.proposal.weights if self.proposal else ()))
 
 
 def look(editor: SegmentEditor) -> Looked:
@@ -36,10 +39,10 @@ def look(editor: SegmentEditor) -> Looked:
         return Looked(Choice(None, None, rejected, why=why), None)
     if chosen.action != "start" or chosen.weights:
         acts = chosen.action != "nothing"
-        return Looked(Choice(None, None, rejected, why=chosen.why, acts=acts), chosen)
+        return Looked(Choice(None, None, rejected, why=chosen.why, acts=acts, asks=chosen.asks), chosen)
     model = editor.declared.models.get(chosen.variant or "")
     near = editor.declared.near(editor.segment.incumbent)
-    candidate = next(one for one in near if one.variant_id == chosen.variant)
+    candidate = next((one for one in near if one.variant_id == chosen.variant), None)
     choice = Choice(chosen.variant, model, rejected, candidate, chosen.why, asks=chosen.asks)
     return Looked(choice, chosen)
 
@@ -57,30 +60,53 @@ def follow(editor: SegmentEditor, looked: Looked, ruling: Ruling, *, asks: str =
         return editor.trial.hold(ruling._replace(why=proposal.why), looked.choice.rejected)
     learning.tries(editor, looked.choice)
     if proposal.weights:
-        why = f"{proposal.why}; {ruling.why}"
-        begun, rejected = ruling._replace(why=why), looked.choice.rejected
-        return arms.begin(editor, proposal, begun, rejected=rejected, asks=asks)
-    return editor.trial.propose(looked.choice, ruling, asks=asks)
+        return _begin_several(editor, proposal, looked.choice, ruling, asks=asks)
+    return _begin(editor, looked.choice, ruling, asks=asks)
 
 
-def look_again(editor: SegmentEditor, due: Sequence[Finding]) -> Decision | None:
-    """What the strategy wants of a running experiment, when the main cycle has come round."""
+def _begin(editor: SegmentEditor, choice: Choice, ruling: Ruling, *, asks: str) -> Decision:
+    """One candidate, at the plan's first step or in its shadow."""
+    declared, segment = editor.declared, editor.segment
+    assert choice.variant is not None, "a candidate is begun with"  # noqa: S101 - a programming error
+    ending = (
+        f"; the holdback of {declared.name_of(segment.held.variant)} ends with it" if segment.held else ""
+    )
+    why = f"{choice.why or reason(declared, segment.incumbent, choice)}; {ruling.why}{ending}{wanted(asks)}"
+    first_bps, mirror_bps = declared.first_bps
+    opening = Opening(
+        {choice.variant: first_bps},
+        mirror_bps=mirror_bps,
+        asks=choice.asks or bool(asks),
+        rejected=choice.rejected,
+    )
+    return editor.trial.begin(opening, ruling._replace(why=why))
+
+
+def _begin_several(
+    editor: SegmentEditor, proposal: Proposal, choice: Choice, ruling: Ruling, *, asks: str
+) -> Decision:
+    """Several arms at the shares that were proposed; the control has the rest."""
+    segment = editor.segment
+    shares = {variant: bps for variant, bps in proposal.weights.items() if variant != segment.incumbent}
+    opening = Opening(shares, proposal.allocation, asks=proposal.asks or bool(asks), rejected=choice.rejected)
+    decision = editor.trial.begin(opening, ruling._replace(why=f"{proposal.why}; {ruling.why}{wanted(asks)}"))
+    if segment.trial is not None and proposal.allocation == "fixed":
+        segment.tested = tested(editor.declared)
+    return decision
+
+
+def look_again(editor: SegmentEditor, trial: Trial, due: Sequence[Finding]) -> Decision | None:
+    """What the strategy wants of several arms, when the main cycle has come round."""
     compared = tuple(one for one in due if one.kind == "comparison")
-    if not compared or not arms.may_be_reweighed(editor):
+    if not compared or not arms.may_be_reweighed(editor, trial):
         return None
     chosen, rejected = consider(editor)
-    schedule.passed(editor.segment, editor.target, editor.now_at)
-    if chosen is None:
+    editor.has_considered()
+    if chosen is None or chosen.action != "reweigh":
         return None
     ruling = Ruling(editor.now_at, "choice", chosen.why, compared)
-    if chosen.action == "reweigh":
-        if (against := editor.admission.of_shares(chosen.weights)) is not None:
-            why = f"{against.sentence}; {ruling.why}"
-            held = ruling._replace(cause=against.cause, why=why, policies=against.policies)
-            return editor.trial.hold(held, rejected)
-        return arms.reweigh(editor, chosen.weights, ruling, rejected=rejected)
-    if chosen.action != "conclude":
-        return None
-    for variant in chosen.drops:
-        editor.ban(variant, ruling)
-    return arms.end(editor, "conclude", ruling)
+    if (against := editor.admission.of_shares(chosen.weights)) is not None:
+        why = f"{against.sentence}; {ruling.why}"
+        held = ruling._replace(cause=against.cause, why=why, policies=against.policies)
+        return editor.trial.hold(held, rejected)
+    return editor.trial.reweigh(chosen.weights, ruling, rejected)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from optimizer.decide.record import schedule
 from optimizer.decide.record.autonomy import MOVING, SPEAKING
 from optimizer.decide.record.decision import Ruling, record
 from optimizer.decide.record.state import MAX_BANS, MS, Ban, Deciding
@@ -36,6 +37,28 @@ class InHand:
         """Whether the declared mode says more than rollbacks."""
         return self.target.autonomy in SPEAKING
 
+    # -- when proposals are considered -------------------------------------------------------------
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the main cycle has come round."""
+        return schedule.is_due(self.segment, self.target, self.now_at)
+
+    @property
+    def is_slow_due(self) -> bool:
+        """Whether the slow cycle has come round."""
+        return schedule.is_slow_due(self.segment, self.target, self.now_at)
+
+    def has_considered(self) -> None:
+        """Proposals have been considered: the cycles begin anew."""
+        schedule.passed(self.segment, self.target, self.now_at)
+
+    def forget_what_has_aged(self) -> None:
+        """Forget what bans that are over rested on and, in the slow cycle, what was measured long ago."""
+        schedule.age(self.segment, self.target, self.now_at)
+
+    # -- what is decided ---------------------------------------------------------------------------
+
     def decide(self, kind: DecisionKind, ruling: Ruling, **fields: Any) -> Decision:
         """The decision about this segment; `fields` are those of Decision that say what changes."""
         return record(self.state, kind, ruling, segment=self.name, **fields)
@@ -48,12 +71,23 @@ class InHand:
     def ban(self, variant: str, ruling: Ruling) -> None:
         """The variant is not tried again here for `rollout.ban_s`."""
         alive = {v: b for v, b in self.segment.bans.items() if b.until_at > ruling.at and v != variant}
-        alive[variant] = Ban(ruling.at + self.target.rollout.ban_s * MS, ruling.why[:MAX_WHY])
+        alive[variant] = Ban(ruling.at + self.target.rollout.ban_s * MS, ruling.why[:MAX_WHY], ruling.at)
         self.segment.bans = dict(list(alive.items())[-MAX_BANS:])
+
+    def lift(self, variant: str, ruling: Ruling) -> Decision:
+        """A ban is lifted before its time, and what it rested on is forgotten."""
+        self.segment.bans = {v: ban for v, ban in self.segment.bans.items() if v != variant}
+        self.segment.memory.known.pop(variant, None)
+        self.segment.considered_at = 0
+        model = self.declared.models.get(variant)
+        return self.decide(
+            "unban", ruling, act=False,
+            variant=variant, model=model.name if model else None, incumbent=self.segment.incumbent,
+        )  # fmt: skip
 
     def rest(self, at: int) -> None:
         """Nothing is on trial any more; the segment rests for `rollout.cooldown_s` from `at` (ms)."""
         segment = self.segment
-        segment.live, segment.experiment, segment.waiting, segment.reported = None, None, {}, []
+        segment.trial, segment.waiting, segment.reported = None, {}, []
         segment.considered_at = 0
         segment.rest_until_at = at + self.target.rollout.cooldown_s * MS

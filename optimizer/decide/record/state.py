@@ -9,6 +9,7 @@ from optimizer.decide.record.memory import Memory
 from optimizer.model.decision import WHOLE_TARGET
 from optimizer.model.finding import Finding
 from optimizer.model.metric import Metric
+from optimizer.model.shares import WHOLE_BPS
 from optimizer.model.target import Target
 
 MS = 1000
@@ -19,7 +20,11 @@ MAX_COMMANDS = 64
 MAX_REPORTED = 16
 """How many reasons for holding are remembered; there are fewer kinds of them."""
 
-LivePhase = Literal["awaiting", "shadow", "step", "baking", "paused"]
+TrialPhase = Literal["awaiting", "shadow", "step", "baking", "paused"]
+"""The phases of `optimizer.decide.trials.machine` in which a trial is kept."""
+Allocation = Literal["stepwise", "fixed", "adaptive"]
+"""Who sets the shares of a trial: one candidate climbs the plan's steps; several keep equal shares until
+one is proven best; or each has a share by what it has earned."""
 
 
 class Ban(Struct, frozen=True, omit_defaults=True):
@@ -27,40 +32,46 @@ class Ban(Struct, frozen=True, omit_defaults=True):
 
     until_at: int
     why: str
+    since_at: int = 0
+    """When it was banned, so that a shorter `plan.ban_s` reaches it."""
 
 
-class OnTrial(Struct, kw_only=True, omit_defaults=True):
-    """What is kept of whatever is tried, be it one candidate or several: who agreed, and what it costs."""
+class Earned(Struct, kw_only=True, omit_defaults=True):
+    """What the units of one arm earned: sums of worth, long and recent; see `decide.earning`."""
 
-    agreed: list[str] = []
-    """Who has said yes to what is asked now: the start, or a promotion by hand."""
-    granted: list[str] = []
-    """Policies that asked for the yes to its start: they do not ask again."""
-    reserved_nano: int = 0
-    """What it was forecast to cost more than its control, nano-USD."""
-    extra_nano: int = 0
-    """What it has cost more so far; below 0: less."""
+    units: float = 0.0
+    total: float = 0.0
+    recent_units: float = 0.0
+    recent_total: float = 0.0
+    noise: float = 0.0
+    """The variance of one unit's worth."""
+    fresh: float = 0.0
+    """Units since the arm was first served, or since the world was last seen to change."""
+    counted: dict[Metric, tuple[int, float]] = field(default_factory=dict)
+    """Units and sum that its comparisons have told so far; comparisons tell running sums."""
 
 
-class Live(OnTrial, kw_only=True, omit_defaults=True):
-    """A rollout from its start (or the wait for a yes) to its end."""
+class Trial(Struct, kw_only=True, omit_defaults=True):
+    """Whatever is tried in a segment, from its proposal to its end: one candidate or up to eight."""
 
     rollout: str
     decision: str
     """The decision that proposed it: the one a person approves."""
-    variant: str
-    model: str
-    phase: LivePhase
+    strategy: str
+    """The declared strategy that proposed it."""
+    control: str
+    """The variant that serves everybody else, and that the arms are compared with."""
+    arms: dict[str, int]
+    """Candidate → its share, basis points."""
+    allocation: Allocation = "stepwise"
+    phase: TrialPhase
     started_at: int
     step_at: int
-    """When the present step, or the bake, was decided."""
+    """When the present shares, or the bake, were decided."""
     clock_is_set: bool = True
     """False after a person's start or resume: `step_at` is then the next watermark, as the last one is past."""
     paused_in: Literal["shadow", "step", "baking"] = "step"
     step: int = 1
-    weight_bps: int = 0
-    weights: dict[str, int] = {}
-    """Several arms: candidate → its share; `variant` is then empty."""
     mirror_bps: int = 0
     """The share whose calls are mirrored while it is in shadow."""
     failover: bool = False
@@ -75,6 +86,43 @@ class Live(OnTrial, kw_only=True, omit_defaults=True):
     """The end of the last window judged."""
     reported: list[str] = []
     """Reasons for holding that were told during this step."""
+    agreed: dict[str, list[str]] = {}
+    """Who has said yes: to the start (an empty key), or to the promotion of a variant by hand."""
+    granted: list[str] = []
+    """Policies that asked for the yes to its start: they do not ask again."""
+    reserved_nano: int = 0
+    """What it was forecast to cost more than its control, nano-USD."""
+    extra_nano: int = 0
+    """What it has cost more so far; below 0: less."""
+    earned: dict[str, Earned] = field(default_factory=dict)
+    """Variant → what it earned, the control's among them; only where shares follow it."""
+    scale: dict[Metric, float] = field(default_factory=dict)
+    """What the control showed when it was first heard of; what arms earn is told relative to it."""
+
+    @property
+    def variant(self) -> str:
+        """The candidate; empty where several are tried."""
+        return next(iter(self.arms)) if self.allocation == "stepwise" and self.arms else ""
+
+    @property
+    def weight_bps(self) -> int:
+        """The share of all arms together."""
+        return sum(self.arms.values())
+
+    @property
+    def control_bps(self) -> int:
+        """The share that the control's variant has."""
+        return WHOLE_BPS - self.weight_bps
+
+    @property
+    def weights(self) -> dict[str, int]:
+        """Variant → its share, the control's first; together 10,000."""
+        return {self.control: self.control_bps, **self.arms}
+
+    @property
+    def is_served(self) -> bool:
+        """Whether it needs no yes any more."""
+        return self.phase != "awaiting"
 
 
 class Level(Struct, frozen=True, array_like=True):
@@ -94,42 +142,6 @@ class Held(Struct, frozen=True, kw_only=True, omit_defaults=True):
     until_at: int
 
 
-class Earned(Struct, kw_only=True, omit_defaults=True):
-    """What the units of one arm earned: sums of worth, long and recent; see `decide.earning`."""
-
-    units: float = 0.0
-    total: float = 0.0
-    recent_units: float = 0.0
-    recent_total: float = 0.0
-    noise: float = 0.0
-    """The variance of one unit's worth."""
-    fresh: float = 0.0
-    """Units since the arm was first served, or since the world was last seen to change."""
-    counted: dict[Metric, tuple[int, float]] = field(default_factory=dict)
-    """Units and sum that its comparisons have told so far; comparisons tell running sums."""
-
-
-class Experiment(OnTrial, kw_only=True, omit_defaults=True):
-    """Several candidates at once beside the incumbent."""
-
-    rollout: str
-    decision: str
-    """The decision that proposed it: the one a person approves."""
-    strategy: str
-    weights: dict[str, int]
-    """Variant → basis points, the incumbent's among them; together 10,000."""
-    started_at: int
-    awaits: bool = False
-    """Whether a person has yet to say yes."""
-    step_at: int = 0
-    """When the weights were decided last."""
-    generation: int = 0
-    earned: dict[str, Earned] = field(default_factory=dict)
-    """Variant → what it earned, the incumbent's among them."""
-    scale: dict[Metric, float] = field(default_factory=dict)
-    """What the control showed when it was first heard of; what arms earn is told relative to it."""
-
-
 class Policy(Struct, kw_only=True, omit_defaults=True):
     """What the decisions of a target have led to: the sums of one linear regression (`contextual_bandit`)."""
 
@@ -144,7 +156,8 @@ class Segment(Struct, kw_only=True, omit_defaults=True):
     incumbent: str
     since_generation: int
     """The generation that brought the present arms into force."""
-    live: Live | None = None
+    trial: Trial | None = None
+    """What is tried, or waits for a yes to be."""
     held: Held | None = None
     bans: dict[str, Ban] = field(default_factory=dict)
     waiting: dict[str, Finding] = field(default_factory=dict)
@@ -153,14 +166,13 @@ class Segment(Struct, kw_only=True, omit_defaults=True):
     """The generation that at least 95 % of the calls carry; -1: never heard."""
     rest_until_at: int = 0
     winner: str = ""
-    """The arm that has won an experiment, and is rolled out next."""
-    experimented: str = ""
-    """The experiment that was held last, so that a declared one is held once."""
+    """The arm that has won a test, and is rolled out next."""
+    tested: str = ""
+    """The declared arms that were tested last, so that they are tested once."""
     advised: str = ""
     """The variant advised last, so that advice is given once."""
     reported: list[str] = []
     memory: Memory = field(default_factory=Memory)
-    experiment: Experiment | None = None
     alarms: dict[str, Finding] = field(default_factory=dict)
     """What analyzers have raised and not taken back, by what it is about."""
     considered_at: int = 0
@@ -178,23 +190,13 @@ class Segment(Struct, kw_only=True, omit_defaults=True):
     """Variant → how often it went live here: each time spent a part of its error budget."""
 
     @property
-    def trial(self) -> OnTrial | None:
-        """What is tried, or waits for a yes to be."""
-        return self.live if self.live is not None else self.experiment
-
-    @property
     def is_served(self) -> bool:
-        """Whether what is tried needs no yes any more."""
-        if self.live is not None:
-            return self.live.phase != "awaiting"
-        return self.experiment is not None and not self.experiment.awaits
+        """Whether something is tried that needs no yes any more."""
+        return self.trial is not None and self.trial.is_served
 
     def candidates(self) -> dict[str, int]:
         """What is tried, or waits for a yes to be: variant → its share, basis points."""
-        if self.live is not None:
-            return self.live.weights or {self.live.variant: self.live.weight_bps}
-        running = self.experiment.weights if self.experiment is not None else {}
-        return {variant: share for variant, share in running.items() if variant != self.incumbent}
+        return self.trial.arms if self.trial is not None else {}
 
 
 class Deciding(Struct, kw_only=True, omit_defaults=True):

@@ -1,28 +1,23 @@
-"""A fixed-arm experiment: two to eight arms at equal shares, until one is proven or time is over.
+"""A test of fixed arms: two to eight at equal shares beside one control, until one is proven or time is over.
 
-    winner   worth_low(arm) > worth_high(every other arm), all guardrails passed      → it starts its rollout
-    loser    worth_high(arm) < worth_low(another arm), or proven outside a guardrail  → it is taken out
-    over     after MOST_S the arms that prove nothing are banned until evidence ages  → nothing
+    arms    those that `ab_test.models` lists, once in a segment; without a list the most promising ones
+    share   min(1 / (arms + 1), ab_test.arm_bps); without arm_bps the plan's first step
 
-Bounds hold at every look, with the risk of a wrong promotion shared out among the arms (Bonferroni), so that
-looking often costs nothing. Arms are most often prompts: `llmopt prompts variants` makes up to seven of one.
+The test ends by what orient proves of the arms, at every look and for all arms at once, and by nothing else
+(`optimizer.decide.trials.arms`); its winner climbs the plan's steps as a candidate of its own. Arms are most often
+prompts: `llmopt prompts variants` makes up to seven of one.
 """
 
-from collections.abc import Mapping
 from typing import ClassVar
 
-from optimizer.decide.evidence.utility import INCUMBENT, Worth, guardrails, weights, worth
-from optimizer.decide.record.state import MS, Experiment
+from optimizer.decide.record.decision import decision_id
+from optimizer.decide.strategies.cheapest import choose
 from optimizer.decide.strategies.contract import Candidates, Proposal, Situation, Strategy
-from optimizer.decide.strategies.shares import arms, mixed, named
+from optimizer.decide.strategies.shares import arms, named
 from optimizer.declaration.declared import Declared
-from optimizer.model.decision import Alternative
-from optimizer.model.wording import change, duration
-
-MOST_S = 7 * 86_400
-"""The specification's longest test."""
-WON_FEWEST = 100
-"""Units of an arm before it can win; with fewer the bounds are asymptotic in name only."""
+from optimizer.model.shares import WHOLE_BPS
+from optimizer.model.variant import variant_of
+from optimizer.model.wording import share
 
 
 class AbTest(Strategy):
@@ -33,80 +28,66 @@ class AbTest(Strategy):
     def propose(
         self, situation: Situation, declared: Declared, candidates: Candidates
     ) -> tuple[Proposal, ...]:
-        """Start the winner, or take out losers, or end, or begin; nothing while it is undecided."""
-        running = situation.experiment
-        tried = [v for v in running.weights if v != situation.incumbent] if running else []
-        known = worths(situation, declared, tried or [one.variant_id for one in situation.free(candidates)])
-        if running is None:
-            return self._winner(situation, declared, known) or self._begin(situation, declared, candidates)
-        if self._winner(situation, declared, known):
-            return (Proposal(strategy=self.name, action="conclude", why="one arm is proven best"),)
-        if situation.now_at >= running.started_at + MOST_S * MS:
-            why = f"no arm was proven best within {duration(MOST_S)}"
-            return (Proposal(strategy=self.name, action="conclude", why=why, drops=tuple(tried)),)
-        return self._without_losers(situation, declared, running, known)
+        """Begin; nothing while a test is under way, and where the listed arms have been tested."""
+        if situation.trial is not None:
+            return ()
+        if winner := self._winner(situation, declared):
+            return (winner,)
+        if situation.tested == tested(declared):
+            why = "the arms of `ab_test` have been tested here; declare others to test again"
+            return (Proposal(strategy=self.name, action="nothing", why=why),)
+        return self._begin(situation, declared, candidates)
 
     def _begin(
         self, situation: Situation, declared: Declared, candidates: Candidates
     ) -> tuple[Proposal, ...]:
-        chosen = arms(situation, declared, candidates)
-        if not chosen:
+        """The start of a test, or of the one arm that is left."""
+        listed = declared.target.ab_test.models
+        lever, variants = "model", self._listed(situation, declared)
+        if not listed:
+            chosen = arms(situation, declared, candidates)
+            lever, variants = (chosen[0].lever if chosen else lever), [one.variant_id for one in chosen]
+        if not variants:
             return ()
-        variants = [one.variant_id for one in chosen]
-        share = mixed(situation, declared, dict.fromkeys(variants, 1 / (len(variants) + 1)))
-        why = f"{named(declared, variants)} at equal shares beside the incumbent, until one is proven best"
+        if len(variants) == 1:
+            why = f"{named(declared, variants)} alone is left to test, and needs no others beside it"
+            return (Proposal(strategy=self.name, action="start", variant=variants[0], lever=lever, why=why),)
+        plan = declared.target.ab_test
+        arm_bps = min(plan.arm_bps or declared.target.rollout.steps_bps[0], WHOLE_BPS // (len(variants) + 1))
+        weights = {situation.incumbent: WHOLE_BPS - arm_bps * len(variants)} | dict.fromkeys(
+            variants, arm_bps
+        )
+        why = f"a test of {named(declared, variants)} at {share(arm_bps)} each beside as much control"
         return (
             Proposal(
-                strategy=self.name, action="start", variant=variants[0] if len(variants) == 1 else None,
-                weights=share if len(variants) > 1 else {}, lever=chosen[0].lever, why=why,
+                strategy=self.name, action="start", weights=weights, allocation="fixed", lever=lever,
+                why=f"{why}, until one is proven best",
             ),
         )  # fmt: skip
 
-    def _winner(
-        self, situation: Situation, declared: Declared, known: Mapping[str, Worth]
-    ) -> tuple[Proposal, ...]:
-        alpha = declared.target.risks.false_promotion / max(1, len(known))
-        for variant, told in known.items():
-            others = [one.bounds(alpha)[1] for name, one in known.items() if name != variant]
-            low = told.bounds(alpha)[0]
-            allowed = guardrails(situation.memory, variant, situation.incumbent, declared.target) == "inside"
-            if allowed and told.units >= WON_FEWEST and low > max([0.0, *others]):
-                why = f"{named(declared, [variant])} is proven best, worth at least {change(low)}"
-                rejected = tuple(
-                    Alternative(variant=name, model=named(declared, [name]), why="is proven worth less")
-                    for name in known
-                    if name != variant
-                )
-                return (
-                    Proposal(
-                        strategy=self.name, action="start", variant=variant, low=low, why=why,
-                        rejected=rejected,
-                    ),
-                )  # fmt: skip
-        return ()
+    def _winner(self, situation: Situation, declared: Declared) -> Proposal | None:
+        """The start of the arm that has won, as long as it may be tried."""
+        winner = situation.winner
+        if winner not in declared.models or winner == situation.incumbent or situation.is_banned(winner):
+            return None
+        others = choose(declared, situation.incumbent, situation.bans, situation.now_at).rejected
+        return Proposal(
+            strategy=self.name, action="start", variant=winner,
+            why=f"{declared.name_of(winner)} has won the test here",
+            rejected=tuple(other for other in others if other.variant != winner),
+        )  # fmt: skip
 
-    def _without_losers(
-        self, situation: Situation, declared: Declared, running: Experiment, known: Mapping[str, Worth]
-    ) -> tuple[Proposal, ...]:
-        alpha = declared.target.risks.false_promotion / max(1, len(known))
-        everyone = {**known, situation.incumbent: INCUMBENT}
-        best = max(everyone, key=lambda one: (everyone[one].bounds(alpha)[0] if one in known else 0.0, one))
-        floor = max(0.0, everyone[best].bounds(alpha)[0] if best in known else 0.0)
-        lost = [v for v, told in known.items() if v != best and told.bounds(alpha)[1] < floor]
-        stay = [v for v in running.weights if v not in lost and v != situation.incumbent]
-        if not lost:
-            return ()
-        why = f"{named(declared, lost)} is proven worth less than {named(declared, [best])}"
-        if not stay:
-            return (Proposal(strategy=self.name, action="conclude", why=why, drops=tuple(lost)),)
-        freed = sum(running.weights[v] for v in lost)
-        share = {v: bps for v, bps in running.weights.items() if v not in lost}
-        share[situation.incumbent] += freed
-        return (Proposal(strategy=self.name, action="reweigh", weights=share, why=why),)
+    def _listed(self, situation: Situation, declared: Declared) -> list[str]:
+        """The listed arms that are neither the incumbent nor banned."""
+        models = declared.model_named
+        variants = [
+            variant_of(models[name]).variant_id for name in declared.target.ab_test.models if name in models
+        ]
+        banned = {variant for variant, ban in situation.bans.items() if ban.until_at > situation.now_at}
+        return [one for one in variants if one != situation.incumbent and one not in banned]
 
 
-def worths(situation: Situation, declared: Declared, variants: list[str]) -> dict[str, Worth]:
-    """Variant → what is known of its worth, for those of which something is."""
-    weighed = weights(declared.target)
-    found = {v: worth(situation.memory, v, situation.incumbent, weighed) for v in variants}
-    return {variant: told for variant, told in found.items() if told is not None}
+def tested(declared: Declared) -> str:
+    """What stands for the listed arms, so that they are tested once; a word that stands for nothing where none is."""
+    models = declared.target.ab_test.models
+    return decision_id("test", *models) if models else "unlisted"

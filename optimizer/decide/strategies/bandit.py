@@ -16,7 +16,7 @@ from typing import ClassVar
 from optimizer.decide.evidence.rewards import apart, beside, law
 from optimizer.decide.evidence.utility import INCUMBENT, worth
 from optimizer.decide.evidence.utility import weights as weights_of
-from optimizer.decide.record.state import Earned, Experiment
+from optimizer.decide.record.state import Earned, Trial
 from optimizer.decide.strategies.contract import Candidates, Proposal, Situation, Strategy
 from optimizer.decide.strategies.shares import arms, mixed, named
 from optimizer.declaration.declared import Declared
@@ -40,7 +40,7 @@ class Bandit(Strategy):
         self, situation: Situation, declared: Declared, candidates: Candidates
     ) -> tuple[Proposal, ...]:
         """New shares; nothing while they would hardly move."""
-        running = situation.experiment
+        running = situation.trial
         if running is None:
             return begun(self.name, situation, declared, candidates)
         control = control_of(running, situation.incumbent)
@@ -64,8 +64,8 @@ def reweighed(
     name: str, situation: Situation, declared: Declared, laws: Mapping[str, Normal | None]
 ) -> tuple[Proposal, ...]:
     """The shares that follow from what is believed of each candidate."""
-    running = situation.experiment
-    assert running is not None, "only a running experiment is reweighed"  # noqa: S101 - a programming error
+    running = situation.trial
+    assert running is not None, "only several arms are reweighed"  # noqa: S101 - a programming error
     tried = [variant for variant in running.weights if variant != situation.incumbent]
     told = {variant: laws.get(variant) for variant in tried}
     known = {variant: one for variant, one in told.items() if one is not None}
@@ -95,11 +95,11 @@ def shares(laws: Sequence[Normal], fresh: Sequence[int], *, floor: float = FLOOR
     return weights(probability_best(laws), fresh, floor=floor)
 
 
-def control_of(running: Experiment, incumbent: str) -> Normal:
+def control_of(running: Trial, incumbent: str) -> Normal:
     """What is believed of the incumbent, which is the arms' control."""
     return law(earned_of(running, incumbent)) or INCUMBENT.law
 
 
-def earned_of(running: Experiment, variant: str) -> Earned:
+def earned_of(running: Trial, variant: str) -> Earned:
     """What an arm has earned; nothing yet where it was never heard of."""
     return running.earned.get(variant) or Earned()

@@ -20,7 +20,7 @@ from typing import ClassVar, Literal, NamedTuple, Protocol
 from msgspec import Struct
 
 from optimizer.decide.record.memory import Memory
-from optimizer.decide.record.state import Ban, Experiment, Held, Policy
+from optimizer.decide.record.state import Allocation, Ban, Held, Policy, Trial
 from optimizer.declaration.declared import Declared
 from optimizer.declaration.levers import Candidate
 from optimizer.model.decision import Alternative
@@ -31,7 +31,7 @@ MOST_ARMS = 8
 MOST_PROPOSALS = 64
 """As many as there can be variants."""
 
-Action = Literal["rollback", "hold", "advance", "reweigh", "conclude", "start", "nothing"]
+Action = Literal["rollback", "hold", "reweigh", "start", "nothing"]
 
 Barred = Callable[[str], str]
 """Variant → why policies, money or the error budget forbid to try it now; empty: they do not."""
@@ -56,6 +56,8 @@ class Proposal(Struct, frozen=True, kw_only=True):
     """The candidate to start, or to take back."""
     weights: dict[str, int] = {}
     """Of several arms: variant → basis points, the incumbent's among them; together 10,000."""
+    allocation: Allocation = "adaptive"
+    """Of several arms: whether their shares stay equal, or follow what they earn."""
     lever: str = "model"
     """What is turned."""
     low: float = 0.0
@@ -64,8 +66,6 @@ class Proposal(Struct, frozen=True, kw_only=True):
     """Whether a person is to say yes, whatever the declared autonomy."""
     forgets: bool = False
     """Whether what is known of the variants is no longer to be believed."""
-    drops: tuple[str, ...] = ()
-    """Only on `conclude`: arms that are not to be tried again before their ban is over."""
     rejected: tuple[Alternative, ...] = ()
     """Other candidates with the reason against each."""
 
@@ -81,10 +81,15 @@ class Situation(NamedTuple):
     bans: Mapping[str, Ban]
     alarms: tuple[Finding, ...] = ()
     """Findings of analyzers that are open."""
-    experiment: Experiment | None = None
+    trial: Trial | None = None
+    """Several arms that are on trial here."""
+    tested: str = ""
+    """The declared arms that were tested here last."""
+    winner: str = ""
+    """The arm that has won a test here, and is not rolled out yet."""
     held: Held | None = None
-    others: Mapping[str, Experiment] = {}
-    """Segment → its experiment, for the segments beside this one."""
+    others: Mapping[str, Trial] = {}
+    """Segment → the several arms on trial in it, for the segments beside this one."""
     policy: Policy | None = None
     """What decisions of this target have led to; None: nothing yet."""
     turned_at: int = 0

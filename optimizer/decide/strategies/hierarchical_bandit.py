@@ -9,7 +9,7 @@ Source: Li, Chu, Langford & Schapire (2010) for the setting; empirical Bayes for
 from typing import ClassVar
 
 from optimizer.decide.evidence.rewards import beside, law
-from optimizer.decide.record.state import Experiment
+from optimizer.decide.record.state import Trial
 from optimizer.decide.strategies.bandit import begun, control_of, reweighed
 from optimizer.decide.strategies.contract import Candidates, Proposal, Situation, Strategy
 from optimizer.declaration.declared import Declared
@@ -26,7 +26,7 @@ class HierarchicalBandit(Strategy):
         self, situation: Situation, declared: Declared, candidates: Candidates
     ) -> tuple[Proposal, ...]:
         """New shares of this segment; nothing while they would hardly move."""
-        running = situation.experiment
+        running = situation.trial
         if running is None:
             return begun(self.name, situation, declared, candidates)
         laws: dict[str, Normal | None] = {}
@@ -40,7 +40,7 @@ class HierarchicalBandit(Strategy):
         return reweighed(self.name, situation, declared, laws)
 
 
-def _against(running: Experiment, variant: str, incumbent: str) -> Normal | None:
+def _against(running: Trial, variant: str, incumbent: str) -> Normal | None:
     return beside(law(running.earned[variant]), control_of(running, incumbent))
 
 

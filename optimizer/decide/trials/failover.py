@@ -42,7 +42,7 @@ def answer(editor: SegmentEditor, levels: Sequence[Finding]) -> Decision | None:
         return None
     weight_bps = editor.declared.most_bps
     why = f"fails over to {models[to].name} at {share(weight_bps)}; {ruling.why}"
-    opening = Opening(to, models[to].name, weight_bps, failover=True)
+    opening = Opening({to: weight_bps}, failover=True)
     return editor.trial.begin(opening, ruling._replace(why=why))
 
 

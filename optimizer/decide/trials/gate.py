@@ -18,7 +18,7 @@ nobody follows the configuration, nothing climbs. A finding about what is not gu
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from optimizer.decide.record.state import MS, Live
+from optimizer.decide.record.state import MS, Trial
 from optimizer.model.decision import Cause
 from optimizer.model.finding import Finding, Verdict, worst
 from optimizer.model.metric import Metric, margins
@@ -49,9 +49,9 @@ def units(findings: Sequence[Finding]) -> int:
     return max((finding.n for finding in findings if finding.kind == "comparison"), default=0)
 
 
-def relevant(live: Live, findings: Sequence[Finding]) -> list[Finding]:
+def relevant(trial: Trial, findings: Sequence[Finding]) -> list[Finding]:
     """What a rollout is judged by: a fail-over by errors alone, as what it is compared with fails."""
-    if not live.failover:
+    if not trial.failover:
         return list(findings)
     return [f for f in findings if f.kind != "comparison" or f.metric == "errors"]
 
@@ -70,7 +70,7 @@ def harm(findings: Sequence[Finding]) -> Judgement | None:
     return None
 
 
-def judge(target: Target, live: Live, findings: Sequence[Finding], now_at: int) -> Judgement:
+def judge(target: Target, trial: Trial, findings: Sequence[Finding], now_at: int) -> Judgement:
     """The judgement of a step or a bake at `now_at` (ms), given the newest findings about its candidate."""
     if (harmful := harm(findings)) is not None:
         return harmful
@@ -83,8 +83,8 @@ def judge(target: Target, live: Live, findings: Sequence[Finding], now_at: int) 
     wanted: Metric = goal_of(target.objective)
     verdicts: dict[Metric, Verdict] = {f.metric: f.verdict for f in present if f.role == "guardrail"}
     goals = {f.metric: f.verdict for f in present if f.role == "goal"}
-    needed: tuple[Metric, ...] = ("errors",) if live.failover else guarded(target)
-    goal: Verdict = "pass" if live.failover else goals.get(wanted, "no_data")
+    needed: tuple[Metric, ...] = ("errors",) if trial.failover else guarded(target)
+    goal: Verdict = "pass" if trial.failover else goals.get(wanted, "no_data")
     overall = worst([*(verdicts.get(metric, "no_data") for metric in needed), goal])
     if overall in ("error", "no_data"):
         missing = [m for m in needed if verdicts.get(m, "no_data") in ("error", "no_data")]
@@ -92,7 +92,7 @@ def judge(target: Target, live: Live, findings: Sequence[Finding], now_at: int) 
             missing.append(wanted)
         cause: Cause = "error" if overall == "error" else "no_data"
         return Judgement("hold", cause, f"unknown: {', '.join(missing)} ({outcomes(present)})", present)
-    return _of_known(target, live, Known(present, needed, goal, now_at))
+    return _of_known(target, trial, Known(present, needed, goal, now_at))
 
 
 class Known(NamedTuple):
@@ -104,18 +104,18 @@ class Known(NamedTuple):
     now_at: int
 
 
-def _of_known(target: Target, live: Live, known: Known) -> Judgement:
+def _of_known(target: Target, trial: Trial, known: Known) -> Judgement:
     plan = target.rollout
-    baking = live.phase == "baking"
-    began_at = clock_at(target, live, known.now_at)
+    baking = trial.phase == "baking"
+    began_at = clock_at(target, trial, known.now_at)
     newest = max(finding.generation for finding in known.findings)
-    if began_at is None or newest < live.generation:
+    if began_at is None or newest < trial.generation:
         return Judgement("wait", "not_converged", "the step is not yet seen in the calls", known.findings)
     age_s = (known.now_at - began_at) / MS
     least_s = plan.bake_s if baking else plan.step_min_s
-    if live.phase == "shadow":
+    if trial.phase == "shadow":
         least_s = max(plan.shadow_s, plan.step_min_s)
-    fresh = units(known.findings) - live.units_before
+    fresh = units(known.findings) - trial.units_before
     open_metrics = [
         f
         for f in known.findings
@@ -127,7 +127,7 @@ def _of_known(target: Target, live: Live, known: Known) -> Judgement:
         return Judgement(
             "on", "passed", f"passed after {duration(age_s)}: {outcomes(known.findings)}", known.findings
         )
-    if age_s >= plan.step_max_s + (least_s if live.phase != "step" else 0):
+    if age_s >= plan.step_max_s + (least_s if trial.phase != "step" else 0):
         lacking = outcomes(open_metrics) if open_metrics else f"{fresh} of {plan.step_min_units} units"
         return Judgement(
             "undecided", "inconclusive", f"undecided after {duration(age_s)}: {lacking}", known.findings
@@ -136,9 +136,9 @@ def _of_known(target: Target, live: Live, known: Known) -> Judgement:
     return Judgement("wait", "inconclusive" if open_metrics else "passed", f"needs {lacking}", known.findings)
 
 
-def clock_at(target: Target, live: Live, now_at: int) -> int | None:
+def clock_at(target: Target, trial: Trial, now_at: int) -> int | None:
     """When the step's clock began (ms): at convergence, or converge_s after the decision; None before."""
-    if live.converged_at is not None:
-        return live.converged_at
-    latest_at = live.step_at + target.rollout.converge_s * MS
+    if trial.converged_at is not None:
+        return trial.converged_at
+    latest_at = trial.step_at + target.rollout.converge_s * MS
     return latest_at if now_at >= latest_at else None

@@ -67,10 +67,7 @@ def go_back(state: Deciding, declared: Declared, wanted: int, ruling: Ruling) ->
     serves, generation = state.past[wanted], state.next_generation()
     for name, segment in state.segments.items():
         hand = InHand(state, name, declared)
-        live, before = segment.live, segment.incumbent
-        out = [] if live is None else list(live.weights or [live.variant])
-        out += segment.experiment.weights if segment.experiment else ()
-        for variant in [*out, before]:
+        for variant in [*segment.candidates(), segment.incumbent]:
             if variant != serves[name]:
                 hand.ban(variant, ruling)
         segment.incumbent, segment.held, segment.since_generation = serves[name], None, generation

@@ -1,33 +1,44 @@
-"""What a decision changes: each verb moves the state and returns the decision that says so.
+"""How a trial moves: each verb takes a row of `machine`, moves the state, and returns the decision that says so.
 
-The generation counter lives here: whatever changes the configuration takes the next one.
+Whatever changes the configuration takes the next generation of the target.
 """
 
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from msgspec import structs
 
 from optimizer.decide.record.decision import Ruling, differs
 from optimizer.decide.record.hand import InHand
-from optimizer.decide.record.state import MAX_REPORTED, MS, Held, Live, LivePhase
-from optimizer.decide.strategies.cheapest import Choice, choose, is_cheaper_by_list, reason
+from optimizer.decide.record.state import (
+    MAX_REPORTED,
+    MS,
+    Allocation,
+    Held,
+    Trial,
+    TrialPhase,
+)
+from optimizer.decide.strategies.cheapest import choose, is_cheaper_by_list
+from optimizer.decide.trials import machine
+from optimizer.decide.trials.machine import BANNING, GROWING, TRANSITIONS, Event, Phase
 from optimizer.model.decision import Alternative, Decision, DecisionKind
 from optimizer.model.shares import WHOLE_BPS
 from optimizer.model.wording import duration, share
 
+KEPT: Mapping[Phase, TrialPhase] = {
+    "awaiting": "awaiting", "shadow": "shadow", "step": "step", "baking": "baking", "paused": "paused",
+}  # fmt: skip
+"""The phases in which a trial is kept; in the others it is over, or has not begun."""
+RESUMED: Mapping[str, Event] = {"shadow": "shadow_resumed", "step": "resumed", "baking": "bake_resumed"}
+
 
 class Opening(NamedTuple):
-    """How a rollout or an experiment begins."""
+    """How a trial begins."""
 
-    variant: str
-    """Empty for several arms."""
-    model: str
-    weight_bps: int
+    arms: Mapping[str, int]
+    """Candidate → the share it is tried on first, basis points; of a shadow 0."""
+    allocation: Allocation = "stepwise"
     mirror_bps: int = 0
-    weights: Mapping[str, int] = MappingProxyType({})
-    """Several arms: candidate → share."""
     failover: bool = False
     asks: bool = False
     """Whether a person is to say yes, whatever the declared autonomy."""
@@ -47,152 +58,208 @@ class TrialEditor:
         self.hand = hand
 
     @property
-    def live(self) -> Live:
-        """The rollout that is moved."""
-        assert self.hand.segment.live is not None, "only a live rollout is moved"  # noqa: S101 - a programming error
-        return self.hand.segment.live
+    def present(self) -> Trial:
+        """The trial that is moved."""
+        assert self.hand.segment.trial is not None, "only what is on trial is moved"  # noqa: S101 - a programming error
+        return self.hand.segment.trial
 
-    def propose(self, choice: Choice, ruling: Ruling, *, asks: str = "") -> Decision:
-        """Start, or ask for a yes, or advise: as the mode says; with `asks` a yes is needed in any mode."""
-        declared, segment = self.hand.declared, self.hand.segment
-        variant, model = choice.variant, choice.model
-        assert variant is not None, "propose needs a candidate"  # noqa: S101 - a programming error
-        assert model is not None, "a chosen variant has a model"  # noqa: S101 - a programming error
-        ending = (
-            f"; the holdback of {declared.name_of(segment.held.variant)} ends with it" if segment.held else ""
-        )
-        why = f"{choice.why or reason(declared, segment.incumbent, choice)}; {ruling.why}{ending}"
-        first, mirror = declared.first_bps
-        asked = choice.asks or bool(asks)
-        opening = Opening(variant, model.name, first, mirror, rejected=choice.rejected, asks=asked)
-        return self.begin(opening, ruling._replace(why=why + wanted(asks)))
+    def hears(self, event: Event) -> bool:
+        """Whether there is a trial, and its phase hears this event."""
+        trial = self.hand.segment.trial
+        return trial is not None and event in TRANSITIONS[trial.phase]
+
+    def refusal(self, event: Event) -> str:
+        """What a freeze has against an event; empty for nothing."""
+        by = self.hand.frozen_by if event in GROWING else ""
+        return f"it is frozen ({by}); unfreeze it first" if by else ""
+
+    def names_of(self, arms: Iterable[str]) -> str:
+        """These variants by name, as a trial is called; empty for none."""
+        return " | ".join(self.hand.declared.name_of(arm) for arm in arms)
+
+    # -- a beginning -------------------------------------------------------------------------------
 
     def begin(self, opening: Opening, ruling: Ruling) -> Decision:
         """Start, or ask for a yes, or advise: as the mode says."""
-        declared, segment, state = self.hand.target, self.hand.segment, self.hand.state
-        acts = declared.autonomy == "auto" and not opening.asks
-        live = Live(
-            rollout="", decision="", variant=opening.variant, model=opening.model,
-            phase="awaiting", started_at=ruling.at, step_at=ruling.at, weight_bps=opening.weight_bps,
+        target, segment, state = self.hand.target, self.hand.segment, self.hand.state
+        acts = target.autonomy == "auto" and not opening.asks
+        trial = Trial(
+            rollout="", decision="", strategy=target.strategy, control=segment.incumbent, arms=dict(opening.arms),
+            allocation=opening.allocation, phase="awaiting", started_at=ruling.at, step_at=ruling.at,
             generation=state.next_generation() if acts else 0, step=0 if opening.mirror_bps else 1,
-            mirror_bps=opening.mirror_bps, weights=dict(opening.weights), failover=opening.failover,
+            mirror_bps=opening.mirror_bps, failover=opening.failover,
         )  # fmt: skip
-        before, segment.live = segment.live, live
+        before, segment.trial = segment.trial, trial
         decision = structs.replace(
-            self._write("start", ruling, generation=live.generation),
+            self._write("start", ruling, generation=trial.generation),
             act=acts, rollout=None, rejected=opening.rejected,
         )  # fmt: skip
-        if declared.autonomy == "advise":
-            segment.live, segment.advised = before, opening.variant or opening.model
+        if target.autonomy == "advise":
+            segment.trial, segment.advised = before, advice(opening.arms)
             return decision
-        live.decision, live.rollout = decision.decision_id, f"r-{decision.decision_id}"
+        trial.decision, trial.rollout = decision.decision_id, f"r-{decision.decision_id}"
         if acts:
-            live.phase = _first_phase(live)
-        self.began(live.generation)
-        return structs.replace(decision, rollout=live.rollout)
+            self._serve()
+        self._began(trial.generation)
+        return structs.replace(decision, rollout=trial.rollout)
 
-    def approved(self, ruling: Ruling) -> Decision:
+    def approve(self, ruling: Ruling) -> Decision:
         """Start what was waiting for a yes."""
-        state, live = self.hand.state, self.live
-        live.phase, live.step_at, live.started_at = _first_phase(live), ruling.at, ruling.at
-        live.agreed = []
-        live.clock_is_set = False
-        live.generation = state.next_generation()
-        self.began(live.generation)
-        return self._write("start", ruling, generation=live.generation)
+        trial = self.present
+        self._serve()
+        trial.step_at = trial.started_at = ruling.at
+        trial.agreed, trial.clock_is_set = {}, False
+        trial.generation = self.hand.state.next_generation()
+        self._began(trial.generation)
+        return self._write("start", ruling, generation=trial.generation)
 
-    def began(self, generation: int) -> None:
-        """Something is on trial from now on, or waits to be."""
+    def _serve(self) -> None:
+        self._move("approved_for_shadow" if self.present.mirror_bps else "approved")
+
+    def _began(self, generation: int) -> None:
         segment = self.hand.segment
         segment.reported, segment.advised, segment.winner = [], "", ""
         if generation:
-            for variant in segment.candidates():
+            for variant in self.present.arms:
                 segment.proposed[variant] = segment.proposed.get(variant, 0) + 1
             segment.since_generation = generation
-            segment.held = None  # its share becomes the new rollout's control
+            segment.held = None  # its share becomes the new trial's control
             segment.waiting = {}
+
+    # -- on the way --------------------------------------------------------------------------------
 
     def advance(self, ruling: Ruling) -> Decision:
         """The next step; after the last one the bake, which changes no weights and hence no generation."""
-        declared, segment, live = self.hand.declared, self.hand.segment, self.live
-        higher = [weight for weight in declared.weights_bps if weight > live.weight_bps]
-        live.step_at, live.units_before, live.reported, live.agreed = ruling.at, live.units, [], []
+        hand, trial = self.hand, self.present
+        present = trial.weight_bps
+        higher = [weight for weight in hand.declared.weights_bps if weight > present]
+        trial.step_at, trial.units_before, trial.reported, trial.agreed = ruling.at, trial.units, [], {}
         if not higher:
-            live.phase, live.converged_at = "baking", ruling.at
-            why = f"bakes at {share(live.weight_bps)} for {duration(declared.target.rollout.bake_s)}; {ruling.why}"
+            self._move("last_passed")
+            trial.converged_at = ruling.at
+            why = f"bakes at {share(present)} for {duration(hand.target.rollout.bake_s)}; {ruling.why}"
             return self._write("advance", ruling._replace(why=why))
-        before = "shadow" if live.phase == "shadow" else share(live.weight_bps)
+        before = "shadow" if trial.phase == "shadow" else share(present)
         why = f"from {before} to {share(higher[0])}; {ruling.why}"
-        live.phase, live.mirror_bps = "step", 0
-        live.step, live.weight_bps, live.converged_at = live.step + 1, higher[0], None
-        live.generation = segment.since_generation = self.hand.state.next_generation()
-        return self._write("advance", ruling._replace(why=why), generation=live.generation)
+        self._move("passed")
+        trial.mirror_bps, trial.step, trial.converged_at = 0, trial.step + 1, None
+        trial.arms = {trial.variant: higher[0]}
+        trial.generation = hand.segment.since_generation = hand.state.next_generation()
+        return self._write("advance", ruling._replace(why=why), generation=trial.generation)
 
-    def reweigh(self, weights: Mapping[str, int], ruling: Ruling) -> Decision:
-        """Other shares for several arms (variant → basis points); the incumbent and its control have the rest."""
-        segment, live = self.hand.segment, self.live
-        live.weights = {
-            variant: weight for variant, weight in weights.items() if variant != segment.incumbent
-        }
-        live.weight_bps, live.model = sum(live.weights.values()), self.names_of(tuple(live.weights))
-        live.step_at, live.reported, live.converged_at = ruling.at, [], None
-        live.generation = segment.since_generation = self.hand.state.next_generation()
-        return self._write("reweigh", ruling, generation=live.generation)
+    def reweigh(
+        self, shares: Mapping[str, int], ruling: Ruling, rejected: tuple[Alternative, ...] = ()
+    ) -> Decision:
+        """Other shares for several arms (variant → basis points); the control has the rest."""
+        self._move("reweighed")
+        return structs.replace(self._reweighed(shares, ruling), rejected=rejected)
+
+    def take_out(self, event: Event, ruling: Ruling, arms: Sequence[str] = ()) -> Decision:
+        """Some arms are taken out and banned, and their shares are the control's; without any left it ends.
+
+        By default all of them.
+        """
+        trial = self.present
+        left = {arm: bps for arm, bps in trial.arms.items() if arms and arm not in arms}
+        if not left:
+            return self.end(event, ruling)
+        for arm in arms:
+            self.hand.ban(arm, ruling)
+        self._move("arm_taken_out")
+        return self._reweighed(left, ruling)
+
+    def _reweighed(self, shares: Mapping[str, int], ruling: Ruling) -> Decision:
+        hand, trial = self.hand, self.present
+        trial.arms = {variant: bps for variant, bps in shares.items() if variant != trial.control}
+        trial.earned = {variant: one for variant, one in trial.earned.items() if variant in trial.weights}
+        trial.step_at, trial.reported, trial.converged_at, trial.agreed = ruling.at, [], None, {}
+        trial.generation = hand.segment.since_generation = hand.state.next_generation()
+        return self._write("reweigh", ruling, generation=trial.generation)
+
+    def pause(self, ruling: Ruling) -> Decision:
+        """The shares stay, nothing grows, the guardrails go on watching."""
+        trial = self.present
+        paused_in = trial.phase
+        self._move("paused")
+        trial.paused_in = paused_in if paused_in in ("shadow", "baking") else "step"
+        return self._write("pause", ruling)
+
+    def resume(self, ruling: Ruling) -> Decision:
+        """Go on; the clock of the step or the bake begins anew."""
+        trial = self.present
+        self._move(RESUMED[trial.paused_in])
+        trial.step_at, trial.reported, trial.clock_is_set = ruling.at, [], False
+        trial.converged_at = ruling.at if trial.converged_at is not None else None
+        return self._write("resume", ruling)
+
+    def hold(self, ruling: Ruling, rejected: tuple[Alternative, ...] = ()) -> Decision | None:
+        """Say once why nothing moves; None if that was said before, in this step or since the last trial."""
+        hand, segment = self.hand, self.hand.segment
+        reported = segment.trial.reported if segment.trial else segment.reported
+        if ruling.cause in reported:
+            return None
+        reported.append(ruling.cause)
+        del reported[:-MAX_REPORTED]
+        if segment.trial is None:
+            return hand.decide("hold", ruling, act=False, incumbent=segment.incumbent, rejected=rejected)
+        return self._write("hold", ruling)
+
+    # -- an end ------------------------------------------------------------------------------------
 
     def conclude(self, ruling: Ruling, *, winner: str = "") -> Decision:
         """The end of what was only meant to find something out; a winner is rolled out next."""
-        segment, live = self.hand.segment, self.live
-        tried = list(live.weights) or [live.variant]
-        live.weight_bps, live.mirror_bps, live.weights = 0, 0, {}
-        generation = segment.since_generation = self.hand.state.next_generation()
-        decision = structs.replace(
-            self._write("conclude", ruling, generation=generation),
-            differs=differs(self.hand.declared, segment.incumbent, tried),
-        )
-        self.hand.rest(ruling.at)
+        hand, segment = self.hand, self.hand.segment
+        decision = self._ended("concluded", "conclude", ruling)
         if winner:
-            model = self.hand.declared.models[winner]
+            model = hand.declared.models[winner]
             decision = structs.replace(decision, variant=winner, model=model.name)
             segment.winner, segment.rest_until_at = winner, ruling.at
         return decision
 
-    def promote(self, ruling: Ruling) -> Decision:
-        """The candidate becomes the incumbent; a share of the units keeps the old one for a while."""
-        hand, segment, live = self.hand, self.hand.segment, self.live
-        kept = hand.target.holdback.share_bps
-        former, live.weight_bps = segment.incumbent, WHOLE_BPS - kept
+    def end(self, event: Event, ruling: Ruling) -> Decision:
+        """Back to the incumbent at once; without a generation if nobody was served by an arm yet."""
+        tried = tuple(self.present.arms)
+        decision = self._ended(event, "rollback", ruling)
+        for variant in tried if event in BANNING else ():
+            self.hand.ban(variant, ruling)
+        return decision
+
+    def _ended(self, event: Event, kind: DecisionKind, ruling: Ruling) -> Decision:
+        hand, segment, trial = self.hand, self.hand.segment, self.present
+        machine.advance(trial.phase, event)
+        generation = hand.state.next_generation() if trial.is_served else 0
+        decision = self._write(kind, ruling, generation=generation)
+        decision = structs.replace(
+            decision, weight_bps=0, mirror_bps=0, weights={},
+            differs=differs(hand.declared, segment.incumbent, trial.arms),
+        )  # fmt: skip
+        segment.since_generation = generation or segment.since_generation
+        hand.rest(ruling.at)
+        return decision
+
+    def promote(self, ruling: Ruling, variant: str = "") -> Decision:
+        """An arm becomes the incumbent; a share of the units keeps the old one for a while."""
+        hand, segment, trial = self.hand, self.hand.segment, self.present
+        promoted, kept, former = variant or trial.variant, hand.target.holdback.share_bps, segment.incumbent
+        machine.advance(trial.phase, "promoted")
         generation = hand.state.next_generation()
         others = choose(hand.declared, former, segment.bans, ruling.at).rejected
         decision = structs.replace(
             self._write("promote", ruling, generation=generation),
-            rejected=tuple(other for other in others if other.variant != live.variant),
-        )
-        segment.incumbent, segment.since_generation = live.variant, generation
+            variant=promoted, model=hand.declared.models[promoted].name, weight_bps=WHOLE_BPS - kept, weights={},
+            rejected=tuple(other for other in others if other.variant != promoted),
+        )  # fmt: skip
+        segment.incumbent, segment.since_generation = promoted, generation
         if kept:
             until_at = ruling.at + hand.target.holdback.for_s * MS
-            segment.held = Held(rollout=live.rollout, variant=former, share_bps=kept, until_at=until_at)
-        surpassed = hand.declared.goal != "cost" and not live.failover  # proven worse by what is wanted
-        if surpassed or not is_cheaper_by_list(hand.declared, live.variant, former):
-            hand.ban(former, ruling._replace(why=f"gave way to {live.variant}: {ruling.why}"))
+            segment.held = Held(rollout=trial.rollout, variant=former, share_bps=kept, until_at=until_at)
+        surpassed = hand.declared.goal != "cost" and not trial.failover  # proven worse by what is wanted
+        if surpassed or not is_cheaper_by_list(hand.declared, promoted, former):
+            hand.ban(former, ruling._replace(why=f"gave way to {promoted}: {ruling.why}"))
         hand.rest(ruling.at)
         return decision
 
-    def roll_back(self, ruling: Ruling, *, bans: bool = True) -> Decision:
-        """Back to the incumbent at once; without a generation if nobody was served by the candidate yet."""
-        hand, segment, live = self.hand, self.hand.segment, self.live
-        tried = list(live.weights) or [live.variant]
-        live.weight_bps, live.mirror_bps, live.weights = 0, 0, {}
-        generation = 0 if live.phase == "awaiting" else hand.state.next_generation()
-        decision = structs.replace(
-            self._write("rollback", ruling, generation=generation),
-            differs=differs(hand.declared, segment.incumbent, tried),
-        )
-        segment.since_generation = generation or segment.since_generation
-        if bans:
-            for variant in tried:
-                hand.ban(variant, ruling)
-        hand.rest(ruling.at)
-        return decision
+    # -- after a promotion -------------------------------------------------------------------------
 
     def take_back(self, ruling: Ruling) -> Decision:
         """Undo a promotion whose old variant is still held back."""
@@ -225,47 +292,25 @@ class TrialEditor:
             weight_bps=WHOLE_BPS,
         )  # fmt: skip
 
-    def pause(self, ruling: Ruling) -> Decision:
-        """The weights stay, the steps stop, the guardrails go on watching."""
-        live = self.live
-        live.paused_in = live.phase if live.phase in ("shadow", "baking") else "step"
-        live.phase = "paused"
-        return self._write("pause", ruling)
+    # -- what they have in common ------------------------------------------------------------------
 
-    def resume(self, ruling: Ruling) -> Decision:
-        """Go on; the clock of the step or the bake begins anew."""
-        live = self.live
-        live.phase, live.step_at, live.reported = live.paused_in, ruling.at, []
-        live.clock_is_set = False
-        live.converged_at = ruling.at if live.converged_at is not None else None
-        return self._write("resume", ruling)
-
-    def hold(self, ruling: Ruling, rejected: tuple[Alternative, ...] = ()) -> Decision | None:
-        """Say once why nothing moves; None if that was said before, in this step or since the last rollout."""
-        hand, segment = self.hand, self.hand.segment
-        reported = segment.live.reported if segment.live else segment.reported
-        if ruling.cause in reported:
-            return None
-        reported.append(ruling.cause)
-        del reported[:-MAX_REPORTED]
-        if segment.live is None:
-            return hand.decide("hold", ruling, act=False, incumbent=segment.incumbent, rejected=rejected)
-        return self._write("hold", ruling)
-
-    def names_of(self, arms: Sequence[str]) -> str:
-        """These variants by name, as an experiment is called; empty for none."""
-        return " | ".join(self.hand.declared.name_of(arm) for arm in arms)
+    def _move(self, event: Event) -> None:
+        trial = self.present
+        trial.phase = KEPT[machine.advance(trial.phase, event)]
 
     def _write(self, kind: DecisionKind, ruling: Ruling, *, generation: int = 0) -> Decision:
-        segment, live = self.hand.segment, self.live
-        rest_bps = WHOLE_BPS - sum(live.weights.values())
-        return self.hand.decide(
+        hand, trial = self.hand, self.present
+        model = hand.declared.models.get(trial.variant)
+        several = trial.allocation != "stepwise"
+        return hand.decide(
             kind, ruling,
-            generation=generation, rollout=live.rollout, variant=live.variant or None, model=live.model,
-            incumbent=segment.incumbent, step=live.step, weight_bps=live.weight_bps, mirror_bps=live.mirror_bps,
-            weights={segment.incumbent: rest_bps, **live.weights} if live.weights else {},
+            generation=generation, rollout=trial.rollout, variant=trial.variant or None,
+            model=model.name if model else self.names_of(trial.arms), incumbent=hand.segment.incumbent,
+            step=trial.step, weight_bps=trial.weight_bps, mirror_bps=trial.mirror_bps,
+            weights=trial.weights if several else {},
         )  # fmt: skip
 
 
-def _first_phase(live: Live) -> LivePhase:
-    return "shadow" if live.mirror_bps else "step"
+def advice(arms: Iterable[str]) -> str:
+    """What is advised, so that it is advised once."""
+    return ",".join(sorted(arms))

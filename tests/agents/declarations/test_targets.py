@@ -58,6 +58,11 @@ def test_a_file_may_declare_several():
     ("old", "new", "expected"),
     [
         ("incumbent: large", "incumbant: large", "2:1: incumbant: is not a known key; did you mean 'incumb"),
+        (
+            "incumbent: large",
+            "experiment: {models: [a, b]}",
+            "2:1: experiment: is no key any more; a test of fixed arms is `strategy: ab_test`, with the",
+        ),
         ("incumbent: large", "xyz: 1", "2:1: xyz: is not a known key; known are target, revision, autonomy"),
         ("steps:", "stebs:", "9:3: rollout.stebs: is not a known key; did you mean 'steps'?"),
         ("- name: small", "- nmae: small", "6:5: models[1].nmae: is not a known key; did you mean 'name'?"),

@@ -110,7 +110,7 @@ class Desk:
 
     def compared(self, segment="other", n=None, variant=None, generation=None, **verdicts):
         generation = self.act.generation if generation is None else generation
-        live = self.state.segments[segment].live
+        live = self.state.segments[segment].trial
         n = n if n is not None else (live.units if live else 0) + 100
         for metric in ("quality", "latency", "errors", "cost"):
             verdict = verdicts.get(metric, "pass")
@@ -140,7 +140,7 @@ class Desk:
         """A minute in which everything follows, with these verdicts; its decisions."""
         self.now_at += 60_000
         self.covered(segment)
-        live = self.state.segments[segment].live
+        live = self.state.segments[segment].trial
         if live is not None and live.phase != "awaiting":
             self.compared(segment, **verdicts)
         else:
@@ -174,7 +174,7 @@ class Desk:
 
     @property
     def live(self):
-        return self.state.segments["other"].live
+        return self.state.segments["other"].trial
 
     @property
     def configuration(self):

@@ -146,13 +146,13 @@ class TestTheMoneyOfTrials:
         desk.started(budget=BUDGET, segments=Segments(attribute="task", values=("code",)), models=models)
         state, variant = desk.state, variant_of(slightly).variant_id
         for segment in state.segments.values():
-            segment.live.reserved_nano = 0
+            segment.trial.reserved_nano = 0
         need = reserve(desk.editor("code").evidence, {variant: 500})
         assert 0 < need < 10 * NANO_USD
         assert "" == desk.editor("code").admission.barred()(variant)
-        state.segments["other"].live.reserved_nano = 10 * NANO_USD
+        state.segments["other"].trial.reserved_nano = 10 * NANO_USD
         assert "$0 are left" in desk.editor("code").admission.barred()(variant)
-        state.segments["other"].live.extra_nano = 10 * NANO_USD - need
+        state.segments["other"].trial.extra_nano = 10 * NANO_USD - need
         assert "" == desk.editor("code").admission.barred()(variant)
 
     def test_what_has_no_price_cannot_be_forecast(self, desk):

@@ -39,7 +39,7 @@ class TestArbitration:
 
     def test_going_back_comes_before_everything_and_nothing_comes_last(self):
         target = Target(target="chat", incumbent="large", models=(LARGE,))
-        order = ["rollback", "hold", "advance", "conclude", "reweigh", "start", "nothing"]
+        order = ["rollback", "hold", "reweigh", "start", "nothing"]
         found = self.proposals(*reversed(order))
         for expected in order:
             chosen, rejected = arbitrate(found, derive(target))

@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 from msgspec import structs
 
-from optimizer.decide.record.state import Live
+from optimizer.decide.record.state import Trial
 from optimizer.decide.trials.gate import judge
 from optimizer.model.finding import Finding, worst
 from optimizer.model.target import Guardrails, Model, RolloutPlan, Target
@@ -24,9 +24,18 @@ def a_target(**rails):
     )
 
 
-def a_live(**changes):
+def a_trial(**changes):
     given = {"phase": "step", "converged_at": 0, "units_before": 0} | changes
-    return Live(rollout="r", decision="d", variant="v", model="small", started_at=0, step_at=0, **given)
+    return Trial(
+        rollout="r",
+        decision="d",
+        strategy="pareto",
+        control="c",
+        arms={"v": 500},
+        started_at=0,
+        step_at=0,
+        **given,
+    )
 
 
 def found(metric, verdict, *, n=100, end_at=120_000, kind="comparison"):
@@ -66,7 +75,7 @@ def test_every_combination_of_verdicts_has_one_consequence(phase, late, health):
         baking, unwell = phase == "baking", health == "error"
         expected = follows(quality, latency, errors, cost, late=late, baking=baking, unwell=unwell)
         assert (expected, given) == (
-            judge(a_target(), a_live(phase=phase), [*findings(**given), *told], now_at).action,
+            judge(a_target(), a_trial(phase=phase), [*findings(**given), *told], now_at).action,
             given,
         )
 
@@ -91,7 +100,7 @@ ALL_PASS = {"quality": "pass", "latency": "pass", "errors": "pass", "cost": "pas
     ],
 )
 def test_a_step_must_be_old_and_large_enough(live, n, now_s, expected):
-    judged = judge(a_target(), a_live(**live), findings(n, **ALL_PASS), now_s * 1000)
+    judged = judge(a_target(), a_trial(**live), findings(n, **ALL_PASS), now_s * 1000)
     assert expected == judged.action
 
 
@@ -111,25 +120,25 @@ def test_of_every_combination_of_verdicts_the_worst_counts_and_none_at_all_is_no
 
 def test_what_is_unwell_is_said_in_its_own_words():
     unwell = structs.replace(found("sample_ratio", "error", kind="health"), sentence="the split is wrong")
-    judged = judge(a_target(), a_live(), [*findings(**ALL_PASS), unwell], 600_000)
+    judged = judge(a_target(), a_trial(), [*findings(**ALL_PASS), unwell], 600_000)
     assert (judged.action, judged.cause, judged.why) == ("hold", "error", "the split is wrong")
     assert judged.findings[0] == unwell
 
 
 def test_only_declared_guardrails_must_pass():
     target = a_target(latency_p95_rise_relative=None, quality_drop_relative=None)
-    assert judge(target, a_live(), findings(errors="pass", cost="pass"), 600_000).action == "on"
+    assert judge(target, a_trial(), findings(errors="pass", cost="pass"), 600_000).action == "on"
 
 
 def test_a_failure_counts_even_of_what_is_not_declared():
     target = a_target(latency_p95_rise_relative=None)
-    judged = judge(target, a_live(), findings(**ALL_PASS | {"latency": "fail"}), 600_000)
+    judged = judge(target, a_trial(), findings(**ALL_PASS | {"latency": "fail"}), 600_000)
     assert (judged.action, judged.cause) == ("back", "guardrail")
 
 
 def test_a_guardrail_that_has_fallen_silent_is_unknown_not_passed():
     older = [found("quality", "pass", end_at=60_000), *findings(latency="pass", errors="pass", cost="pass")]
-    judged = judge(a_target(), a_live(), older, 600_000)
+    judged = judge(a_target(), a_trial(), older, 600_000)
     assert (judged.action, judged.cause) == ("hold", "no_data")
     assert "quality" in judged.why
 
@@ -143,7 +152,7 @@ def test_a_guardrail_that_has_fallen_silent_is_unknown_not_passed():
     ],
 )
 def test_the_gravest_reason_is_named_and_stands_first(cause, more):
-    judged = judge(a_target(), a_live(), [*findings(latency="pass"), *more], 600_000)
+    judged = judge(a_target(), a_trial(), [*findings(latency="pass"), *more], 600_000)
     assert cause == judged.cause
     assert judged.findings[0] == more[0]
     assert len(judged.findings) == len(more) + 1
@@ -157,7 +166,7 @@ class TestAnotherObjective:
         rails = findings(quality="pass", latency="pass", errors="pass")
         wanted = structs.replace(found("quality", goal), role="goal") if goal else None
         told = structs.replace(found("cost", cost), role="signal")
-        return judge(target, a_live(phase=phase), [*rails, told, *([wanted] if wanted else [])], 1_200_000)
+        return judge(target, a_trial(phase=phase), [*rails, told, *([wanted] if wanted else [])], 1_200_000)
 
     @pytest.mark.parametrize(
         ("phase", "goal", "action"),

@@ -11,10 +11,10 @@ from optimizer.model.budget import Approvals, Budget, Limits
 from optimizer.model.fixed_point import NANO_USD
 from optimizer.model.lever import Escalation, Levers, Parameter
 from optimizer.model.policy import Policy, PolicyResult, Rule
-from optimizer.model.target import ChangeRisks, Experiment, Failover, RolloutPlan
+from optimizer.model.target import ChangeRisks, Failover, FixedArms, RolloutPlan
 from optimizer.model.variant import variants_of
 
-ARMS = Experiment(models=("tiny", "small"), arm_bps=2000, min_s=120, min_units=50, max_s=900)
+ARMS = FixedArms(models=("tiny", "small"), arm_bps=2000, min_s=120, min_units=50, max_s=900)
 
 
 def policies(condition, action="deny", **more):
@@ -42,7 +42,7 @@ class TestAStrategysExperiment:
         assert (held.kind, held.cause, held.act) == ("hold", "policy", False)
         assert "is not tried: small: policy p: not here" in held.why
         assert held.policies[0].outcome == "deny"
-        assert desk.state.segments["other"].experiment is None
+        assert desk.state.segments["other"].trial is None
         assert desk.arms() == {("incumbent", "large"): 10_000}
 
     def test_leaves_out_the_model_that_a_policy_denies(self, desk):
@@ -78,7 +78,7 @@ class TestAStrategysExperiment:
             desk.command("approve", by=by, decision=start.decision_id)[0] for by in ("ann", "ann", "bob")
         ]
         assert ["hold", "refuse", "start"] == [one.kind for one in answers]
-        assert desk.state.segments["other"].experiment.granted == ["p"]
+        assert desk.state.segments["other"].trial.granted == ["p"]
         assert desk.loop.quarantined == []
 
     def test_is_not_waited_for_longer_than_is_declared(self, desk):
@@ -107,12 +107,12 @@ class TestTheMoneyOfSeveralArms:
         desk.find(
             "spend", "cost", "pass", estimate=9.0, n=9, n_control=9, n_effective=9.0, variant="stranger"
         )
-        assert desk.state.segments["other"].experiment.extra_nano == 1.5 * NANO_USD
+        assert desk.state.segments["other"].trial.extra_nano == 1.5 * NANO_USD
         assert desk.state.books.trials_nano == 1.5 * NANO_USD
 
     def test_trials_that_cost_too_much_more_end_the_experiment(self, desk):
-        (start,) = desk.started(experiment=ARMS, budget=Budget(usd_per_day=100))
-        assert desk.live.weights
+        (start,) = desk.started(strategy="ab_test", ab_test=ARMS, budget=Budget(usd_per_day=100))
+        assert len(desk.live.arms) == 2
         desk.find("spend", "cost", "pass", estimate=1.0, n=100, n_control=100, n_effective=100.0)
         desk.find(
             "spend", "cost", "pass", estimate=12.0, n=100, n_control=100, n_effective=100.0,
@@ -139,13 +139,15 @@ class TestTheMoneyOfSeveralArms:
 class TestADeclaredExperiment:
     @pytest.mark.parametrize(("denied", "expected"), [("small", "policy"), ("huge", "choice")])
     def test_waits_where_one_of_its_arms_is_denied(self, desk, denied, expected):
-        (told,) = desk.started(experiment=ARMS, policies=policies(f"model.name == '{denied}'"))
+        (told,) = desk.started(
+            strategy="ab_test", ab_test=ARMS, policies=policies(f"model.name == '{denied}'")
+        )
         assert told.cause == expected
         assert (told.kind == "start") == (denied == "huge")
         assert (desk.live is not None) == (denied == "huge")
 
     def test_every_arm_counts_as_a_start(self, desk):
-        desk.started(experiment=ARMS, limits=Limits(starts_per_day=2))
+        desk.started(strategy="ab_test", ab_test=ARMS, limits=Limits(starts_per_day=2))
         assert len(desk.state.started) == 2
         late = desk.editor().admission.of_start({variant(desk, "middle"): 500}, ())
         assert "2 candidates were started within 24 h" in late.stops.sentence
