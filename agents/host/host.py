@@ -163,7 +163,7 @@ class Host:
         """Read the recovered rows of the assigned partitions; say where each one starts.
 
         Raises:
-            StateVersionError: they were written by another version of the stage. A table tells the mark before the rows.
+            StateVersionError: another version of the stage wrote them. A table tells the mark before the rows.
         """
         parts = {number: Partition(number) for number in partitions}
         self.revoke(parts)

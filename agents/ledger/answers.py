@@ -48,7 +48,7 @@ class Following:
 
 
 @dataclass(slots=True, kw_only=True)
-class Told:
+class Explanation:
     """A decision with its proof, its findings and its consequences."""
 
     decision: Decision
@@ -67,7 +67,7 @@ class Told:
     followed: list[Following] = field(default_factory=list)
 
 
-def told(connection: psycopg.Connection[Any], wanted: str) -> Told:
+def told(connection: psycopg.Connection[Any], wanted: str) -> Explanation:
     """A decision by its id, the beginning of it, `latest`, or `first-promotion`.
 
     Raises:
@@ -75,7 +75,7 @@ def told(connection: psycopg.Connection[Any], wanted: str) -> Told:
     """
     row = _find(connection, wanted)
     decision = msgspec.convert(row["data"], Decision)
-    answer = Told(
+    answer = Explanation(
         decision=decision, target=row["target"], at=row["at"], topic=row["topic"], partition=row["partition"],
         offset=row["offset"], position=row["position"], hash=row["hash"].hex(),
     )  # fmt: skip
@@ -137,7 +137,7 @@ def _findings(connection: psycopg.Connection[Any], target: str, ids: Sequence[st
     return {finding.finding_id: finding for finding in findings}
 
 
-def _followed(connection: psycopg.Connection[Any], answer: Told) -> list[Following]:
+def _followed(connection: psycopg.Connection[Any], answer: Explanation) -> list[Following]:
     """What act did, then what was decided later about the same rollout, each in the order of time."""
     decision = answer.decision
     with connection.transaction():

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from optimizer.act.layout.mix import Slice, dealt, wanted, wrong
 from optimizer.act.machine import ENDS, OODA, SERVING, Event, Phase, advance
-from optimizer.act.state import Acting, Rolling, Served
+from optimizer.act.state import ActState, Rolling, Served
 from optimizer.errors import OptimizerError
 from optimizer.model.configuration import Configuration
 from optimizer.model.decision import Decision, DecisionKind
@@ -24,7 +24,7 @@ class Unfit(OptimizerError):
     """A decision that cannot be followed in the present state."""
 
 
-def _start(state: Acting, served: Served, decision: Decision) -> Iterator[Any]:
+def _start(state: ActState, served: Served, decision: Decision) -> Iterator[Any]:
     rolling = served.rolling
     if rolling is not None and rolling.rollout == decision.rollout:
         phase = advance(rolling.phase, Event.APPROVED)
@@ -57,7 +57,7 @@ def _start(state: Acting, served: Served, decision: Decision) -> Iterator[Any]:
     yield from _serve(state, served, decision)
 
 
-def _unfit(state: Acting, served: Served, decision: Decision) -> str:
+def _unfit(state: ActState, served: Served, decision: Decision) -> str:
     """Why this candidate cannot be tried; empty if it can."""
     declared = state.declaration
     if decision.act and not decision.generation:
@@ -82,7 +82,7 @@ def _unfit_shares(decision: Decision) -> str:
     return ""
 
 
-def _unfit_weights(state: Acting, served: Served, decision: Decision) -> str:
+def _unfit_weights(state: ActState, served: Served, decision: Decision) -> str:
     """Why these arms cannot serve together; empty if they can."""
     assert state.declaration is not None, "only a declared segment is followed"  # noqa: S101 - an invariant
     if unknown := set(decision.weights) - set(variants_of(state.declaration)):
@@ -90,14 +90,14 @@ def _unfit_weights(state: Acting, served: Served, decision: Decision) -> str:
     return wrong(decision.weights, served.incumbent)
 
 
-def _slices(state: Acting, served: Served) -> tuple[Slice, ...]:
+def _slices(state: ActState, served: Served) -> tuple[Slice, ...]:
     """What the segment's buckets are served by now."""
     assert state.declaration is not None, "only a declared segment is followed"  # noqa: S101 - an invariant
     arms = served.arms(variants_of(state.declaration))
     return tuple((arm.arm, arm.variant, arm.weight_bps) for arm in arms)
 
 
-def _reweigh(state: Acting, served: Served, decision: Decision) -> Iterator[Any]:
+def _reweigh(state: ActState, served: Served, decision: Decision) -> Iterator[Any]:
     rolling = _of(served, decision)
     _need_generation(decision)
     if not rolling.slices:
@@ -111,7 +111,7 @@ def _reweigh(state: Acting, served: Served, decision: Decision) -> Iterator[Any]
     yield from _serve(state, served, decision)
 
 
-def _conclude(state: Acting, served: Served, decision: Decision) -> Iterator[Any]:
+def _conclude(state: ActState, served: Served, decision: Decision) -> Iterator[Any]:
     rolling = _of(served, decision)
     _need_generation(decision)
     rolling.phase = advance(rolling.phase, Event.CONCLUDED)
@@ -137,7 +137,7 @@ def left(served: Served, decision: Decision, segment: str) -> Iterator[Any]:
             yield _status(rolling, decision, segment=segment)
 
 
-def _advance(state: Acting, served: Served, decision: Decision) -> Iterator[Any]:
+def _advance(state: ActState, served: Served, decision: Decision) -> Iterator[Any]:
     rolling = _of(served, decision)
     if not decision.generation:
         yield from _move(rolling, Event.LAST_STEP_PASSED, decision)
@@ -153,25 +153,25 @@ def _advance(state: Acting, served: Served, decision: Decision) -> Iterator[Any]
     yield from _serve(state, served, decision)
 
 
-def _serve(state: Acting, served: Served, decision: Decision) -> Iterator[Any]:
+def _serve(state: ActState, served: Served, decision: Decision) -> Iterator[Any]:
     rolling = _of(served, decision)
     rolling.step, rolling.weight_bps = decision.step, decision.weight_bps
     yield from _publish(state, rolling, decision, "set_weights")
     yield _status(rolling, decision)
 
 
-def _hold(state: Acting, served: Served, decision: Decision) -> Iterator[Any]:  # noqa: ARG001 - one shape
+def _hold(state: ActState, served: Served, decision: Decision) -> Iterator[Any]:  # noqa: ARG001 - one shape
     yield _status(_of(served, decision), decision)
 
 
-def _pause(state: Acting, served: Served, decision: Decision) -> Iterator[Any]:  # noqa: ARG001 - one shape
+def _pause(state: ActState, served: Served, decision: Decision) -> Iterator[Any]:  # noqa: ARG001 - one shape
     rolling = _of(served, decision)
     before = rolling.phase
     yield from _move(rolling, Event.PAUSED, decision)
     rolling.paused_in = before
 
 
-def _resume(state: Acting, served: Served, decision: Decision) -> Iterator[Any]:  # noqa: ARG001 - one shape
+def _resume(state: ActState, served: Served, decision: Decision) -> Iterator[Any]:  # noqa: ARG001 - one shape
     rolling = _of(served, decision)
     yield from _move(rolling, _RESUMED.get(rolling.paused_in, Event.RESUMED), decision)
 
@@ -179,7 +179,7 @@ def _resume(state: Acting, served: Served, decision: Decision) -> Iterator[Any]:
 _RESUMED = {Phase.BAKING: Event.BAKE_RESUMED, Phase.SHADOW: Event.SHADOW_RESUMED}
 
 
-def _promote(state: Acting, served: Served, decision: Decision) -> Iterator[Any]:
+def _promote(state: ActState, served: Served, decision: Decision) -> Iterator[Any]:
     rolling = _of(served, decision)
     _need_generation(decision)
     promoted = decision.variant or rolling.variant
@@ -196,7 +196,7 @@ def _promote(state: Acting, served: Served, decision: Decision) -> Iterator[Any]
     yield _status(rolling, decision)
 
 
-def _roll_back(state: Acting, served: Served, decision: Decision) -> Iterator[Any]:
+def _roll_back(state: ActState, served: Served, decision: Decision) -> Iterator[Any]:
     rolling = _of(served, decision)
     if not decision.generation:
         expired = decision.cause == "approval" and decision.by == "decide"
@@ -220,7 +220,7 @@ def _roll_back(state: Acting, served: Served, decision: Decision) -> Iterator[An
     yield from _move(rolling, Event.RESTORED, decision)
 
 
-def _release(state: Acting, served: Served, decision: Decision) -> Iterator[Any]:
+def _release(state: ActState, served: Served, decision: Decision) -> Iterator[Any]:
     rolling = _of(served, decision)
     _need_generation(decision)
     if served.promoted is not rolling:
@@ -254,7 +254,7 @@ def _move(rolling: Rolling, event: Event, decision: Decision) -> Iterator[Any]:
     yield _status(rolling, decision)
 
 
-def _publish(state: Acting, rolling: Rolling, decision: Decision, command: Order) -> Iterator[Any]:
+def _publish(state: ActState, rolling: Rolling, decision: Decision, command: Order) -> Iterator[Any]:
     state.generation = rolling.generation = decision.generation
     configuration = state.configuration(decision)
     yield configuration
@@ -291,7 +291,7 @@ def _status(rolling: Rolling, decision: Decision, *, why: str = "", segment: str
     )
 
 
-HANDLERS: dict[DecisionKind, Callable[[Acting, Served, Decision], Iterator[Any]]] = {
+HANDLERS: dict[DecisionKind, Callable[[ActState, Served, Decision], Iterator[Any]]] = {
     "start": _start,
     "advance": _advance,
     "hold": _hold,

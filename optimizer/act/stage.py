@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from optimizer.act.moves import HANDLERS, Unfit, command_of, left
-from optimizer.act.state import Acting, Served
+from optimizer.act.state import ActState, Served
 from optimizer.errors import IllegalTransition
 from optimizer.model.decision import Decision
 from optimizer.model.event import DecisionEvent
@@ -17,17 +17,17 @@ from optimizer.model.variant import variants_of
 from optimizer.stage import Durable, Emit, Rejected, Step
 
 
-class Act(Durable[Acting]):
+class Act(Durable[ActState]):
     """One row per target: follows decisions, in order, without an opinion of its own."""
 
     name = "act"
-    state_type = Acting
+    state_type = ActState
 
-    def initial(self, row: str) -> Acting:
+    def initial(self, row: str) -> ActState:
         """Nothing is served yet, and generation 0 is what every caller starts with."""
-        return Acting(target=row)
+        return ActState(target=row)
 
-    def fold(self, state: Acting, events: Sequence[Any]) -> Step[Acting]:
+    def fold(self, state: ActState, events: Sequence[Any]) -> Step[ActState]:
         """Follow decisions; everything else on the topic is none of this stage's business."""
         emitted: list[Emit] = []
         rejected: list[Rejected] = []
@@ -42,16 +42,16 @@ class Act(Durable[Acting]):
                 rejected.append(Rejected(event.offset, f"data: {unfit}"))
         return Step(state, emitted, rejected)
 
-    def next_timer(self, state: Acting) -> int | None:  # noqa: ARG002 - part of the contract
+    def next_timer(self, state: ActState) -> int | None:  # noqa: ARG002 - part of the contract
         """Never: decide keeps the deadlines."""
         return None
 
-    def on_watermark(self, state: Acting, watermark: int) -> Step[Acting]:  # noqa: ARG002 - part of the contract
+    def on_watermark(self, state: ActState, watermark: int) -> Step[ActState]:  # noqa: ARG002 - part of the contract
         """Nothing happens by itself."""
         return Step(state)
 
 
-def follow(state: Acting, decision: Decision) -> list[Any]:
+def follow(state: ActState, decision: Decision) -> list[Any]:
     """What is to be published because of `decision`; the state is changed accordingly, or not at all.
 
     Raises:
@@ -72,7 +72,7 @@ def follow(state: Acting, decision: Decision) -> list[Any]:
     return list(handler(state, served, decision))
 
 
-def _check_generation(state: Acting, decision: Decision) -> None:
+def _check_generation(state: ActState, decision: Decision) -> None:
     if decision.generation and decision.generation != state.generation + 1:
         raise Unfit(
             f"generation must be {state.generation + 1}, the one after the published, "
@@ -83,7 +83,7 @@ def _check_generation(state: Acting, decision: Decision) -> None:
 # -- the target as a whole ---------------------------------------------------------------------
 
 
-def _declare(state: Acting, decision: Decision) -> Iterator[Any]:
+def _declare(state: ActState, decision: Decision) -> Iterator[Any]:
     declared = decision.declaration
     if declared is None or set(decision.serves) != set(declared.segment_names()):
         raise Unfit("declare must carry the declaration and what serves each of its segments")
@@ -105,7 +105,7 @@ def _declare(state: Acting, decision: Decision) -> Iterator[Any]:
         state.declaration, state.segments = None, {}
 
 
-def _return(state: Acting, decision: Decision) -> Iterator[Any]:
+def _return(state: ActState, decision: Decision) -> Iterator[Any]:
     """What served before serves again, everybody and in every segment; whatever was on trial ends."""
     declared = state.declaration
     if declared is None or set(decision.serves) != set(declared.segment_names()):

@@ -63,7 +63,7 @@ class Served(Struct, kw_only=True, omit_defaults=True):
         return quiet(variants, self.incumbent)
 
 
-class Acting(Struct, kw_only=True, omit_defaults=True):
+class ActState(Struct, kw_only=True, omit_defaults=True):
     """The row of one target. Bounded: one entry per declared segment, of which there are at most 17."""
 
     target: str

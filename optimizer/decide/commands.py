@@ -7,8 +7,8 @@ followed and what would do.
 from collections.abc import Callable, Collection, Iterator
 
 from optimizer.decide.record import schedule
-from optimizer.decide.record.decision import Ruling, differs, record
-from optimizer.decide.record.state import MAX_COMMANDS, Deciding, Segment
+from optimizer.decide.record.decision import Reason, differs, record
+from optimizer.decide.record.state import MAX_COMMANDS, DecideState, Segment
 from optimizer.decide.trials.editor import SegmentEditor
 from optimizer.decide.trials.restore import go_back, obstacle
 from optimizer.declaration.declared import derive
@@ -16,7 +16,7 @@ from optimizer.model.command import Alert, Command, PolicyVerdict
 from optimizer.model.decision import WHOLE_TARGET, Decision
 
 
-def obey(state: Deciding, command: Command, at: int, token: str) -> list[Decision]:
+def obey(state: DecideState, command: Command, at: int, token: str) -> list[Decision]:
     """The answer to a command: at least one decision, none for one that was answered before.
 
     `at` is the instant the decisions are dated (ms); `token` the id of the command's event.
@@ -25,47 +25,47 @@ def obey(state: Deciding, command: Command, at: int, token: str) -> list[Decisio
         return []
     wish = " ".join(map(str, filter(None, (command.command, command.variant, command.generation))))
     why = f"{wish} by {command.by}: {command.reason}"
-    ruling = Ruling(at, "command", why, by=command.by, token=token)
+    reason = Reason(at, "command", why, by=command.by, token=token)
     if state.declaration is None:
-        return [refuse(state, ruling, "the target is not declared; declare it first")]
+        return [refuse(state, reason, "the target is not declared; declare it first")]
     if command.segment is not None and command.segment not in state.segments:
         known = ", ".join(state.segments)
-        return [refuse(state, ruling, f"there is no segment {command.segment!r}, only {known}")]
+        return [refuse(state, reason, f"there is no segment {command.segment!r}, only {known}")]
     if command.command in ("freeze", "unfreeze"):
-        return [_switch(state, command, ruling)]
+        return [_switch(state, command, reason)]
     if command.command == "return":
-        return [_return(state, command, ruling)]
+        return [_return(state, command, reason)]
     if command.command == "optimize":
-        answers = list(_optimize(state, command, ruling))
+        answers = list(_optimize(state, command, reason))
     else:
-        answers = list(_HANDLERS[command.command](editors(state, command.segment), command, ruling))
+        answers = list(_HANDLERS[command.command](editors(state, command.segment), command, reason))
     scope = command.segment or WHOLE_TARGET
-    return answers or [refuse(state, ruling, _NOTHING[command.command], segment=scope)]
+    return answers or [refuse(state, reason, _NOTHING[command.command], segment=scope)]
 
 
-def alarm(state: Deciding, alert: Alert, at: int, token: str) -> list[Decision]:
+def alarm(state: DecideState, alert: Alert, at: int, token: str) -> list[Decision]:
     """A critical alert takes back whatever users meet of a candidate; any other one changes nothing."""
     if alert.severity != "critical" or not _is_news(state, token):
         return []
-    ruling = Ruling(at, "alert", f"critical alert: {alert.sentence}", token=token)
+    reason = Reason(at, "alert", f"critical alert: {alert.sentence}", token=token)
     return [
-        one.trial.take_out("alerted", ruling)
+        one.trial.take_out("alerted", reason)
         for one in editors(state, alert.segment)
         if one.segment.is_served
     ]
 
 
-def ruled(state: Deciding, verdict: PolicyVerdict, at: int, token: str) -> list[Decision]:
+def ruled(state: DecideState, verdict: PolicyVerdict, at: int, token: str) -> list[Decision]:
     """A policy's `deny` rejects the decision that waits; an `allow` changes nothing: people approve."""
     if verdict.verdict != "deny" or not _is_news(state, token):
         return []
-    ruling = Ruling(at, "approval", f"denied by {verdict.by}: {verdict.reason}", by=verdict.by, token=token)
+    reason = Reason(at, "approval", f"denied by {verdict.by}: {verdict.reason}", by=verdict.by, token=token)
     waiting = _waiting(editors(state, None), verdict.decision)
-    answers = [one.trial.end("rejected", ruling) for one in waiting]
-    return answers or [refuse(state, ruling, _NOTHING["reject"])]
+    answers = [one.trial.end("rejected", reason) for one in waiting]
+    return answers or [refuse(state, reason, _NOTHING["reject"])]
 
 
-def editors(state: Deciding, segment: str | None) -> list[SegmentEditor]:
+def editors(state: DecideState, segment: str | None) -> list[SegmentEditor]:
     """The segments that are meant, in the order of their names: one, or all; none of a target not declared."""
     if state.declaration is None:
         return []
@@ -75,17 +75,17 @@ def editors(state: Deciding, segment: str | None) -> list[SegmentEditor]:
     ]
 
 
-def refuse(state: Deciding, ruling: Ruling, because: str, *, segment: str = WHOLE_TARGET) -> Decision:
+def refuse(state: DecideState, reason: Reason, because: str, *, segment: str = WHOLE_TARGET) -> Decision:
     """The answer to what cannot be done."""
-    refused = ruling._replace(why=f"{ruling.why}: refused, {because}")
+    refused = reason._replace(why=f"{reason.why}: refused, {because}")
     return record(state, "refuse", refused, segment=segment, act=False)
 
 
-def _refuse(editor: SegmentEditor, ruling: Ruling, because: str) -> Decision:
-    return refuse(editor.state, ruling, because, segment=editor.name)
+def _refuse(editor: SegmentEditor, reason: Reason, because: str) -> Decision:
+    return refuse(editor.state, reason, because, segment=editor.name)
 
 
-def _is_news(state: Deciding, token: str) -> bool:
+def _is_news(state: DecideState, token: str) -> bool:
     """Whether this event was not answered before; from now on it was."""
     if token in state.commands:
         return False
@@ -97,38 +97,38 @@ def _is_news(state: Deciding, token: str) -> bool:
 # -- about a target --------------------------------------------------------------------------------
 
 
-def _switch(state: Deciding, command: Command, ruling: Ruling) -> Decision:
+def _switch(state: DecideState, command: Command, reason: Reason) -> Decision:
     scope = command.segment or WHOLE_TARGET
     if command.command == "freeze":
         if scope in state.frozen:
-            return refuse(state, ruling, f"it is frozen already ({state.frozen[scope]})", segment=scope)
+            return refuse(state, reason, f"it is frozen already ({state.frozen[scope]})", segment=scope)
         state.frozen[scope] = f"{command.by}: {command.reason}"
-        return record(state, "hold", ruling, segment=scope, act=False)
+        return record(state, "hold", reason, segment=scope, act=False)
     if scope not in state.frozen:
         where = f"; frozen is {', '.join(state.frozen)}" if state.frozen else ""
-        return refuse(state, ruling, f"it is not frozen{where}", segment=scope)
+        return refuse(state, reason, f"it is not frozen{where}", segment=scope)
     del state.frozen[scope]
-    return record(state, "resume", ruling, segment=scope, act=False)
+    return record(state, "resume", reason, segment=scope, act=False)
 
 
-def _return(state: Deciding, command: Command, ruling: Ruling) -> Decision:
+def _return(state: DecideState, command: Command, reason: Reason) -> Decision:
     wanted = command.generation
     if command.segment is not None:
         because = "a generation is the whole target's: leave out the segment, or `rollback` it"
-        return refuse(state, ruling, because, segment=command.segment)
+        return refuse(state, reason, because, segment=command.segment)
     if state.declaration is None or wanted is None or (because := obstacle(state, wanted)):
-        return refuse(state, ruling, obstacle(state, wanted))
-    return go_back(state, derive(state.declaration), wanted, ruling)
+        return refuse(state, reason, obstacle(state, wanted))
+    return go_back(state, derive(state.declaration), wanted, reason)
 
 
-def _optimize(state: Deciding, command: Command, ruling: Ruling) -> Iterator[Decision]:
+def _optimize(state: DecideState, command: Command, reason: Reason) -> Iterator[Decision]:
     free = [one.segment for one in editors(state, command.segment) if not _is_stepwise(one.segment)]
     for segment in free:
         schedule.at_once(segment, slowly=True)
     if free:
-        why = f"{ruling.why}: considered with the next closed window"
+        why = f"{reason.why}: considered with the next closed window"
         scope = command.segment or WHOLE_TARGET
-        yield record(state, "hold", ruling._replace(why=why), segment=scope, act=False)
+        yield record(state, "hold", reason._replace(why=why), segment=scope, act=False)
 
 
 def _is_stepwise(segment: Segment) -> bool:
@@ -140,39 +140,39 @@ def _is_stepwise(segment: Segment) -> bool:
 Editors = list[SegmentEditor]
 
 
-def _approve(meant: Editors, command: Command, ruling: Ruling) -> Iterator[Decision]:
+def _approve(meant: Editors, command: Command, reason: Reason) -> Iterator[Decision]:
     for one in _waiting(meant, command.decision):
         if refusal := one.trial.refusal("approved") or one.admission.against_a_yes():
-            yield _refuse(one, ruling, refusal)
+            yield _refuse(one, reason, refusal)
         else:
-            yield _agreed(one, ruling) or one.trial.approve(ruling)
+            yield _agreed(one, reason) or one.trial.approve(reason)
 
 
-def _agreed(editor: SegmentEditor, ruling: Ruling, variant: str = "") -> Decision | None:
+def _agreed(editor: SegmentEditor, reason: Reason, variant: str = "") -> Decision | None:
     """The answer to a yes that is not enough; None once enough different people have said it.
 
     `variant`: the arm whose promotion is agreed to; empty: the start of all of them.
     """
-    trial, person = editor.trial.present, ruling.by.strip().casefold()
+    trial, person = editor.trial.present, reason.by.strip().casefold()
     agreed, needed = trial.agreed.get(variant, []), editor.target.approvals.needed
     if person in agreed:
-        return _refuse(editor, ruling, f"{ruling.by} has said yes already; somebody else must, too")
+        return _refuse(editor, reason, f"{reason.by} has said yes already; somebody else must, too")
     trial.agreed = {**trial.agreed, variant: [*agreed, person]}
     if len(agreed) + 1 >= needed:
         return None
-    why = f"{ruling.why}; {len(agreed) + 1} of {needed} have said yes, somebody else must, too"
+    why = f"{reason.why}; {len(agreed) + 1} of {needed} have said yes, somebody else must, too"
     about = variant or trial.variant
     model = editor.declared.models.get(about)
     return editor.decide(
-        "hold", ruling._replace(cause="approval", why=why),
+        "hold", reason._replace(cause="approval", why=why),
         act=False, variant=about or None, model=model.name if model else None, incumbent=trial.control,
         differs=differs(editor.declared, trial.control, trial.arms),
     )  # fmt: skip
 
 
-def _reject(meant: Editors, command: Command, ruling: Ruling) -> Iterator[Decision]:
+def _reject(meant: Editors, command: Command, reason: Reason) -> Iterator[Decision]:
     for one in _waiting(meant, command.decision):
-        yield one.trial.end("rejected", ruling._replace(cause="approval"))
+        yield one.trial.end("rejected", reason._replace(cause="approval"))
 
 
 def _waiting(meant: Editors, decision: str | None) -> Editors:
@@ -183,57 +183,57 @@ def _waiting(meant: Editors, decision: str | None) -> Editors:
     return [one for one in waiting if decision in (None, one.trial.present.decision)]
 
 
-def _pause(meant: Editors, command: Command, ruling: Ruling) -> Iterator[Decision]:  # noqa: ARG001 - one shape
+def _pause(meant: Editors, command: Command, reason: Reason) -> Iterator[Decision]:  # noqa: ARG001 - one shape
     for one in meant:
         if one.trial.hears("paused"):
-            yield one.trial.pause(ruling)
+            yield one.trial.pause(reason)
 
 
-def _resume(meant: Editors, command: Command, ruling: Ruling) -> Iterator[Decision]:  # noqa: ARG001 - one shape
+def _resume(meant: Editors, command: Command, reason: Reason) -> Iterator[Decision]:  # noqa: ARG001 - one shape
     for one in meant:
         if one.trial.hears("resumed"):
-            yield one.trial.resume(ruling)
+            yield one.trial.resume(reason)
 
 
-def _promote(meant: Editors, command: Command, ruling: Ruling) -> Iterator[Decision]:
+def _promote(meant: Editors, command: Command, reason: Reason) -> Iterator[Decision]:
     for one in meant:
         if not one.segment.is_served:
             continue
         arms = one.trial.present.arms
         variant, unnamed = _named(one, command.variant, arms)
         if refusal := one.trial.refusal("promoted") or unnamed:
-            yield _refuse(one, ruling, refusal)
+            yield _refuse(one, reason, refusal)
         elif not arms[variant] or not one.trial.hears("promoted"):
             because = "it is in shadow, nobody is served by it yet; wait for its first step, or declare it"
-            yield _refuse(one, ruling, because)
+            yield _refuse(one, reason, because)
         elif against := one.admission.against_a_yes(variant):
-            yield _refuse(one, ruling, against)
+            yield _refuse(one, reason, against)
         else:
-            yield _agreed(one, ruling, variant) or one.trial.promote(ruling, variant)
+            yield _agreed(one, reason, variant) or one.trial.promote(reason, variant)
 
 
-def _roll_back(meant: Editors, command: Command, ruling: Ruling) -> Iterator[Decision]:
+def _roll_back(meant: Editors, command: Command, reason: Reason) -> Iterator[Decision]:
     for one in meant:
         if one.segment.trial is None:
-            yield from _took_back(one, command, ruling)
+            yield from _took_back(one, command, reason)
         elif command.variant is None:
-            yield one.trial.take_out("taken_back", ruling)
+            yield one.trial.take_out("taken_back", reason)
         else:
-            yield _took_out(one, command.variant, ruling)
+            yield _took_out(one, command.variant, reason)
 
 
-def _took_out(editor: SegmentEditor, name: str, ruling: Ruling) -> Decision:
+def _took_out(editor: SegmentEditor, name: str, reason: Reason) -> Decision:
     """One arm taken out of several, or the only one taken back."""
     arms = editor.trial.present.arms
     variant, unnamed = _named(editor, name, arms)
     if not unnamed and len(arms) > 1 and not editor.trial.hears("arm_taken_out"):
         unnamed = "it waits for a yes to all of its arms; reject it"
     if unnamed:
-        return _refuse(editor, ruling, unnamed)
-    return editor.trial.take_out("taken_back", ruling, (variant,))
+        return _refuse(editor, reason, unnamed)
+    return editor.trial.take_out("taken_back", reason, (variant,))
 
 
-def _took_back(editor: SegmentEditor, command: Command, ruling: Ruling) -> Iterator[Decision]:
+def _took_back(editor: SegmentEditor, command: Command, reason: Reason) -> Iterator[Decision]:
     """A promotion taken back while its holdback lasts, where its segment or its variant is named."""
     segment = editor.segment
     if segment.held is None or (command.segment is None and command.variant is None):
@@ -241,29 +241,29 @@ def _took_back(editor: SegmentEditor, command: Command, ruling: Ruling) -> Itera
     if command.variant is not None:
         _, unnamed = _named(editor, command.variant, (segment.incumbent,), which="just promoted")
         if unnamed:
-            yield _refuse(editor, ruling, unnamed)
+            yield _refuse(editor, reason, unnamed)
             return
-    yield editor.trial.take_back(ruling)
+    yield editor.trial.take_back(reason)
 
 
-def _abort(meant: Editors, command: Command, ruling: Ruling) -> Iterator[Decision]:  # noqa: ARG001 - one shape
+def _abort(meant: Editors, command: Command, reason: Reason) -> Iterator[Decision]:  # noqa: ARG001 - one shape
     for one in meant:
         if one.trial.hears("aborted"):
-            yield one.trial.end("aborted", ruling)
+            yield one.trial.end("aborted", reason)
 
 
-def _unban(meant: Editors, command: Command, ruling: Ruling) -> Iterator[Decision]:
+def _unban(meant: Editors, command: Command, reason: Reason) -> Iterator[Decision]:
     """Bans are lifted, and what they rested on is forgotten, so that the variant may prove itself anew."""
     banned = {v for one in meant for v in one.segment.bans if one.bans(v) is not None}
     for one in meant[:1]:
         variant, unnamed = _named(one, command.variant, banned, which="banned")
         if unnamed and banned:
             scope = command.segment or WHOLE_TARGET
-            yield refuse(one.state, ruling, unnamed, segment=scope)
+            yield refuse(one.state, reason, unnamed, segment=scope)
             return
         for of in meant:
             if (ban := of.bans(variant)) is not None:
-                yield of.lift(variant, ruling._replace(why=f"{ruling.why}; it was banned: {ban.why}"))
+                yield of.lift(variant, reason._replace(why=f"{reason.why}; it was banned: {ban.why}"))
 
 
 def _named(
@@ -283,7 +283,7 @@ def _named(
     return found[0], ""
 
 
-_HANDLERS: dict[str, Callable[[Editors, Command, Ruling], Iterator[Decision]]] = {
+_HANDLERS: dict[str, Callable[[Editors, Command, Reason], Iterator[Decision]]] = {
     "approve": _approve,
     "reject": _reject,
     "pause": _pause,

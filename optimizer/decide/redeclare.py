@@ -17,29 +17,29 @@ from collections.abc import Iterator
 
 from msgspec import structs
 
-from optimizer.decide.record.decision import Ruling, record
-from optimizer.decide.record.state import MS, Ban, Deciding, Segment, Trial
+from optimizer.decide.record.decision import Reason, record
+from optimizer.decide.record.state import MS, Ban, DecideState, Segment, Trial
 from optimizer.decide.trials.editor import SegmentEditor
 from optimizer.declaration.declared import Declared, derive
 from optimizer.model.decision import WHOLE_TARGET, Decision
 from optimizer.model.target import Target
 
 
-def declare(state: Deciding, target: Target, at: int, token: str) -> Iterator[Decision]:
+def declare(state: DecideState, target: Target, at: int, token: str) -> Iterator[Decision]:
     """Rollbacks of what the declaration takes away, then the decision that puts it in force."""
     before = derive(state.declaration) if state.declaration is not None else None
     if before is None and target.withdrawn:
         return
     declared = derive(target)
-    ruling = Ruling(at, "declaration", f"revision {target.revision} of the declaration", token=token)
+    reason = Reason(at, "declaration", f"revision {target.revision} of the declaration", token=token)
     reset = _reset(state, before, declared) if before else frozenset()
     if before:
-        for name, reason in _ended(state, before, declared, reset).items():
-            ended = ruling._replace(why=f"{ruling.why}: {reason}")
+        for name, because in _ended(state, before, declared, reset).items():
+            ended = reason._replace(why=f"{reason.why}: {because}")
             editor = SegmentEditor(state, name, before)
             yield editor.trial.end("undeclared", ended)
         for name in _released(state, declared, reset):
-            released = ruling._replace(why=f"{ruling.why}: the holdback is over")
+            released = reason._replace(why=f"{reason.why}: the holdback is over")
             yield SegmentEditor(state, name, before).trial.release(released)
     generation = state.next_generation()
     state.declaration, state.revision = target, target.revision
@@ -54,7 +54,7 @@ def declare(state: Deciding, target: Target, at: int, token: str) -> Iterator[De
     }
     word = "is withdrawn" if target.withdrawn else "is in force"
     yield record(
-        state, "declare", ruling._replace(why=f"{ruling.why} {word}"),
+        state, "declare", reason._replace(why=f"{reason.why} {word}"),
         generation=generation, declaration=target, incumbent=declared.incumbent,
         serves={name: segment.incumbent for name, segment in state.segments.items()},
     )  # fmt: skip
@@ -62,7 +62,7 @@ def declare(state: Deciding, target: Target, at: int, token: str) -> Iterator[De
         state.declaration, state.segments, state.frozen = None, {}, {}
 
 
-def _reset(state: Deciding, before: Declared, declared: Declared) -> frozenset[str]:
+def _reset(state: DecideState, before: Declared, declared: Declared) -> frozenset[str]:
     """The segments that begin anew."""
     old, new = before.target, declared.target
     attribute = old.segments.attribute if old.segments else None
@@ -77,7 +77,7 @@ def _reset(state: Deciding, before: Declared, declared: Declared) -> frozenset[s
     )
 
 
-def _ended(state: Deciding, before: Declared, declared: Declared, reset: frozenset[str]) -> dict[str, str]:
+def _ended(state: DecideState, before: Declared, declared: Declared, reset: frozenset[str]) -> dict[str, str]:
     """Segment → why what is on trial in it cannot go on, in the order of their names."""
     reasons = {}
     for name, segment in sorted(state.segments.items()):
@@ -106,7 +106,7 @@ def _disturbed(trial: Trial, before: Declared, declared: Declared) -> str:
     return ""
 
 
-def _released(state: Deciding, declared: Declared, reset: frozenset[str]) -> list[str]:
+def _released(state: DecideState, declared: Declared, reset: frozenset[str]) -> list[str]:
     variants = declared.variants
     return [
         name

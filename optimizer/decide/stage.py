@@ -13,9 +13,9 @@ from optimizer.decide.commands import alarm, editors, obey, ruled
 from optimizer.decide.evidence.facts import note
 from optimizer.decide.planning import learning, start
 from optimizer.decide.planning.look import follow, look, look_again
-from optimizer.decide.record.decision import Ruling
+from optimizer.decide.record.decision import Reason
 from optimizer.decide.record.hand import InHand
-from optimizer.decide.record.state import MS, Deciding, Segment, Trial
+from optimizer.decide.record.state import MS, DecideState, Segment, Trial
 from optimizer.decide.redeclare import declare
 from optimizer.decide.trials import arms, failover
 from optimizer.decide.trials.editor import SegmentEditor
@@ -35,18 +35,18 @@ SILENCE_S = 300
 """A candidate without a word for so long is reported: five closed windows have missed it."""
 
 
-class Decide(Durable[Deciding]):
+class Decide(Durable[DecideState]):
     """One row per target."""
 
     name = "decide"
-    state_type = Deciding
+    state_type = DecideState
     state_version = 2
 
-    def initial(self, row: str) -> Deciding:
+    def initial(self, row: str) -> DecideState:
         """Nothing is declared."""
-        return Deciding(target=row)
+        return DecideState(target=row)
 
-    def fold(self, state: Deciding, events: Sequence[Any]) -> Step[Deciding]:
+    def fold(self, state: DecideState, events: Sequence[Any]) -> Step[DecideState]:
         """Keep findings for their watermark; follow commands, alerts, verdicts and declarations at once."""
         emitted: list[Emit] = []
         rejected: list[Rejected] = []
@@ -62,19 +62,19 @@ class Decide(Durable[Deciding]):
             elif isinstance(event, PolicyVerdictEvent):
                 decisions = ruled(state, event.data, at, event.id)
             elif isinstance(event, TargetEvent):
-                if reason := unfit(state, event.data):
-                    rejected.append(Rejected(event.offset, reason))
+                if wrong := unfit(state, event.data):
+                    rejected.append(Rejected(event.offset, wrong))
                 elif event.data != state.declaration:
                     decisions = list(declare(state, event.data, at, event.id))
             remember(state, decisions)
             emitted += [Emit(decision, at, state.target) for decision in decisions]
         return Step(state, emitted, rejected)
 
-    def next_timer(self, state: Deciding) -> int | None:
+    def next_timer(self, state: DecideState) -> int | None:
         """The earliest end of a waiting window, or the next deadline (ms)."""
         return min(_deadlines(state), default=None)
 
-    def on_watermark(self, state: Deciding, watermark: int) -> Step[Deciding]:
+    def on_watermark(self, state: DecideState, watermark: int) -> Step[DecideState]:
         """Judge each segment once."""
         state.now_at = max(state.now_at, watermark)
         if state.declaration is None:
@@ -87,7 +87,7 @@ class Decide(Durable[Deciding]):
         return Step(state, [Emit(decision, decision.decided_at, state.target) for decision in decisions])
 
 
-def unfit(state: Deciding, declared: Target) -> str:
+def unfit(state: DecideState, declared: Target) -> str:
     """Why a declaration cannot be followed; empty if it can. An unchanged one is fit, and changes nothing."""
     if declared.target != state.target:
         return f"data.target must be the event's subject, {state.target!r}, found {declared.target!r}"
@@ -103,7 +103,7 @@ def unfit(state: Deciding, declared: Target) -> str:
 # -- findings wait for their watermark -----------------------------------------------------------
 
 
-def keep(state: Deciding, finding: Finding) -> None:
+def keep(state: DecideState, finding: Finding) -> None:
     """Remember a finding until it is judged, unless it speaks of nothing that is there."""
     if finding.kind == "analysis":
         learning.raised(state, finding)
@@ -161,7 +161,7 @@ def _is_outdated(goal: Metric, finding: Finding) -> bool:
     return finding.role == "goal" and finding.metric != goal
 
 
-def _deadlines(state: Deciding) -> Iterator[int]:
+def _deadlines(state: DecideState) -> Iterator[int]:
     if state.declaration is None:
         return
     declared = derive(state.declaration)
@@ -191,7 +191,7 @@ def judge_segment(editor: SegmentEditor) -> Decision | None:
         if finding.kind == "coverage":
             segment.coverage_generation = max(segment.coverage_generation, finding.generation)
     if segment.held is not None and segment.held.until_at <= now_at and editor.may_move:
-        return editor.trial.release(Ruling(now_at, "passed", "the time of the holdback is over"))
+        return editor.trial.release(Reason(now_at, "passed", "the time of the holdback is over"))
     for finding in due:
         segment.memory.remember(finding)
     if segment.trial is None:
@@ -207,7 +207,7 @@ def _expire(editor: SegmentEditor, trial: Trial) -> Decision | None:
         return None
     said = f"{len(agreed)} of {editor.target.approvals.needed} people said yes" if agreed else ""
     why = f"{said or 'nobody said yes or no'} within {duration(answer_s)}"
-    return editor.trial.end("expired", Ruling(editor.now_at, "approval", why))
+    return editor.trial.end("expired", Reason(editor.now_at, "approval", why))
 
 
 def _look_for_better(editor: SegmentEditor, levels: list[Finding]) -> Decision | None:
@@ -218,15 +218,15 @@ def _look_for_better(editor: SegmentEditor, levels: list[Finding]) -> Decision |
     storm = failover.answer(editor, levels)
     if storm is not None or now_at < segment.rest_until_at or not editor.is_due:
         return storm
-    looked = look(editor)
-    choice = looked.choice
-    if looked.proposal is not None and looked.proposal.action == "rollback":
-        return follow(editor, looked, Ruling(now_at, "choice", "", tuple(levels)))
+    selection = look(editor)
+    choice = selection.choice
+    if selection.proposal is not None and selection.proposal.action == "rollback":
+        return follow(editor, selection, Reason(now_at, "choice", "", tuple(levels)))
     if (obstacle := start.obstacle(editor, choice, tuple(levels))) is not None:
         if obstacle.cause == "choice":
             editor.has_considered()
         return editor.trial.hold(obstacle, choice.rejected)
-    return start.begin(editor, looked, levels)
+    return start.begin(editor, selection, levels)
 
 
 def _watch(editor: SegmentEditor, trial: Trial, due: list[Finding]) -> Decision | None:
@@ -249,7 +249,7 @@ def _watch(editor: SegmentEditor, trial: Trial, due: list[Finding]) -> Decision 
     if decision is None and compared and trial.phase != "paused":
         decision = _go_on(editor, trial, compared + unwell) if is_single else look_again(editor, trial, due)
     for cause, since_at, why in _overdue(editor):
-        told = None if since_at > now_at else _tell(editor, Ruling(now_at, cause, why))
+        told = None if since_at > now_at else _tell(editor, Reason(now_at, cause, why))
         decision = decision or told
     learning.realised(editor, decision)
     return decision
@@ -267,50 +267,50 @@ def _go_on(editor: SegmentEditor, trial: Trial, compared: list[Finding]) -> Deci
     """What the gate says, as far as mode and freeze allow it."""
     declared, now_at = editor.target, editor.now_at
     judged = judge(declared, trial, compared, now_at)
-    ruling = _ruling(judged, now_at)
+    reason = _ruling(judged, now_at)
     if judged.action in ("wait", "hold"):
         patient = judged.cause == "no_data" and now_at < trial.step_at + SILENCE_S * MS
-        return None if patient or judged.action == "wait" else _tell(editor, ruling)
+        return None if patient or judged.action == "wait" else _tell(editor, reason)
     if (held := _held(editor, judged)) is not None:
         return _tell(editor, held)
     if judged.action == "on":
         if trial.phase == "shadow" and declared.rollout.kind == "shadow":
-            return _shadowed(editor, trial, ruling)
-        return editor.trial.promote(ruling) if trial.phase == "baking" else editor.trial.advance(ruling)
+            return _shadowed(editor, trial, reason)
+        return editor.trial.promote(reason) if trial.phase == "baking" else editor.trial.advance(reason)
     back = declared.rollout.on_inconclusive == "roll_back"
-    return editor.trial.end("harmed", ruling) if back else editor.trial.pause(ruling)
+    return editor.trial.end("harmed", reason) if back else editor.trial.pause(reason)
 
 
-def _shadowed(editor: SegmentEditor, trial: Trial, ruling: Ruling) -> Decision:
+def _shadowed(editor: SegmentEditor, trial: Trial, reason: Reason) -> Decision:
     """A shadow analysis has passed, and nobody was served: it is said, and not begun again for a while."""
     called, remedy = editor.declared.name_of(trial.variant), "declare another strategy to serve it"
-    why = f"{called} does well in shadow, no user has met it; {remedy}; {ruling.why}"
-    editor.ban(trial.variant, ruling._replace(why=f"did well in shadow; {ruling.why}"))
-    return editor.trial.conclude(ruling._replace(why=why))
+    why = f"{called} does well in shadow, no user has met it; {remedy}; {reason.why}"
+    editor.ban(trial.variant, reason._replace(why=f"did well in shadow; {reason.why}"))
+    return editor.trial.conclude(reason._replace(why=why))
 
 
-def _held(editor: SegmentEditor, judged: Judgement) -> Ruling | None:
+def _held(editor: SegmentEditor, judged: Judgement) -> Reason | None:
     """What keeps a judgement from being followed: a freeze, the mode, or a guardrail of decisions."""
-    ruling = _ruling(judged, editor.now_at)
+    reason = _ruling(judged, editor.now_at)
     if not editor.may_move:
         by = editor.frozen_by
         cause: Cause = "frozen" if by else "approval"
         mode = f"autonomy is {editor.target.autonomy}, which only goes back"
-        return ruling._replace(cause=cause, why=f"{f'frozen by {by}' if by else mode}; {judged.why}")
+        return reason._replace(cause=cause, why=f"{f'frozen by {by}' if by else mode}; {judged.why}")
     if judged.action != "on" or (against := editor.admission.of_step()) is None:
         return None
-    return ruling._replace(
+    return reason._replace(
         cause=against.cause, why=f"{against.sentence}; {judged.why}", policies=against.policies
     )
 
 
-def _ruling(judged: Judgement, now_at: int) -> Ruling:
-    return Ruling(now_at, judged.cause, judged.why, judged.findings)
+def _ruling(judged: Judgement, now_at: int) -> Reason:
+    return Reason(now_at, judged.cause, judged.why, judged.findings)
 
 
-def _tell(editor: SegmentEditor, ruling: Ruling) -> Decision | None:
+def _tell(editor: SegmentEditor, reason: Reason) -> Decision | None:
     """Say once why nothing moves, in a mode that speaks; in any mode it counts as said."""
-    decision = editor.trial.hold(ruling)
+    decision = editor.trial.hold(reason)
     return decision if editor.speaks else None
 
 

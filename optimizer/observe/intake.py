@@ -17,7 +17,7 @@ from typing import NamedTuple
 from optimizer.model.event import CallEvent, Event, FeedbackEvent, MetricEvent
 from optimizer.model.instants import DAY_MS, EPOCH
 from optimizer.observe.openpanes import OpenPane, Partial
-from optimizer.observe.state import Memory, Observed
+from optimizer.observe.state import Memory, ObserveState
 from optimizer.prices import PriceList
 from optimizer.stage import Emit, Rejected, time_of
 
@@ -45,7 +45,7 @@ def milliseconds(time: datetime) -> int:
 class Intake:
     """Takes records in, one after the other, and collects what is to be published."""
 
-    def __init__(self, settings: Settings, state: Observed, memory: Memory, prices: PriceList) -> None:
+    def __init__(self, settings: Settings, state: ObserveState, memory: Memory, prices: PriceList) -> None:
         self.settings, self.state, self.memory, self.prices = settings, state, memory, prices
         self.emitted: list[Iterable[Emit]] = []
         self.rejected: list[Rejected] = []

@@ -14,7 +14,7 @@ from typing import Any
 from optimizer.model.progress import WATERMARK_DELAY_S
 from optimizer.observe.folding import Folding
 from optimizer.observe.intake import Settings
-from optimizer.observe.state import Observed
+from optimizer.observe.state import ObserveState
 from optimizer.prices import NO_PRICES, PriceList
 from optimizer.stage import Step
 
@@ -26,7 +26,7 @@ class Observe:
     """
 
     name = "observe"
-    state_type = Observed
+    state_type = ObserveState
     state_version = 1
 
     def __init__(
@@ -48,11 +48,11 @@ class Observe:
         """All in the input partition's row, whatever they speak of."""
         return {str(partition): events} if events else {}
 
-    def initial(self, row: str) -> Observed:
+    def initial(self, row: str) -> ObserveState:
         """A partition that has never been read."""
-        return Observed(partition=int(row))
+        return ObserveState(partition=int(row))
 
-    def fold(self, state: Observed, events: Sequence[Any]) -> Step[Observed]:
+    def fold(self, state: ObserveState, events: Sequence[Any]) -> Step[ObserveState]:
         """Count the records; emit what the ticks among them close.
 
         Records at or below `state.folded` only refill what is remembered of the last records: after a crash
@@ -62,34 +62,34 @@ class Observe:
         folding.run(events)
         return Step(state, chain.from_iterable(folding.emitted), folding.rejected)
 
-    def next_timer(self, state: Observed) -> int | None:  # noqa: ARG002 - part of the contract
+    def next_timer(self, state: ObserveState) -> int | None:  # noqa: ARG002 - part of the contract
         """Never: time arrives as ticks, among the records."""
         return None
 
-    def on_watermark(self, state: Observed, watermark: int) -> Step[Observed]:  # noqa: ARG002 - part of the contract
+    def on_watermark(self, state: ObserveState, watermark: int) -> Step[ObserveState]:  # noqa: ARG002 - part of the contract
         """Nothing: observe makes the watermarks and hears none."""
         return Step(state)
 
     def on_stalled_sources(
         self,
-        state: Observed,
+        state: ObserveState,
         stalled: Mapping[int, int],  # noqa: ARG002 - part of the contract
         leading_at: int,  # noqa: ARG002 - part of the contract
-    ) -> Step[Observed]:
+    ) -> Step[ObserveState]:
         """It hears no watermarks."""
         return Step(state)
 
-    def event_time(self, state: Observed) -> int | None:
+    def event_time(self, state: ObserveState) -> int | None:
         """The last tick."""
         return state.tick_at
 
-    def snapshot(self, state: Observed) -> Observed:
+    def snapshot(self, state: ObserveState) -> ObserveState:
         """The state as of the first record that is to be read again, and how far was emitted.
 
         As small as the declarations and the cumulative series are: no pane, no count, no name of a record.
         """
         return state.snapshot()
 
-    def replay_from(self, state: Observed, applied: int) -> int:
+    def replay_from(self, state: ObserveState, applied: int) -> int:
         """The first record of any open pane or pending count; `applied + 1` when nothing is open."""
         return applied + 1 if state.open_since is None else state.open_since

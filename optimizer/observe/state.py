@@ -81,7 +81,7 @@ class Memory:
         self.pointed = {point.series: point.offset for point in self.points}
 
 
-class Observed(Struct, kw_only=True, omit_defaults=True):
+class ObserveState(Struct, kw_only=True, omit_defaults=True):
     """The row of one input partition."""
 
     partition: int
@@ -116,7 +116,7 @@ class Observed(Struct, kw_only=True, omit_defaults=True):
         """Where things stand just before the record at `offset`, where reading may begin again from now on."""
         return Anchor(offset, self.tick_at, self.closed_at, self.changed, self.series_since)
 
-    def snapshot(self) -> "Observed":
+    def snapshot(self) -> "ObserveState":
         """A copy as of `open_since`, without memory; it shares nothing that folding changes."""
         targets, series = dict(self.targets), dict(self.series)
         then = self.anchor(self.folded + 1)
@@ -130,7 +130,7 @@ class Observed(Struct, kw_only=True, omit_defaults=True):
                 if point.offset < then.offset:
                     break
                 _put_back(series, point.series, point.before)
-        return Observed(
+        return ObserveState(
             partition=self.partition,
             folded=then.offset - 1,
             open_since=self.open_since,

@@ -24,7 +24,7 @@ from optimizer.orient.findings.finding import Span
 from optimizer.orient.health import adoption
 from optimizer.orient.health.lag import left_out, waited
 from optimizer.orient.levels import levels, spend
-from optimizer.orient.state import LESS_ROOM, SILENCE_MS, STEADY_BYTES, Declared, Left, Orientation, Segment
+from optimizer.orient.state import LESS_ROOM, SILENCE_MS, STEADY_BYTES, Declared, Left, OrientState, Segment
 from optimizer.orient.windows.buffer import Held, Part, admit, united
 from optimizer.orient.windows.offsets import Offsets
 from optimizer.orient.windows.sums import Sums
@@ -33,11 +33,11 @@ from optimizer.orient.windows.windows import HOP_MS, HOPPING_MS, LEVELS_MS, Wind
 from optimizer.stage import Durable, Emit, Rejected, Step
 
 
-class Orient(Durable[Orientation]):
+class Orient(Durable[OrientState]):
     """The second stage: what is true of a target, and how sure that is."""
 
     name = "orient"
-    state_type = Orientation
+    state_type = OrientState
     state_version = 3
 
     def __init__(self, pane_ms: int = 10_000, bytes_max: int = 800_000) -> None:
@@ -48,11 +48,11 @@ class Orient(Durable[Orientation]):
         self.pane_ms = pane_ms
         self.bytes_max = bytes_max
 
-    def initial(self, row: str) -> Orientation:
+    def initial(self, row: str) -> OrientState:
         """A target of which nothing is known."""
-        return Orientation(target=row)
+        return OrientState(target=row)
 
-    def fold(self, state: Orientation, events: Sequence[Any]) -> Step[Orientation]:
+    def fold(self, state: OrientState, events: Sequence[Any]) -> Step[OrientState]:
         """Takes in panes and declarations; nothing is believed before time passes."""
         rejected = []
         for event in events:
@@ -70,7 +70,7 @@ class Orient(Durable[Orientation]):
                 rejected.append(Rejected(event.offset, reason))
         return Step(state, (), rejected)
 
-    def next_timer(self, state: Orientation) -> int | None:
+    def next_timer(self, state: OrientState) -> int | None:
         """The end of the next pane that waits, or the next minute while anything is alive."""
         due = [min(state.room) + self.pane_ms] if state.room else []
         left_out = state.late.panes or state.crowded.panes or state.watching.tuning.unopened
@@ -78,7 +78,7 @@ class Orient(Durable[Orientation]):
             due.append(state.closed_at - state.closed_at % MINUTE_MS + MINUTE_MS)
         return min(due, default=None)
 
-    def on_watermark(self, state: Orientation, watermark: int) -> Step[Orientation]:
+    def on_watermark(self, state: OrientState, watermark: int) -> Step[OrientState]:
         """Passes every boundary up to `watermark` at which there is something to say."""
         emitted: list[Emit] = []
         while (at := self.next_timer(state)) is not None and at <= watermark:
@@ -87,15 +87,15 @@ class Orient(Durable[Orientation]):
         return Step(state, emitted)
 
     def on_stalled_sources(
-        self, state: Orientation, stalled: Mapping[int, int], leading_at: int
-    ) -> Step[Orientation]:
+        self, state: OrientState, stalled: Mapping[int, int], leading_at: int
+    ) -> Step[OrientState]:
         """Says of a declared target which source partitions its windows wait for, and when they wait no more."""
         if state.declared is None:
             return Step(state)
         found = waited(state.target, stalled, leading_at)
         return Step(state, [Emit(data=found, at=leading_at, subject=state.target)])
 
-    def _gather(self, state: Orientation, pane: Pane) -> None:
+    def _gather(self, state: OrientState, pane: Pane) -> None:
         if pane.start_at < state.closed_at:
             _leave_out(state.late, pane)
             return
@@ -104,7 +104,7 @@ class Orient(Durable[Orientation]):
         if not admit(state.room, pane, bytes_max=room // LESS_ROOM if kept else room, kept=kept):
             _leave_out(state.crowded, pane)
 
-    def _pass(self, state: Orientation, at: int) -> list[Finding]:
+    def _pass(self, state: OrientState, at: int) -> list[Finding]:
         """What is to be said at a boundary: the end of a pane, of a minute, or of both."""
         ends_minute = at % MINUTE_MS == 0
         held = state.room.pop(at - self.pane_ms, None)
@@ -120,12 +120,12 @@ class Orient(Durable[Orientation]):
         return found
 
 
-def _declare(state: Orientation, target: Target) -> Orientation:
+def _declare(state: OrientState, target: Target) -> OrientState:
     """The row after a declaration: what is no longer declared is forgotten."""
     if target.withdrawn:
         state.watching.withdraw()
         forgotten = Watching(tuning=state.watching.tuning, left=state.watching.left)
-        return Orientation(target=state.target, closed_at=state.closed_at, watching=forgotten)
+        return OrientState(target=state.target, closed_at=state.closed_at, watching=forgotten)
     state.declared = Declared.of(target)
     names = set(state.segment_names())
     state.segments = {name: kept for name, kept in state.segments.items() if name in names}
@@ -140,7 +140,7 @@ def _leave_out(books: Left, pane: Pane) -> None:
     books.calls += sum(cell.calls for cell in pane.cells)
 
 
-def _count(state: Orientation, held: Held, pane: Span) -> list[Finding]:
+def _count(state: OrientState, held: Held, pane: Span) -> list[Finding]:
     """Counts a pane in every window and trial; returns what it tripped."""
     names = set(state.segment_names())
     parts = united(
@@ -169,7 +169,7 @@ def _count(state: Orientation, held: Held, pane: Span) -> list[Finding]:
     return tripped
 
 
-def _last_minute(state: Orientation, pane: Span) -> Span:
+def _last_minute(state: OrientState, pane: Span) -> Span:
     """The pane, with the evidence of the last minute."""
     minute = Span(pane.start_at, pane.end_at, Offsets())
     for _, offsets in state.recent:
@@ -177,7 +177,7 @@ def _last_minute(state: Orientation, pane: Span) -> Span:
     return minute
 
 
-def _tripped(state: Orientation, name: str, parts: list[Part], pane: Span) -> list[Finding]:
+def _tripped(state: OrientState, name: str, parts: list[Part], pane: Span) -> list[Finding]:
     """The trips of a segment's candidates in the pane just counted, whose evidence is that of the last minute."""
     assert state.declared  # noqa: S101 - the caller asked
     found: list[Finding] = []
@@ -201,7 +201,7 @@ def _summed(some: list[Sums]) -> Sums:
     return sums
 
 
-def _compared(state: Orientation, at: int, *, harm_only: bool) -> list[Finding]:
+def _compared(state: OrientState, at: int, *, harm_only: bool) -> list[Finding]:
     """The comparisons of every trial with calls that are news: since the last minute, or the last look."""
     assert state.declared  # noqa: S101 - the caller asked
     found: list[Finding] = []
@@ -227,7 +227,7 @@ def _compared(state: Orientation, at: int, *, harm_only: bool) -> list[Finding]:
     return found
 
 
-def _covered(state: Orientation, at: int, *, all_segments: bool) -> list[Finding]:
+def _covered(state: OrientState, at: int, *, all_segments: bool) -> list[Finding]:
     """The coverage of segments where it changed, and at a full minute of all that were called in it."""
     found: list[Finding] = []
     for name in state.segment_names():
@@ -242,7 +242,7 @@ def _covered(state: Orientation, at: int, *, all_segments: bool) -> list[Finding
     return found
 
 
-def _close(state: Orientation, at: int) -> list[Finding]:
+def _close(state: OrientState, at: int) -> list[Finding]:
     """Closes the windows that end at `at`, and forgets what has long been silent."""
     found: list[Finding] = []
     closing = [window for window in state.windows if window.closes(at)]
@@ -264,7 +264,7 @@ def _close(state: Orientation, at: int) -> list[Finding]:
     return found + _forget(state, at)
 
 
-def _levels(state: Orientation, window: Window, at: int) -> list[Finding]:
+def _levels(state: OrientState, window: Window, at: int) -> list[Finding]:
     span = Span(at - window.length_ms, at, window.offsets)
     rows = levels.of(state.declared.kept if state.declared else ())
     found: list[Finding] = []
@@ -277,7 +277,7 @@ def _levels(state: Orientation, window: Window, at: int) -> list[Finding]:
     return found
 
 
-def _watched(state: Orientation, window: Window, at: int, *, hops: bool = False) -> list[Finding]:
+def _watched(state: OrientState, window: Window, at: int, *, hops: bool = False) -> list[Finding]:
     """What the analyzers make known of a window that has closed."""
     if not state.segments or not watched(window.length_ms, hops=hops):
         return []
@@ -291,7 +291,7 @@ def _watched(state: Orientation, window: Window, at: int, *, hops: bool = False)
     ]
 
 
-def _hopped(state: Orientation, window: Window, at: int) -> list[Finding]:
+def _hopped(state: OrientState, window: Window, at: int) -> list[Finding]:
     """What the analyzers make known of the window that hops, now that `window` has closed."""
     recent = [closed for closed in state.hops if closed[0] > at - HOPPING_MS]
     recent.append((at, Window(HOP_MS, dict(window.segments), window.offsets.copy())))
@@ -299,7 +299,7 @@ def _hopped(state: Orientation, window: Window, at: int) -> list[Finding]:
     return _watched(state, hopped(closed for _, closed in recent), at, hops=True)
 
 
-def _forget(state: Orientation, at: int) -> list[Finding]:
+def _forget(state: OrientState, at: int) -> list[Finding]:
     """Ends what nobody has called for long, and the alarms of it."""
     found: list[Finding] = []
     span, audience = Span(at - MINUTE_MS, at, Offsets()), _audience(state)
@@ -315,7 +315,7 @@ def _forget(state: Orientation, at: int) -> list[Finding]:
     return found + list(left(state.watching, state.target, span))
 
 
-def _audience(state: Orientation) -> Audience:
+def _audience(state: OrientState) -> Audience:
     declared = state.declared
     return Audience(
         state.target, declared.margins if declared else Margins(), declared.alarms if declared else Alarms()

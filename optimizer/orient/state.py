@@ -131,7 +131,7 @@ class Left(Struct, omit_defaults=True):
     calls: int = 0
 
 
-class Orientation(Struct, kw_only=True, omit_defaults=True):
+class OrientState(Struct, kw_only=True, omit_defaults=True):
     """The row of one target."""
 
     target: str

@@ -47,24 +47,24 @@ Values = npt.NDArray[np.float64]
 
 
 def change_points(
-    values: Sequence[float] | Values, *, penalty: float = PENALTY, fewest: int = SEGMENT_FEWEST
+    values: Sequence[float] | Values, *, penalty: float = PENALTY, min_samples: int = SEGMENT_FEWEST
 ) -> list[int]:
     """The indices at which a new level begins, ascending; empty where there is none to find.
 
-    `penalty` is in units of log n, `fewest` the least number of values of a segment.
+    `penalty` is in units of log n, `min_samples` the least number of values of a segment.
 
     Raises:
         NotFinite: a value is NaN or infinite.
     """
     series = finite("value", values)
-    if len(series) < 2 * fewest:
+    if len(series) < 2 * min_samples:
         return []
     alone = _spread(series, 1)
     if not alone:
-        return _jumps(series, fewest)
+        return _jumps(series, min_samples)
     calm = despiked(series, alone)
     noise = max(alone, spread_of_noise(calm))
-    return segments(calm / noise, penalty=penalty * log(len(series)), fewest=fewest)
+    return segments(calm / noise, penalty=penalty * log(len(series)), min_samples=min_samples)
 
 
 def spread_of_noise(series: Values) -> float:
@@ -88,7 +88,7 @@ def despiked(series: Values, noise: float) -> Values:
     return np.clip(series, around - CLIP * noise, around + CLIP * noise)
 
 
-def segments(series: Values, *, penalty: float, fewest: int) -> list[int]:
+def segments(series: Values, *, penalty: float, min_samples: int) -> list[int]:
     """The cuts that minimise squared distances plus `penalty` for each, for a series of unit noise."""
     n = len(series)
     sums = np.concatenate([[0.0], np.cumsum(series - series.mean())])
@@ -97,15 +97,15 @@ def segments(series: Values, *, penalty: float, fewest: int) -> list[int]:
     best[0] = -penalty
     cut_before = np.zeros(n + 1, np.int64)
     starts, until = np.array([0], np.int64), np.array([n + 1], np.int64)
-    for end in range(fewest, n + 1):
+    for end in range(min_samples, n + 1):
         starts, until = starts[until > end], until[until > end]
         cost = squares[end] - squares[starts] - (sums[end] - sums[starts]) ** 2 / (end - starts)
         total = best[starts] + cost
         at = int(total.argmin())
         best[end], cut_before[end] = total[at] + penalty, starts[at]
         # A start that is worse than a cut here, even unpaid, stays worse once a segment fits behind the cut.
-        until = np.where(total > best[end], np.minimum(until, end + fewest), until)
-        starts, until = np.append(starts, end - fewest + 1), np.append(until, n + 1)
+        until = np.where(total > best[end], np.minimum(until, end + min_samples), until)
+        starts, until = np.append(starts, end - min_samples + 1), np.append(until, n + 1)
     cuts: list[int] = []
     end = n
     while cut_before[end]:
@@ -114,12 +114,12 @@ def segments(series: Values, *, penalty: float, fewest: int) -> list[int]:
     return cuts[::-1]
 
 
-def _jumps(series: Values, fewest: int) -> list[int]:
-    """The changes of a series that is mostly constant: where one value holds `fewest` times in a row anew."""
+def _jumps(series: Values, min_samples: int) -> list[int]:
+    """The changes of a series that is mostly constant: where one value holds `min_samples` times in a row anew."""
     cuts: list[int] = []
     level = series[0]
-    for i in range(1, len(series) - fewest + 1):
-        if series[i] != level and (series[i : i + fewest] == series[i]).all():
+    for i in range(1, len(series) - min_samples + 1):
+        if series[i] != level and (series[i : i + min_samples] == series[i]).all():
             cuts.append(i)
             level = series[i]
     return cuts

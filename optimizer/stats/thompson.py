@@ -26,7 +26,7 @@ MOVED_FEWEST = 100
 
 
 def weights(
-    chances: Sequence[float], units: Sequence[int], *, floor: float = 0.05, fewest: int = MOVED_FEWEST
+    chances: Sequence[float], units: Sequence[int], *, floor: float = 0.05, min_samples: int = MOVED_FEWEST
 ) -> list[float]:
     """The share of each arm, at least `floor`, together 1; in the order given.
 
@@ -45,6 +45,6 @@ def weights(
         raise OutOfRange(what="floor", got=floor, must=f"from 0 to 1/{arms}")
     if not all(0 <= chance <= 1 for chance in chances) or abs(fsum(chances) - 1) > 1e-6:
         raise OutOfRange(what="sum of chances", got=fsum(chances), must="1, of probabilities")
-    if min(units) < fewest:
+    if min(units) < min_samples:
         return [1 / arms] * arms
     return [floor + (1 - arms * floor) * chance for chance in chances]

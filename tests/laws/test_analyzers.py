@@ -139,7 +139,7 @@ class TestAnalyzerLaws:
         state = analyzer.initial()
         for window in windows(analyzer, life, seed=1):
             quiet = analyzer.update(copy.deepcopy(state), window._replace(sums=Sums()))
-            assert all(saying.surprise <= 1 or saying.is_learning for saying in quiet)
+            assert all(saying.score <= 1 or saying.is_learning for saying in quiet)
             analyzer.update(state, window)
 
     @pytest.mark.parametrize("life", LIVES)
@@ -151,7 +151,7 @@ class TestAnalyzerLaws:
             assert saying.subject
             assert len(saying.subject) <= 64
             assert len(saying.sentence) <= 400
-            assert not math.isnan(saying.surprise)
+            assert not math.isnan(saying.score)
         assert len({saying.subject for saying in sayings}) <= SUBJECTS
 
     def test_one_value_for_ever_raises_nothing_about_itself(self, analyzer):
@@ -160,4 +160,4 @@ class TestAnalyzerLaws:
         state = analyzer.initial()
         for window in shown:
             for saying in analyzer.update(state, window._replace(margins=margins)):
-                assert saying.surprise <= 1 or saying.is_learning, saying.sentence
+                assert saying.score <= 1 or saying.is_learning, saying.sentence

@@ -18,14 +18,14 @@ from optimizer.model.wording import count, instant, interval, number, percent, q
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from agents.ledger.answers import Told
+    from agents.ledger.answers import Explanation
     from optimizer.model.decision import Decision, Estimate
     from optimizer.model.finding import Finding
 
 COLOURS = {"pass": "green", "fail": "red", "inconclusive": "yellow", "error": "red", "no_data": "yellow"}
 
 
-def as_data(told: Told) -> dict[str, Any]:
+def as_data(told: Explanation) -> dict[str, Any]:
     """Everything there is to say, for programs; instants as RFC 3339, else as in the event."""
     answer: dict[str, Any] = msgspec.to_builtins(told)
     decision = answer["decision"]
@@ -40,7 +40,7 @@ def as_data(told: Told) -> dict[str, Any]:
     return answer
 
 
-def as_text(told: Told) -> RenderableType:
+def as_text(told: Explanation) -> RenderableType:
     """The same for people, to be printed by rich."""
     decision = told.decision
     blocks: list[RenderableType] = [_headline(told), Text(decision.why, style="bold"), _facts(told)]
@@ -58,7 +58,7 @@ def as_text(told: Told) -> RenderableType:
     return Group(*blocks)
 
 
-def would_change(told: Told) -> list[str]:
+def would_change(told: Explanation) -> list[str]:
     """What it would have taken to judge each comparison otherwise; numbers in the estimate's unit."""
     lines = []
     for estimate in told.decision.estimates:
@@ -104,7 +104,7 @@ def _room(estimate: Estimate, finding: Finding | None) -> float | None:
     return abs(bound - limit) if bound is not None and estimate.verdict in ("pass", "fail") else None
 
 
-def _headline(told: Told) -> Text:
+def _headline(told: Explanation) -> Text:
     decision = told.decision
     text = Text()
     text.append(f"{decision.kind} ", style="bold cyan")
@@ -116,7 +116,7 @@ def _headline(told: Told) -> Text:
     return text
 
 
-def _facts(told: Told) -> Table:
+def _facts(told: Explanation) -> Table:
     decision, table = told.decision, _plain()
     acts = "acted on" if decision.act else "not acted on: advice, or waiting for a yes"
     table.add_row("when", f"{instant(decision.decided_at)} (event time)")
@@ -148,7 +148,7 @@ def _facts(told: Told) -> Table:
     return table
 
 
-def _estimates(told: Told) -> Table:
+def _estimates(told: Explanation) -> Table:
     heads = ("metric", "estimate (interval)", "level", "n and control", "margin", "verdict")
     table = Table(*heads, box=None, padding=(0, 2, 0, 0))
     for column in table.columns:
@@ -199,7 +199,7 @@ def _evidence(decision: Decision) -> Table:
     return table
 
 
-def _followed(told: Told) -> RenderableType:
+def _followed(told: Explanation) -> RenderableType:
     if not told.followed:
         return Text("  nothing yet" if told.decision.act else "  nothing: it was not acted on")
     table = _plain()
@@ -209,7 +209,7 @@ def _followed(told: Told) -> RenderableType:
     return table
 
 
-def _proof(told: Told) -> list[Text]:
+def _proof(told: Explanation) -> list[Text]:
     lines = [
         Text(
             f"  {told.topic}/{told.partition} offset {told.offset}, link {told.position} of its chain, "

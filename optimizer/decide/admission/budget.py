@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from optimizer.decide.evidence.facts import Evidence, calls_per_minute
 from optimizer.decide.record.books import Use, uses
-from optimizer.decide.record.decision import Ruling, record
-from optimizer.decide.record.state import Deciding
+from optimizer.decide.record.decision import Reason, record
+from optimizer.decide.record.state import DecideState
 from optimizer.model.budget import Budget
 from optimizer.model.decision import Decision
 from optimizer.model.finding import Finding
@@ -15,7 +15,7 @@ from optimizer.model.shares import WHOLE_BPS
 from optimizer.model.wording import money
 
 
-def enter(state: Deciding, spend: Finding) -> None:
+def enter(state: DecideState, spend: Finding) -> None:
     """Write a minute's spend into the books, and true up the trial it belongs to."""
     nano = state.books.enter(spend)
     segment = state.segments.get(spend.segment)
@@ -80,7 +80,7 @@ def reserve(evidence: Evidence, shares: Mapping[str, int]) -> int | None:
     return nano
 
 
-def _left_for_trials(state: Deciding, budget: Budget) -> int:
+def _left_for_trials(state: DecideState, budget: Budget) -> int:
     """Nano-USD of today's trials' money that are neither spent nor reserved; below 0: overspent."""
     books = state.books
     spent = max(0, books.trials_nano) if books.day == state.now_at // DAY_MS else 0
@@ -92,7 +92,7 @@ def _left_for_trials(state: Deciding, budget: Budget) -> int:
     return round(budget.trials_usd_per_day * NANO_USD) - spent - reserved
 
 
-def trials_overspent(state: Deciding) -> str:
+def trials_overspent(state: DecideState) -> str:
     """That candidates have cost more than their controls by all that is meant for them today; or empty."""
     budget = state.declaration.budget if state.declaration is not None else None
     nano = state.books.trials_nano if state.books.day == state.now_at // DAY_MS else 0
@@ -102,13 +102,13 @@ def trials_overspent(state: Deciding) -> str:
     return f"trials have cost {spent} more than their controls today"
 
 
-def used_up(state: Deciding) -> Use | None:
+def used_up(state: DecideState) -> Use | None:
     """The budget that is spent; None where none is."""
     budget = state.declaration.budget if state.declaration is not None else None
     return next((use for use in uses(budget, state.books, state.now_at) if use.share_bps >= WHOLE_BPS), None)
 
 
-def announced(state: Deciding) -> list[Decision]:
+def announced(state: DecideState) -> list[Decision]:
     """Once in a day or a month: that most of its money is spent, and that all of it is."""
     declared = state.declaration
     if declared is None or declared.budget is None:
@@ -122,6 +122,6 @@ def announced(state: Deciding) -> list[Decision]:
             key, what = f"{use.span}/warn", "a warning"
         if use.share_bps >= min(declared.budget.warn_bps, WHOLE_BPS) and key not in state.books.told:
             state.books.told.append(key)
-            ruling = Ruling(state.now_at, "budget", f"{use}: {what}", token=key)
-            said.append(record(state, "hold", ruling, act=False))
+            reason = Reason(state.now_at, "budget", f"{use}: {what}", token=key)
+            said.append(record(state, "hold", reason, act=False))
     return said

@@ -21,9 +21,9 @@ from msgspec import structs
 from optimizer.decide.admission import power
 from optimizer.decide.admission.budget import reserve, trials_overspent, unaffordable, used_up
 from optimizer.decide.evidence.facts import Evidence, calls_per_minute, served_bps
-from optimizer.decide.record.decision import Ruling
+from optimizer.decide.record.decision import Reason
 from optimizer.decide.record.hand import InHand
-from optimizer.decide.record.state import Deciding
+from optimizer.decide.record.state import DecideState
 from optimizer.decide.strategies.contract import Barred
 from optimizer.decide.strategies.tuning import CHANGES_A_DAY, rests_until
 from optimizer.declaration.declared import Declared
@@ -250,7 +250,7 @@ class Admission:
         grows = sum(arms.values()) > served_bps(segment)
         return self._too_wide(sum(arms.values())) if grows else None
 
-    def ends(self) -> Ruling | None:
+    def ends(self) -> Reason | None:
         """Why what is live is taken back at once; None: it is not."""
         hand, segment = self.hand, self.hand.segment
         trial, tried = segment.trial, segment.candidates()
@@ -261,14 +261,14 @@ class Admission:
         saves_users = trial.failover
         if use is not None and trial.extra_nano >= 0 and not saves_users:
             extra = f"{money(trial.extra_nano / NANO_USD)} more than its control"
-            return Ruling(hand.now_at, "budget", f"{use}; so far {called} has cost {extra}")
+            return Reason(hand.now_at, "budget", f"{use}; so far {called} has cost {extra}")
         if trial.extra_nano > 0 and not saves_users and (spent := trials_overspent(hand.state)):
-            return Ruling(hand.now_at, "budget", f"{spent}, {called} among them")
+            return Reason(hand.now_at, "budget", f"{spent}, {called} among them")
         for variant, share_bps in tried.items():
             said = self.evidence.asked(variant, share_bps)
             if said.denies:
                 whose = f"{hand.declared.name_of(variant)}: " if len(tried) > 1 else ""
-                return Ruling(hand.now_at, "policy", f"{whose}{said.denies}", policies=said.results)
+                return Reason(hand.now_at, "policy", f"{whose}{said.denies}", policies=said.results)
         return None
 
     def against_a_yes(self, variant: str = "") -> str:
@@ -285,7 +285,7 @@ class Admission:
         return f"{use}; declare a larger budget" if use is not None and waits else ""
 
 
-def _broke(state: Deciding) -> Note | None:
+def _broke(state: DecideState) -> Note | None:
     if (use := used_up(state)) is not None:
         return Note("budget", f"{use}: nothing is tried before the next {use.span} begins (UTC)")
     if spent := trials_overspent(state):

@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import structs
 
 from optimizer.decide.record.hand import InHand
-from optimizer.decide.record.state import Deciding, Level, Segment
+from optimizer.decide.record.state import DecideState, Level, Segment
 from optimizer.declaration import policies
 from optimizer.declaration.declared import Declared
 from optimizer.declaration.policies import Said
@@ -32,7 +32,7 @@ def watched(declared: Target | None) -> bool:
     )
 
 
-def note(state: Deciding, segment: Segment, finding: Finding) -> None:
+def note(state: DecideState, segment: Segment, finding: Finding) -> None:
     """Remember a level, if anybody will ask for it."""
     if finding.estimate is None or finding.verdict != "pass" or not watched(state.declaration):
         return

@@ -3,7 +3,7 @@
 from optimizer.decide.evidence.utility import weights, worth
 from optimizer.decide.planning.arbitrate import situation
 from optimizer.decide.record import schedule
-from optimizer.decide.record.state import Deciding
+from optimizer.decide.record.state import DecideState
 from optimizer.decide.strategies import STRATEGIES, tuning
 from optimizer.decide.strategies.cheapest import Choice
 from optimizer.decide.trials.editor import SegmentEditor
@@ -14,7 +14,7 @@ MOST_ALARMS = 4
 """Per segment; the mildest, then the oldest makes room."""
 
 
-def raised(state: Deciding, finding: Finding) -> None:
+def raised(state: DecideState, finding: Finding) -> None:
     """Remember an alarm while it is open; one about all calls concerns every segment.
 
     An alarm that opens is a reason to look at once.

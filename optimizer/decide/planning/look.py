@@ -5,19 +5,19 @@ from typing import NamedTuple
 
 from optimizer.decide.planning import learning
 from optimizer.decide.planning.arbitrate import consider
-from optimizer.decide.record.decision import Ruling
+from optimizer.decide.record.decision import Reason
 from optimizer.decide.record.state import Trial
 from optimizer.decide.strategies.ab_test import tested
-from optimizer.decide.strategies.cheapest import Choice, reason
+from optimizer.decide.strategies.cheapest import Choice, reason_for
 from optimizer.decide.strategies.contract import Proposal
 from optimizer.decide.trials import arms
 from optimizer.decide.trials.editor import SegmentEditor
-from optimizer.decide.trials.transitions import Opening, advice, wanted
+from optimizer.decide.trials.transitions import TrialSpec, advice, wanted
 from optimizer.model.decision import Decision
 from optimizer.model.finding import Finding
 
 
-class Looked(NamedTuple):
+class Selection(NamedTuple):
     """What the strategy wants, as a choice among candidates and in full."""
 
     choice: Choice
@@ -30,66 +30,68 @@ class Looked(NamedTuple):
         return advice(tried or (self.proposal.weights if self.proposal else ()))
 
 
-def look(editor: SegmentEditor) -> Looked:
+def look(editor: SegmentEditor) -> Selection:
     """What the declared strategy wants in a segment that has nothing on trial."""
     chosen, rejected = consider(editor)
     if chosen is None:
         against = "; ".join(f"{one.model} {one.why}" for one in rejected)
         why = f"{editor.target.strategy} has nothing to propose" + (f": {against}" if against else "")
-        return Looked(Choice(None, None, rejected, why=why), None)
+        return Selection(Choice(None, None, rejected, why=why), None)
     if chosen.action != "start" or chosen.weights:
         acts = chosen.action != "nothing"
-        return Looked(Choice(None, None, rejected, why=chosen.why, acts=acts, asks=chosen.asks), chosen)
+        return Selection(Choice(None, None, rejected, why=chosen.why, acts=acts, asks=chosen.asks), chosen)
     model = editor.declared.models.get(chosen.variant or "")
     near = editor.declared.near(editor.segment.incumbent)
     candidate = next((one for one in near if one.variant_id == chosen.variant), None)
     choice = Choice(chosen.variant, model, rejected, candidate, chosen.why, asks=chosen.asks)
-    return Looked(choice, chosen)
+    return Selection(choice, chosen)
 
 
-def follow(editor: SegmentEditor, looked: Looked, ruling: Ruling, *, asks: str = "") -> Decision | None:
+def follow(editor: SegmentEditor, selection: Selection, reason: Reason, *, asks: str = "") -> Decision | None:
     """The decision that a look leads to; None where that was said before. With `asks` a start needs a yes."""
-    proposal = looked.proposal
+    proposal = selection.proposal
     if proposal is None:
         return None
     if proposal.forgets:
         editor.segment.memory.known.clear()
     if proposal.action == "rollback":
-        return editor.trial.take_back(ruling._replace(cause="alert", why=proposal.why))
+        return editor.trial.take_back(reason._replace(cause="alert", why=proposal.why))
     if proposal.action != "start":
-        return editor.trial.hold(ruling._replace(why=proposal.why), looked.choice.rejected)
-    learning.tries(editor, looked.choice)
+        return editor.trial.hold(reason._replace(why=proposal.why), selection.choice.rejected)
+    learning.tries(editor, selection.choice)
     if proposal.weights:
-        return _begin_several(editor, proposal, looked.choice, ruling, asks=asks)
-    return _begin(editor, looked.choice, ruling, asks=asks)
+        return _begin_several(editor, proposal, selection.choice, reason, asks=asks)
+    return _begin(editor, selection.choice, reason, asks=asks)
 
 
-def _begin(editor: SegmentEditor, choice: Choice, ruling: Ruling, *, asks: str) -> Decision:
+def _begin(editor: SegmentEditor, choice: Choice, reason: Reason, *, asks: str) -> Decision:
     """One candidate, at the plan's first step or in its shadow."""
     declared, segment = editor.declared, editor.segment
     assert choice.variant is not None, "a candidate is begun with"  # noqa: S101 - a programming error
     ending = (
         f"; the holdback of {declared.name_of(segment.held.variant)} ends with it" if segment.held else ""
     )
-    why = f"{choice.why or reason(declared, segment.incumbent, choice)}; {ruling.why}{ending}{wanted(asks)}"
+    why = (
+        f"{choice.why or reason_for(declared, segment.incumbent, choice)}; {reason.why}{ending}{wanted(asks)}"
+    )
     first_bps, mirror_bps = declared.first_bps
-    opening = Opening(
+    spec = TrialSpec(
         {choice.variant: first_bps},
         mirror_bps=mirror_bps,
         asks=choice.asks or bool(asks),
         rejected=choice.rejected,
     )
-    return editor.trial.begin(opening, ruling._replace(why=why))
+    return editor.trial.begin(spec, reason._replace(why=why))
 
 
 def _begin_several(
-    editor: SegmentEditor, proposal: Proposal, choice: Choice, ruling: Ruling, *, asks: str
+    editor: SegmentEditor, proposal: Proposal, choice: Choice, reason: Reason, *, asks: str
 ) -> Decision:
     """Several arms at the shares that were proposed; the control has the rest."""
     segment = editor.segment
     shares = {variant: bps for variant, bps in proposal.weights.items() if variant != segment.incumbent}
-    opening = Opening(shares, proposal.allocation, asks=proposal.asks or bool(asks), rejected=choice.rejected)
-    decision = editor.trial.begin(opening, ruling._replace(why=f"{proposal.why}; {ruling.why}{wanted(asks)}"))
+    spec = TrialSpec(shares, proposal.allocation, asks=proposal.asks or bool(asks), rejected=choice.rejected)
+    decision = editor.trial.begin(spec, reason._replace(why=f"{proposal.why}; {reason.why}{wanted(asks)}"))
     if segment.trial is not None and proposal.allocation == "fixed":
         segment.tested = tested(editor.declared)
     return decision
@@ -104,9 +106,9 @@ def look_again(editor: SegmentEditor, trial: Trial, due: Sequence[Finding]) -> D
     editor.has_considered()
     if chosen is None or chosen.action != "reweigh":
         return None
-    ruling = Ruling(editor.now_at, "choice", chosen.why, compared)
+    reason = Reason(editor.now_at, "choice", chosen.why, compared)
     if (against := editor.admission.of_shares(chosen.weights)) is not None:
-        why = f"{against.sentence}; {ruling.why}"
-        held = ruling._replace(cause=against.cause, why=why, policies=against.policies)
+        why = f"{against.sentence}; {reason.why}"
+        held = reason._replace(cause=against.cause, why=why, policies=against.policies)
         return editor.trial.hold(held, rejected)
-    return editor.trial.reweigh(chosen.weights, ruling, rejected)
+    return editor.trial.reweigh(chosen.weights, reason, rejected)

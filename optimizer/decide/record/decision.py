@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from optimizer.decide.record.state import Deciding
+from optimizer.decide.record.state import DecideState
 from optimizer.declaration.declared import Declared, derive
 from optimizer.model.decision import WHOLE_TARGET, Cause, Decision, DecisionKind, Estimate
 from optimizer.model.finding import EVIDENCE_MOST, Evidence, Finding
@@ -16,7 +16,7 @@ from optimizer.model.variant import differences
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
-class Ruling(NamedTuple):
+class Reason(NamedTuple):
     """The reason for a decision, before it is known what the decision changes."""
 
     at: int
@@ -31,7 +31,7 @@ class Ruling(NamedTuple):
 
 
 def record(
-    state: Deciding, kind: DecisionKind, ruling: Ruling, *, segment: str = WHOLE_TARGET, **fields: Any
+    state: DecideState, kind: DecisionKind, reason: Reason, *, segment: str = WHOLE_TARGET, **fields: Any
 ) -> Decision:
     """The decision, with everything a reader needs to doubt it.
 
@@ -39,27 +39,27 @@ def record(
     """
     declared = state.declaration
     generation, variant = fields.get("generation", 0), fields.get("variant") or ""
-    evidence, left_out = merged(ruling.findings)
+    evidence, left_out = merged(reason.findings)
     shares = (declared.risks.max_attempts or 1) if declared else 1
     if declared is not None and "differs" not in fields:
         tried = [variant, *fields.get("weights", ())]
         fields["differs"] = differs(derive(declared), fields.get("incumbent") or "", tried)
     return Decision(
         decision_id=decision_id(
-            state.target, segment, kind, ruling.at, generation, variant, *filter(None, [ruling.token])
+            state.target, segment, kind, reason.at, generation, variant, *filter(None, [reason.token])
         ),
         segment=segment,
         kind=kind,
         mode=declared.autonomy if declared else "observe",
-        decided_at=ruling.at,
-        cause=ruling.cause,
-        why=ruling.why,
-        by=ruling.by,
-        estimates=tuple(map(estimate_of, ruling.findings)),
+        decided_at=reason.at,
+        cause=reason.cause,
+        why=reason.why,
+        by=reason.by,
+        estimates=tuple(map(estimate_of, reason.findings)),
         evidence=evidence,
         evidence_left_out=left_out,
-        findings_hash=sha256(_encode(ruling.findings)).hexdigest() if ruling.findings else "",
-        policies=ruling.policies,
+        findings_hash=sha256(_encode(reason.findings)).hexdigest() if reason.findings else "",
+        policies=reason.policies,
         alpha_promotion=declared.risks.false_promotion / shares if declared else 0.0,
         alpha_rollback=declared.risks.false_rollback / shares if declared else 0.0,
         target_revision=state.revision,

@@ -4,8 +4,8 @@ from typing import Any
 
 from optimizer.decide.record import schedule
 from optimizer.decide.record.autonomy import MOVING, SPEAKING
-from optimizer.decide.record.decision import Ruling, record
-from optimizer.decide.record.state import MAX_BANS, MS, Ban, Deciding
+from optimizer.decide.record.decision import Reason, record
+from optimizer.decide.record.state import MAX_BANS, MS, Ban, DecideState
 from optimizer.declaration.declared import Declared
 from optimizer.model.decision import Decision, DecisionKind
 
@@ -16,7 +16,7 @@ MAX_WHY = 160
 class InHand:
     """What every part of a decision about one segment knows of it."""
 
-    def __init__(self, state: Deciding, name: str, declared: Declared) -> None:
+    def __init__(self, state: DecideState, name: str, declared: Declared) -> None:
         """Take up the segment `name` of a declared target."""
         self.state, self.name, self.declared = state, name, declared
         self.target, self.segment = declared.target, state.segments[name]
@@ -59,29 +59,29 @@ class InHand:
 
     # -- what is decided ---------------------------------------------------------------------------
 
-    def decide(self, kind: DecisionKind, ruling: Ruling, **fields: Any) -> Decision:
+    def decide(self, kind: DecisionKind, reason: Reason, **fields: Any) -> Decision:
         """The decision about this segment; `fields` are those of Decision that say what changes."""
-        return record(self.state, kind, ruling, segment=self.name, **fields)
+        return record(self.state, kind, reason, segment=self.name, **fields)
 
     def bans(self, variant: str) -> Ban | None:
         """The ban of a variant that is in force here now."""
         ban = self.segment.bans.get(variant)
         return ban if ban is not None and ban.until_at > self.now_at else None
 
-    def ban(self, variant: str, ruling: Ruling) -> None:
+    def ban(self, variant: str, reason: Reason) -> None:
         """The variant is not tried again here for `rollout.ban_s`."""
-        alive = {v: b for v, b in self.segment.bans.items() if b.until_at > ruling.at and v != variant}
-        alive[variant] = Ban(ruling.at + self.target.rollout.ban_s * MS, ruling.why[:MAX_WHY], ruling.at)
+        alive = {v: b for v, b in self.segment.bans.items() if b.until_at > reason.at and v != variant}
+        alive[variant] = Ban(reason.at + self.target.rollout.ban_s * MS, reason.why[:MAX_WHY], reason.at)
         self.segment.bans = dict(list(alive.items())[-MAX_BANS:])
 
-    def lift(self, variant: str, ruling: Ruling) -> Decision:
+    def lift(self, variant: str, reason: Reason) -> Decision:
         """A ban is lifted before its time, and what it rested on is forgotten."""
         self.segment.bans = {v: ban for v, ban in self.segment.bans.items() if v != variant}
         self.segment.memory.known.pop(variant, None)
         self.segment.considered_at = 0
         model = self.declared.models.get(variant)
         return self.decide(
-            "unban", ruling, act=False,
+            "unban", reason, act=False,
             variant=variant, model=model.name if model else None, incumbent=self.segment.incumbent,
         )  # fmt: skip
 

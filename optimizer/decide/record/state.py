@@ -199,7 +199,7 @@ class Segment(Struct, kw_only=True, omit_defaults=True):
         return self.trial.arms if self.trial is not None else {}
 
 
-class Deciding(Struct, kw_only=True, omit_defaults=True):
+class DecideState(Struct, kw_only=True, omit_defaults=True):
     """The row of one target."""
 
     target: str

@@ -103,7 +103,7 @@ def _promises_too_little(target: Target, serving: Variant, candidate: Candidate,
     )
 
 
-def reason(declared: Declared, incumbent: str, choice: Choice) -> str:
+def reason_for(declared: Declared, incumbent: str, choice: Choice) -> str:
     """Why the chosen one is tried, in words."""
     chosen = choice.candidate
     assert chosen is not None, "only a choice has a reason"  # noqa: S101 - a programming error

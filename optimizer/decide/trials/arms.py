@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from optimizer.decide.evidence import rewards
 from optimizer.decide.evidence.rewards import Own
 from optimizer.decide.evidence.utility import weights
-from optimizer.decide.record.decision import Ruling
+from optimizer.decide.record.decision import Reason
 from optimizer.decide.record.memory import Effect
 from optimizer.decide.record.state import MS, Earned, Segment, Trial
 from optimizer.decide.trials.editor import SegmentEditor
@@ -47,7 +47,7 @@ def judge(editor: SegmentEditor, trial: Trial, due: Sequence[Finding]) -> Decisi
         decisive = tuple(f for judged in harmed.values() for f in judged.findings)
         gravest = next(iter(harmed.values()))
         return editor.trial.take_out(
-            "harmed", Ruling(editor.now_at, gravest.cause, why, decisive), tuple(harmed)
+            "harmed", Reason(editor.now_at, gravest.cause, why, decisive), tuple(harmed)
         )
     if not is_fixed:
         _hear(editor.segment, trial, due, editor.target)
@@ -85,15 +85,15 @@ def _concluded(
     if leader is not None and (age_s >= plan.max_s or _is_ahead(leader, declared, trial, by_arm)):
         found = outcomes(tuple(by_arm[leader]))
         why = f"{declared.name_of(leader)} has won after {duration(age_s)}: {found}"
-        ruling = Ruling(now_at, "passed", why, tuple(f for found in by_arm.values() for f in found))
-        return editor.trial.conclude(ruling, winner=leader)
+        reason = Reason(now_at, "passed", why, tuple(f for found in by_arm.values() for f in found))
+        return editor.trial.conclude(reason, winner=leader)
     if age_s < plan.max_s:
         return None
-    ruling = Ruling(now_at, "inconclusive", f"no arm has passed within {duration(plan.max_s)}")
+    reason = Reason(now_at, "inconclusive", f"no arm has passed within {duration(plan.max_s)}")
     if not plan.models:  # or the same arms would be tested again at once
         for arm in trial.arms:
-            editor.ban(arm, ruling)
-    return editor.trial.conclude(ruling)
+            editor.ban(arm, reason)
+    return editor.trial.conclude(reason)
 
 
 def _leader(declared: Declared, trial: Trial, by_arm: Mapping[str, Sequence[Finding]]) -> str | None:

@@ -3,7 +3,7 @@
 from optimizer.decide.admission.checks import Admission
 from optimizer.decide.evidence.facts import Evidence
 from optimizer.decide.record.hand import InHand
-from optimizer.decide.record.state import Deciding
+from optimizer.decide.record.state import DecideState
 from optimizer.decide.trials.transitions import TrialEditor
 from optimizer.declaration.declared import Declared
 
@@ -11,7 +11,7 @@ from optimizer.declaration.declared import Declared
 class SegmentEditor(InHand):
     """The segment in hand with its parts, each of which owns its verbs."""
 
-    def __init__(self, state: Deciding, name: str, declared: Declared) -> None:
+    def __init__(self, state: DecideState, name: str, declared: Declared) -> None:
         """Take up the segment `name` of a declared target."""
         super().__init__(state, name, declared)
         self.evidence = Evidence(self)

@@ -7,9 +7,9 @@ and its bake promotes it. When what failed is well again, it comes back as any c
 
 from collections.abc import Sequence
 
-from optimizer.decide.record.decision import Ruling
+from optimizer.decide.record.decision import Reason
 from optimizer.decide.trials.editor import SegmentEditor
-from optimizer.decide.trials.transitions import Opening
+from optimizer.decide.trials.transitions import TrialSpec
 from optimizer.model.decision import Decision
 from optimizer.model.finding import Finding
 from optimizer.model.target import Target
@@ -21,9 +21,9 @@ def answer(editor: SegmentEditor, levels: Sequence[Finding]) -> Decision | None:
     target, segment = editor.target, editor.segment
     if (storm := _storm(target, levels)) is None:
         return None
-    ruling = Ruling(editor.now_at, "trip", f"the incumbent itself fails: {outcome(storm)}", (storm,))
+    reason = Reason(editor.now_at, "trip", f"the incumbent itself fails: {outcome(storm)}", (storm,))
     if by := editor.frozen_by:
-        return editor.trial.hold(ruling._replace(cause="frozen", why=f"frozen by {by}; {ruling.why}"))
+        return editor.trial.hold(reason._replace(cause="frozen", why=f"frozen by {by}; {reason.why}"))
     models = editor.declared.models
     to = next((v for v, m in models.items() if target.failover and m.name == target.failover.to), None)
     ban = editor.bans(to or "")
@@ -37,13 +37,13 @@ def answer(editor: SegmentEditor, levels: Sequence[Finding]) -> Decision | None:
     elif bars := editor.evidence.asked(to, editor.declared.most_bps).bars:
         missing = f"{models[to].name}, the declared failover, is not allowed: {bars}"
     if to is None or missing:
-        return editor.trial.hold(ruling._replace(why=f"{ruling.why}; {missing}: a person is needed"))
+        return editor.trial.hold(reason._replace(why=f"{reason.why}; {missing}: a person is needed"))
     if target.autonomy == "advise" and segment.advised == to:
         return None
     weight_bps = editor.declared.most_bps
-    why = f"fails over to {models[to].name} at {share(weight_bps)}; {ruling.why}"
-    opening = Opening({to: weight_bps}, failover=True)
-    return editor.trial.begin(opening, ruling._replace(why=why))
+    why = f"fails over to {models[to].name} at {share(weight_bps)}; {reason.why}"
+    spec = TrialSpec({to: weight_bps}, failover=True)
+    return editor.trial.begin(spec, reason._replace(why=why))
 
 
 def _storm(target: Target, levels: Sequence[Finding]) -> Finding | None:

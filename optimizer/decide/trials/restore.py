@@ -6,9 +6,9 @@ candidate without its comparison would be one more thing that can be. The return
 
 from collections.abc import Iterable
 
-from optimizer.decide.record.decision import Ruling, record
+from optimizer.decide.record.decision import Reason, record
 from optimizer.decide.record.hand import InHand
-from optimizer.decide.record.state import Deciding
+from optimizer.decide.record.state import DecideState
 from optimizer.declaration.declared import Declared, derive
 from optimizer.model.decision import Decision
 
@@ -16,7 +16,7 @@ REMEMBERED = 6
 """The generation in force, and the five before it."""
 
 
-def remember(state: Deciding, decisions: Iterable[Decision]) -> None:
+def remember(state: DecideState, decisions: Iterable[Decision]) -> None:
     """Note for each new generation which variant is the incumbent of each segment."""
     for decision in decisions:
         if not decision.generation:
@@ -35,7 +35,7 @@ def remember(state: Deciding, decisions: Iterable[Decision]) -> None:
         state.past = {}
 
 
-def available(state: Deciding) -> tuple[int, ...]:
+def available(state: DecideState) -> tuple[int, ...]:
     """The generations that can be returned to: not the one in force, and all of their variants declared."""
     if state.declaration is None:
         return ()
@@ -49,7 +49,7 @@ def available(state: Deciding) -> tuple[int, ...]:
     )
 
 
-def obstacle(state: Deciding, wanted: int | None) -> str:
+def obstacle(state: DecideState, wanted: int | None) -> str:
     """Why this generation cannot be returned to; empty if it can."""
     there = available(state)
     if wanted in there:
@@ -62,16 +62,16 @@ def obstacle(state: Deciding, wanted: int | None) -> str:
     return f"generation {wanted} is not among the last five whose models are all declared: {listed}"
 
 
-def go_back(state: Deciding, declared: Declared, wanted: int, ruling: Ruling) -> Decision:
+def go_back(state: DecideState, declared: Declared, wanted: int, reason: Reason) -> Decision:
     """The incumbents of an available generation serve again; whatever they replace is banned for a while."""
     serves, generation = state.past[wanted], state.next_generation()
     for name, segment in state.segments.items():
         hand = InHand(state, name, declared)
         for variant in [*segment.candidates(), segment.incumbent]:
             if variant != serves[name]:
-                hand.ban(variant, ruling)
+                hand.ban(variant, reason)
         segment.incumbent, segment.held, segment.since_generation = serves[name], None, generation
-        hand.rest(ruling.at)
+        hand.rest(reason.at)
     return record(
-        state, "return", ruling, generation=generation, serves=dict(serves), returns_to=wanted
+        state, "return", reason, generation=generation, serves=dict(serves), returns_to=wanted
     )  # fmt: skip

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from msgspec import structs
 
-from optimizer.decide.record.decision import Ruling, differs
+from optimizer.decide.record.decision import Reason, differs
 from optimizer.decide.record.hand import InHand
 from optimizer.decide.record.state import (
     MAX_REPORTED,
@@ -32,7 +32,7 @@ KEPT: Mapping[Phase, TrialPhase] = {
 RESUMED: Mapping[str, Event] = {"shadow": "shadow_resumed", "step": "resumed", "baking": "bake_resumed"}
 
 
-class Opening(NamedTuple):
+class TrialSpec(NamedTuple):
     """How a trial begins."""
 
     arms: Mapping[str, int]
@@ -79,23 +79,23 @@ class TrialEditor:
 
     # -- a beginning -------------------------------------------------------------------------------
 
-    def begin(self, opening: Opening, ruling: Ruling) -> Decision:
+    def begin(self, spec: TrialSpec, reason: Reason) -> Decision:
         """Start, or ask for a yes, or advise: as the mode says."""
         target, segment, state = self.hand.target, self.hand.segment, self.hand.state
-        acts = target.autonomy == "auto" and not opening.asks
+        acts = target.autonomy == "auto" and not spec.asks
         trial = Trial(
-            rollout="", decision="", strategy=target.strategy, control=segment.incumbent, arms=dict(opening.arms),
-            allocation=opening.allocation, phase="awaiting", started_at=ruling.at, step_at=ruling.at,
-            generation=state.next_generation() if acts else 0, step=0 if opening.mirror_bps else 1,
-            mirror_bps=opening.mirror_bps, failover=opening.failover,
+            rollout="", decision="", strategy=target.strategy, control=segment.incumbent, arms=dict(spec.arms),
+            allocation=spec.allocation, phase="awaiting", started_at=reason.at, step_at=reason.at,
+            generation=state.next_generation() if acts else 0, step=0 if spec.mirror_bps else 1,
+            mirror_bps=spec.mirror_bps, failover=spec.failover,
         )  # fmt: skip
         before, segment.trial = segment.trial, trial
         decision = structs.replace(
-            self._write("start", ruling, generation=trial.generation),
-            act=acts, rollout=None, rejected=opening.rejected,
+            self._write("start", reason, generation=trial.generation),
+            act=acts, rollout=None, rejected=spec.rejected,
         )  # fmt: skip
         if target.autonomy == "advise":
-            segment.trial, segment.advised = before, advice(opening.arms)
+            segment.trial, segment.advised = before, advice(spec.arms)
             return decision
         trial.decision, trial.rollout = decision.decision_id, f"r-{decision.decision_id}"
         if acts:
@@ -103,15 +103,15 @@ class TrialEditor:
         self._began(trial.generation)
         return structs.replace(decision, rollout=trial.rollout)
 
-    def approve(self, ruling: Ruling) -> Decision:
+    def approve(self, reason: Reason) -> Decision:
         """Start what was waiting for a yes."""
         trial = self.present
         self._serve()
-        trial.step_at = trial.started_at = ruling.at
+        trial.step_at = trial.started_at = reason.at
         trial.agreed, trial.clock_is_set = {}, False
         trial.generation = self.hand.state.next_generation()
         self._began(trial.generation)
-        return self._write("start", ruling, generation=trial.generation)
+        return self._write("start", reason, generation=trial.generation)
 
     def _serve(self) -> None:
         self._move("approved_for_shadow" if self.present.mirror_bps else "approved")
@@ -128,33 +128,33 @@ class TrialEditor:
 
     # -- on the way --------------------------------------------------------------------------------
 
-    def advance(self, ruling: Ruling) -> Decision:
+    def advance(self, reason: Reason) -> Decision:
         """The next step; after the last one the bake, which changes no weights and hence no generation."""
         hand, trial = self.hand, self.present
         present = trial.weight_bps
         higher = [weight for weight in hand.declared.weights_bps if weight > present]
-        trial.step_at, trial.units_before, trial.reported, trial.agreed = ruling.at, trial.units, [], {}
+        trial.step_at, trial.units_before, trial.reported, trial.agreed = reason.at, trial.units, [], {}
         if not higher:
             self._move("last_passed")
-            trial.converged_at = ruling.at
-            why = f"bakes at {share(present)} for {duration(hand.target.rollout.bake_s)}; {ruling.why}"
-            return self._write("advance", ruling._replace(why=why))
+            trial.converged_at = reason.at
+            why = f"bakes at {share(present)} for {duration(hand.target.rollout.bake_s)}; {reason.why}"
+            return self._write("advance", reason._replace(why=why))
         before = "shadow" if trial.phase == "shadow" else share(present)
-        why = f"from {before} to {share(higher[0])}; {ruling.why}"
+        why = f"from {before} to {share(higher[0])}; {reason.why}"
         self._move("passed")
         trial.mirror_bps, trial.step, trial.converged_at = 0, trial.step + 1, None
         trial.arms = {trial.variant: higher[0]}
         trial.generation = hand.segment.since_generation = hand.state.next_generation()
-        return self._write("advance", ruling._replace(why=why), generation=trial.generation)
+        return self._write("advance", reason._replace(why=why), generation=trial.generation)
 
     def reweigh(
-        self, shares: Mapping[str, int], ruling: Ruling, rejected: tuple[Alternative, ...] = ()
+        self, shares: Mapping[str, int], reason: Reason, rejected: tuple[Alternative, ...] = ()
     ) -> Decision:
         """Other shares for several arms (variant → basis points); the control has the rest."""
         self._move("reweighed")
-        return structs.replace(self._reweighed(shares, ruling), rejected=rejected)
+        return structs.replace(self._reweighed(shares, reason), rejected=rejected)
 
-    def take_out(self, event: Event, ruling: Ruling, arms: Sequence[str] = ()) -> Decision:
+    def take_out(self, event: Event, reason: Reason, arms: Sequence[str] = ()) -> Decision:
         """Some arms are taken out and banned, and their shares are the control's; without any left it ends.
 
         By default all of them.
@@ -162,106 +162,106 @@ class TrialEditor:
         trial = self.present
         left = {arm: bps for arm, bps in trial.arms.items() if arms and arm not in arms}
         if not left:
-            return self.end(event, ruling)
+            return self.end(event, reason)
         for arm in arms:
-            self.hand.ban(arm, ruling)
+            self.hand.ban(arm, reason)
         self._move("arm_taken_out")
-        return self._reweighed(left, ruling)
+        return self._reweighed(left, reason)
 
-    def _reweighed(self, shares: Mapping[str, int], ruling: Ruling) -> Decision:
+    def _reweighed(self, shares: Mapping[str, int], reason: Reason) -> Decision:
         hand, trial = self.hand, self.present
         trial.arms = {variant: bps for variant, bps in shares.items() if variant != trial.control}
         trial.earned = {variant: one for variant, one in trial.earned.items() if variant in trial.weights}
-        trial.step_at, trial.reported, trial.converged_at, trial.agreed = ruling.at, [], None, {}
+        trial.step_at, trial.reported, trial.converged_at, trial.agreed = reason.at, [], None, {}
         trial.generation = hand.segment.since_generation = hand.state.next_generation()
-        return self._write("reweigh", ruling, generation=trial.generation)
+        return self._write("reweigh", reason, generation=trial.generation)
 
-    def pause(self, ruling: Ruling) -> Decision:
+    def pause(self, reason: Reason) -> Decision:
         """The shares stay, nothing grows, the guardrails go on watching."""
         trial = self.present
         paused_in = trial.phase
         self._move("paused")
         trial.paused_in = paused_in if paused_in in ("shadow", "baking") else "step"
-        return self._write("pause", ruling)
+        return self._write("pause", reason)
 
-    def resume(self, ruling: Ruling) -> Decision:
+    def resume(self, reason: Reason) -> Decision:
         """Go on; the clock of the step or the bake begins anew."""
         trial = self.present
         self._move(RESUMED[trial.paused_in])
-        trial.step_at, trial.reported, trial.clock_is_set = ruling.at, [], False
-        trial.converged_at = ruling.at if trial.converged_at is not None else None
-        return self._write("resume", ruling)
+        trial.step_at, trial.reported, trial.clock_is_set = reason.at, [], False
+        trial.converged_at = reason.at if trial.converged_at is not None else None
+        return self._write("resume", reason)
 
-    def hold(self, ruling: Ruling, rejected: tuple[Alternative, ...] = ()) -> Decision | None:
+    def hold(self, reason: Reason, rejected: tuple[Alternative, ...] = ()) -> Decision | None:
         """Say once why nothing moves; None if that was said before, in this step or since the last trial."""
         hand, segment = self.hand, self.hand.segment
         reported = segment.trial.reported if segment.trial else segment.reported
-        if ruling.cause in reported:
+        if reason.cause in reported:
             return None
-        reported.append(ruling.cause)
+        reported.append(reason.cause)
         del reported[:-MAX_REPORTED]
         if segment.trial is None:
-            return hand.decide("hold", ruling, act=False, incumbent=segment.incumbent, rejected=rejected)
-        return self._write("hold", ruling)
+            return hand.decide("hold", reason, act=False, incumbent=segment.incumbent, rejected=rejected)
+        return self._write("hold", reason)
 
     # -- an end ------------------------------------------------------------------------------------
 
-    def conclude(self, ruling: Ruling, *, winner: str = "") -> Decision:
+    def conclude(self, reason: Reason, *, winner: str = "") -> Decision:
         """The end of what was only meant to find something out; a winner is rolled out next."""
         hand, segment = self.hand, self.hand.segment
-        decision = self._ended("concluded", "conclude", ruling)
+        decision = self._ended("concluded", "conclude", reason)
         if winner:
             model = hand.declared.models[winner]
             decision = structs.replace(decision, variant=winner, model=model.name)
-            segment.winner, segment.rest_until_at = winner, ruling.at
+            segment.winner, segment.rest_until_at = winner, reason.at
         return decision
 
-    def end(self, event: Event, ruling: Ruling) -> Decision:
+    def end(self, event: Event, reason: Reason) -> Decision:
         """Back to the incumbent at once; without a generation if nobody was served by an arm yet."""
         tried = tuple(self.present.arms)
-        decision = self._ended(event, "rollback", ruling)
+        decision = self._ended(event, "rollback", reason)
         for variant in tried if event in BANNING else ():
-            self.hand.ban(variant, ruling)
+            self.hand.ban(variant, reason)
         return decision
 
-    def _ended(self, event: Event, kind: DecisionKind, ruling: Ruling) -> Decision:
+    def _ended(self, event: Event, kind: DecisionKind, reason: Reason) -> Decision:
         hand, segment, trial = self.hand, self.hand.segment, self.present
         machine.advance(trial.phase, event)
         generation = hand.state.next_generation() if trial.is_served else 0
-        decision = self._write(kind, ruling, generation=generation)
+        decision = self._write(kind, reason, generation=generation)
         decision = structs.replace(
             decision, weight_bps=0, mirror_bps=0, weights={},
             differs=differs(hand.declared, segment.incumbent, trial.arms),
         )  # fmt: skip
         segment.since_generation = generation or segment.since_generation
-        hand.rest(ruling.at)
+        hand.rest(reason.at)
         return decision
 
-    def promote(self, ruling: Ruling, variant: str = "") -> Decision:
+    def promote(self, reason: Reason, variant: str = "") -> Decision:
         """An arm becomes the incumbent; a share of the units keeps the old one for a while."""
         hand, segment, trial = self.hand, self.hand.segment, self.present
         promoted, kept, former = variant or trial.variant, hand.target.holdback.share_bps, segment.incumbent
         machine.advance(trial.phase, "promoted")
         generation = hand.state.next_generation()
-        others = choose(hand.declared, former, segment.bans, ruling.at).rejected
+        others = choose(hand.declared, former, segment.bans, reason.at).rejected
         decision = structs.replace(
-            self._write("promote", ruling, generation=generation),
+            self._write("promote", reason, generation=generation),
             variant=promoted, model=hand.declared.models[promoted].name, weight_bps=WHOLE_BPS - kept, weights={},
             rejected=tuple(other for other in others if other.variant != promoted),
         )  # fmt: skip
         segment.incumbent, segment.since_generation = promoted, generation
         if kept:
-            until_at = ruling.at + hand.target.holdback.for_s * MS
+            until_at = reason.at + hand.target.holdback.for_s * MS
             segment.held = Held(rollout=trial.rollout, variant=former, share_bps=kept, until_at=until_at)
         surpassed = hand.declared.goal != "cost" and not trial.failover  # proven worse by what is wanted
         if surpassed or not is_cheaper_by_list(hand.declared, promoted, former):
-            hand.ban(former, ruling._replace(why=f"gave way to {promoted}: {ruling.why}"))
-        hand.rest(ruling.at)
+            hand.ban(former, reason._replace(why=f"gave way to {promoted}: {reason.why}"))
+        hand.rest(reason.at)
         return decision
 
     # -- after a promotion -------------------------------------------------------------------------
 
-    def take_back(self, ruling: Ruling) -> Decision:
+    def take_back(self, reason: Reason) -> Decision:
         """Undo a promotion whose old variant is still held back."""
         hand, segment = self.hand, self.hand.segment
         held = segment.held
@@ -270,16 +270,16 @@ class TrialEditor:
         promoted, segment.incumbent = segment.incumbent, held.variant
         model = hand.declared.models.get(promoted)
         decision = hand.decide(
-            "rollback", ruling,
+            "rollback", reason,
             generation=generation, rollout=held.rollout, variant=promoted, incumbent=held.variant,
             model=model.name if model else None,
         )  # fmt: skip
         segment.held = None
-        hand.ban(promoted, ruling)
-        hand.rest(ruling.at)
+        hand.ban(promoted, reason)
+        hand.rest(reason.at)
         return decision
 
-    def release(self, ruling: Ruling) -> Decision:
+    def release(self, reason: Reason) -> Decision:
         """The holdback is over: everybody is served by the promoted variant."""
         hand, segment = self.hand, self.hand.segment
         held = segment.held
@@ -287,7 +287,7 @@ class TrialEditor:
         segment.held = None
         generation = segment.since_generation = hand.state.next_generation()
         return hand.decide(
-            "release", ruling,
+            "release", reason,
             generation=generation, rollout=held.rollout, variant=segment.incumbent, incumbent=segment.incumbent,
             weight_bps=WHOLE_BPS,
         )  # fmt: skip
@@ -298,12 +298,12 @@ class TrialEditor:
         trial = self.present
         trial.phase = KEPT[machine.advance(trial.phase, event)]
 
-    def _write(self, kind: DecisionKind, ruling: Ruling, *, generation: int = 0) -> Decision:
+    def _write(self, kind: DecisionKind, reason: Reason, *, generation: int = 0) -> Decision:
         hand, trial = self.hand, self.present
         model = hand.declared.models.get(trial.variant)
         several = trial.allocation != "stepwise"
         return hand.decide(
-            kind, ruling,
+            kind, reason,
             generation=generation, rollout=trial.rollout, variant=trial.variant or None,
             model=model.name if model else self.names_of(trial.arms), incumbent=hand.segment.incumbent,
             step=trial.step, weight_bps=trial.weight_bps, mirror_bps=trial.mirror_bps,

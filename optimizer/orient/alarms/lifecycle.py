@@ -26,7 +26,7 @@ from optimizer.model.finding import Finding, Status, Verdict
 from optimizer.model.metric import Metric
 from optimizer.model.segments import WHOLE
 from optimizer.model.wording import duration, place
-from optimizer.orient.analyzers.contract import Saying, Severity
+from optimizer.orient.analyzers.contract import Observation, Severity
 from optimizer.orient.findings.finding import About, Measured, Span, finding, rounded
 from optimizer.stage import time_of
 
@@ -115,7 +115,7 @@ class Context(NamedTuple):
 
 
 def heard(
-    book: Book, tuning: Tuning, sayings: Iterable[Saying], *, analyzer: str, context: Context
+    book: Book, tuning: Tuning, sayings: Iterable[Observation], *, analyzer: str, context: Context
 ) -> Iterator[Finding]:
     """The findings that some sayings of one analyzer lead to; the book is changed in place."""
     for saying in sayings:
@@ -145,8 +145,8 @@ def lapsed(book: Book, tuning: Tuning, context: Context, *, after_ms: int = LAPS
 
 def farewell(key: str, known: Open, context: Context) -> Finding:
     """The last word on an alarm of which nothing more is heard."""
-    saying = Saying(
-        subject=key.partition("/")[2], metric=known.metric, surprise=0.0, severity=known.severity,
+    saying = Observation(
+        subject=key.partition("/")[2], metric=known.metric, score=0.0, severity=known.severity,
         estimate=None, low=None, high=None, unit="", n=0,
         sentence=f"{key.partition('/')[2]} in {place(context.segment)}: not judged any more, no calls tell it",
     )  # fmt: skip
@@ -164,9 +164,9 @@ def bound_of(book: Book, tuning: Tuning, key: str, context: Context) -> float:
     return float(min(MOST, STEP ** min(steps, 100.0)))
 
 
-def _opens(book: Book, tuning: Tuning, key: str, *, saying: Saying, context: Context) -> bool:
+def _opens(book: Book, tuning: Tuning, key: str, *, saying: Observation, context: Context) -> bool:
     bound = bound_of(book, tuning, key, context)
-    if not saying.surprise > bound:  # NaN neither
+    if not saying.score > bound:  # NaN neither
         book.rising.pop(key, None)
         return False
     book.rising[key] = book.rising.get(key, 0) + 1
@@ -199,11 +199,11 @@ def _raise(book: Book, tuning: Tuning, key: str, context: Context) -> None:
 
 
 def _goes_on(
-    book: Book, tuning: Tuning, entry: tuple[str, Open], *, saying: Saying, context: Context
+    book: Book, tuning: Tuning, entry: tuple[str, Open], *, saying: Observation, context: Context
 ) -> Iterator[Finding]:
     key, known = entry
     at = known.heard_at = context.window.end_at
-    known.calm = known.calm + 1 if saying.surprise < CALM * known.bound else 0
+    known.calm = known.calm + 1 if saying.score < CALM * known.bound else 0
     if known.calm >= _running(context.window):
         yield _told(key, context, saying, status="closed", known=known, verdict="pass")
         _close(book, tuning, key)
@@ -222,7 +222,7 @@ def _running(window: Span) -> int:
 
 
 def _told(
-    key: str, context: Context, saying: Saying, *, status: Status, known: Open | None = None,
+    key: str, context: Context, saying: Observation, *, status: Status, known: Open | None = None,
     verdict: Verdict = "fail",
 ) -> Finding:  # fmt: skip
     analyzer, _, subject = key.partition("/")
@@ -237,7 +237,7 @@ def _told(
     sentence = saying.sentence
     if status == "learning":
         length_ms = context.window.end_at - context.window.start_at
-        until = time_of(context.window.end_at + saying.learns_for * length_ms)
+        until = time_of(context.window.end_at + saying.warmup_left * length_ms)
         sentence += f"; learning until {until:%Y-%m-%d %H:%M} UTC what is usual"
     if status == "closed" and known is not None:
         sentence = (

@@ -13,7 +13,7 @@ from msgspec import Struct, field
 
 from optimizer.model.metric import ROWS, Metric
 from optimizer.model.wording import milliseconds, money, number, percent, place, score
-from optimizer.orient.analyzers.contract import Saying, Watched
+from optimizer.orient.analyzers.contract import Observation, Watched
 from optimizer.orient.analyzers.readings import Reading, log_mean, log_p95, log_rate, share
 from optimizer.orient.windows.sums import Sums
 from optimizer.stats.extremes import Extremes, Judged
@@ -51,7 +51,7 @@ class AnomalyAnalyzer:
         """Nothing is usual yet."""
         return AnomalyState()
 
-    def update(self, state: AnomalyState, window: Watched) -> list[Saying]:
+    def update(self, state: AnomalyState, window: Watched) -> list[Observation]:
         """One saying for each number that the window tells."""
         sayings = []
         for metric, read in _readings(window.sums, window.end_at - window.start_at):
@@ -59,8 +59,8 @@ class AnomalyAnalyzer:
             told = past.update(window.end_at, read.value, least=max(LEAST[metric], ERRORS * read.error))
             length_ms = window.end_at - window.start_at
             until = past.learns_until(window.end_at, length_ms)
-            learns_for = 0 if until is None else -((window.end_at - until) // length_ms)
-            sayings.append(_said(metric, read, told, window=window, learns_for=learns_for))
+            warmup_left = 0 if until is None else -((window.end_at - until) // length_ms)
+            sayings.append(_said(metric, read, told, window=window, warmup_left=warmup_left))
         return sayings
 
 
@@ -79,7 +79,7 @@ def _readings(sums: Sums, span_ms: int) -> Iterator[tuple[Metric, Reading]]:
         yield "calls", rate
 
 
-def _said(metric: Metric, read: Reading, told: Judged, *, window: Watched, learns_for: int) -> Saying:
+def _said(metric: Metric, read: Reading, told: Judged, *, window: Watched, warmup_left: int) -> Observation:
     now = _natural(metric, read.value)
     low = high = usual = None
     name, where = ROWS[metric].words, place(window.segment)
@@ -91,11 +91,11 @@ def _said(metric: Metric, read: Reading, told: Judged, *, window: Watched, learn
         otherwise = f"{_worded(metric, low)} to {_worded(metric, high)} has been seen at such times"
     towards = "up" if told.says.endswith("up") or "above" in told.says else "down"
     is_worse = told.says == "unsteady" or ROWS[metric].direction == (-1 if towards == "up" else 1)
-    return Saying(
-        subject=f"anomaly.{metric}", metric=metric, surprise=told.surprise,
+    return Observation(
+        subject=f"anomaly.{metric}", metric=metric, score=told.surprise,
         severity="warning" if is_worse else "info",
         estimate=now, low=low, high=high, unit=ROWS[metric].unit, n=read.n,
-        sentence=sentence, otherwise=otherwise, learns_for=learns_for,
+        sentence=sentence, otherwise=otherwise, warmup_left=warmup_left,
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ that is larger, and farther than what was declared to matter. What is far out is
 CLIP deviations, so that an incident does not become usual while it lasts; a new level does, within a day.
 
     z        = (value - level) / sqrt(max(spread², error²) + floor²)
-    surprise = min(z / Z, effect / margin)
+    score = min(z / Z, effect / margin)
 
 A logarithm's effect is relative: a rise of ln 2 is +100 %, a fall by as much -50 %.
 
@@ -17,7 +17,7 @@ What was surprising is not learned as a course.
     >>> past = Past()
     >>> for _ in range(YOUNG):
     ...     past.learn(2.0, deviation=0.1)
-    >>> round(past.judge(Reading(3.0, 0.0, 50), floor=0.1, margin=0.2).surprise, 2)
+    >>> round(past.judge(Reading(3.0, 0.0, 50), floor=0.1, margin=0.2).score, 2)
     2.22
 """
 
@@ -49,23 +49,23 @@ Side = Literal["up", "down", "both"]
 class Judged(NamedTuple):
     """A reading held against its past, in the reading's unit."""
 
-    surprise: float
+    score: float
     effect: float
     """How far from the usual, towards the side that is watched: absolute, or relative of a logarithm."""
     usual: float | None
     low: float | None
     """The interval of what would not have been improbable."""
     high: float | None
-    learns_for: int
+    warmup_left: int
     """So many windows until there is enough of a past to be surprised by; 0 where there is."""
 
     @property
     def is_young(self) -> bool:
         """Whether nothing can be said to be unusual yet."""
-        return self.learns_for > 0
+        return self.warmup_left > 0
 
 
-class Past(Struct, array_like=True):
+class Baseline(Struct, array_like=True):
     """A number's own history: a few floats, whatever it was."""
 
     seen: Ewma = field(default_factory=lambda: Ewma(half_life=HALF_LIFE))
@@ -80,18 +80,18 @@ class Past(Struct, array_like=True):
         `floor` > 0 is the least deviation, in the reading's unit; `margin` > 0 the effect that matters;
         `young` the number of windows below which nothing is surprising.
         """
-        usual, learns_for = self.seen.level, max(0, young - self.count)
+        usual, warmup_left = self.seen.level, max(0, young - self.count)
         deviation = self.deviation(read.error, floor)
-        surprise = effect = 0.0
+        score = effect = 0.0
         if usual is not None:
             far = read.value - usual
             effect = _effect(far, side, is_log=is_log)
             z = {"up": far, "down": -far, "both": abs(far)}[side] / deviation
-            surprise = 0.0 if learns_for else max(0.0, min(z / Z, effect / margin))
+            score = 0.0 if warmup_left else max(0.0, min(z / Z, effect / margin))
         aside = Z * deviation
         self.learn(read.value, deviation=deviation, young=young)
         low, high = (None, None) if usual is None else (usual - aside, usual + aside)
-        return Judged(surprise, effect, usual, low, high, learns_for)
+        return Judged(score, effect, usual, low, high, warmup_left)
 
     def deviation(self, error: float, floor: float) -> float:
         """One deviation of a reading with that standard error; at least `floor`, in the reading's unit."""
@@ -109,7 +109,7 @@ class Past(Struct, array_like=True):
 class Seasonal(Struct, array_like=True):
     """The history of a number that comes and goes with the hour of the week, in UTC."""
 
-    past: Past = field(default_factory=Past)
+    past: Baseline = field(default_factory=Baseline)
     """Of what it was without its course."""
     profile: Profile = field(default_factory=Profile)
     """The course: distances of hours to the level, divided by STEP."""
@@ -129,7 +129,7 @@ class Seasonal(Struct, array_like=True):
             read._replace(value=read.value - course),
             floor=floor, margin=margin, side=side, young=young, is_log=is_log,
         )  # fmt: skip
-        if level is not None and told.surprise <= 1:
+        if level is not None and told.score <= 1:
             self._follow(at - at % HOUR_MS, read.value - level)
         usual, low, high = (None if x is None else x + course for x in (told.usual, told.low, told.high))
         return told._replace(usual=usual, low=low, high=high)

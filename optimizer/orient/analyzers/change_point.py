@@ -16,7 +16,7 @@ from msgspec import Struct, field
 from optimizer.model.instants import HOUR_MS
 from optimizer.model.metric import Metric
 from optimizer.model.wording import place, quantity, size
-from optimizer.orient.analyzers.contract import Saying, Watched
+from optimizer.orient.analyzers.contract import Observation, Watched
 from optimizer.orient.analyzers.readings import log_mean, log_p95, share
 from optimizer.stats.change_points import change_points
 from optimizer.stats.robust import MAD_TO_SIGMA
@@ -77,7 +77,7 @@ class ChangePointAnalyzer:
         """No hour was seen."""
         return ChangeState()
 
-    def update(self, state: ChangeState, window: Watched) -> list[Saying]:
+    def update(self, state: ChangeState, window: Watched) -> list[Observation]:
         """One saying for each number that the hour tells."""
         sayings = []
         for number in _numbers(window):
@@ -162,25 +162,25 @@ def _lies_apart(rest: list[float]) -> bool:
     return any(abs(median(rest[-hours:]) - middle) > apart * spread for hours, apart in APART.items())
 
 
-def _said(number: Number, hours: list[tuple[int, int]], window: Watched) -> Saying:
-    where, learns_for = place(window.segment), max(0, YOUNG - len(hours))
+def _said(number: Number, hours: list[tuple[int, int]], window: Watched) -> Observation:
+    where, warmup_left = place(window.segment), max(0, YOUNG - len(hours))
     sentence = f"{number.words} in {where}: {len(hours)} of {YOUNG} hours seen"
     unit = "relative" if number.is_log else "absolute"
-    surprise, effect, found = 0.0, 0.0, None if learns_for else newest_change(hours, number.error * SCALE)
-    if not learns_for:
+    score, effect, found = 0.0, 0.0, None if warmup_left else newest_change(hours, number.error * SCALE)
+    if not warmup_left:
         sentence = f"{number.words} in {where}: no change of level within a day"
     if found is not None:
         since, before, now = found
         apart = (now - before) / SCALE
         effect = exp(min(apart, FAR)) - 1 if number.is_log else apart
-        surprise = abs(effect) / number.margin
+        score = abs(effect) / number.margin
         words = quantity(effect, unit)
         at = datetime.fromtimestamp(since * HOUR_MS / 1000, UTC)
         sentence = f"{number.words} in {where} has another level since {at:%Y-%m-%d %H:%M} UTC: {words}"
     is_worse = effect < 0 if number.name == "quality" else effect > 0
-    return Saying(
-        subject=f"change.{number.name}", metric=number.metric, surprise=surprise,
+    return Observation(
+        subject=f"change.{number.name}", metric=number.metric, score=score,
         severity="warning" if is_worse else "info", estimate=effect, low=-number.margin, high=number.margin,
         unit=unit, n=number.n, sentence=sentence,
-        otherwise=f"a change by less than {size(number.margin, unit)} is not told", learns_for=learns_for,
+        otherwise=f"a change by less than {size(number.margin, unit)} is not told", warmup_left=warmup_left,
     )  # fmt: skip

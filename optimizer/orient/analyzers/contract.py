@@ -51,13 +51,13 @@ class Watched(NamedTuple):
     margins: Margins = Margins()
 
 
-class Saying(NamedTuple):
+class Observation(NamedTuple):
     """What an analyzer sees in one window of one subject; said at every window it can judge."""
 
     subject: str
     """What it is about, stable over time: `latency.p95`, `cost.burn`; opens and closes as one."""
     metric: Metric
-    surprise: float
+    score: float
     """How far beyond what is usual, in multiples of the bound at which it would be raised: over 1 raises.
     Self-tuning multiplies that bound; 0 is nothing remarkable."""
     severity: Severity
@@ -71,13 +71,13 @@ class Saying(NamedTuple):
     sentence: str
     otherwise: str = ""
     """What would have changed the verdict: the bound, or how many more calls."""
-    learns_for: int = 0
+    warmup_left: int = 0
     """So many windows until it can be judged. Where there are any it is too young, and never raised."""
 
     @property
     def is_learning(self) -> bool:
         """Whether it is too young to be judged."""
-        return self.learns_for > 0
+        return self.warmup_left > 0
 
 
 class Analyzer(Protocol):
@@ -96,6 +96,6 @@ class Analyzer(Protocol):
         """The state before the first window."""
         ...
 
-    def update(self, state: Any, window: Watched) -> list[Saying]:
+    def update(self, state: Any, window: Watched) -> list[Observation]:
         """What the window shows; the state is changed in place."""
         ...

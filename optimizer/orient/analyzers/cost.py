@@ -18,8 +18,8 @@ from optimizer.model.fixed_point import NANO_USD
 from optimizer.model.instants import DAY_MS
 from optimizer.model.segments import WHOLE
 from optimizer.model.wording import count, money, percent, place
-from optimizer.orient.analyzers.baseline import Past, Seasonal
-from optimizer.orient.analyzers.contract import Saying, Watched
+from optimizer.orient.analyzers.baseline import Baseline, Seasonal
+from optimizer.orient.analyzers.contract import Observation, Watched
 from optimizer.orient.analyzers.performance import severity
 from optimizer.orient.analyzers.readings import Reading, log_mean
 from optimizer.stats.ewma import Ewma
@@ -46,7 +46,7 @@ class Cost(Struct, omit_defaults=True):
     """The past of two numbers, and the day so far."""
 
     spend: Seasonal = field(default_factory=Seasonal)
-    each: Past = field(default_factory=Past)
+    each: Baseline = field(default_factory=Baseline)
     day: int = 0
     """Of UTC, since the epoch."""
     spent_nano_usd: int = 0
@@ -70,12 +70,12 @@ class CostAnalyzer:
         """Nothing was spent."""
         return Cost()
 
-    def update(self, state: Cost, window: Watched) -> list[Saying]:
+    def update(self, state: Cost, window: Watched) -> list[Observation]:
         """Burn, cost of a call and, of all segments together, the day's forecast."""
         return list(_said(state, window))
 
 
-def _said(state: Cost, window: Watched) -> Iterator[Saying]:
+def _said(state: Cost, window: Watched) -> Iterator[Observation]:
     sums = window.sums
     if window.segment == WHOLE:
         _spend(state, window)
@@ -90,23 +90,23 @@ def _said(state: Cost, window: Watched) -> Iterator[Saying]:
         floor=FLOOR, margin=FASTER, young=YOUNG, is_log=True,
     )  # fmt: skip
     usual, low, high = (None if x is None else exp(x) for x in (burn.usual, burn.low, burn.high))
-    yield Saying(
-        subject="cost.burn", metric="cost", surprise=burn.surprise, severity=severity(burn.effect / FASTER),
+    yield Observation(
+        subject="cost.burn", metric="cost", score=burn.score, severity=severity(burn.effect / FASTER),
         estimate=usd / hours, low=low, high=high, unit="usd per hour", n=sums.costed,
         sentence=f"spend in {where}: {money(usd / hours)} an hour, usually "
         f"{'unknown' if usual is None else money(usual)}",
-        otherwise="up to twice the usual is usual", learns_for=burn.learns_for,
+        otherwise="up to twice the usual is usual", warmup_left=burn.warmup_left,
     )  # fmt: skip
     read = log_mean(sums.cost)
     assert read is not None  # noqa: S101 - there is a positive cost
     each = state.each.judge(read, floor=FLOOR, margin=DEARER, is_log=True)
     usual, low, high = (None if x is None else exp(x) for x in (each.usual, each.low, each.high))
-    yield Saying(
-        subject="cost.call", metric="cost", surprise=each.surprise, severity=severity(each.effect / DEARER),
+    yield Observation(
+        subject="cost.call", metric="cost", score=each.score, severity=severity(each.effect / DEARER),
         estimate=exp(read.value), low=low, high=high, unit="usd", n=read.n,
         sentence=f"cost in {where}: {money(exp(read.value))} a call, usually "
         f"{'unknown' if usual is None else money(usual)}, {count(read.n)} calls",
-        otherwise=f"up to {percent(DEARER)} over the usual is usual", learns_for=each.learns_for,
+        otherwise=f"up to {percent(DEARER)} over the usual is usual", warmup_left=each.warmup_left,
     )  # fmt: skip
 
 
@@ -120,7 +120,7 @@ def _spend(state: Cost, window: Watched) -> None:
     state.rates = min(state.rates + 1, RATE_YOUNG)
 
 
-def _forecast(state: Cost, window: Watched, budget: float) -> Saying:
+def _forecast(state: Cost, window: Watched, budget: float) -> Observation:
     sums, length = window.sums, window.end_at - window.start_at
     left = max(0, (state.day + 1) * DAY_MS - window.end_at) / length
     spent, rate = state.spent_nano_usd / NANO_USD, state.rate.level or 0.0
@@ -128,15 +128,15 @@ def _forecast(state: Cost, window: Watched, budget: float) -> Saying:
     estimate = spent + rate * left
     low, high = max(spent, estimate - aside), estimate + aside
     known = sums.costed / sums.calls
-    learns_for = max(0, RATE_YOUNG - state.rates) if spent < budget else 0
-    certain = known >= KNOWN_LEAST and not learns_for
+    warmup_left = max(0, RATE_YOUNG - state.rates) if spent < budget else 0
+    certain = known >= KNOWN_LEAST and not warmup_left
     whole = "" if state.since_at % DAY_MS == 0 else ", counted since part of the day had passed"
-    return Saying(
-        subject="cost.budget", metric="cost", surprise=low / budget if certain or spent >= budget else 0.0,
+    return Observation(
+        subject="cost.budget", metric="cost", score=low / budget if certain or spent >= budget else 0.0,
         severity="critical" if spent >= budget else "warning",
         estimate=estimate, low=low, high=high, unit="usd", n=sums.costed,
         sentence=f"spend today: {money(spent)} of {money(budget)}, {money(estimate)} forecast by midnight UTC, "
         f"cost known of {percent(known)} of the calls{whole}",
         otherwise=f"raised where at least {money(budget)} is certain, found {money(low)}",
-        learns_for=learns_for,
+        warmup_left=warmup_left,
     )  # fmt: skip

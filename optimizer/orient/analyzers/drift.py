@@ -7,7 +7,7 @@ Only what is certain counts: a hundred values that lie a little aside often look
 
     moved     = max(0, index - expected)
     certain   = max(0, moved - Z * error)       of hours of these sizes (`stats.stability_index`)
-    surprise  = certain / max(MUCH, MARGIN * record)
+    score  = certain / max(MUCH, MARGIN * record)
     reference = 23/24 reference + hour
 
 Of prompts only the mean is known: it is held against its own past, as a logarithm.
@@ -20,8 +20,8 @@ from msgspec import Struct, field
 
 from optimizer.model.metric import Metric
 from optimizer.model.wording import milliseconds, number, place
-from optimizer.orient.analyzers.baseline import Past
-from optimizer.orient.analyzers.contract import Saying, Watched
+from optimizer.orient.analyzers.baseline import Baseline
+from optimizer.orient.analyzers.contract import Observation, Watched
 from optimizer.orient.analyzers.readings import Reading, first_tokens
 from optimizer.orient.windows.sums import Sums
 from optimizer.stats.dense import COARSE
@@ -62,7 +62,7 @@ class DriftState(Struct, omit_defaults=True):
 
     output: Law = field(default_factory=Law)
     first_token: Law = field(default_factory=Law)
-    prompt: Past = field(default_factory=Past)
+    prompt: Baseline = field(default_factory=Baseline)
 
 
 class DriftAnalyzer:
@@ -78,7 +78,7 @@ class DriftAnalyzer:
         """Nothing is usual yet."""
         return DriftState()
 
-    def update(self, state: DriftState, window: Watched) -> list[Saying]:
+    def update(self, state: DriftState, window: Watched) -> list[Observation]:
         """One saying for each law that enough calls tell."""
         sayings = []
         for subject, law, hour in (
@@ -103,15 +103,15 @@ def drifted(reference: Histogram, hour: Histogram) -> float | None:
     return None if found is None else max(0.0, found.moved - Z * found.error) / MUCH
 
 
-def _moved(subject: str, law: Law, hour: Histogram, window: Watched) -> Saying:
+def _moved(subject: str, law: Law, hour: Histogram, window: Watched) -> Observation:
     reference = Histogram(law.reference)
-    learns_for = max(0, YOUNG - law.hours)
+    warmup_left = max(0, YOUNG - law.hours)
     certain = MUCH * (drifted(reference, hour) or 0.0)
-    surprise = certain / max(MUCH, MARGIN * law.record)
+    score = certain / max(MUCH, MARGIN * law.record)
     apart = jensen_shannon(reference, hour) or 0.0
     was, now = reference.quantile(0.5), hour.quantile(0.5)
     law.hours = min(law.hours + 1, YOUNG)
-    law.record = max(law.record * FADED, 0.0 if surprise > 1 and not learns_for else certain)
+    law.record = max(law.record * FADED, 0.0 if score > 1 and not warmup_left else certain)
     # A young reference is not worth a whole day yet, and must not weigh an hour as one.
     law.reference = {
         bucket: n
@@ -125,21 +125,21 @@ def _moved(subject: str, law: Law, hour: Histogram, window: Watched) -> Saying:
     names = {"output": "length of answers", "first_token": "time to the first token"}
     where, learnt = place(window.segment), law.hours
     sentence = f"{names[subject]} in {where}: {learnt} of {YOUNG} hours seen"
-    if not learns_for:
+    if not warmup_left:
         sentence = (
             f"{names[subject]} in {where}: median {_worded(subject, now)} after {_worded(subject, was)} in the "
             f"days before; its law certainly moved by {number(certain, most=2)} (PSI), "
             f"Jensen-Shannon {number(apart, most=2)}"
         )
-    return Saying(
-        subject=f"drift.{subject}", metric=metric, surprise=surprise,
+    return Observation(
+        subject=f"drift.{subject}", metric=metric, score=score,
         severity="warning", estimate=certain, low=0.0, high=max(MUCH, MARGIN * law.record), unit="psi",
         n=hour.count, sentence=sentence,
-        otherwise=f"up to {number(max(MUCH, MARGIN * law.record), most=2)} is usual", learns_for=learns_for,
+        otherwise=f"up to {number(max(MUCH, MARGIN * law.record), most=2)} is usual", warmup_left=warmup_left,
     )  # fmt: skip
 
 
-def _prompt(past: Past, window: Watched) -> Saying:
+def _prompt(past: Baseline, window: Watched) -> Observation:
     mean = window.sums.input_tokens / window.sums.calls
     read = Reading(log(mean), 0.0, window.sums.calls)
     told = past.judge(read, floor=PROMPT_FLOOR, margin=PROMPT_MUCH, side="both", young=YOUNG, is_log=True)
@@ -149,10 +149,10 @@ def _prompt(past: Past, window: Watched) -> Saying:
     if not told.is_young:
         before = "unknown" if usual is None else number(usual, most=0)
         sentence = f"length of prompts in {where}: {number(mean, most=0)} tokens on average, usually {before}"
-    return Saying(
-        subject="drift.prompt", metric="cost", surprise=told.surprise, severity="warning",
+    return Observation(
+        subject="drift.prompt", metric="cost", score=told.score, severity="warning",
         estimate=mean, low=low, high=high, unit="tokens", n=read.n, sentence=sentence,
-        otherwise="" if high is None else f"up to {number(high, most=0)} is usual", learns_for=told.learns_for,
+        otherwise="" if high is None else f"up to {number(high, most=0)} is usual", warmup_left=told.warmup_left,
     )  # fmt: skip
 
 

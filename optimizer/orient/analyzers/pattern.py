@@ -5,7 +5,7 @@ A pattern is told once, for a day, when it is known; afterwards a day whose cour
 is told: hours far from it this way and that way, after taking away the day's own level.
 
     strength = 1 - variance(v - usual) / variance(v)
-    surprise = spread of the last 24 (v - usual) / (MUCH * usual spread)
+    score = spread of the last 24 (v - usual) / (MUCH * usual spread)
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from msgspec import Struct, field
 
 from optimizer.model.metric import ROWS, Metric
 from optimizer.model.wording import number, percent, place
-from optimizer.orient.analyzers.contract import Saying, Watched
+from optimizer.orient.analyzers.contract import Observation, Watched
 from optimizer.orient.analyzers.readings import Reading, log_p95, log_rate
 from optimizer.stats.ewma import Ewma
 from optimizer.stats.seasonal import DAY_HOURS, HOUR_MS, Profile
@@ -78,9 +78,9 @@ class PatternAnalyzer:
         """Nothing is known of the clock."""
         return PatternState()
 
-    def update(self, state: PatternState, window: Watched) -> list[Saying]:
+    def update(self, state: PatternState, window: Watched) -> list[Observation]:
         """Two sayings for each number that the hour tells: that it has a pattern, and that today has not."""
-        sayings: list[Saying] = []
+        sayings: list[Observation] = []
         for metric, read in _readings(window):
             sayings += _said(metric, read, getattr(state, metric), window)
         return sayings
@@ -94,32 +94,32 @@ def _readings(window: Watched) -> Iterator[tuple[Metric, Reading]]:
         yield "latency", latency
 
 
-def _said(metric: Metric, read: Reading, course: Course, window: Watched) -> Iterator[Saying]:
+def _said(metric: Metric, read: Reading, course: Course, window: Watched) -> Iterator[Observation]:
     _learn(course, window.start_at, read.value)
-    learns_for, strength, name = max(0, YOUNG - course.hours), course.strength, ROWS[metric].words
-    if not learns_for and strength >= FOUND and not course.found_at:
+    warmup_left, strength, name = max(0, YOUNG - course.hours), course.strength, ROWS[metric].words
+    if not warmup_left and strength >= FOUND and not course.found_at:
         course.found_at = window.end_at
     is_new = course.found_at and window.end_at - course.found_at < DAY_HOURS * HOUR_MS
     where = place(window.segment)
     sentence = f"{name} in {where}: {course.hours} of {YOUNG} hours seen"
-    if not learns_for:
+    if not warmup_left:
         sentence = (
             f"{name} in {where}: the time of day and week explains {percent(strength)} of how it varies"
         )
         sentence += _extremes(course.profile, window.start_at) if strength >= FOUND else ""
-    found = Saying(
-        subject=f"pattern.{metric}", metric=metric, surprise=strength / FOUND if is_new else 0.0,
+    found = Observation(
+        subject=f"pattern.{metric}", metric=metric, score=strength / FOUND if is_new else 0.0,
         severity="info", estimate=strength, low=0.0, high=FOUND, unit="share", n=read.n,
-        sentence=sentence, otherwise=f"under {percent(FOUND)} is no pattern", learns_for=learns_for,
+        sentence=sentence, otherwise=f"under {percent(FOUND)} is no pattern", warmup_left=warmup_left,
     )  # fmt: skip
     yield found
     spread = max(sqrt(course.rest.variance or 0.0), FLOOR)
     today = sqrt(pvariance(course.lately))
-    surprise = today / (MUCH * spread) if course.found_at and len(course.lately) == DAY_HOURS else 0.0
+    score = today / (MUCH * spread) if course.found_at and len(course.lately) == DAY_HOURS else 0.0
     yield found._replace(
-        subject=f"pattern_change.{metric}", surprise=surprise, severity="warning", estimate=today,
+        subject=f"pattern_change.{metric}", score=score, severity="warning", estimate=today,
         high=MUCH * spread, unit="relative", otherwise=f"up to {number(MUCH * spread, most=2)} is usual",
-        sentence=sentence if learns_for else f"{name} in {where}: the course of the last 24 hours lies "
+        sentence=sentence if warmup_left else f"{name} in {where}: the course of the last 24 hours lies "
         f"{number(today, most=2)} (of a logarithm) around the usual one, where {number(spread, most=2)} is usual",
     )  # fmt: skip
 

@@ -13,8 +13,8 @@ from typing import ClassVar
 from msgspec import Struct, field
 
 from optimizer.model.wording import count, milliseconds, number, percent, place
-from optimizer.orient.analyzers.baseline import Past, Seasonal
-from optimizer.orient.analyzers.contract import Saying, Severity, Watched
+from optimizer.orient.analyzers.baseline import Baseline, Seasonal
+from optimizer.orient.analyzers.contract import Observation, Severity, Watched
 from optimizer.orient.analyzers.readings import first_tokens, log_p95, log_rate, share
 from optimizer.stats.histogram import Histogram
 
@@ -36,7 +36,7 @@ class Performance(Struct, omit_defaults=True):
 
     latency: Seasonal = field(default_factory=Seasonal)
     first_token: Seasonal = field(default_factory=Seasonal)
-    errors: Past = field(default_factory=Past)
+    errors: Baseline = field(default_factory=Baseline)
     rate: Seasonal = field(default_factory=Seasonal)
 
 
@@ -53,12 +53,12 @@ class PerformanceAnalyzer:
         """Nothing is usual yet."""
         return Performance()
 
-    def update(self, state: Performance, window: Watched) -> list[Saying]:
+    def update(self, state: Performance, window: Watched) -> list[Observation]:
         """Up to four sayings; none of a window without calls."""
         return list(_said(state, window))
 
 
-def _said(state: Performance, window: Watched) -> Iterator[Saying]:
+def _said(state: Performance, window: Watched) -> Iterator[Observation]:
     sums = window.sums
     if len(sums.latency) and (durations := sums.durations).count >= TIMED_CALLS_FEWEST:
         yield _slow(state.latency, "latency.p95", window, durations)
@@ -70,7 +70,7 @@ def _said(state: Performance, window: Watched) -> Iterator[Saying]:
         yield _busy(state.rate, window)
 
 
-def _slow(past: Seasonal, subject: str, window: Watched, durations: Histogram) -> Saying:
+def _slow(past: Seasonal, subject: str, window: Watched, durations: Histogram) -> Observation:
     read, margin, limit = log_p95(durations), window.margins.latency_rise, window.margins.latency_limit_ms
     assert read is not None  # noqa: S101 - there are durations
     told = past.judge(read, window.start_at, floor=FLOOR, margin=margin, is_log=True)
@@ -82,34 +82,34 @@ def _slow(past: Seasonal, subject: str, window: Watched, durations: Histogram) -
     before, bound = "unknown", ""
     if usual is not None and high is not None:
         before, bound = milliseconds(usual), milliseconds(max(high, usual * (1 + margin)))
-    return Saying(
-        subject=subject, metric="latency", surprise=told.surprise,
+    return Observation(
+        subject=subject, metric="latency", score=told.score,
         severity=severity(told.effect / margin, over_limit=over_limit),
         estimate=p95_ms, low=low, high=high, unit="ms", n=read.n,
         sentence=f"{name} in {place(window.segment)}: {milliseconds(p95_ms)}, usually {before}, "
         f"{count(read.n)} calls",
-        otherwise=f"up to {bound} is usual" if bound else "", learns_for=told.learns_for,
+        otherwise=f"up to {bound} is usual" if bound else "", warmup_left=told.warmup_left,
     )  # fmt: skip
 
 
-def _failing(past: Past, window: Watched) -> Saying:
+def _failing(past: Baseline, window: Watched) -> Observation:
     read, margin = share(window.sums.errors, window.sums.calls), window.margins.error_rise
     assert read is not None  # noqa: S101 - there are calls
     told = past.judge(read, floor=SHARE_FLOOR, margin=margin)
     usual = told.usual or 0.0
     bound = max(told.high or 0.0, usual + margin)
     before = "unknown" if told.usual is None else percent(usual)
-    return Saying(
-        subject="errors.share", metric="errors", surprise=told.surprise,
+    return Observation(
+        subject="errors.share", metric="errors", score=told.score,
         severity=severity(told.effect / margin, over_limit=read.value > window.margins.error_limit),
         estimate=read.value, low=0.0, high=bound, unit="share", n=read.n,
         sentence=f"errors in {place(window.segment)}: {percent(read.value)} of {count(read.n)} calls, "
         f"usually {before}",
-        otherwise=f"up to {percent(bound)} is usual", learns_for=told.learns_for,
+        otherwise=f"up to {percent(bound)} is usual", warmup_left=told.warmup_left,
     )  # fmt: skip
 
 
-def _busy(past: Seasonal, window: Watched) -> Saying:
+def _busy(past: Seasonal, window: Watched) -> Observation:
     read = log_rate(window.sums.calls, window.end_at - window.start_at)
     assert read is not None  # noqa: S101 - there are calls
     told = past.judge(
@@ -117,12 +117,12 @@ def _busy(past: Seasonal, window: Watched) -> Saying:
     )
     usual, low, high = (None if x is None else exp(x) for x in (told.usual, told.low, told.high))
     before = "unknown" if usual is None else number(usual)
-    return Saying(
-        subject="calls.rate", metric="calls", surprise=told.surprise,
+    return Observation(
+        subject="calls.rate", metric="calls", score=told.score,
         severity="warning" if told.effect >= CRITICAL * MUCH else "info",
         estimate=exp(read.value), low=low, high=high, unit="per second", n=read.n,
         sentence=f"calls in {place(window.segment)}: {number(exp(read.value))} a second, usually {before}",
-        otherwise="between half and twice the usual is usual", learns_for=told.learns_for,
+        otherwise="between half and twice the usual is usual", warmup_left=told.warmup_left,
     )  # fmt: skip
 
 

@@ -10,8 +10,8 @@ from typing import ClassVar
 from msgspec import Struct, field
 
 from optimizer.model.wording import count, number, place, points, score
-from optimizer.orient.analyzers.baseline import Past
-from optimizer.orient.analyzers.contract import Saying, Watched
+from optimizer.orient.analyzers.baseline import Baseline
+from optimizer.orient.analyzers.contract import Observation, Watched
 from optimizer.orient.analyzers.performance import severity
 from optimizer.orient.analyzers.readings import Reading
 from optimizer.stats.cusum import Cusum
@@ -32,7 +32,7 @@ SCORES_MOST = 4.0
 class QualityState(Struct, omit_defaults=True):
     """The past of the mean, and the sum of its deviations."""
 
-    mean: Past = field(default_factory=Past)
+    mean: Baseline = field(default_factory=Baseline)
     shift: Cusum = field(default_factory=lambda: Cusum(slack=SLACK, threshold=1e12))
 
 
@@ -50,7 +50,7 @@ class QualityAnalyzer:
         """Nothing is usual yet."""
         return QualityState()
 
-    def update(self, state: QualityState, window: Watched) -> list[Saying]:
+    def update(self, state: QualityState, window: Watched) -> list[Observation]:
         """Level and trend; nothing where too few answers were scored."""
         moments = window.sums.quality
         mean, error = moments.mean, moments.standard_error
@@ -58,7 +58,7 @@ class QualityAnalyzer:
             return []
         aligned = window.end_at % (window.end_at - window.start_at) == 0
         read = Reading(mean, error, moments.count)
-        past = state.mean if aligned else Past(seen=state.mean.seen, count=state.mean.count)
+        past = state.mean if aligned else Baseline(seen=state.mean.seen, count=state.mean.count)
         usual = state.mean.seen.level
         deviation = state.mean.deviation(error, FLOOR)
         margin = window.margins.quality_drop * max(usual or 1.0, LEAST)
@@ -67,20 +67,20 @@ class QualityAnalyzer:
             state.shift.update(min(max((mean - usual) / deviation, -SCORES_MOST), SCORES_MOST))
         before = "unknown" if usual is None else score(usual)
         where = place(window.segment)
-        level = Saying(
-            subject="quality.level", metric="quality", surprise=told.surprise,
+        level = Observation(
+            subject="quality.level", metric="quality", score=told.score,
             severity=severity(told.effect / margin), estimate=mean, low=told.low, high=told.high,
             unit="score", n=read.n,
             sentence=f"quality in {where}: {score(mean)}, usually {before}, {count(read.n)} answers",
             otherwise="" if usual is None else f"down to {score(usual - margin)} is within the margin",
-            learns_for=told.learns_for,
+            warmup_left=told.warmup_left,
         )  # fmt: skip
         sinking = (
             f"quality in {where} has been sinking: {score(mean)}, usually {before}, "
             f"{points(mean - (usual or mean))} now, after many windows below the usual"
         )
         trend = level._replace(
-            subject="quality.trend", surprise=state.shift.down / SHIFT, severity="warning",
+            subject="quality.trend", score=state.shift.down / SHIFT, severity="warning",
             sentence=level.sentence if told.is_young else sinking,
             otherwise=f"raised at a sum of {number(SHIFT)} deviations below the usual, "
             f"found {number(state.shift.down)}",

@@ -14,8 +14,8 @@ from typing import ClassVar
 from msgspec import Struct, field
 
 from optimizer.model.wording import change, count, milliseconds, number, percent, place
-from optimizer.orient.analyzers.baseline import Past
-from optimizer.orient.analyzers.contract import Saying, Watched
+from optimizer.orient.analyzers.baseline import Baseline
+from optimizer.orient.analyzers.contract import Observation, Watched
 from optimizer.orient.analyzers.performance import FLOOR, TIMED_CALLS_FEWEST, severity
 from optimizer.orient.analyzers.readings import log_p95, log_rate
 from optimizer.orient.windows.error_classes import SORTS
@@ -63,8 +63,8 @@ class Line(Struct, array_like=True):
 class Saturation(Struct, omit_defaults=True):
     """The past of rate and latency, and how they go together."""
 
-    latency: Past = field(default_factory=Past)
-    rate: Past = field(default_factory=Past)
+    latency: Baseline = field(default_factory=Baseline)
+    rate: Baseline = field(default_factory=Baseline)
     line: Line = field(default_factory=Line)
 
 
@@ -81,7 +81,7 @@ class SaturationAnalyzer:
         """Nothing is usual yet."""
         return Saturation()
 
-    def update(self, state: Saturation, window: Watched) -> list[Saying]:
+    def update(self, state: Saturation, window: Watched) -> list[Observation]:
         """Refusals, and queueing; nothing of fewer than TIMED_CALLS_FEWEST calls."""
         if window.sums.calls < TIMED_CALLS_FEWEST:
             return []
@@ -89,15 +89,15 @@ class SaturationAnalyzer:
         return [_refused(window), *([queueing] if queueing else [])]
 
 
-def _refused(window: Watched) -> Saying:
+def _refused(window: Watched) -> Observation:
     sums, margins = window.sums, window.margins
     sorts = sums.failed_as or [0] * len(SORTS)
     hits = min(sum(sorts), sums.calls)
     low, high = wilson(Proportion(sums.calls, hits), alpha=ALPHA)
     seen = hits / sums.calls
     named = ", ".join(f"{count(n)} {sort}" for sort, n in zip(SORTS, sorts, strict=True) if n)
-    return Saying(
-        subject="saturation.refusals", metric="errors", surprise=low / margins.error_rise,
+    return Observation(
+        subject="saturation.refusals", metric="errors", score=low / margins.error_rise,
         severity=severity(seen / margins.error_rise, over_limit=seen > margins.error_limit),
         estimate=seen, low=low, high=high, unit="share", n=sums.calls,
         sentence=f"at the limit in {place(window.segment)}: {percent(seen)} of {count(sums.calls)} calls "
@@ -106,7 +106,7 @@ def _refused(window: Watched) -> Saying:
     )  # fmt: skip
 
 
-def _queueing(state: Saturation, window: Watched) -> Saying | None:
+def _queueing(state: Saturation, window: Watched) -> Observation | None:
     slow = log_p95(window.sums.durations)
     rate = log_rate(window.sums.calls, window.end_at - window.start_at)
     if slow is None or rate is None or slow.n < TIMED_CALLS_FEWEST:
@@ -116,15 +116,15 @@ def _queueing(state: Saturation, window: Watched) -> Saying | None:
     busy = state.rate.judge(rate, floor=FLOOR, margin=BUSY - 1, is_log=True)
     t = state.line.t
     state.line.learn(rate.value, slow.value)
-    surprise = 0.0 if late.is_young else max(0.0, min(late.surprise, busy.effect / (BUSY - 1), t / CERTAIN))
+    score = 0.0 if late.is_young else max(0.0, min(late.score, busy.effect / (BUSY - 1), t / CERTAIN))
     before = "unknown" if late.usual is None else milliseconds(exp(late.usual) / 1000)
     low, high = (None if x is None else exp(x) / 1000 for x in (late.low, late.high))
-    return Saying(
-        subject="saturation.queueing", metric="latency", surprise=surprise,
+    return Observation(
+        subject="saturation.queueing", metric="latency", score=score,
         severity=severity(late.effect / margin), estimate=exp(slow.value) / 1000, low=low, high=high,
         unit="ms", n=slow.n,
         sentence=f"{'rate and latency' if late.is_young else 'calls queue'} in {place(window.segment)}: "
         f"{change(busy.effect)} calls and p95 latency {milliseconds(exp(slow.value) / 1000)}, usually {before}",
         otherwise=f"raised where latency has grown with calls (t over {number(CERTAIN)}, found {number(t, digits=2)})",
-        learns_for=late.learns_for,
+        warmup_left=late.warmup_left,
     )  # fmt: skip

@@ -15,8 +15,8 @@ from msgspec import Struct, field
 
 from optimizer.model.segments import WHOLE
 from optimizer.model.wording import count, number, percent, place, score, size
-from optimizer.orient.analyzers.baseline import Past
-from optimizer.orient.analyzers.contract import Saying, Watched
+from optimizer.orient.analyzers.baseline import Baseline
+from optimizer.orient.analyzers.contract import Observation, Watched
 from optimizer.orient.analyzers.readings import Reading, share
 
 WASTE_CALLS_FEWEST = 50
@@ -40,7 +40,7 @@ CACHE_MARGIN, CACHE_FLOOR, CACHE_YOUNG = 0.2, 0.02, 24
 class Waste(Struct, omit_defaults=True):
     """The past of the cached share; the rest needs none."""
 
-    cached: Past = field(default_factory=Past)
+    cached: Baseline = field(default_factory=Baseline)
 
 
 class WasteAnalyzer:
@@ -56,22 +56,22 @@ class WasteAnalyzer:
         """Nothing is usual yet."""
         return Waste()
 
-    def update(self, state: Waste, window: Watched) -> list[Saying]:
+    def update(self, state: Waste, window: Watched) -> list[Observation]:
         """What an hour wasted in a segment; of all segments together, nothing."""
         if window.segment == WHOLE or window.sums.calls < WASTE_CALLS_FEWEST:
             return []
         return list(_said(state, window))
 
 
-def _said(state: Waste, window: Watched) -> Iterator[Saying]:
+def _said(state: Waste, window: Watched) -> Iterator[Observation]:
     sums, where = window.sums, place(window.segment)
     each_in, each_out = sums.input_tokens / sums.calls, sums.output_tokens / sums.calls
     if sums.scored >= WASTE_CALLS_FEWEST and each_out > 0:
         yield _powerful(window, each_out)
     if each_in > 0 and each_out > 0:
-        surprise = min(each_in / LONG_TOKENS, each_in / each_out / LOPSIDED)
+        excess = min(each_in / LONG_TOKENS, each_in / each_out / LOPSIDED)
         yield _saying(
-            "waste.prompts", surprise,
+            "waste.prompts", excess,
             told=(each_in, "tokens", sums.calls),
             sentence=f"long prompts in {where}: {number(each_in, most=0)} tokens in "
             f"and {number(each_out, most=0)} out a call",
@@ -84,12 +84,12 @@ def _said(state: Waste, window: Watched) -> Iterator[Saying]:
             young=CACHE_YOUNG,
         )  # fmt: skip
         yield _saying(
-            "waste.cache", told.surprise,
+            "waste.cache", told.score,
             told=(cached, "share", sums.calls),
             sentence=f"cache misses in {where}: {percent(cached)} of the input came from a cache, usually "
             f"{'unknown' if told.usual is None else percent(told.usual)}",
             otherwise=f"raised {size(CACHE_MARGIN, 'absolute')} below the usual",
-        )._replace(learns_for=told.learns_for)  # fmt: skip
+        )._replace(warmup_left=told.warmup_left)  # fmt: skip
     again = share(min(sums.retried + sums.errors, sums.calls), sums.calls)
     assert again is not None  # noqa: S101 - there are calls
     yield _saying(
@@ -101,13 +101,13 @@ def _said(state: Waste, window: Watched) -> Iterator[Saying]:
     )  # fmt: skip
 
 
-def _powerful(window: Watched, each_out: float) -> Saying:
+def _powerful(window: Watched, each_out: float) -> Observation:
     sums, cheaper = window.sums, window.margins.cheaper
     mean, error = sums.quality.mean or 0.0, sums.quality.standard_error or 0.0
     sure = max(0.0, mean - 2 * error) / GOOD
-    surprise = min(SHORT_TOKENS / each_out, sure**STEEP) if cheaper else 0.0
+    excess = min(SHORT_TOKENS / each_out, sure**STEEP) if cheaper else 0.0
     return _saying(
-        "waste.model", max(0.0, surprise),
+        "waste.model", max(0.0, excess),
         told=(mean, "score", sums.scored),
         sentence=f"more model than needed in {place(window.segment)}: {score(mean)} with "
         f"{number(each_out, most=0)} tokens out a call; {cheaper or 'no declared model'} costs at most half",
@@ -117,10 +117,10 @@ def _powerful(window: Watched, each_out: float) -> Saying:
 
 
 def _saying(
-    subject: str, surprise: float, *, told: tuple[float, str, int], sentence: str, otherwise: str
-) -> Saying:  # fmt: skip
+    subject: str, score: float, *, told: tuple[float, str, int], sentence: str, otherwise: str
+) -> Observation:  # fmt: skip
     estimate, unit, n = told
-    return Saying(
-        subject=subject, metric="quality" if unit == "score" else "cost", surprise=surprise, severity="info",
+    return Observation(
+        subject=subject, metric="quality" if unit == "score" else "cost", score=score, severity="info",
         estimate=estimate, low=None, high=None, unit=unit, n=n, sentence=sentence, otherwise=otherwise,
     )  # fmt: skip

@@ -14,7 +14,7 @@ generations than the candidate's are in neither.
 from collections.abc import Iterable
 
 from optimizer.orient.findings.finding import Span
-from optimizer.orient.state import NO_VARIANTS, SILENCE_MS, TRIALS, TRIALS_PER_SEGMENT, Orientation, Segment
+from optimizer.orient.state import NO_VARIANTS, SILENCE_MS, TRIALS, TRIALS_PER_SEGMENT, OrientState, Segment
 from optimizer.orient.trial import Stretch, Trial
 from optimizer.orient.windows.buffer import Part
 from optimizer.stats.restarts import is_over
@@ -26,7 +26,7 @@ Found = tuple[str, Trial]
 """A segment's name and one of its trials."""
 
 
-def live(state: Orientation) -> list[Found]:
+def live(state: OrientState) -> list[Found]:
     """Every trial, in the order of segments as declared, then of variants."""
     return [
         (name, state.segments[name].trials[variant])
@@ -36,7 +36,7 @@ def live(state: Orientation) -> list[Found]:
     ]
 
 
-def count(state: Orientation, name: str, parts: Iterable[Part], pane: Span) -> None:
+def count(state: OrientState, name: str, parts: Iterable[Part], pane: Span) -> None:
     """Adds a pane's calls of one segment to the trials they belong to."""
     segment = state.segments[name]
     parts = list(parts)
@@ -82,7 +82,7 @@ def forget(segment: Segment, at: int) -> None:
     segment.trials = {v: trial for v, trial in segment.trials.items() if at - trial.seen_at < SILENCE_MS}
 
 
-def _begin(state: Orientation, segment: Segment, variant: str, pane: Span) -> Trial:
+def _begin(state: OrientState, segment: Segment, variant: str, pane: Span) -> Trial:
     """A new trial of a candidate, in place of any former one."""
     segment.trials.pop(variant, None)
     _make_room(state, segment)
@@ -90,7 +90,7 @@ def _begin(state: Orientation, segment: Segment, variant: str, pane: Span) -> Tr
     return segment.trials[variant]
 
 
-def _make_room(state: Orientation, segment: Segment) -> None:
+def _make_room(state: OrientState, segment: Segment) -> None:
     """Ends the trial whose candidate was called least recently, where there are too many."""
     if len(segment.trials) >= TRIALS_PER_SEGMENT:
         idle = min(segment.trials.values(), key=lambda trial: (trial.seen_at, trial.variant))

@@ -11,13 +11,13 @@ from optimizer.model.finding import Finding
 from optimizer.model.instants import DAY_MS
 from optimizer.model.wording import count, percent
 from optimizer.orient.findings.finding import About, Measured, Span, finding
-from optimizer.orient.state import INSTANCES, UNASSIGNED, Coverage, Orientation, Segment
+from optimizer.orient.state import INSTANCES, UNASSIGNED, Coverage, OrientState, Segment
 from optimizer.orient.windows.buffer import Part
 
 CONVERGED = 0.95
 
 
-def hear(state: Orientation, applied: dict[str, int], at: int) -> None:
+def hear(state: OrientState, applied: dict[str, int], at: int) -> None:
     """Takes in what instances say they apply, the newest word of each."""
     for instance, generation in sorted(applied.items()):
         name = sha256(instance.encode()).hexdigest()[:12]  # of known length, as the row is bounded
@@ -36,7 +36,7 @@ def spread(carried: dict[int, int]) -> tuple[int, float]:
     raise AssertionError("the least generation covers everything")
 
 
-def update(state: Orientation, segment: Segment, parts: list[Part], pane: Span) -> None:
+def update(state: OrientState, segment: Segment, parts: list[Part], pane: Span) -> None:
     """Reads the coverage of a segment off a pane, where the pane tells anything."""
     carried: dict[int, int] = {}
     for part in parts:

@@ -8,7 +8,7 @@ from optimizer.model.segments import OTHER
 from optimizer.model.wording import count, duration
 from optimizer.orient.alarms.lifecycle import OPEN_MOST
 from optimizer.orient.findings.finding import About, Measured, Span, finding
-from optimizer.orient.state import Left, Orientation
+from optimizer.orient.state import Left, OrientState
 from optimizer.orient.windows.offsets import Offsets
 
 
@@ -34,7 +34,7 @@ def waited(target: str, stalled: Mapping[int, int], leading_at: int) -> Finding:
     )
 
 
-def left_out(state: Orientation, at: int) -> list[Finding]:
+def left_out(state: OrientState, at: int) -> list[Finding]:
     """What was not counted since the last minute, if anything."""
     late, crowded = state.late, state.crowded
     panes, calls = late.panes + crowded.panes, late.calls + crowded.calls

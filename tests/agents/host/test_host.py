@@ -15,7 +15,7 @@ from agents.host.rows import Mark, Row, StateVersionError
 from agents.quarantine import desk
 from agents.settings.settings import Settings
 from optimizer.model.call import Call
-from optimizer.observe.state import Observed
+from optimizer.observe.state import ObserveState
 from optimizer.stage import Emit
 from tests.support import records
 from tests.support.toys import AT, P, Toy, Toys, await_, call, call_of, watermark
@@ -304,7 +304,7 @@ class TestInMemory:
     ):
         monkeypatch.setattr(Toy, "reached_at", lambda _self, state: state.tick_at)
         for number, tick_at in ((0, AT), (1, AT + SKEW_MS + 1)):
-            row = Row(0, 0, {}, Observed(partition=number, tick_at=tick_at))
+            row = Row(0, 0, {}, ObserveState(partition=number, tick_at=tick_at))
             host.assigned[number] = Partition(number, rows={str(number): row}, moved_s=float("inf"))
         assert (host.wants(0), host.wants(1)) == (True, False)
         host.assigned[0].moved_s = 0.0

@@ -8,8 +8,8 @@ from msgspec import structs
 from rich.console import Console
 
 from agents.cli.records.explanation import as_data, as_text
-from agents.ledger.answers import Told
-from optimizer.decide.record.decision import Ruling, record
+from agents.ledger.answers import Explanation
+from optimizer.decide.record.decision import Reason, record
 from optimizer.decide.stage import Decide
 from optimizer.model.decision import Alternative
 from optimizer.model.finding import Evidence, Finding
@@ -31,7 +31,7 @@ def told(kind, ruling, **fields):
         target="support", incumbent="big", models=models, risks=ChangeRisks(max_attempts=4)
     )
     decision = record(state, kind, ruling, segment="EU", model="small", variant="v2", **fields)
-    return Told(
+    return Explanation(
         decision=decision, target="support", at=datetime.fromtimestamp(AT / 1000, UTC), topic="decisions",
         partition=0, offset=3, position=4, hash="0" * 64,
     )  # fmt: skip
@@ -46,7 +46,7 @@ def printed(one, width=160):
 
 def test_a_refusal_by_a_policy_names_each_policy_and_what_it_said():
     why = "approve by ann: fine: refused, it is not allowed: policy gdpr-compliance: EU users must use …"
-    refusal = told("refuse", Ruling(AT, "command", why, by="ann", policies=POLICIES), act=False)
+    refusal = told("refuse", Reason(AT, "command", why, by="ann", policies=POLICIES), act=False)
     text = printed(refusal)
     for wanted in (
         "refuse support · EU · small (v2)", why, "Policies", "gdpr-compliance", "deny",
@@ -61,7 +61,7 @@ def test_a_refusal_by_a_policy_names_each_policy_and_what_it_said():
 
 def test_a_budget_stop_has_its_cause_its_numbers_and_what_the_proposal_spent():
     why = "106 % of the day's $40 are spent; so far small has cost $0.02 more than its control"
-    stop = told("rollback", Ruling(AT, "budget", why), generation=7, rollout="r-1")
+    stop = told("rollback", Reason(AT, "budget", why), generation=7, rollout="r-1")
     text = printed(stop)
     for wanted in ("rollback support · EU · small (v2)", why, "budget", "generation 7", "0.0125 for a wrong"):
         assert wanted in text
@@ -80,7 +80,7 @@ def a_finding(metric, verdict, *, role="guardrail", otherwise="", **numbers):
 
 def told_with(kind, cause, why, findings, **fields):
     """As it stands in the ledger: the decision with the findings that it rests on."""
-    one = told(kind, Ruling(AT, cause, why, findings), **fields)
+    one = told(kind, Reason(AT, cause, why, findings), **fields)
     return replace(one, findings={f.finding_id: f for f in findings})
 
 
@@ -135,7 +135,7 @@ def test_a_rollback_for_verbosity_has_its_numbers_and_how_near_the_margin_they_w
     )  # fmt: skip
     text = printed(told_with("rollback", "guardrail", "too verbose", findings, generation=3))
     for wanted in (
-        "output_tokens (guardrail)", "28 … 150 %", "first_token (guardrail)",
+        "output_tokens (guardrail)", "+28 … +150 %", "first_token (guardrail)",
         "output_tokens: an interval 3 % nearer its margin would no longer fail",
         "first_token: an interval 10 % nearer its margin would no longer pass",
     ):  # fmt: skip
@@ -144,7 +144,7 @@ def test_a_rollback_for_verbosity_has_its_numbers_and_how_near_the_margin_they_w
 
 def test_a_refusal_by_a_guardrail_of_decisions_says_what_would_allow_it():
     why = "small is not tried: 3 candidates were started within 24 h, 3 may be"
-    text = printed(told("hold", Ruling(AT, "limit", why), act=False))
+    text = printed(told("hold", Reason(AT, "limit", why), act=False))
     for wanted in (why, "limit", "not acted on", "limits: wider `limits` or `risks.max_attempts`"):
         assert wanted in text, wanted
 
@@ -157,7 +157,7 @@ def test_a_refusal_by_a_guardrail_of_decisions_says_what_would_allow_it():
     ],
 )  # fmt: skip
 def test_a_start_is_headed_by_what_differs_on_trial(words):
-    start = told("start", Ruling(AT, "choice", "why"), differs={"v2": words})
+    start = told("start", Reason(AT, "choice", "why"), differs={"v2": words})
     assert f"start support · EU · {words} (v2)" in printed(start)
     assert {"v2": words} == as_data(start)["decision"]["differs"]
 
@@ -165,7 +165,7 @@ def test_a_start_is_headed_by_what_differs_on_trial(words):
 def test_of_several_arms_each_is_named_with_its_share():
     arms = {"v2": "large with top_p 0.5 instead of 0.9", "v3": "large with top_p 0.7 instead of 0.9"}
     start = told(
-        "start", Ruling(AT, "choice", "why"), differs=arms, weights={"v1": 9000, "v2": 500, "v3": 500}
+        "start", Reason(AT, "choice", "why"), differs=arms, weights={"v1": 9000, "v2": 500, "v3": 500}
     )
     one = replace(start, decision=structs.replace(start.decision, variant=None, model=None))
     text = printed(one)

@@ -14,7 +14,7 @@ from agents.ledger.append import Reading, append
 from agents.ledger.connection import connect, migrate
 from agents.ledger.entries import Record, entry_of
 from agents.wire.codec import encode, headers_for
-from optimizer.decide.record.decision import Ruling, record
+from optimizer.decide.record.decision import Reason, record
 from optimizer.decide.stage import Decide
 from optimizer.model.configuration import ArmOfConfiguration, Configuration
 from optimizer.model.decision import Alternative
@@ -61,7 +61,7 @@ def declared():
 def promotion():
     """As decide writes it."""
     state = declared()
-    ruling = Ruling(at=AT, cause="goal", why="cheaper, and no guardrail failed", findings=FINDINGS)
+    ruling = Reason(at=AT, cause="goal", why="cheaper, and no guardrail failed", findings=FINDINGS)
     return record(
         state, "promote", ruling, segment="math",
         rollout="r-1", variant="v2", model="small", incumbent="v1", generation=6, step=4, weight_bps=9800,
@@ -73,7 +73,7 @@ def the_story():
     """A start, findings, a promotion, and what act made of it."""
     state, decided = declared(), promotion()
     start = record(
-        state, "start", Ruling(at=AT - 600_000, cause="choice", why="it is the cheapest"), segment="math",
+        state, "start", Reason(at=AT - 600_000, cause="choice", why="it is the cheapest"), segment="math",
         rollout="r-1", variant="v2", model="small", generation=3,
     )  # fmt: skip
     arm = ArmOfConfiguration(arm="incumbent", variant="v2", weight_bps=10_000, model="small")
@@ -90,7 +90,7 @@ def the_story():
         segments={"math": (arm,)},
     )
     release = record(
-        state, "release", Ruling(at=AT + 9_000_000, cause="goal", why="the holdback is over"), segment="math",
+        state, "release", Reason(at=AT + 9_000_000, cause="goal", why="the holdback is over"), segment="math",
         rollout="r-1", variant="v2", generation=7,
     )  # fmt: skip
     return start, *FINDINGS, decided, status, configured, release

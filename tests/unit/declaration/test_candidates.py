@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from optimizer.decide.record.state import Ban
-from optimizer.decide.strategies.cheapest import choose, reason
+from optimizer.decide.strategies.cheapest import choose, reason_for
 from optimizer.decide.strategies.priors import worth
 from optimizer.declaration.declared import derive
 from optimizer.declaration.levers import candidates, price_of
@@ -131,7 +131,7 @@ class TestChoice:
         assert found.model.name == "better"
         (against,) = (one.why for one in found.rejected if one.model == "worse")
         assert against == "is not promised to be better: −12.5 % by list price and priors"
-        assert "the best model by objective" in reason(derive(target), incumbent, found)
+        assert "the best model by objective" in reason_for(derive(target), incumbent, found)
 
     def test_what_is_not_known_of_both_is_worth_nothing(self):
         target = a_target(objective="quality")

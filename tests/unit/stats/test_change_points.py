@@ -14,12 +14,12 @@ from optimizer.stats.change_points import change_points, despiked, segments, spr
 ANNOTATED = Path(__file__).parents[4] / "shared" / "data" / "changepoint_dev"
 
 
-def by_all_cuts(series, penalty, fewest):
+def by_all_cuts(series, penalty, min_samples):
     """The least cost over all segmentations, without pruning and without running sums."""
     n = len(series)
     best = [-penalty] + [math.inf] * n
-    for end in range(fewest, n + 1):
-        for start in range(end - fewest + 1):
+    for end in range(min_samples, n + 1):
+        for start in range(end - min_samples + 1):
             part = series[start:end]
             best[end] = min(best[end], best[start] + ((part - part.mean()) ** 2).sum() + penalty)
     return best[n]
@@ -32,13 +32,15 @@ def cost(series, cuts, penalty):
 
 @pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize("fewest", [1, 3])
-def test_it_is_the_exact_minimum(seed, fewest):
+def test_it_is_the_exact_minimum(seed, min_samples):
     rng = np.random.default_rng(seed)
     series = rng.normal(0, 1, 60) + np.repeat(rng.normal(0, 3, 6), 10)
     for penalty in (0.5, 4.0, 15.0):
-        cuts = segments(series, penalty=penalty, fewest=fewest)
-        assert cost(series, cuts, penalty) == pytest.approx(by_all_cuts(series, penalty, fewest), rel=1e-9)
-        assert all(b - a >= fewest for a, b in zip([0, *cuts], [*cuts, 60], strict=True))
+        cuts = segments(series, penalty=penalty, min_samples=min_samples)
+        assert cost(series, cuts, penalty) == pytest.approx(
+            by_all_cuts(series, penalty, min_samples), rel=1e-9
+        )
+        assert all(b - a >= min_samples for a, b in zip([0, *cuts], [*cuts, 60], strict=True))
 
 
 @pytest.mark.parametrize("n", [50, 200, 1000])

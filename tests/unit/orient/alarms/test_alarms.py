@@ -19,7 +19,7 @@ from optimizer.orient.alarms.lifecycle import (
     heard,
     lapsed,
 )
-from optimizer.orient.analyzers.contract import Saying
+from optimizer.orient.analyzers.contract import Observation
 from optimizer.orient.findings.finding import Span
 from optimizer.orient.windows.offsets import Offsets
 
@@ -39,11 +39,11 @@ class Ear:
         window = Span(self.at - self.length * MINUTE_MS, self.at, Offsets())
         return Context("chat", self.segment, window, 1, self.declared)
 
-    def say(self, surprise, *, severity="warning", subject="latency.p95", learns_for=0):
+    def say(self, score, *, severity="warning", subject="latency.p95", warmup_left=0):
         self.at += self.length * MINUTE_MS
-        saying = Saying(
-            subject=subject, metric="latency", surprise=surprise, severity=severity, estimate=1.0, low=0.0,
-            high=2.0, unit="ms", n=9, sentence="slow", otherwise="under 2", learns_for=learns_for,
+        saying = Observation(
+            subject=subject, metric="latency", score=score, severity=severity, estimate=1.0, low=0.0,
+            high=2.0, unit="ms", n=9, sentence="slow", otherwise="under 2", warmup_left=warmup_left,
         )  # fmt: skip
         return list(heard(self.book, self.tuning, [saying], analyzer="performance", context=self.context()))
 
@@ -96,13 +96,13 @@ def test_between_the_bound_and_calm_an_alarm_stays_as_it_is():
 
 def test_learning_is_told_once_and_only_of_the_whole():
     whole, part = Ear(segment=WHOLE), Ear()
-    (said,) = whole.say(0, learns_for=36)
+    (said,) = whole.say(0, warmup_left=36)
     assert (said.status, said.sentence) == (
         "learning",
         "slow; learning until 1970-01-01 03:05 UTC what is usual",
     )
-    assert whole.statuses(0, learns_for=35) == [[]]
-    assert part.statuses(9, 9, 9, learns_for=36) == [[], [], []]
+    assert whole.statuses(0, warmup_left=35) == [[]]
+    assert part.statuses(9, 9, 9, warmup_left=36) == [[], [], []]
 
 
 def test_what_is_not_judged_any_more_is_closed_without_a_verdict():

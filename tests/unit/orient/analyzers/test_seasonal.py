@@ -6,7 +6,7 @@ from random import Random
 import msgspec
 import pytest
 
-from optimizer.orient.analyzers.baseline import Past, Seasonal
+from optimizer.orient.analyzers.baseline import Baseline, Seasonal
 from optimizer.orient.analyzers.readings import Reading
 from optimizer.stats.seasonal import HOUR_MS
 
@@ -37,12 +37,12 @@ def judge(history, at, value):
 @pytest.mark.parametrize("hour", [4, 10, 16, 22])
 def test_three_times_the_usual_is_surprising_at_every_hour_where_the_level_alone_is_blind(hour):
     surprises = []
-    for history in (Seasonal(), Past()):
+    for history in (Seasonal(), Baseline()):
         begin = lived(history, 8, dice=Random(3))
         for at in range(begin, begin + hour * HOUR_MS, STEP_MS):
             judge(history, at, by_day(at))
         at = begin + hour * HOUR_MS
-        surprises.append(judge(history, at, by_day(at) + log(3)).surprise)
+        surprises.append(judge(history, at, by_day(at) + log(3)).score)
     assert surprises[0] > 1 > surprises[1]
 
 
@@ -57,7 +57,7 @@ def test_the_usual_is_that_of_the_hour():
 
 
 def test_before_an_hour_comes_again_it_is_what_a_past_is():
-    dice, seasonal, past = Random(5), Seasonal(), Past()
+    dice, seasonal, past = Random(5), Seasonal(), Baseline()
     for at in range(MONDAY_AT, MONDAY_AT + DAY_MS, STEP_MS):
         value = dice.gauss(1.0, 0.2)
         assert judge(seasonal, at, value) == judge(past, at, value)

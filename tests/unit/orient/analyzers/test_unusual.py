@@ -54,7 +54,7 @@ def told(analyzer, length_ms, changes, *, windows, seed=1):
         at = MONDAY_MS + i * length_ms
         sums = traffic(rng, at, **(changes(i) or {}))
         last = analyzer.update(state, Watched(at, at + length_ms, WHOLE, sums))
-        over += [(i, one.subject) for one in last if one.surprise > 1 and not one.is_learning]
+        over += [(i, one.subject) for one in last if one.score > 1 and not one.is_learning]
     return over, {one.subject: one for one in last}
 
 
@@ -96,7 +96,7 @@ class TestAnomaly:
         _, last = told(AnomalyAnalyzer(), 5 * MINUTE_MS, lambda _: None, windows=100)
         assert last["anomaly.cost"].is_learning
         ended = EPOCH + timedelta(milliseconds=MONDAY_MS + 100 * 5 * MINUTE_MS)
-        until = ended + timedelta(minutes=5 * last["anomaly.cost"].learns_for)
+        until = ended + timedelta(minutes=5 * last["anomaly.cost"].warmup_left)
         assert f"{until:%Y-%m-%d %H:%M} UTC" == "2026-01-06 00:05 UTC"
 
 

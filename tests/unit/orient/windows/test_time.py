@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from optimizer.model.event import TickEvent
 from optimizer.model.progress import Tick
-from optimizer.orient.state import STEADY_BYTES, Orientation
+from optimizer.orient.state import STEADY_BYTES, OrientState
 
 PARTITIONS, PANES = 3, 40
 
@@ -86,7 +86,7 @@ def test_a_row_that_was_written_and_read_goes_on_the_same_way(world, hand):
         for w in (whole, broken):
             w.tell(*panes)
             w.reach(panes[0].data.end_at // 1000 - 15 if panes[0].data.end_at > 20_000 else 0)
-        broken.state = msgspec.json.decode(msgspec.json.encode(broken.state), type=Orientation)
+        broken.state = msgspec.json.decode(msgspec.json.encode(broken.state), type=OrientState)
         assert broken.state == whole.state
     assert said_of(broken) == said_of(whole) != []
 
