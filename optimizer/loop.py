@@ -215,7 +215,7 @@ class Loop:
 
     def _fold_run(self, stage: Stage[Any], number: int, run: list[Event]) -> None:
         part = self._parts[stage.name][number]
-        for name, events in stage.by_row(run, number).items():
+        for name, events in stage.group_by_key(run, number).items():
             row = part.rows.get(name)
             if row is None:
                 row = part.rows[name] = Row(stage.initial(name))
@@ -230,7 +230,9 @@ class Loop:
         self._advance(stage, number, mark)
         if (now := stalled(part.passed)).keys() != before.keys():
             for name, row in sorted(part.rows.items()):
-                self._take(stage, number, name, stage.waits(row.state, now, max(part.passed.values())))
+                self._take(
+                    stage, number, name, stage.on_stalled_sources(row.state, now, max(part.passed.values()))
+                )
 
     def _advance(self, stage: Stage[Any], number: int, mark: Watermark) -> None:
         part = self._parts[stage.name][number]
@@ -238,12 +240,12 @@ class Loop:
             return
         now_at = part.now_at = min(part.passed.values())
         due = sorted(
-            (at, name) for name, row in part.rows.items() if (at := stage.due_at(row.state)) is not None
+            (at, name) for name, row in part.rows.items() if (at := stage.next_timer(row.state)) is not None
         )
         for at, name in due:
             if at <= now_at:
-                self._take(stage, number, name, stage.wake(part.rows[name].state, now_at))
-                again = stage.due_at(part.rows[name].state)
+                self._take(stage, number, name, stage.on_watermark(part.rows[name].state, now_at))
+                again = stage.next_timer(part.rows[name].state)
                 assert again is None or again > now_at, f"{name} woken at {now_at} is due at {again}"  # noqa: S101 - a stage broke its contract
         if (topic := WATERMARKS.get(stage.name)) is not None:
             handed = Watermark(partition=number, of=1, passed_at=now_at)

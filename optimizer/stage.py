@@ -1,12 +1,12 @@
 """A stage is a fold over events; this is the whole contract between core and shell.
 
     fold: (state, events) -> Step(state, emitted, rejected)
-    wake: (state, watermark) -> Step(state, emitted)
+    on_watermark: (state, watermark) -> Step(state, emitted)
 
 The shell owns the topic, the table, the retries and the offsets; the stage owns the
 meaning. The same stage therefore runs under Faust, in a replay and in a test, unchanged.
 
-`fold` and `wake` own the state they are given: they may change it in place and return it.
+`fold` and `on_watermark` own the state they are given: they may change it in place and return it.
 All instants are integers: milliseconds since the epoch, UTC.
 
 Laws (tests/laws/test_stages.py checks them for every stage it discovers):
@@ -15,7 +15,7 @@ Laws (tests/laws/test_stages.py checks them for every stage it discovers):
     determinism  equal arguments, equal result, on every machine
     encoding     decode(encode(state)) = state, and folding goes on from it the same way
     bounded      state stays under its declared size whatever the input
-    resumption   what is persisted, plus the events from `resume_at` on, gives the same
+    resumption   what is persisted, plus the events from `replay_from` on, gives the same
                  state and the same emissions, wherever the history is cut
 """
 
@@ -106,17 +106,17 @@ class Stage(Protocol[State]):
     """Observe, orient, decide and act all have this shape.
 
     There is no `now`: event time is in the events, and progress of time arrives as a
-    watermark, through `wake`. Nothing is drawn at random that is not derived from an id.
+    watermark, through `on_watermark`. Nothing is drawn at random that is not derived from an id.
     """
 
     name: str
     state_type: type[State]
-    layout: int
-    """Which layout its rows have: one more whenever those of before would mean something else, or cannot be read."""
-    remembers: int
-    """How many records before `resume_at` are worth re-reading to refill a filter; 0 if none."""
+    state_version: int
+    """The version of its rows: one more whenever rows written before would mean something else, or cannot be read."""
+    replay_window: int
+    """How many records before `replay_from` are worth re-reading to refill a filter; 0 if none."""
 
-    def by_row(self, events: Sequence[Any], partition: int) -> Mapping[str, Sequence[Any]]:
+    def group_by_key(self, events: Sequence[Any], partition: int) -> Mapping[str, Sequence[Any]]:
         """Row → its events, in order: the partition's own row for observe, one for each target elsewhere.
 
         No events, no rows.
@@ -131,37 +131,38 @@ class Stage(Protocol[State]):
         """Fold events of one row, in order of offset."""
         ...
 
-    def due_at(self, state: State) -> int | None:
-        """When this row next wants to hear of time; None while it waits only for events."""
+    def next_timer(self, state: State) -> int | None:
+        """When the row next wants `on_watermark` (ms); None while it waits only for events."""
         ...
 
-    def wake(self, state: State, watermark: int) -> Step[State]:
+    def on_watermark(self, state: State, watermark: int) -> Step[State]:
         """Event time has reached `watermark`: close what is closed, expire what has expired.
 
-        Afterwards `due_at` is later than `watermark`, or None.
+        Afterwards `next_timer` is later than `watermark`, or None.
         """
         ...
 
-    def waits(self, state: State, stalled: Mapping[int, int], foremost_at: int) -> Step[State]:
-        """Which source partitions have begun or ceased to lag the foremost: those that do, and where they stand.
+    def on_stalled_sources(self, state: State, stalled: Mapping[int, int], leading_at: int) -> Step[State]:
+        """The set of stalled source partitions has changed: `stalled` maps each to its watermark (ms).
 
-        Windows stay open until they have passed; only stages that hear watermarks are told.
+        `leading_at` is the watermark of the partition that is ahead of all others (ms). Windows stay open
+        until the stalled ones have passed; called only for stages that hear watermarks.
         """
         ...
 
-    def reached_at(self, state: State) -> int | None:
-        """How far this row's own input has come in event time; None where watermarks say it.
+    def event_time(self, state: State) -> int | None:
+        """How far the row's own input has come in event time (ms); None where watermarks say it.
 
         The shell reads a source partition that is far ahead more slowly, so that what follows has
         to keep little in waiting.
         """
         ...
 
-    def persisted(self, state: State) -> State:
-        """What has to survive a crash; the identity, unless part is rebuilt by re-reading."""
+    def snapshot(self, state: State) -> State:
+        """The part of the state that has to survive a crash; the identity, unless part is rebuilt by re-reading."""
         ...
 
-    def resume_at(self, state: State, applied: int) -> int:
+    def replay_from(self, state: State, applied: int) -> int:
         """The first input offset to fold again after a crash, given the state as persisted.
 
         `applied + 1` where everything is persisted; for observe the beginning of the oldest
@@ -173,10 +174,10 @@ class Stage(Protocol[State]):
 class Durable(Generic[State]):
     """The half of the contract that is the same for every stage that persists all its state."""
 
-    layout = 1
-    remembers = 0
+    state_version = 1
+    replay_window = 0
 
-    def by_row(self, events: Sequence[Any], partition: int) -> Mapping[str, Sequence[Any]]:  # noqa: ARG002 - part of the contract
+    def group_by_key(self, events: Sequence[Any], partition: int) -> Mapping[str, Sequence[Any]]:  # noqa: ARG002 - part of the contract
         """Sorted by the target they speak of."""
         rows: dict[str, list[Any]] = {}
         for event in events:
@@ -186,23 +187,23 @@ class Durable(Generic[State]):
             some.append(event)
         return rows
 
-    def waits(
+    def on_stalled_sources(
         self,
         state: State,
         stalled: Mapping[int, int],  # noqa: ARG002 - part of the contract
-        foremost_at: int,  # noqa: ARG002 - part of the contract
+        leading_at: int,  # noqa: ARG002 - part of the contract
     ) -> Step[State]:
         """Nothing is said of it."""
         return Step(state)
 
-    def reached_at(self, state: State) -> int | None:  # noqa: ARG002 - part of the contract
+    def event_time(self, state: State) -> int | None:  # noqa: ARG002 - part of the contract
         """Watermarks say it."""
         return None
 
-    def persisted(self, state: State) -> State:
+    def snapshot(self, state: State) -> State:
         """All of it."""
         return state
 
-    def resume_at(self, state: State, applied: int) -> int:  # noqa: ARG002 - part of the contract
+    def replay_from(self, state: State, applied: int) -> int:  # noqa: ARG002 - part of the contract
         """The next event."""
         return applied + 1

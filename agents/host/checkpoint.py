@@ -91,7 +91,7 @@ class Checkpoints:
     async def _checkpoint(self, part: Partition) -> None:
         began_s = time.monotonic()
         async with part.between:
-            mark = Mark(self._durable_through(part), dict(part.watermarks), part.of, self.stage.layout)
+            mark = Mark(self._durable_through(part), dict(part.watermarks), part.of, self.stage.state_version)
             rows = [(key_of(part.number, name), self._encoded(part, name)) for name in part.dirty]
             sends, part.sends = part.sends, []
             part.saved, part.dirty, part.dirty_bytes, part.full = part.folded, set(), 0, asyncio.Event()
@@ -124,11 +124,11 @@ class Checkpoints:
         """Where the mark may stand once the rows of this snapshot are written."""
         if isinstance(self.stage, Durable):
             return part.folded
-        needed = (self.stage.resume_at(row.state, part.folded) for row in part.rows.values())
+        needed = (self.stage.replay_from(row.state, part.folded) for row in part.rows.values())
         return min(needed, default=part.folded + 1) - 1
 
     def _encoded(self, part: Partition, name: str) -> bytes:
         row = part.rows[name]
-        value = self.encode(Row(row.applied, row.sequence, row.seen, self.stage.persisted(row.state)))
+        value = self.encode(Row(row.applied, row.sequence, row.seen, self.stage.snapshot(row.state)))
         part.sizes[name] = len(value)
         return value

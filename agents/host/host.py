@@ -18,7 +18,7 @@ off makes a chaos test fail (tests/chaos/ablations.py).
     the coordinates in the log. Never skip. A record on which the stage raised three times is
     quarantined.
 
-A stage that does not persist all of its state (observe) says with `resume_at` from where it has
+A stage that does not persist all of its state (observe) says with `replay_from` from where it has
 to read again; until the records it had folded before are behind it, nothing is checkpointed.
 """
 
@@ -43,7 +43,7 @@ from agents.host.checkpoint import Checkpoints
 from agents.host.outbox import Outbox, Revoked
 from agents.host.partition import Partition, Wiring
 from agents.host.raised import StageRaised, folding, made
-from agents.host.rows import CRASH, MARK, Crash, LayoutError, Mark, Row, RowTable, key_of
+from agents.host.rows import CRASH, MARK, Crash, Mark, Row, RowTable, StateVersionError, key_of
 from agents.host.transport import BatchConsumer, Start, Transport
 from agents.wire.catalogue import CHANGELOG
 from agents.wire.codec import Decoder, Unreadable
@@ -139,7 +139,7 @@ class Host:
 
     def _reached_at(self, part: Partition) -> int | None:
         row = part.rows.get(str(part.number))
-        return self.stage.reached_at(row.state) if row else None
+        return self.stage.event_time(row.state) if row else None
 
     def _slowest_at(self) -> float:
         """The least event time among the partitions that are being read; infinite when none is."""
@@ -163,7 +163,7 @@ class Host:
         """Read the recovered rows of the assigned partitions; say where each one starts.
 
         Raises:
-            LayoutError: they were written by another version of the stage. A table tells the mark before the rows.
+            StateVersionError: they were written by another version of the stage. A table tells the mark before the rows.
         """
         parts = {number: Partition(number) for number in partitions}
         self.revoke(parts)
@@ -173,9 +173,11 @@ class Host:
                 continue
             if name == MARK:
                 part.mark = msgspec.json.decode(value, type=Mark)
-                if part.mark.layout != self.stage.layout:
-                    found = f"layout {part.mark.layout}, this one reads {self.stage.layout}"
-                    raise LayoutError(self.stage.name, part.number, found)
+                if part.mark.state_version != self.stage.state_version:
+                    found = (
+                        f"state version {part.mark.state_version}, this one reads {self.stage.state_version}"
+                    )
+                    raise StateVersionError(self.stage.name, part.number, found)
                 part.watermarks, part.of = dict(part.mark.watermarks), part.mark.of
             elif name == CRASH:
                 part.crashes = msgspec.json.decode(value, type=list[Crash])
@@ -195,16 +197,16 @@ class Host:
         try:
             row = part.rows[name] = self.decode_row(value)
         except msgspec.DecodeError as exc:
-            raise LayoutError(self.stage.name, part.number, f"{name}: {exc}") from exc
+            raise StateVersionError(self.stage.name, part.number, f"{name}: {exc}") from exc
         part.sizes[name] = len(value)
-        if self.stage.remembers or self.stage.resume_at(row.state, row.applied) <= row.applied:
+        if self.stage.replay_window or self.stage.replay_from(row.state, row.applied) <= row.applied:
             part.rebuilt_at = max(part.rebuilt_at, row.applied)
         self._schedule(part, name, row)
 
     def _start(self, part: Partition) -> Start:
         if part.mark is None:
             return Start(None)
-        return Start(part.mark.at + 1, max(0, part.mark.at + 1 - self.stage.remembers))
+        return Start(part.mark.at + 1, max(0, part.mark.at + 1 - self.stage.replay_window))
 
     def starts(self, partition: int, offset: int) -> None:
         """Delivery begins here: whatever is folded again must not be skipped as applied."""
@@ -301,7 +303,7 @@ class Host:
             yield run
 
     async def _fold_run(self, part: Partition, batch: Batch, run: Sequence[Event]) -> None:
-        for name, events in self.stage.by_row(run, part.number).items():
+        for name, events in self.stage.group_by_key(run, part.number).items():
             row = part.rows.get(name)
             if row is None:
                 row = part.rows[name] = Row(-1, 0, {}, self.stage.initial(name))
@@ -352,9 +354,11 @@ class Host:
         behind = [name for name, row in part.rows.items() if row.applied < at] if changed else []
         if (now := part.watermark()) > before:
             await self._wake(part, event, now)
-        foremost = max(part.watermarks.values())
+        leading = max(part.watermarks.values())
         for name in behind:
-            await self._take(part, name, self.stage.waits(part.rows[name].state, lagging, foremost), at)
+            await self._take(
+                part, name, self.stage.on_stalled_sources(part.rows[name].state, lagging, leading), at
+            )
 
     async def _wake(self, part: Partition, event: WatermarkEvent, now: int) -> None:
         ahead: list[tuple[int, str]] = []  # rows that are further than this replayed watermark
@@ -366,7 +370,7 @@ class Host:
             if event.offset <= row.applied:
                 ahead.append((when, name))
                 continue
-            await self._take(part, name, self.stage.wake(row.state, now), event.offset)
+            await self._take(part, name, self.stage.on_watermark(row.state, now), event.offset)
             if (again := part.scheduled[name]) is not None and again <= now:
                 raise RuntimeError(f"{self.stage.name} {name}, woken at {now}, is still due at {again}")
         for entry in ahead:
@@ -389,7 +393,7 @@ class Host:
             await self.outbox.emit(part, emit, name, row.sequence)
 
     def _schedule(self, part: Partition, name: str, row: Row[Any]) -> None:
-        when = self.stage.due_at(row.state)
+        when = self.stage.next_timer(row.state)
         if when != part.scheduled.get(name):
             part.scheduled[name] = when
             if when is not None:

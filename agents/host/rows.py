@@ -54,11 +54,11 @@ class Mark(msgspec.Struct, array_like=True):
     """Source partition → its watermark as of `at`."""
     of: int = 0
     """How many source partitions there are."""
-    layout: int = 1
-    """`Stage.layout` of who wrote it."""
+    state_version: int = 1
+    """`Stage.state_version` of who wrote it."""
 
 
-class LayoutError(ValueError):
+class StateVersionError(ValueError):
     """Rows were written by a version of a stage that keeps them differently."""
 
     def __init__(self, stage: str, partition: int, found: str) -> None:

@@ -63,10 +63,10 @@ def of_instance(starts: int) -> Source:
 def _age_s(host: Host, part: Partition) -> float:
     """How far event time in this partition is behind this machine's clock, seconds; infinite before any."""
     row = part.rows.get(str(part.number))
-    reached_at = None if row is None else host.stage.reached_at(row.state)
-    if reached_at is None and part.watermark() >= 0:
-        reached_at = part.watermark()
-    return math.inf if reached_at is None else time.time() - reached_at / 1000
+    event_time = None if row is None else host.stage.event_time(row.state)
+    if event_time is None and part.watermark() >= 0:
+        event_time = part.watermark()
+    return math.inf if event_time is None else time.time() - event_time / 1000
 
 
 def _lag(host: Host, part: Partition) -> int | None:

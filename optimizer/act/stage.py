@@ -42,11 +42,11 @@ class Act(Durable[Acting]):
                 rejected.append(Rejected(event.offset, f"data: {unfit}"))
         return Step(state, emitted, rejected)
 
-    def due_at(self, state: Acting) -> int | None:  # noqa: ARG002 - part of the contract
+    def next_timer(self, state: Acting) -> int | None:  # noqa: ARG002 - part of the contract
         """Never: decide keeps the deadlines."""
         return None
 
-    def wake(self, state: Acting, watermark: int) -> Step[Acting]:  # noqa: ARG002 - part of the contract
+    def on_watermark(self, state: Acting, watermark: int) -> Step[Acting]:  # noqa: ARG002 - part of the contract
         """Nothing happens by itself."""
         return Step(state)
 

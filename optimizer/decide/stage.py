@@ -40,7 +40,7 @@ class Decide(Durable[Deciding]):
 
     name = "decide"
     state_type = Deciding
-    layout = 2
+    state_version = 2
 
     def initial(self, row: str) -> Deciding:
         """Nothing is declared."""
@@ -70,11 +70,11 @@ class Decide(Durable[Deciding]):
             emitted += [Emit(decision, at, state.target) for decision in decisions]
         return Step(state, emitted, rejected)
 
-    def due_at(self, state: Deciding) -> int | None:
+    def next_timer(self, state: Deciding) -> int | None:
         """The earliest end of a waiting window, or the next deadline (ms)."""
         return min(_deadlines(state), default=None)
 
-    def wake(self, state: Deciding, watermark: int) -> Step[Deciding]:
+    def on_watermark(self, state: Deciding, watermark: int) -> Step[Deciding]:
         """Judge each segment once."""
         state.now_at = max(state.now_at, watermark)
         if state.declaration is None:

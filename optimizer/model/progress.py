@@ -33,5 +33,5 @@ class Watermark(Struct, frozen=True, gc=False):
 
 def stalled(passed: Mapping[int, int], stall_ms: int = STALL_MS) -> dict[int, int]:
     """The source partitions that lag the foremost by more than `stall_ms`, of partition → instant passed."""
-    foremost = max(passed.values(), default=0)
-    return {number: at for number, at in sorted(passed.items()) if foremost - at > stall_ms}
+    leading = max(passed.values(), default=0)
+    return {number: at for number, at in sorted(passed.items()) if leading - at > stall_ms}

@@ -1,8 +1,8 @@
 """Observe: the calls of one input partition become panes, ten seconds each, one for each target.
 
 Its row is small: open panes are rebuilt by re-reading the log from the first record that went into
-one of them (`resume_at`), and the filter of duplicates and the calls that feedback may speak of from
-`remembers` records before that. Closings that
+one of them (`replay_from`), and the filter of duplicates and the calls that feedback may speak of from
+`replay_window` records before that. Closings that
 were emitted before the crash are then repeated in silence, later ones say exactly what they would have
 said.
 """
@@ -27,7 +27,7 @@ class Observe:
 
     name = "observe"
     state_type = Observed
-    layout = 1
+    state_version = 1
 
     def __init__(
         self,
@@ -40,11 +40,11 @@ class Observe:
         behind_ms: int = 86_400_000,
         prices: PriceList = NO_PRICES,
     ) -> None:
-        self.remembers = dedupe_records
+        self.replay_window = dedupe_records
         self._prices = prices
         self._settings = Settings(partition_count, pane_ms, lateness_ms, dedupe_records, ahead_ms, behind_ms)
 
-    def by_row(self, events: Sequence[Any], partition: int) -> Mapping[str, Sequence[Any]]:
+    def group_by_key(self, events: Sequence[Any], partition: int) -> Mapping[str, Sequence[Any]]:
         """All in the input partition's row, whatever they speak of."""
         return {str(partition): events} if events else {}
 
@@ -56,35 +56,40 @@ class Observe:
         """Count the records; emit what the ticks among them close.
 
         Records at or below `state.folded` only refill what is remembered of the last records: after a crash
-        the shell passes up to `remembers` of them first.
+        the shell passes up to `replay_window` of them first.
         """
-        folding = Folding(self._settings, state, state.remembered(self.remembers), self._prices)
+        folding = Folding(self._settings, state, state.remembered(self.replay_window), self._prices)
         folding.run(events)
         return Step(state, chain.from_iterable(folding.emitted), folding.rejected)
 
-    def due_at(self, state: Observed) -> int | None:  # noqa: ARG002 - part of the contract
+    def next_timer(self, state: Observed) -> int | None:  # noqa: ARG002 - part of the contract
         """Never: time arrives as ticks, among the records."""
         return None
 
-    def wake(self, state: Observed, watermark: int) -> Step[Observed]:  # noqa: ARG002 - part of the contract
+    def on_watermark(self, state: Observed, watermark: int) -> Step[Observed]:  # noqa: ARG002 - part of the contract
         """Nothing: observe makes the watermarks and hears none."""
         return Step(state)
 
-    def waits(self, state: Observed, stalled: Mapping[int, int], foremost_at: int) -> Step[Observed]:  # noqa: ARG002 - part of the contract
+    def on_stalled_sources(
+        self,
+        state: Observed,
+        stalled: Mapping[int, int],  # noqa: ARG002 - part of the contract
+        leading_at: int,  # noqa: ARG002 - part of the contract
+    ) -> Step[Observed]:
         """It hears no watermarks."""
         return Step(state)
 
-    def reached_at(self, state: Observed) -> int | None:
+    def event_time(self, state: Observed) -> int | None:
         """The last tick."""
         return state.tick_at
 
-    def persisted(self, state: Observed) -> Observed:
+    def snapshot(self, state: Observed) -> Observed:
         """The state as of the first record that is to be read again, and how far was emitted.
 
         As small as the declarations and the cumulative series are: no pane, no count, no name of a record.
         """
-        return state.persisted()
+        return state.snapshot()
 
-    def resume_at(self, state: Observed, applied: int) -> int:
+    def replay_from(self, state: Observed, applied: int) -> int:
         """The first record of any open pane or pending count; `applied + 1` when nothing is open."""
         return applied + 1 if state.open_since is None else state.open_since

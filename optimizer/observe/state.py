@@ -103,7 +103,7 @@ class Observed(Struct, kw_only=True, omit_defaults=True):
     series_since: int | None = None
     """A series that began later (ms since the epoch) is known, or was never heard; None before the first tick."""
     memory: Memory | None = None
-    """Never written: `persisted` leaves it out."""
+    """Never written: `snapshot` leaves it out."""
 
     def remembered(self, records: int) -> Memory:
         """The memory, made if need be."""
@@ -116,7 +116,7 @@ class Observed(Struct, kw_only=True, omit_defaults=True):
         """Where things stand just before the record at `offset`, where reading may begin again from now on."""
         return Anchor(offset, self.tick_at, self.closed_at, self.changed, self.series_since)
 
-    def persisted(self) -> "Observed":
+    def snapshot(self) -> "Observed":
         """A copy as of `open_since`, without memory; it shares nothing that folding changes."""
         targets, series = dict(self.targets), dict(self.series)
         then = self.anchor(self.folded + 1)

@@ -38,7 +38,7 @@ class Orient(Durable[Orientation]):
 
     name = "orient"
     state_type = Orientation
-    layout = 3
+    state_version = 3
 
     def __init__(self, pane_ms: int = 10_000, bytes_max: int = 800_000) -> None:
         """`pane_ms` divides a minute; a row, encoded, stays under `bytes_max`."""
@@ -70,7 +70,7 @@ class Orient(Durable[Orientation]):
                 rejected.append(Rejected(event.offset, reason))
         return Step(state, (), rejected)
 
-    def due_at(self, state: Orientation) -> int | None:
+    def next_timer(self, state: Orientation) -> int | None:
         """The end of the next pane that waits, or the next minute while anything is alive."""
         due = [min(state.room) + self.pane_ms] if state.room else []
         left_out = state.late.panes or state.crowded.panes or state.watching.tuning.unopened
@@ -78,20 +78,22 @@ class Orient(Durable[Orientation]):
             due.append(state.closed_at - state.closed_at % MINUTE_MS + MINUTE_MS)
         return min(due, default=None)
 
-    def wake(self, state: Orientation, watermark: int) -> Step[Orientation]:
+    def on_watermark(self, state: Orientation, watermark: int) -> Step[Orientation]:
         """Passes every boundary up to `watermark` at which there is something to say."""
         emitted: list[Emit] = []
-        while (at := self.due_at(state)) is not None and at <= watermark:
+        while (at := self.next_timer(state)) is not None and at <= watermark:
             emitted += (Emit(data=found, at=at, subject=state.target) for found in self._pass(state, at))
         state.closed_at = max(state.closed_at, watermark - watermark % self.pane_ms)
         return Step(state, emitted)
 
-    def waits(self, state: Orientation, stalled: Mapping[int, int], foremost_at: int) -> Step[Orientation]:
+    def on_stalled_sources(
+        self, state: Orientation, stalled: Mapping[int, int], leading_at: int
+    ) -> Step[Orientation]:
         """Says of a declared target which source partitions its windows wait for, and when they wait no more."""
         if state.declared is None:
             return Step(state)
-        found = waited(state.target, stalled, foremost_at)
-        return Step(state, [Emit(data=found, at=foremost_at, subject=state.target)])
+        found = waited(state.target, stalled, leading_at)
+        return Step(state, [Emit(data=found, at=leading_at, subject=state.target)])
 
     def _gather(self, state: Orientation, pane: Pane) -> None:
         if pane.start_at < state.closed_at:

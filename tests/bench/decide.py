@@ -86,7 +86,7 @@ def measure(*, targets, minutes):
                 state = stage.fold(state, [decode(record)]).state
                 folds.append(time.process_time() - began)
             began = time.process_time()
-            step = stage.wake(state, end)
+            step = stage.on_watermark(state, end)
             for sequence, emit in enumerate(step.emitted):
                 encode(published(emit, "/bench", sequence))
                 decisions += 1

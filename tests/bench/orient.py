@@ -93,7 +93,7 @@ def measure(*, targets, minutes):
         ends = next((m for m in WINDOWS_M if end % (m * MINUTE_MS) == 0), None)
         done = woken
         for name in names:
-            step = stage.wake(rows[name], end)
+            step = stage.on_watermark(rows[name], end)
             rows[name] = step.state
             for sequence, emit in enumerate(step.emitted):
                 encode(published(emit, "/bench", sequence))

@@ -69,7 +69,7 @@ class LastWins(Host):
 class MarkFirstCheckpoints(Checkpoints):
     async def _checkpoint(self, part):
         async with part.between:
-            mark = Mark(self._durable_through(part), dict(part.watermarks), part.of, self.stage.layout)
+            mark = Mark(self._durable_through(part), dict(part.watermarks), part.of, self.stage.state_version)
             rows = [(key_of(part.number, name), self._encoded(part, name)) for name in part.dirty]
             sends, part.sends = part.sends, []
             part.saved, part.dirty, part.dirty_bytes, part.full = part.folded, set(), 0, asyncio.Event()

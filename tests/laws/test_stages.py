@@ -47,7 +47,7 @@ class Shell:
         self.folded = max(self.folded, *(event.offset for event in events))
 
     def _fold(self, run):
-        for row, events in self.stage.by_row(run, 0).items():
+        for row, events in self.stage.group_by_key(run, 0).items():
             state = self.rows.get(row) or self.stage.initial(row)
             self._take(row, self.stage.fold(state, events))
 
@@ -57,9 +57,9 @@ class Shell:
             return
         passed = min(self.watermarks.values())
         for row, state in self.rows.items():
-            if (due := self.stage.due_at(state)) is not None and due <= passed:
-                self._take(row, self.stage.wake(state, passed))
-                later = self.stage.due_at(self.rows[row])
+            if (due := self.stage.next_timer(state)) is not None and due <= passed:
+                self._take(row, self.stage.on_watermark(state, passed))
+                later = self.stage.next_timer(self.rows[row])
                 assert later is None or later > passed, f"{row} is due again at {later}, {passed} has passed"
 
     def _take(self, row, step):
@@ -77,7 +77,7 @@ class Shell:
 
     def written(self):
         """Every row as it would be written."""
-        return {row: encode(self.stage.persisted(state)) for row, state in sorted(self.rows.items())}
+        return {row: encode(self.stage.snapshot(state)) for row, state in sorted(self.rows.items())}
 
     def checkpoint(self):
         return self.written(), dict(self.sequence), dict(self.watermarks), self.folded
@@ -87,11 +87,11 @@ class Shell:
         written, sequence, watermarks, applied = checkpoint
         self.rows = {row: self.decode(value) for row, value in written.items()}
         self.sequence, self.watermarks = dict(sequence), dict(watermarks)
-        resume = [self.stage.resume_at(state, applied) for state in self.rows.values()]
+        resume = [self.stage.replay_from(state, applied) for state in self.rows.values()]
         assert all(offset <= applied + 1 for offset in resume)
         begin = min([*resume, applied + 1])
         self.folded = begin - 1
-        return begin - self.stage.remembers
+        return begin - self.stage.replay_window
 
     def results(self):
         return self.emitted, self.rejected, self.written()
@@ -133,7 +133,7 @@ class TestStageLaws:
                 again = shell.decode(written)
                 assert written == encode(again)
                 assert again == shell.decode(written)
-                assert written == encode(inputs.STAGE.persisted(again)), f"{row} changes by being read"
+                assert written == encode(inputs.STAGE.snapshot(again)), f"{row} changes by being read"
 
     def test_rows_stay_small(self, inputs, seed):
         shell, events = Shell(inputs.STAGE), getattr(inputs, "flood", inputs.history)(seed)

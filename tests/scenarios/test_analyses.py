@@ -61,7 +61,7 @@ class Story:
         while self.now_at < end_at:
             self._pane()
             self.now_at += MINUTE_MS
-            step = self.stage.wake(self.row, self.now_at)
+            step = self.stage.on_watermark(self.row, self.now_at)
             self.row = step.state
             said += (emit.data for emit in step.emitted)
         return [self._worded(f) for f in said if f.kind == "analysis" and f.analyzer == self.analyzer]

@@ -43,7 +43,7 @@ class Count(Struct, omit_defaults=True):
     """The toy's row."""
 
     calls: int = 0
-    due_at: int | None = None
+    next_timer: int | None = None
     woken: list[int] = []
     padding: str = ""
 
@@ -72,16 +72,16 @@ class Toy(Durable[Count]):
                 raise ValueError(f"cannot fold {event.data.call_id}")
             state.calls += 1
             if word == "due":
-                state.due_at = int(number)
+                state.next_timer = int(number)
             if word == "fat":
                 state.padding = "x" * int(number)
         return Step(state, echoes(events))
 
-    def due_at(self, state):
-        return state.due_at
+    def next_timer(self, state):
+        return state.next_timer
 
-    def wake(self, state, watermark):
-        woken, state.due_at = state.due_at, None
+    def on_watermark(self, state, watermark):
+        woken, state.next_timer = state.next_timer, None
         state.woken.append(woken)
         return Step(state, [Emit(call_of(f"woken:{woken}"), watermark)])
 
@@ -215,7 +215,14 @@ class Toys:
         return Producer({"bootstrap.servers": self.bootstrap, "linger.ms": 5} | properties)
 
     def start(
-        self, name="a", *, checkpoint_s=0.2, gate=None, module="tests.support.toys", layout=1, **settings
+        self,
+        name="a",
+        *,
+        checkpoint_s=0.2,
+        gate=None,
+        module="tests.support.toys",
+        state_version=1,
+        **settings,
     ):
         told = {
             "LLMOPT_PREFIX": self.prefix, "LLMOPT_KAFKA_BOOTSTRAP": self.bootstrap, "LLMOPT_PARTITIONS": str(P),
@@ -223,7 +230,7 @@ class Toys:
             "LLMOPT_REBALANCE_TIMEOUT_S": "10", "LLMOPT_COMMIT_S": "0.1",
         } | {f"LLMOPT_{key.upper()}": str(value) for key, value in settings.items()}  # fmt: skip
         clean = {k: v for k, v in os.environ.items() if not k.startswith("LLMOPT_")}
-        toy = {"instance": name, "checkpoint_s": checkpoint_s, "layout": layout}
+        toy = {"instance": name, "checkpoint_s": checkpoint_s, "state_version": state_version}
         environment = clean | told | {"TOY": json.dumps(toy), "TOY_GATE": str(gate or "")}
         number = len(self.workers)
         worker = Worker([sys.executable, "-m", module], environment, self.directory / f"{name}-{number}.log")
@@ -300,7 +307,7 @@ class Toys:
 def main():
     """Run one worker, as `llmopt run` would."""
     told = json.loads(os.environ["TOY"])
-    Toy.layout = told["layout"]
+    Toy.state_version = told["state_version"]
 
     def wire(settings, _catalogue):
         return Wiring(

@@ -12,25 +12,25 @@ from optimizer.orient.state import Left, Orientation
 from optimizer.orient.windows.offsets import Offsets
 
 
-def waited(target: str, stalled: Mapping[int, int], foremost_at: int) -> Finding:
+def waited(target: str, stalled: Mapping[int, int], leading_at: int) -> Finding:
     """That windows wait for the source partitions that lag the foremost, or that none lags any more."""
     about = About(
         target=target, segment=OTHER, kind="health", metric="coverage", role="health", subject="stall"
     )
-    since_at = min(stalled.values(), default=foremost_at)
+    since_at = min(stalled.values(), default=leading_at)
     if not stalled:
         sentence = "all source partitions have come as far as the others: windows close again"
         return finding(
-            about, Span(since_at, foremost_at, Offsets()), "pass", measured=Measured(), sentence=sentence
+            about, Span(since_at, leading_at, Offsets()), "pass", measured=Measured(), sentence=sentence
         )
     named = ", ".join(str(number) for number in sorted(stalled)[:8]) + (" …" if len(stalled) > 8 else "")  # noqa: PLR2004
     sentence = (
-        f"source partitions {named} stand {duration((foremost_at - since_at) // MINUTE_MS * 60)} behind the foremost: "
+        f"source partitions {named} stand {duration((leading_at - since_at) // MINUTE_MS * 60)} behind the foremost: "
         "no window closes until they go on; is observe running for them?"
     )
-    measured = Measured(estimate=(foremost_at - since_at) / 1000, unit="s", n=len(stalled))
+    measured = Measured(estimate=(leading_at - since_at) / 1000, unit="s", n=len(stalled))
     return finding(
-        about, Span(since_at, foremost_at, Offsets()), "error", measured=measured, sentence=sentence
+        about, Span(since_at, leading_at, Offsets()), "error", measured=measured, sentence=sentence
     )
 
 

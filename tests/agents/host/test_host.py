@@ -11,7 +11,7 @@ from agents.host.app import faust_app
 from agents.host.host import EXIT_CRASHED, SKEW_MS, WAITING_BATCHES, Host
 from agents.host.outbox import Revoked
 from agents.host.partition import Partition, Wiring
-from agents.host.rows import LayoutError, Mark, Row
+from agents.host.rows import Mark, Row, StateVersionError
 from agents.quarantine import desk
 from agents.settings.settings import Settings
 from optimizer.model.call import Call
@@ -79,17 +79,17 @@ class TestOnABroker:
         toys.await_durable()
         assert {name: row.calls for name, row in toys.rows().items()} == {"0/t": 120, "1/other": 120}
 
-    def test_rows_of_another_layout_are_left_as_they_are_and_the_remedy_is_said(self, toys):
+    def test_rows_of_another_version_are_left_as_they_are_and_the_remedy_is_said(self, toys):
         toys.publish(calls(range(10)))
         toys.start()
         toys.await_echo(ids(range(10)))
         toys.await_durable()
         assert toys.workers[-1].stop() == 0
-        worker = toys.start(layout=2)
+        worker = toys.start(state_version=2)
         assert worker.exit_code() == EXIT_CRASHED
         (line,) = [line for line in worker.lines() if line["level"] == "critical"]
         assert (
-            "the rows of toy, partition 0, are those of another version (layout 1, this one reads 2)"
+            "the rows of toy, partition 0, are those of another version (state version 1, this one reads 2)"
             in (line["exception"])
         )
         assert "start afresh under another LLMOPT_PREFIX" in line["exception"]
@@ -313,11 +313,13 @@ class TestInMemory:
     def test_a_row_that_cannot_be_read_is_another_versions(self, host, monkeypatch):
         written = [("0/!mark", b"[41,{},0,1]"), ("0/t", b'[41,3,{},["calls"]]')]
         monkeypatch.setattr(host.table, "items", lambda: written)
-        with pytest.raises(LayoutError, match=r"the rows of toy, partition 0, .* \(t: Expected `object`"):
+        with pytest.raises(
+            StateVersionError, match=r"the rows of toy, partition 0, .* \(t: Expected `object`"
+        ):
             host.recover([0])
 
-    def test_a_mark_from_before_there_were_layouts_has_the_first(self):
-        assert msgspec.json.decode(b"[41,{},0]", type=Mark).layout == Toy.layout == 1
+    def test_a_mark_from_before_there_were_versions_has_the_first(self):
+        assert msgspec.json.decode(b"[41,{},0]", type=Mark).state_version == Toy.state_version == 1
 
     def test_what_is_durable_is_what_the_mark_says(self, host):
         host.assigned[0] = Partition(0, mark=Mark(41), folded=99)

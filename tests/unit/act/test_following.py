@@ -132,8 +132,8 @@ class TestFollows:
         )  # fmt: skip
         act = Act()
         assert act.fold(act.initial("chat"), [mark]) == (act.initial("chat"), [], [])
-        assert act.due_at(act.initial("chat")) is None
-        assert act.wake(act.initial("chat"), 5).emitted == ()
+        assert act.next_timer(act.initial("chat")) is None
+        assert act.on_watermark(act.initial("chat"), 5).emitted == ()
 
 
 class TestRefuses:

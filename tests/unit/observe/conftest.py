@@ -115,14 +115,14 @@ class Log:
         return total
 
     def written(self):
-        return msgspec.json.encode(self.stage.persisted(self.state))
+        return msgspec.json.encode(self.stage.snapshot(self.state))
 
-    def begun_again(self, written, *, remembers=None):
+    def begun_again(self, written, *, replay_window=None):
         """A log folded from a written row on, with whatever followed; and what it emitted."""
         other = Log(self.stage)
         other.state = msgspec.json.decode(written, type=self.stage.state_type)
-        begin = self.stage.resume_at(other.state, other.state.folded)
-        begin -= self.stage.remembers if remembers is None else remembers
+        begin = self.stage.replay_from(other.state, other.state.folded)
+        begin -= self.stage.replay_window if replay_window is None else replay_window
         other.fold([event for event in self.events if event.offset >= begin])
         return other
 

@@ -8,13 +8,13 @@ from optimizer.observe.stage import Observe
 
 
 def offset_to_resume(log):
-    return log.stage.resume_at(log.stage.persisted(log.state), log.events[-1].offset)
+    return log.stage.replay_from(log.stage.snapshot(log.state), log.events[-1].offset)
 
 
 def test_a_partition_never_read_is_read_from_where_the_shell_stands(new_log):
     log = new_log()
-    assert log.stage.resume_at(log.state, 41) == 42
-    assert (log.stage.by_row([1, 2], 7), log.stage.initial("7").partition) == ({"7": [1, 2]}, 7)
+    assert log.stage.replay_from(log.state, 41) == 42
+    assert (log.stage.group_by_key([1, 2], 7), log.stage.initial("7").partition) == ({"7": [1, 2]}, 7)
 
 
 def test_ticks_alone_move_the_offset_to_resume(new_log):
@@ -68,13 +68,13 @@ def test_what_is_written_does_not_grow_with_traffic(log):
 
 def test_what_is_written_shares_nothing_with_the_state(log):
     log.call(1)
-    persisted = log.stage.persisted(log.state)
-    before = msgspec.json.encode(persisted)
+    snapshot = log.stage.snapshot(log.state)
+    before = msgspec.json.encode(snapshot)
     log.declare("chat")
     log.declare(values=("new",), revision=2)
     log.call(12)
     log.tick(30)
-    assert before == msgspec.json.encode(persisted)
+    assert before == msgspec.json.encode(snapshot)
 
 
 def test_declarations_are_undone_back_to_the_offset_to_resume(log):
@@ -111,7 +111,7 @@ def test_without_the_head_start_all_but_duplicates_are_exact(log):
         written, said = log.written(), len(log.emitted)
         for after in range(n + 1, n + 4):
             log.tick(after)
-        again = log.begun_again(written, remembers=0)
+        again = log.begun_again(written, replay_window=0)
         assert msgspec.json.encode(log.emitted[said:]) == msgspec.json.encode(again.emitted)
 
 
@@ -155,4 +155,4 @@ def test_a_checkpoint_while_the_filter_is_being_refilled_loses_nothing(log):
     written = log.written()
     state = msgspec.json.decode(written, type=log.stage.state_type)
     state = log.stage.fold(state, log.events[:5]).state
-    assert written == msgspec.json.encode(log.stage.persisted(state))
+    assert written == msgspec.json.encode(log.stage.snapshot(state))

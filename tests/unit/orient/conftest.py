@@ -108,10 +108,10 @@ class World:
 
     def reach(self, second):
         """What is said until the watermark stands at `second`."""
-        step = self.stage.wake(self.state, second * 1000)
+        step = self.stage.on_watermark(self.state, second * 1000)
         self.state = step.state
         assert all(emit.subject == "answers" and emit.at == emit.data.window_end_at for emit in step.emitted)
-        due = self.stage.due_at(self.state)
+        due = self.stage.next_timer(self.state)
         assert due is None or due > second * 1000
         found = [emit.data for emit in step.emitted]
         self.said += found

@@ -192,4 +192,4 @@ def test_a_segment_that_falls_silent_takes_its_alarms_with_it(world, hand):
     said = w.reach(250 * 60 + 16 * 60)
     assert {f.verdict for f in said if f.status == "closed"} == {"no_data"}
     assert w.state.watching.tuning.opened == 0
-    assert w.stage.due_at(w.state) is None
+    assert w.stage.next_timer(w.state) is None

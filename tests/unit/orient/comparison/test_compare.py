@@ -259,7 +259,7 @@ def test_the_id_of_a_finding_is_its_content(world, hand):
         w = world(hand.target())
         w.state = msgspec.structs.replace(w.state, target=name)
         w.tell(hand.pane(0, *arms(hand, 30, candidate=told, control=told), hand.cell(4, ms=1)))
-        step = w.stage.wake(w.state, 300_000)
+        step = w.stage.on_watermark(w.state, 300_000)
         return [emit.data.finding_id for emit in step.emitted]
 
     assert ids("answers") == ids("answers")

@@ -79,7 +79,7 @@ def test_silence_is_lost_telemetry_for_fifteen_minutes_and_then_silence(world, h
     assert told[:14] == [{("latency", "no_data"), ("errors", "no_data")}] * 14
     assert told[14:] == [set()] * 4
     assert "telemetry lost" in silent[0][0].sentence
-    assert w.stage.due_at(w.state) is None
+    assert w.stage.next_timer(w.state) is None
 
 
 def test_an_unmeasured_metric_is_missed_only_where_it_was_measured_before(world, hand):

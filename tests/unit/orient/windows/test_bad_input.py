@@ -74,7 +74,7 @@ def test_arms_that_appear_and_vanish_leave_nothing_behind(world, hand):
         w.reach(60 * minute + 60)
     w.reach(4000)
     assert not w.state.segments
-    assert w.stage.due_at(w.state) is None
+    assert w.stage.next_timer(w.state) is None
 
 
 @pytest.mark.parametrize("usd", [0.0, 1e-9, 1e9])

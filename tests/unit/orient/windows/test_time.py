@@ -129,7 +129,7 @@ def test_a_pane_that_is_not_aligned_is_rejected_and_says_why(world, hand, start,
     (rejected,) = w.rejected
     assert rejected.offset == 77
     assert "must be" in rejected.reason
-    assert w.stage.due_at(w.state) is None
+    assert w.stage.next_timer(w.state) is None
 
 
 def test_an_event_that_belongs_elsewhere_is_rejected(world, hand):
@@ -182,14 +182,14 @@ def test_a_pane_that_finds_no_room_at_all_is_counted(world, hand, pick):
 
 def test_an_idle_row_is_not_woken(world, hand):
     w = world(hand.target())
-    assert w.stage.due_at(w.state) is None
+    assert w.stage.next_timer(w.state) is None
     w.tell(hand.pane(100, hand.cell(1, ms=1)))
-    assert w.stage.due_at(w.state) == 110_000
+    assert w.stage.next_timer(w.state) == 110_000
     w.reach(110)
-    dues = [w.stage.due_at(w.state)]
+    dues = [w.stage.next_timer(w.state)]
     while dues[-1] is not None:
         w.reach(dues[-1] // 1000)
-        dues.append(w.stage.due_at(w.state))
+        dues.append(w.stage.next_timer(w.state))
     assert dues[0] == 120_000
     assert {later - due for due, later in pairwise(dues[:-1])} == {60_000}
     assert dues[-2] == 1_020_000, "fifteen minutes after the last call, at the next full minute"
