@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 
 from optimizer.model.segments import OTHER
 
-Arm = Literal["incumbent", "candidate", "control", "holdback", "shadow", "explore"]
+Arm = Literal["incumbent", "candidate", "control", "holdback", "shadow"]
 """The part a call plays in an experiment; a plain string, as it is hashed for every event."""
 
 SPANS: Final = "/otlp/spans"

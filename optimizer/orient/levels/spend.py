@@ -13,7 +13,7 @@ from optimizer.orient.findings.finding import About, Measured, Span, finding
 from optimizer.orient.state import Minute, Spent
 from optimizer.orient.windows.buffer import Part
 
-ON_TRIAL = ("candidate", "shadow", "explore")
+ON_TRIAL = ("candidate", "shadow")
 """Arms whose calls are told by their variant; all others are not on trial."""
 MOST_VARIANTS = 8
 """On trial in one segment in one minute; what is more is told as the last of them."""

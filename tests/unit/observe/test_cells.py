@@ -148,22 +148,22 @@ def test_classes_of_errors_are_bounded(log):
 
 
 def test_cells_that_are_too_many_are_folded_and_counted_and_no_call_is_lost(log):
-    arms = ("incumbent", "candidate", "control", "holdback", "shadow", "explore")
+    arms = ("incumbent", "candidate", "control", "holdback", "shadow")
     for n in range(300):
-        log.call(1, assignment=log.assigned(("short", "long")[n % 2], arms[n % 6], n // 4, f"v{n % 7}"))
-        log.feedback(1, 1.0, log.assigned("short", "explore", n, "f"))
+        log.call(1, assignment=log.assigned(("short", "long")[n % 2], arms[n % 5], n // 4, f"v{n % 7}"))
+        log.feedback(1, 1.0, log.assigned("short", "shadow", n, "f"))
     log.tick(15)
     cells = log.cells()
     assert len(cells) == CELLS
     assert (sum(c.calls for c in cells.values()), sum(c.scored for c in cells.values())) == (300, 300)
     whole = [c for key, c in cells.items() if key[3] != "other"]
     shared = [key for key in cells if key[3] == "other" and key[1] != "other"]
-    assert (len(whole), len(shared)) == (50, 8)
+    assert (len(whole), len(shared)) == (51, 8)
     assert log.counts()["folded"] == 600 - sum(c.calls + c.scored for c in whole)
 
 
 def test_a_segment_too_many_goes_to_other_of_the_same_variant(log):
-    for n in range(50):
+    for n in range(51):
         log.call(1, assignment=log.assigned(generation=n))
     log.call(1, assignment=log.assigned("long", generation=7))
     log.call(1, assignment=log.assigned("other", generation=8))

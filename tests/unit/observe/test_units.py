@@ -26,7 +26,7 @@ def test_a_cell_holds_the_smallest_places_of_its_units_each_once(log):
     assert units_of(log) == {("candidate", "v", "short"): expected}
 
 
-@pytest.mark.parametrize("arm", ["incumbent", "holdback", "shadow", "explore"])
+@pytest.mark.parametrize("arm", ["incumbent", "holdback", "shadow"])
 def test_arms_that_are_not_compared_tell_no_units(log, arm):
     called(log, ["ann"], arm=arm)
     log.tick(20)

@@ -50,7 +50,7 @@ def test_exactly_the_limit_does_not_trip(world, hand):
     assert trips(w.reach(10)) == []
 
 
-@pytest.mark.parametrize("arm", ["incumbent", "control", "holdback", "explore"])
+@pytest.mark.parametrize("arm", ["incumbent", "control", "holdback"])
 def test_only_a_candidate_trips(world, hand, arm):
     w = world(hand.target())
     w.tell(hand.pane(0, hand.cell(50, arm=arm, errors={"timeout": 50})))
