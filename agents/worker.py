@@ -124,7 +124,7 @@ def _attend(host: Host, settings: Settings, *, with_clock: bool) -> None:
     """Watch a host's progress, and give observe its clock."""
 
     async def progress(_app: Any) -> None:
-        await Progress(host, settings.stall_s).watch()
+        await Progress(host, settings.watchdog_s).watch()
 
     async def ticking(_app: Any) -> None:
         await clock.run(host, settings.partitions, settings.tick_s)

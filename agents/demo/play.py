@@ -79,7 +79,9 @@ class Play:
             migrate(settings.dsn())
             logs = settings.local_dir.expanduser().absolute() / "demo"
             # Event time runs faster than the wall clock: a pause of seconds is no stall to hold rollouts for.
-            at_pace = settings.model_copy(update={"lag_s": round(settings.lag_s * self.pace.speed)})
+            at_pace = settings.model_copy(
+                update={"stalled_source_s": round(settings.stalled_source_s * self.pace.speed)}
+            )
             workers = Workers(at_pace.environment(), logs, self.view.say)
             stack.callback(workers.stop)
             self.view.say(f"starting the workers: {', '.join(STAGES)}; audit (logs in {logs})")
@@ -237,7 +239,7 @@ class Gateway:
 
     def _lag_s(self) -> int:
         """How far they are behind when nothing is left to do."""
-        return self.settings.lateness_s + self.settings.pane_s + 1
+        return self.settings.watermark_delay_s + self.settings.pane_s + 1
 
     def _event_time(self) -> datetime:
         return datetime.fromtimestamp(self.script.at(self._second) / 1000, UTC)

@@ -42,7 +42,7 @@ OFF_S = 5.0
 SILENT_S = 10.0
 """Ticks come every second: after so long without one there is no clock."""
 STALLED_S = 60.0
-"""Beyond a pane and the lateness, by which a watermark is behind the ticks in any case."""
+"""Beyond a pane and the watermark delay, by which a watermark is behind the ticks in any case."""
 
 
 class Heard(NamedTuple):
@@ -127,7 +127,7 @@ def _watermarks(settings: Settings, seen: Seen) -> Iterator[Check]:
         yield unknown("watermarks", "no tick to compare them with")
         return
     tick_at = max(tick.at for tick in seen.ticks.values())
-    allowed_s = settings.pane_s + settings.lateness_s + STALLED_S
+    allowed_s = settings.pane_s + settings.watermark_delay_s + STALLED_S
     for topic, passed in seen.watermarks.items():
         if not passed:
             yield unknown("watermarks", f"none at the end of {topic}")

@@ -74,7 +74,7 @@ class Publisher:
         Raises:
             SettingsError: no broker is named.
         """
-        self.max_waiting = settings.ingest_waiting if max_waiting is None else max_waiting
+        self.max_waiting = settings.ingest_max_pending if max_waiting is None else max_waiting
         self.waiting = 0
         """Records handed over and not answered yet."""
         self.fatal: str | None = None

@@ -82,9 +82,9 @@ class Seen(NamedTuple):
 class Progress:
     """Watches that input is folded, and that what was folded becomes durable."""
 
-    def __init__(self, host: Host, stall_s: float) -> None:
-        """Call the host's `fatal` when a partition stands still for `stall_s` seconds."""
-        self.host, self.stall_s = host, stall_s
+    def __init__(self, host: Host, watchdog_s: float) -> None:
+        """Call the host's `fatal` when a partition stands still for `watchdog_s` seconds."""
+        self.host, self.watchdog_s = host, watchdog_s
         self._seen: dict[int, Seen] = {}
         self._answers_since: dict[int, float] = {}
         """Partition whose checkpoint waits → since when the broker has answered without a break (s, monotonic)."""
@@ -108,9 +108,9 @@ class Progress:
         if seen is None or idle or seen.folded != part.folded or not consumer.flow_active:
             self._seen[number] = Seen(part.folded, end, time.monotonic())
             return
-        if time.monotonic() - seen.since < self.stall_s:
+        if time.monotonic() - seen.since < self.watchdog_s:
             return
-        message = f"folded up to {part.folded} of {end - 1} for {self.stall_s:.0f} s"
+        message = f"folded up to {part.folded} of {end - 1} for {self.watchdog_s:.0f} s"
         self.host.fatal(NoProgress(message), f"{tp.topic}/{tp.partition}")
 
     async def _look_at_checkpoint(self, part: Partition, consumer: BatchConsumer, tp: TP) -> None:
@@ -120,10 +120,10 @@ class Progress:
         that is away is no reason to end: it is waited for.
         """
         now, since = time.monotonic(), part.unacknowledged_since
-        if since is None or now - since < self.stall_s or not await _answers(consumer, tp):
+        if since is None or now - since < self.watchdog_s or not await _answers(consumer, tp):
             self._answers_since.pop(tp.partition, None)
             return
-        if now - self._answers_since.setdefault(tp.partition, now) >= self.stall_s:
+        if now - self._answers_since.setdefault(tp.partition, now) >= self.watchdog_s:
             message = (
                 f"a checkpoint waits for acknowledgements for {now - since:.0f} s while the broker answers"
             )

@@ -47,13 +47,13 @@ class Entrances(Operation):
     ingest_batch_events: int = setting(
         1_000, "limit of a batch, events", "a batch is checked in a few milliseconds", ge=1, le=100_000
     )
-    ingest_rate: float = setting(
+    ingest_events_per_s: float = setting(
         5_000.0,
         "events a second that one remote address may send to the REST API",
         "a tenth of what a process takes; who sends more speaks to Kafka",
         gt=0,
     )
-    ingest_waiting: int = setting(
+    ingest_max_pending: int = setting(
         50_000,
         "events that may wait for the broker's acknowledgement before senders are told to come back",
         "a second of traffic at full speed, 25 MB of ordinary calls",

@@ -5,7 +5,6 @@ environment wins. Whatever starts with `LLMOPT_` and is not a setting is an erro
 silently ignored is found at night.
 """
 
-import difflib
 import json
 import os
 import re
@@ -23,6 +22,7 @@ from pydantic_settings import (
 )
 
 from agents.settings.entrances import Entrances
+from agents.settings.former import instead_of
 from agents.settings.operation import setting
 from optimizer.model.pane import PARTITIONS_MOST
 from optimizer.model.progress import WATERMARK_DELAY_S
@@ -86,11 +86,14 @@ class Settings(Entrances):
     pane_s: int = setting(
         10, "length of a pane, seconds", "windows are whole panes; changes re-align all of them", ge=1
     )
-    lateness_s: int = setting(
+    watermark_delay_s: int = setting(
         WATERMARK_DELAY_S, "how far watermarks lag the clock, seconds", "longer counts more stragglers", ge=0
     )
-    lag_s: int = setting(
-        300, "lag of a partition of metrics that targets are told, seconds", "longer than a restart", ge=1
+    stalled_source_s: int = setting(
+        300,
+        "a source partition this far behind is reported as stalled, seconds",
+        "longer than a restart",
+        ge=1,
     )
     tick_s: float = setting(
         1.0, "interval of the clock's ticks, seconds", "watermarks move in steps of it", gt=0
@@ -146,7 +149,7 @@ class Settings(Entrances):
     linger_ms: int = setting(
         5, "how long a producer gathers a batch, milliseconds", "5–20 trade latency for load", ge=0
     )
-    stall_s: float = setting(
+    watchdog_s: float = setting(
         30.0,
         "with input waiting and no progress for this long a worker ends, seconds",
         "a fresh start always recovers",
@@ -305,7 +308,7 @@ def load() -> Settings:
     known = {PREFIX + name.upper() for name in Settings.model_fields} | {FILE_VARIABLE}
     for variable in sorted(os.environ):
         if variable.startswith(PREFIX) and variable not in known:
-            raise SettingsError(f"{variable} is no setting", _nearest(variable, known))
+            raise SettingsError(f"{variable} is no setting", instead_of(variable, known))
     _in_file()
     try:
         return Settings()
@@ -359,11 +362,6 @@ def _json(value: dict[str, str]) -> str:
     return json.dumps(value, sort_keys=True)
 
 
-def _nearest(name: str, known: set[str]) -> str:
-    near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.0)
-    return f"did you mean {near[0]}? `llmopt settings` lists all"
-
-
 def _file() -> Path | None:
     named = os.environ.get(FILE_VARIABLE)
     return Path(named).expanduser() if named else None
@@ -383,7 +381,9 @@ def _in_file() -> dict[str, Any]:
         raise SettingsError(f"{file} is not TOML: {error}", "correct that line") from None
     for name in values:
         if name not in Settings.model_fields:
-            raise SettingsError(f"{name} in {file} is no setting", _nearest(name, set(Settings.model_fields)))
+            raise SettingsError(
+                f"{name} in {file} is no setting", instead_of(name, set(Settings.model_fields))
+            )
     return values
 
 

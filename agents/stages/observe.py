@@ -24,7 +24,7 @@ def wire(settings: Settings, catalogue: Catalogue) -> Wiring:
         stage=Observe(
             partition_count=settings.partitions,
             pane_ms=settings.pane_s * 1000,
-            lateness_ms=settings.lateness_s * 1000,
+            watermark_delay_ms=settings.watermark_delay_s * 1000,
             dedupe_records=settings.dedupe_records,
             prices=prices.load(settings),
         ),

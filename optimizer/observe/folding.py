@@ -349,7 +349,7 @@ class Folding(Intake):
         state, settings = self.state, self.settings
         if state.tick_at is not None and at <= state.tick_at:
             return
-        boundary = (at - settings.lateness_ms) // settings.pane_ms * settings.pane_ms
+        boundary = (at - settings.watermark_delay_ms) // settings.pane_ms * settings.pane_ms
         if state.tick_at is None:
             self._put_aside(at, boundary)
             state.series_since = at

@@ -1,7 +1,7 @@
 """What all records have in common on their way into the panes of one partition.
 
     pane of a record  floor(time / pane) * pane
-    watermark         last tick - lateness; only ticks move it, and they never go back
+    watermark         last tick - watermark delay; only ticks move it, and they never go back
     boundary          floor(watermark / pane) * pane: panes that end by it are closed
 
 A record too far ahead of the last tick, or too old, is rejected. All of this depends on the log alone,
@@ -30,7 +30,7 @@ class Settings(NamedTuple):
 
     partition_count: int
     pane_ms: int
-    lateness_ms: int
+    watermark_delay_ms: int
     dedupe_records: int
     ahead_ms: int
     behind_ms: int

@@ -34,7 +34,7 @@ class Observe:
         partition_count: int,
         *,
         pane_ms: int = 10_000,
-        lateness_ms: int = WATERMARK_DELAY_S * 1000,
+        watermark_delay_ms: int = WATERMARK_DELAY_S * 1000,
         dedupe_records: int = 200_000,
         ahead_ms: int = 60_000,
         behind_ms: int = 86_400_000,
@@ -42,7 +42,9 @@ class Observe:
     ) -> None:
         self.replay_window = dedupe_records
         self._prices = prices
-        self._settings = Settings(partition_count, pane_ms, lateness_ms, dedupe_records, ahead_ms, behind_ms)
+        self._settings = Settings(
+            partition_count, pane_ms, watermark_delay_ms, dedupe_records, ahead_ms, behind_ms
+        )
 
     def group_by_key(self, events: Sequence[Any], partition: int) -> Mapping[str, Sequence[Any]]:
         """All in the input partition's row, whatever they speak of."""

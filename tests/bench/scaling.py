@@ -105,7 +105,7 @@ def workers(bench):
 def _together(bench, many, prefix, events):
     """Fill the topic while the workers, who have their partitions already, stand still; then let them go."""
     told = bench.told(prefix)
-    told["told"] |= {"LLMOPT_SESSION_TIMEOUT_S": str(SESSION_S), "LLMOPT_STALL_S": str(SESSION_S)}
+    told["told"] |= {"LLMOPT_SESSION_TIMEOUT_S": str(SESSION_S), "LLMOPT_WATCHDOG_S": str(SESSION_S)}
     reports = [bench.directory / f"{prefix}-{n}.json" for n in range(many)]
     with ExitStack() as stack:
         running = [

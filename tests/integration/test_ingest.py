@@ -118,7 +118,7 @@ class World:
     """Topics, two declared targets, and observe with a clock of one second's panes."""
 
     def __init__(self, bootstrap, directory):
-        told = {"LLMOPT_PANE_S": "1", "LLMOPT_LATENESS_S": "1", "LLMOPT_TICK_S": "0.2"}
+        told = {"LLMOPT_PANE_S": "1", "LLMOPT_WATERMARK_DELAY_S": "1", "LLMOPT_TICK_S": "0.2"}
         self.cluster = Cluster(bootstrap, f"t-{uuid.uuid4().hex[:6]}", directory, settings=told)
         self.cluster.create_topics()
         self.settings = self.cluster.settings()
@@ -250,7 +250,9 @@ def test_what_is_refused_leaves_nothing_behind(world, entrance):
 
 
 def test_who_sends_more_than_may_be_is_told_when_to_come_back_and_then_served(world):
-    with Entrance(world.cluster, ingest_rate=20, ingest_batch_events=20, ingest_token=TOKEN) as entrance:
+    with Entrance(
+        world.cluster, ingest_events_per_s=20, ingest_batch_events=20, ingest_token=TOKEN
+    ) as entrance:
         batch = [call(f"rate-{number}", "unknown") for number in range(20)]
         shown = {"authorization": f"Bearer {TOKEN}"}
         assert entrance.events(batch, BATCH).status_code == 401

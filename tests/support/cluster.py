@@ -84,7 +84,7 @@ class Cluster:
             "LLMOPT_SESSION_TIMEOUT_S": "6", "LLMOPT_HEARTBEAT_S": "1", "LLMOPT_REBALANCE_TIMEOUT_S": "10",
             "LLMOPT_DEDUPE_RECORDS": "20000", "LLMOPT_CHECKPOINT_ORIENT_S": "1",
             # Event time runs up to 40 times as fast: half a minute without an owner is no stall to tell of.
-            "LLMOPT_LAG_S": "86400",
+            "LLMOPT_STALLED_SOURCE_S": "86400",
         } | ({"LLMOPT_POSTGRES_DSN": dsn} if dsn else {}) | (settings or {})  # fmt: skip
         clean = {k: v for k, v in os.environ.items() if not k.startswith("LLMOPT_")}
         self.environment = clean | told | {"PYTHONPATH": str(ROOT)}

@@ -68,7 +68,7 @@ class Api:
         """
         self.settings, self.publisher = settings, publisher
         self.access = Access(settings)
-        self.rates = Rates(settings.ingest_rate, least=settings.ingest_batch_events)
+        self.rates = Rates(settings.ingest_events_per_s, least=settings.ingest_batch_events)
         self.envelopes = Envelopes(settings.ingest_batch_events)
         self._held = 0
         self._probing = asyncio.Lock()

@@ -517,7 +517,7 @@ class TestAccess:
             Access(Settings(ingest_token=""))
 
     def test_a_sender_above_its_rate_is_told_when_to_come_back(self):
-        client = Client(ingest_rate=10, ingest_batch_events=20)
+        client = Client(ingest_events_per_s=10, ingest_batch_events=20)
         answers = client.ask_all([("/api/v1/events", [CALL] * 15, {"content_type": BATCH})] * 2)
         assert answers[0].status_code == 202
         problem(answers[1], 429)
@@ -525,7 +525,7 @@ class TestAccess:
         assert len(client.publisher.taken) == 15
 
     def test_requests_that_are_refused_count_too(self):
-        client = Client(ingest_rate=1, ingest_batch_events=2)
+        client = Client(ingest_events_per_s=1, ingest_batch_events=2)
         answers = client.ask_all([("/api/v1/events", b"{", {"content_type": SINGLE})] * 3)
         assert [answer.status_code for answer in answers] == [400, 400, 429]
 
@@ -595,7 +595,7 @@ class TestFuzz:
         ),
     )  # fmt: skip
     def test_whatever_is_sent_is_taken_or_refused_with_a_sentence(self, path, body, kind, extra):
-        client = Client(ingest_rate=1e9)
+        client = Client(ingest_events_per_s=1e9)
         headers = {name: value.strip().encode("latin-1") for name, value in extra.items()}
         (answer,) = client.ask_all([(f"/api/v1/{path}", body, {"content_type": kind} | headers)])
         if answer.status_code == 202:

@@ -99,7 +99,7 @@ def worker(kafka, prefix, tmp_path):
     create_topics(Settings(kafka_bootstrap=kafka, prefix=prefix))
     told = {
         "LLMOPT_KAFKA_BOOTSTRAP": kafka, "LLMOPT_PREFIX": prefix, "LLMOPT_STATE_DIR": str(tmp_path),
-        "LLMOPT_TICK_S": "0.5", "LLMOPT_LATENESS_S": "0", "LLMOPT_PANE_S": "1",
+        "LLMOPT_TICK_S": "0.5", "LLMOPT_WATERMARK_DELAY_S": "0", "LLMOPT_PANE_S": "1",
     }  # fmt: skip
     command = [sys.executable, "-m", "agents.cli", "run", "observe", "--instance", "a"]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("LLMOPT_")}

@@ -93,7 +93,7 @@ def looked(part, consumer, times=2, before=lambda: None, patience_s=0.0):
         source="p.in",
         fatal=lambda exc, where: fatal.append((where, exc)),
     )
-    progress = Progress(host, stall_s=patience_s)
+    progress = Progress(host, watchdog_s=patience_s)
 
     async def look():
         for _ in range(times):
@@ -175,7 +175,7 @@ class TestWorker:
         gate = tmp_path / "gate"
         gate.touch()
         toys.publish([call(f"c:{number}") for number in range(10)])
-        worker = toys.start(gate=gate, stall_s=2)
+        worker = toys.start(gate=gate, watchdog_s=2)
         assert worker.exit_code() == EXIT_CRASHED
         (sentence,) = worker.said("ending the process")
         assert "folded up to -1 of 9 for 2 s" in sentence
@@ -186,7 +186,7 @@ class TestWorker:
         producer.begin_transaction()
         toys.publish([call("c:1")], producer=producer)
         producer.commit_transaction(30)
-        worker = toys.start(stall_s=1)
+        worker = toys.start(watchdog_s=1)
         toys.await_echo(["c:1"])
         assert records.ends(toys.bootstrap, toys.source)[0] == 2
         producer.begin_transaction()

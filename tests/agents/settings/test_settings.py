@@ -6,6 +6,7 @@ import ssl
 import pytest
 
 from agents.settings import settings
+from agents.settings.former import FORMER
 from agents.stages import orient
 from agents.wire import catalogue
 
@@ -38,7 +39,7 @@ def test_the_environment_wins_over_the_file_and_the_file_over_the_default(file, 
     monkeypatch.setenv("LLMOPT_PARTITIONS", "16")
     assert line("partitions")[2:5] == ("16", "4", "environment")
     assert line("pane_s")[2:5] == ("30", "10", "file")
-    assert line("lateness_s")[2:5] == ("5", "5", "default")
+    assert line("watermark_delay_s")[2:5] == ("5", "5", "default")
     assert settings.load().kafka_options == {"client.rack": "a"}
 
 
@@ -51,6 +52,19 @@ def test_an_unknown_variable_is_refused_with_the_nearest_known_one(monkeypatch):
 def test_an_unknown_line_of_the_file_is_refused_with_the_nearest_known_one(file):
     file.write_text("partition = 8\n")
     with pytest.raises(settings.SettingsError, match="did you mean partitions"):
+        settings.load()
+
+
+@pytest.mark.parametrize(("former", "present"), FORMER.items())
+def test_a_former_name_is_answered_with_the_present_one(former, present, file, monkeypatch):
+    assert present in settings.Settings.model_fields
+    assert former not in settings.Settings.model_fields
+    file.write_text(f"{former} = 8\n")
+    with pytest.raises(settings.SettingsError, match=f"it is now called {present}$"):
+        settings.load()
+    file.write_text("")
+    monkeypatch.setenv(f"LLMOPT_{former.upper()}", "8")
+    with pytest.raises(settings.SettingsError, match=f"it is now called LLMOPT_{present.upper()}$"):
         settings.load()
 
 
@@ -158,5 +172,5 @@ def test_what_the_program_found_is_listed_as_such():
 
 
 def test_the_lag_that_targets_are_told_is_orients():
-    told = settings.Settings(lag_s=7)
+    told = settings.Settings(stalled_source_s=7)
     assert 7000 == orient.wire(told, catalogue.load(told.prefix)).stall_ms
