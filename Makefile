@@ -5,7 +5,7 @@ READY := .venv/.ready
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test check lint types architecture chaos bench judge simulate soak collector accept docs lock clean
+.PHONY: help setup demo up down test check lint types architecture chaos bench evaluate simulate soak collector accept docs lock clean
 
 help:  ## print the verbs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -56,9 +56,9 @@ chaos: $(READY)  ## kill, freeze, wipe, rebalance; then take each rule of the ho
 bench: $(READY)  ## throughput, latency and memory, side by side with Faust, Quix and Kafka Streams; asserts nothing
 	@$(BIN)/python -m tests.bench $(ARGS)
 
-judge: $(READY)  ## the analyzers over recorded data: make judge DATA=folder [OUT=scores.json]
-	@test -n "$(DATA)" || { echo 'name the folder: make judge DATA=folder [OUT=scores.json]'; exit 2; }
-	@$(BIN)/llmopt judge "$(DATA)" $(if $(OUT),--out "$(OUT)") $(ARGS)
+evaluate: $(READY)  ## the analyzers over recorded data: make evaluate DATA=folder [OUT=scores.json]
+	@test -n "$(DATA)" || { echo 'name the folder: make evaluate DATA=folder [OUT=scores.json]'; exit 2; }
+	@$(BIN)/llmopt evaluate "$(DATA)" $(if $(OUT),--out "$(OUT)") $(ARGS)
 
 simulate: $(READY)  ## what is promised of the loop, measured in thousands of turns; writes docs/promises.md, takes minutes
 	@$(BIN)/llmopt simulate --output markdown $(ARGS) > docs/.promises.md && mv docs/.promises.md docs/promises.md

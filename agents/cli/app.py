@@ -5,6 +5,7 @@ from typing import Annotated, get_args
 
 import typer
 
+from agents.cli.failure import USAGE, Failure
 from optimizer.model.command import CommandKind
 
 VERBS = {
@@ -20,15 +21,19 @@ VERBS = {
     "declaring.prices": ("prices",),
     "declaring.prompts": ("prompts",),
     "evaluation.simulate": ("simulate",),
-    "evaluation.evaluate": ("judge",),
+    "evaluation.evaluate": ("evaluate",),
     "commands": (*get_args(CommandKind), "status"),
-    "records.ledger": ("ledger", "explain", "verify-ledger"),
+    "records.ledger": ("ledger", "explain"),
 }
 """Module → its verbs, in the order in which `llmopt --help` lists them."""
+FORMER = {"return": "restore", "judge": "evaluate", "verify-ledger": "ledger verify"}
+"""Former verb → present one: who types the first is told the second."""
 
 
 def app(verb: str | None = None) -> typer.Typer:
     """The command line with the verbs of one module, or with all where none of them has such a verb."""
+    if verb in FORMER:
+        raise Failure(f"`llmopt {verb}` is now called `llmopt {FORMER[verb]}`", "type that instead", USAGE)
     made = typer.Typer(
         name="llmopt",
         help="The control loop for LLM traffic: it watches cost, latency and quality of model calls, tries what would "

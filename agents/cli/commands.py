@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from agents.cli.failure import BAD, USAGE, Failure, reachable
+from agents.cli.output import Answer, Output
 from agents.settings import settings as configuration
 from agents.settings.settings import Settings
 from agents.wire import publisher as publish
@@ -35,7 +36,7 @@ SAYS = {
     "unban": "Lift a ban before its time: the variant may be tried again.",
     "optimize": "Consider what might be tried with the next closed window, whatever the cycles.",
     "abort": "End what is on trial now, without a ban: it may be tried again.",
-    "return": "Let what served in one of the last five generations serve again; end what is on trial.",
+    "restore": "Let what served in one of the last five generations serve again; end what is on trial.",
 }
 NAMED = "One variant: its id, its label or, where that is enough, its model."
 Target = Annotated[str, typer.Argument(help="The target's name.")]
@@ -66,7 +67,7 @@ def _verb(kind: CommandKind):  # type: ignore[no-untyped-def]  # noqa: ANN202 - 
             _say(target, command, _meant)
 
         return answer
-    if kind == "return":
+    if kind == "restore":
 
         def go_back(
             target: Target,
@@ -178,7 +179,7 @@ def _say(
 
 def status(
     target: Annotated[str | None, typer.Argument(help="One target; default all.")] = None,
-    output: Annotated[str, typer.Option(help="text or json.")] = "text",
+    output: Answer = Output.TEXT,
 ) -> None:
     """Show what is in force (generation, arms, weights) and which decisions wait for a yes."""
     settings = reachable(configuration.load())
@@ -224,7 +225,7 @@ def _waiting(settings: Settings, targets: set[str]) -> list[tuple[str, Decision]
         if (
             isinstance(decision, Decision)
             and event.subject in targets
-            and decision.kind not in ("hold", "refuse")
+            and decision.kind not in ("hold", "reject_command")
         ):
             last[event.subject, decision.segment] = decision
     return [

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from agents import resources
 from agents.cli.failure import BAD, USAGE, Failure
-from agents.cli.servers import Output
+from agents.cli.output import Answer, Output
 from agents.declarations import targets
 from agents.demo import former
 from agents.demo.play import Play
@@ -54,9 +54,7 @@ def demo(
         Path | None,
         typer.Option(exists=True, dir_okay=False, help="Another declaration than compose/demo/target.yaml."),
     ] = None,
-    output: Annotated[
-        Output, typer.Option(help="Text for people, one JSON object for programs.")
-    ] = Output.TEXT,
+    output: Answer = Output.TEXT,
 ) -> None:
     """Run the whole loop on this machine in front of a gateway whose models answer with recorded outcomes.
 
@@ -157,7 +155,7 @@ def _print(console: Console, summary: Summary, *, keep_running: bool) -> None:
     if summary.first_promotion:
         console.print(f"  llmopt explain {summary.first_promotion}", highlight=False)
     console.print(f"  LLMOPT_PREFIX={summary.prefix} llmopt status", highlight=False)
-    console.print("  llmopt verify-ledger", highlight=False)
+    console.print("  llmopt ledger verify", highlight=False)
 
 
 def _cells(point: Point) -> tuple[str, str, str, str]:

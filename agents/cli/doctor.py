@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import Annotated
 
 import msgspec
 import typer
@@ -13,7 +12,7 @@ from rich.markup import escape
 
 from agents import doctor
 from agents.cli.failure import BAD, UNREACHABLE
-from agents.cli.servers import Output
+from agents.cli.output import Answer, Output
 from agents.doctor.check import State
 from agents.local import ServerError, recorded
 from agents.settings import settings as configuration
@@ -27,9 +26,7 @@ def register(app: typer.Typer) -> None:
 
 
 def examine(
-    output: Annotated[
-        Output, typer.Option(help="Text for people, one JSON object for programs.")
-    ] = Output.TEXT,
+    output: Answer = Output.TEXT,
 ) -> None:
     """Check settings, broker, topics, permissions, stages, clocks, database and this machine.
 

@@ -18,6 +18,7 @@ from rich.table import Table
 
 from agents import worker as assembly
 from agents.cli.failure import UNREACHABLE, USAGE, Failure, reachable
+from agents.cli.output import Answer, Output
 from agents.host.host import EXIT_CRASHED
 from agents.settings import settings as configuration
 from agents.telemetry import logs
@@ -130,7 +131,7 @@ def die_with_parent() -> None:
 
 
 def settings(
-    output: Annotated[str, typer.Option(help="text or json.")] = "text",
+    output: Answer = Output.TEXT,
 ) -> None:
     """List every setting, its value, and where the value comes from."""
     lines = configuration.listing(configuration.load())

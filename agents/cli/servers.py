@@ -2,20 +2,13 @@
 
 import json
 import sys
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from agents import local
+from agents.cli.output import Answer, Output
 from agents.settings import settings
-
-
-class Output(StrEnum):
-    """How a verb answers."""
-
-    TEXT = "text"
-    JSON = "json"
 
 
 def register(app: typer.Typer) -> None:
@@ -35,9 +28,7 @@ def up(
     containers: Annotated[
         bool, typer.Option("--containers", help="Use containers of a Docker engine.")
     ] = False,
-    output: Annotated[
-        Output, typer.Option(help="Text for people, one JSON object for programs.")
-    ] = Output.TEXT,
+    output: Answer = Output.TEXT,
 ) -> None:
     """Start Kafka and PostgreSQL on this machine and leave them running; say so if they run already.
 
@@ -61,9 +52,7 @@ def up(
 
 
 def down(
-    output: Annotated[
-        Output, typer.Option(help="Text for people, one JSON object for programs.")
-    ] = Output.TEXT,
+    output: Answer = Output.TEXT,
 ) -> None:
     """End the servers that `llmopt up` started; their data stays in the local folder."""
     ended = local.down(settings.load())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import typer
@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from agents.cli.failure import BAD, UNREACHABLE, Failure
+from agents.cli.output import Answer, Output
 from agents.local import recorded
 from agents.settings import settings as configuration
 from agents.wire import admin
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from agents.settings.settings import Settings
 
-Output = Annotated[Literal["text", "json"], typer.Option(help="How to print the answer.")]
 
 topics = typer.Typer(help="Create, verify and list the topics of the catalogue.", no_args_is_help=True)
 
@@ -34,7 +34,7 @@ def register(app: typer.Typer) -> None:
 
 
 @topics.command("create")
-def create(output: Output = "text") -> None:
+def create(output: Answer = Output.TEXT) -> None:
     """Create the topics that are missing; those that exist are left as they are."""
     with broker() as settings:
         created = admin.create(settings)
@@ -49,7 +49,7 @@ def create(output: Output = "text") -> None:
 
 
 @topics.command("verify")
-def verify(output: Output = "text") -> None:
+def verify(output: Answer = Output.TEXT) -> None:
     """Compare the broker's topics with the catalogue; exit code 1 where they differ."""
     with broker() as settings:
         problems = admin.verify(settings)
@@ -63,7 +63,7 @@ def verify(output: Output = "text") -> None:
 
 
 @topics.command("list")
-def list_topics(output: Output = "text") -> None:
+def list_topics(output: Answer = Output.TEXT) -> None:
     """List the catalogue; needs no broker."""
     catalogue = load(configuration.load().prefix)
     if output == "json":

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from optimizer.model.decision import in_words
 from optimizer.model.event import Event
 
-TOLD = ("start", "advance", "promote", "rollback", "pause", "release")
+TOLD = ("start", "advance", "promote", "rollback", "pause", "end_holdback")
 LINES = 8
 REFRESH_S = 0.5
 PROGRESS_S = 10.0

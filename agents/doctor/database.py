@@ -29,7 +29,7 @@ def checks(settings: Settings) -> Iterator[Check]:
     """The database, its tables, whether they may be written, and its clock."""
     if settings.postgres_dsn is None:
         yield unknown(
-            "database", "LLMOPT_POSTGRES_DSN names none: only audit, explain and verify-ledger need one"
+            "database", "LLMOPT_POSTGRES_DSN names none: only audit, explain and ledger verify need one"
         )
         return
     try:

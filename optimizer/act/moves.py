@@ -97,7 +97,7 @@ def _slices(state: ActState, served: Served) -> tuple[Slice, ...]:
     return tuple((arm.arm, arm.variant, arm.weight_bps) for arm in arms)
 
 
-def _reweigh(state: ActState, served: Served, decision: Decision) -> Iterator[Any]:
+def _set_weights(state: ActState, served: Served, decision: Decision) -> Iterator[Any]:
     rolling = _of(served, decision)
     _need_generation(decision)
     if not rolling.slices:
@@ -220,7 +220,7 @@ def _roll_back(state: ActState, served: Served, decision: Decision) -> Iterator[
     yield from _move(rolling, Event.RESTORED, decision)
 
 
-def _release(state: ActState, served: Served, decision: Decision) -> Iterator[Any]:
+def _end_holdback(state: ActState, served: Served, decision: Decision) -> Iterator[Any]:
     rolling = _of(served, decision)
     _need_generation(decision)
     if served.promoted is not rolling:
@@ -299,7 +299,7 @@ HANDLERS: dict[DecisionKind, Callable[[ActState, Served, Decision], Iterator[Any
     "resume": _resume,
     "promote": _promote,
     "rollback": _roll_back,
-    "release": _release,
-    "reweigh": _reweigh,
+    "end_holdback": _end_holdback,
+    "set_weights": _set_weights,
     "conclude": _conclude,
 }

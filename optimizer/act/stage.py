@@ -61,7 +61,7 @@ def follow(state: ActState, decision: Decision) -> list[Any]:
     if decision.kind == "declare":
         return list(_declare(state, decision))
     _check_generation(state, decision)
-    if decision.kind == "return":
+    if decision.kind == "restore":
         return list(_return(state, decision))
     handler = HANDLERS.get(decision.kind)
     if handler is None or (decision.rollout is None):

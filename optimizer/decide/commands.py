@@ -1,6 +1,6 @@
 """What people and other systems want, followed at once: a rollback must not wait for a clock.
 
-Every command is answered: by the decision that follows it, or by a `refuse` that says why it cannot be
+Every command is answered: by the decision that follows it, or by a `reject_command` that says why it cannot be
 followed and what would do.
 """
 
@@ -33,7 +33,7 @@ def obey(state: DecideState, command: Command, at: int, token: str) -> list[Deci
         return [refuse(state, reason, f"there is no segment {command.segment!r}, only {known}")]
     if command.command in ("freeze", "unfreeze"):
         return [_switch(state, command, reason)]
-    if command.command == "return":
+    if command.command == "restore":
         return [_return(state, command, reason)]
     if command.command == "optimize":
         answers = list(_optimize(state, command, reason))
@@ -78,7 +78,7 @@ def editors(state: DecideState, segment: str | None) -> list[SegmentEditor]:
 def refuse(state: DecideState, reason: Reason, because: str, *, segment: str = WHOLE_TARGET) -> Decision:
     """The answer to what cannot be done."""
     refused = reason._replace(why=f"{reason.why}: refused, {because}")
-    return record(state, "refuse", refused, segment=segment, act=False)
+    return record(state, "reject_command", refused, segment=segment, act=False)
 
 
 def _refuse(editor: SegmentEditor, reason: Reason, because: str) -> Decision:

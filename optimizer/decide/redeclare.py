@@ -40,7 +40,7 @@ def declare(state: DecideState, target: Target, at: int, token: str) -> Iterator
             yield editor.trial.end("undeclared", ended)
         for name in _released(state, declared, reset):
             released = reason._replace(why=f"{reason.why}: the holdback is over")
-            yield SegmentEditor(state, name, before).trial.release(released)
+            yield SegmentEditor(state, name, before).trial.end_holdback(released)
     generation = state.next_generation()
     state.declaration, state.revision = target, target.revision
     state.segments = {

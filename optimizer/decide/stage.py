@@ -191,7 +191,7 @@ def judge_segment(editor: SegmentEditor) -> Decision | None:
         if finding.kind == "coverage":
             segment.coverage_generation = max(segment.coverage_generation, finding.generation)
     if segment.held is not None and segment.held.until_at <= now_at and editor.may_move:
-        return editor.trial.release(Reason(now_at, "passed", "the time of the holdback is over"))
+        return editor.trial.end_holdback(Reason(now_at, "passed", "the time of the holdback is over"))
     for finding in due:
         segment.memory.remember(finding)
     if segment.trial is None:

@@ -16,11 +16,11 @@ CommandKind = Literal[
     "promote",
     "rollback",
     "abort",
-    "return",
+    "restore",
     "unban",
     "optimize",
 ]
-"""`rollback` bans what it takes back, `abort` does not; `unban` lifts a ban; `return` goes back to an earlier
+"""`rollback` bans what it takes back, `abort` does not; `unban` lifts a ban; `restore` goes back to an earlier
 generation."""
 
 
@@ -37,7 +37,7 @@ class Command(Struct, frozen=True, kw_only=True):
     decision: Name | None = None
     """The decision that is approved or rejected."""
     generation: Annotated[int, Meta(ge=1, le=2**53)] | None = None
-    """The generation that `return` goes back to: one of the last five."""
+    """The generation that `restore` goes back to: one of the last five."""
 
 
 class Alert(Struct, frozen=True, kw_only=True):

@@ -11,12 +11,12 @@ from optimizer.model.target import Autonomy, Target
 from optimizer.model.wording import share
 
 DecisionKind = Literal[
-    "start", "advance", "hold", "pause", "resume", "promote", "rollback", "release", "refuse", "declare",
-    "reweigh", "conclude", "return", "unban",
+    "start", "advance", "hold", "pause", "resume", "promote", "rollback", "end_holdback", "reject_command", "declare",
+    "set_weights", "conclude", "restore", "unban",
 ]  # fmt: skip
-"""`release` ends a holdback; `refuse` answers a command that cannot be followed; `declare` puts the first
-configuration of a target in force; `reweigh` moves the shares of several arms; `conclude` ends what was only
-meant to find something out; `return` brings back what an earlier generation was served by; `unban` lets a variant be
+"""`end_holdback` ends a holdback; `reject_command` answers a command that cannot be followed; `declare` puts the first
+configuration of a target in force; `set_weights` moves the shares of several arms; `conclude` ends what was only
+meant to find something out; `restore` brings back what an earlier generation was served by; `unban` lets a variant be
 tried again."""
 
 Cause = Literal[
@@ -98,13 +98,13 @@ class Decision(Struct, frozen=True, kw_only=True, omit_defaults=True):
     declaration: Target | None = None
     """Only on `declare`: what is declared from now on, withdrawn or not."""
     serves: dict[str, str] = {}
-    """Only on `declare` and `return`: segment → the variant that is its incumbent."""
+    """Only on `declare` and `restore`: segment → the variant that is its incumbent."""
     weights: dict[str, int] = {}
     """Several arms: variant → its share after this decision, the incumbent's too; they add up to 10,000."""
     mirror_bps: int = 0
     """The share of the units whose calls are mirrored to the candidate, which serves nobody."""
     returns_to: int = 0
-    """Only on `return`: the generation whose incumbents serve again."""
+    """Only on `restore`: the generation whose incumbents serve again."""
     differs: dict[str, str] = {}
     """Variant → what it changes of the incumbent, in words: of everything that is or was on trial here."""
 

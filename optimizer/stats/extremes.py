@@ -21,7 +21,7 @@ Values are learned in units of the first values' spread, so that neither unit no
 
 Source: records of exchangeable values as in Arnold, Balakrishnan & Nagaraja, "Records" (1998), ch. 2:
 the n-th value is one with probability 1/n; the combination, the quiet time and the constants were
-chosen by leaving out fifths of 23 series of the Numenta benchmark (docs/judge.md has the figures).
+chosen by leaving out fifths of 23 series of the Numenta benchmark (docs/evaluate.md has the figures).
 
     >>> detector = Extremes()
     >>> found = [detector.update(i * 300_000, 9.0 if i == 400 else float(i % 7)) for i in range(500)]

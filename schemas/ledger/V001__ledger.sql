@@ -1,7 +1,7 @@
 -- The ledger: what was believed, wanted and done, as read from the topics, and the chain that proves it.
 --
 -- Every row of the first five tables is one event, named by (topic, partition, offset). The columns are for
--- people; `event` is the whole event. `llmopt verify-ledger` derives both again from audit_chain.body, so a
+-- people; `event` is the whole event. `llmopt ledger verify` derives both again from audit_chain.body, so a
 -- changed, missing or invented row is found whichever column it is.
 -- Instants are timestamptz; money is double precision only inside estimates, which are statistics.
 

@@ -221,14 +221,14 @@ def test_the_first_promotion_is_explained_with_evidence_interval_n_and_what_was_
 
 
 def test_the_ledger_holds_until_one_row_is_altered(run, dsn):
-    held = run.llmopt("verify-ledger", "--output", "json")
+    held = run.llmopt("ledger", "verify", "--output", "json")
     assert (held.returncode, json.loads(held.stdout)["holds"]) == (0, True), held.stdout
     with psycopg.connect(dsn) as connection:
         (changed,) = connection.execute(
             "UPDATE optimization_decisions SET kind = 'hold' WHERE decision_id ="
             " (SELECT min(decision_id) FROM optimization_decisions WHERE kind = 'promote') RETURNING decision_id"
         ).fetchone()
-    broken = run.llmopt("verify-ledger")
+    broken = run.llmopt("ledger", "verify")
     assert broken.returncode == 1
     assert "optimization_decisions" in broken.stdout
     assert "found 'hold'" in broken.stdout, changed

@@ -31,7 +31,7 @@ SEGMENTS = ("short", "long", "code")
 VERDICTS = ("pass", "fail", "inconclusive", "error", "no_data")
 COMMANDS = (
     "freeze", "unfreeze", "approve", "reject", "pause", "resume", "promote", "rollback", "optimize", "abort",
-    "return", "unban",
+    "restore", "unban",
 )  # fmt: skip
 STRATEGIES = ("bandit", "hierarchical_bandit", "ab_test", "alarm_rules", "contextual_bandit", "tuning")
 TURNED = Levers(parameters={"max_tokens": Parameter(min=200, max=800, step=200)})
@@ -145,7 +145,7 @@ class Author:
         segment = random.choice((None, None, "other", *SEGMENTS))
         wish = Command(
             command=kind, by=random.choice(("ann", "bob")), reason="because",
-            segment=None if kind == "return" else segment,
+            segment=None if kind == "restore" else segment,
             decision=random.choice((None, *waiting)),
             variant=random.choice((None, *self._variants(name, kind))),
             generation=random.choice((None, random.randrange(1, 200), *self._generations(name) * 3)),

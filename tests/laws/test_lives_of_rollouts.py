@@ -61,6 +61,6 @@ def test_nobody_is_on_trial_without_a_concurrent_control_of_equal_size_where_bot
 def test_every_kind_of_decision_occurs_in_these_lives(lives):
     kinds = {one.kind for loop in lives for _, one in data(loop, "decisions") if hasattr(one, "kind")}
     assert kinds >= {
-        "start", "advance", "hold", "pause", "promote", "rollback", "release", "refuse", "declare", "reweigh",
-        "conclude", "return", "resume", "unban",
+        "start", "advance", "hold", "pause", "promote", "rollback", "end_holdback", "reject_command",
+        "declare", "set_weights", "conclude", "restore", "resume", "unban",
     }  # fmt: skip

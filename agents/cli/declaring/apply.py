@@ -15,6 +15,7 @@ from rich.table import Table
 from agents.cli.declaring.forecast import forecasts, refuse_the_hopeless, show
 from agents.cli.declaring.models import registry
 from agents.cli.failure import BAD, USAGE, Failure, reachable
+from agents.cli.output import Answer, Output
 from agents.declarations.corrections import corrected
 from agents.declarations.targets import Parsed, read
 from agents.settings import settings as configuration
@@ -33,7 +34,6 @@ Name = Annotated[str, typer.Argument(help="The target's name.", metavar="TARGET"
 Selector = Annotated[
     str | None, typer.Option("--selector", "-l", help="Only targets with these labels: KEY=VALUE,…")
 ]
-Output = Annotated[str, typer.Option(help="text or json.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -45,7 +45,7 @@ def register(app: typer.Typer) -> None:
 
 
 def check(
-    file: File, calls_per_hour: CallsPerHour = None, output: Output = "text", *, fix: Fix = False
+    file: File, calls_per_hour: CallsPerHour = None, output: Answer = Output.TEXT, *, fix: Fix = False
 ) -> None:
     """Look for mistakes in a declaration, and forecast how long its decisions take; needs no broker.
 
@@ -92,7 +92,7 @@ def _fix(file: File, parsed: Parsed) -> None:
     _refuse_mistakes(file, read(text, registry()))
 
 
-def apply(file: File, output: Output = "text") -> None:
+def apply(file: File, output: Answer = Output.TEXT) -> None:
     """Declare the targets of a file; an unchanged one is left alone.
 
     A model that is named without prices is declared with those of the registry (`llmopt models`). What is running goes
@@ -147,7 +147,7 @@ def revision_of(target: Target, known: Target | None) -> Target | None:
     return structs.replace(target, revision=max(target.revision, known.revision + 1))
 
 
-def targets(selector: Selector = None, output: Output = "text") -> None:
+def targets(selector: Selector = None, output: Answer = Output.TEXT) -> None:
     """List what is declared."""
     settings = reachable(configuration.load())
     found: list[Target] = [

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from agents.cli.failure import BAD, Failure
+from agents.cli.output import Answer, Output
 from agents.declarations.registry import Registry
 from agents.settings import settings as configuration
 from optimizer.model.wording import setting
@@ -32,7 +33,7 @@ def register(app: typer.Typer) -> None:
 
 def models(
     containing: Annotated[str, typer.Argument(help="A part of the name or of the provider.")] = "",
-    output: Annotated[str, typer.Option(help="text or json.")] = "text",
+    output: Answer = Output.TEXT,
 ) -> None:
     """List the models that a declaration may name without prices: your own first, then the listed ones."""
     part = containing.lower()

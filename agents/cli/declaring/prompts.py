@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from difflib import unified_diff
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import typer
 import yaml
@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from agents.cli.failure import BAD, USAGE, Failure
+from agents.cli.output import Answer, Output
 from agents.declarations.documents import Document, Mistake, Unreadable, compose
 from agents.declarations.targets import read
 from optimizer.declaration.prompts import MOST_EXAMPLES, TRANSFORMS, Example, Variation, variations
@@ -25,7 +26,6 @@ MOST_BYTES = 400_000
 SNIPPET = "declaration.yaml"
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")
 
-Output = Annotated[Literal["text", "json"], typer.Option(help="How to print the answer.")]
 prompts = typer.Typer(
     help="Make variants of a prompt to try beside it; the texts stay here.", no_args_is_help=True
 )
@@ -60,7 +60,7 @@ def variants(
         Path | None, typer.Option(help="Examples for few_shot: input and output, as JSON lines or YAML.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files that differ.")] = False,
-    output: Output = "text",
+    output: Answer = Output.TEXT,
 ) -> None:
     """Write variants of a prompt by seven rules, without a language model: few-shot, chain of thought, and others.
 

@@ -1,4 +1,4 @@
-"""`llmopt judge`: the analyzers and the comparison over recorded data, scored where it is labelled."""
+"""`llmopt evaluate`: the analyzers and the comparison over recorded data, scored where it is labelled."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ Out = dict[str, Any]
 
 def register(app: typer.Typer) -> None:
     """Add the verb of this module."""
-    app.command("judge")(judged)
+    app.command("evaluate")(evaluated)
 
 
-def judged(
+def evaluated(
     folder: Option[Path, typer.Argument(help="Labelled series, annotated series, or comparison.csv.")],
     out: Option[Path | None, typer.Option(help="Write everything that was found here, as JSON.")] = None,
 ) -> None:
@@ -55,9 +55,9 @@ def judged(
             told["comparison"] = comparison(folder / "comparison.csv")
             _print_comparison(console, told["comparison"])
     except labelled.NotReadable as wrong:
-        raise Failure(str(wrong), f"give {LAYOUTS}; docs/judge.md shows each", BAD) from None
+        raise Failure(str(wrong), f"give {LAYOUTS}; docs/evaluate.md shows each", BAD) from None
     if len(told) == 1:
-        raise Failure(f"{folder} holds nothing to judge", f"name {LAYOUTS}", BAD)
+        raise Failure(f"{folder} holds nothing to evaluate", f"name {LAYOUTS}", BAD)
     if out is not None:
         try:
             out.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")

@@ -222,7 +222,7 @@ def _proof(told: Explanation) -> list[Text]:
         )
     elif told.findings_hold is False:
         missing = [e.finding_id for e in told.decision.estimates if e.finding_id not in told.findings]
-        why = f"missing: {', '.join(missing)}" if missing else "they were altered; run `llmopt verify-ledger`"
+        why = f"missing: {', '.join(missing)}" if missing else "they were altered; run `llmopt ledger verify`"
         lines.append(
             Text(f"  the findings in the ledger are NOT those it was decided on: {why}", style="bold red")
         )

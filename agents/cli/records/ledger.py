@@ -1,4 +1,4 @@
-"""What is asked of the ledger: `ledger migrate`, `explain`, `verify-ledger`."""
+"""What is asked of the ledger: `ledger migrate`, `ledger verify`, `explain`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from agents.cli.failure import BAD, UNREACHABLE, Failure
+from agents.cli.output import Answer, Output
 from agents.cli.records import explanation
-from agents.cli.servers import Output
 from agents.ledger.answers import NoSuchDecision, told
 from agents.ledger.connection import LedgerUnreachable, NoTables, connect, migrate, require_tables, sentence
 from agents.ledger.verify import Report, entries_in, verify
@@ -28,16 +28,13 @@ SHOWN = 20
 """Faults that are shown to people; `--output json` has up to a thousand."""
 
 
-Answer = Annotated[Output, typer.Option(help="Text for people, one JSON object for programs.")]
-
-
 def register(app: typer.Typer) -> None:
     """Add the verbs of this module."""
-    group = typer.Typer(help="The ledger's tables.", no_args_is_help=True)
+    group = typer.Typer(help="The ledger: its tables, and the proof that they hold.", no_args_is_help=True)
     group.command("migrate")(migrate_tables)
+    group.command("verify")(verify_ledger)
     app.add_typer(group, name="ledger")
     app.command("explain")(explain)
-    app.command("verify-ledger")(verify_ledger)
 
 
 def migrate_tables(output: Answer = Output.TEXT) -> None:

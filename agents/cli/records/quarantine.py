@@ -18,7 +18,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 
 from agents.cli.failure import BAD, USAGE, Failure
-from agents.cli.topics import Output, broker
+from agents.cli.output import Answer, Output
+from agents.cli.topics import broker
 from agents.quarantine import desk
 from agents.wire import quarantined
 from agents.wire.catalogue import load
@@ -52,7 +53,7 @@ def register(app: typer.Typer) -> None:
 
 @verbs.command("list")
 def list_quarantine(
-    output: Output = "text",
+    output: Answer = Output.TEXT,
     reason: Reason = None,
     topic: Topic = None,
     resolved: Annotated[bool, typer.Option("--resolved", help="Also what was redriven or dropped.")] = False,
@@ -87,7 +88,7 @@ def _print_list(items: list[Item], counts: Counter[quarantined.Cause]) -> None:
 @verbs.command("show")
 def show(
     quarantined: Annotated[str, typer.Argument(metavar="ID", help="An id, or its beginning.")],
-    output: Output = "text",
+    output: Answer = Output.TEXT,
 ) -> None:
     """Show one record whole: where it came from, why it is here, its headers and its value."""
     with broker() as settings, _plainly():
@@ -119,7 +120,7 @@ def redrive(
     reason: Reason = None,
     topic: Topic = None,
     yes: Yes = False,
-    output: Output = "text",
+    output: Answer = Output.TEXT,
 ) -> None:
     """Send records again, as they were, to where they came from; what was redriven before is left alone."""
     with broker() as settings, _plainly():
@@ -138,7 +139,7 @@ def drop(
     reason: Reason = None,
     topic: Topic = None,
     yes: Yes = False,
-    output: Output = "text",
+    output: Answer = Output.TEXT,
 ) -> None:
     """Mark records as looked at and not wanted; their bytes stay until the topic's retention ends."""
     with broker() as settings, _plainly():

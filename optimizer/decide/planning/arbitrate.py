@@ -17,7 +17,7 @@ from optimizer.declaration.declared import Declared
 from optimizer.model.decision import Alternative
 from optimizer.model.wording import change
 
-ORDER: tuple[Action, ...] = ("rollback", "hold", "reweigh", "start", "nothing")
+ORDER: tuple[Action, ...] = ("rollback", "hold", "set_weights", "start", "nothing")
 MOST_REJECTED = 64
 
 

@@ -104,11 +104,11 @@ def look_again(editor: SegmentEditor, trial: Trial, due: Sequence[Finding]) -> D
         return None
     chosen, rejected = consider(editor)
     editor.has_considered()
-    if chosen is None or chosen.action != "reweigh":
+    if chosen is None or chosen.action != "set_weights":
         return None
     reason = Reason(editor.now_at, "choice", chosen.why, compared)
     if (against := editor.admission.of_shares(chosen.weights)) is not None:
         why = f"{against.sentence}; {reason.why}"
         held = reason._replace(cause=against.cause, why=why, policies=against.policies)
         return editor.trial.hold(held, rejected)
-    return editor.trial.reweigh(chosen.weights, reason, rejected)
+    return editor.trial.set_weights(chosen.weights, reason, rejected)

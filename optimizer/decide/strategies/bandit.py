@@ -85,7 +85,7 @@ def reweighed(
         f"{named(declared, [best[0]])} is best with probability {percent(best[1])}, "
         f"worth {change(told_worth.mean)} ± {percent(told_worth.error)}"
     )
-    return (Proposal(strategy=name, action="reweigh", weights=wanted, why=why),)
+    return (Proposal(strategy=name, action="set_weights", weights=wanted, why=why),)
 
 
 def shares(laws: Sequence[Normal], fresh: Sequence[int], *, floor: float = FLOOR) -> list[float]:

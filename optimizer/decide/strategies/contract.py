@@ -31,7 +31,7 @@ MOST_ARMS = 8
 MOST_PROPOSALS = 64
 """As many as there can be variants."""
 
-Action = Literal["rollback", "hold", "reweigh", "start", "nothing"]
+Action = Literal["rollback", "hold", "set_weights", "start", "nothing"]
 
 Barred = Callable[[str], str]
 """Variant → why policies, money or the error budget forbid to try it now; empty: they do not."""

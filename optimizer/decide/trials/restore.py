@@ -73,5 +73,5 @@ def go_back(state: DecideState, declared: Declared, wanted: int, reason: Reason)
         segment.incumbent, segment.held, segment.since_generation = serves[name], None, generation
         hand.rest(reason.at)
     return record(
-        state, "return", reason, generation=generation, serves=dict(serves), returns_to=wanted
+        state, "restore", reason, generation=generation, serves=dict(serves), returns_to=wanted
     )  # fmt: skip

@@ -147,7 +147,7 @@ class TrialEditor:
         trial.generation = hand.segment.since_generation = hand.state.next_generation()
         return self._write("advance", reason._replace(why=why), generation=trial.generation)
 
-    def reweigh(
+    def set_weights(
         self, shares: Mapping[str, int], reason: Reason, rejected: tuple[Alternative, ...] = ()
     ) -> Decision:
         """Other shares for several arms (variant → basis points); the control has the rest."""
@@ -174,7 +174,7 @@ class TrialEditor:
         trial.earned = {variant: one for variant, one in trial.earned.items() if variant in trial.weights}
         trial.step_at, trial.reported, trial.converged_at, trial.agreed = reason.at, [], None, {}
         trial.generation = hand.segment.since_generation = hand.state.next_generation()
-        return self._write("reweigh", reason, generation=trial.generation)
+        return self._write("set_weights", reason, generation=trial.generation)
 
     def pause(self, reason: Reason) -> Decision:
         """The shares stay, nothing grows, the guardrails go on watching."""
@@ -279,7 +279,7 @@ class TrialEditor:
         hand.rest(reason.at)
         return decision
 
-    def release(self, reason: Reason) -> Decision:
+    def end_holdback(self, reason: Reason) -> Decision:
         """The holdback is over: everybody is served by the promoted variant."""
         hand, segment = self.hand, self.hand.segment
         held = segment.held
@@ -287,7 +287,7 @@ class TrialEditor:
         segment.held = None
         generation = segment.since_generation = hand.state.next_generation()
         return hand.decide(
-            "release", reason,
+            "end_holdback", reason,
             generation=generation, rollout=held.rollout, variant=segment.incumbent, incumbent=segment.incumbent,
             weight_bps=WHOLE_BPS,
         )  # fmt: skip

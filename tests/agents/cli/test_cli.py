@@ -7,7 +7,8 @@ import pytest
 import typer.main
 
 from agents import cli
-from agents.cli.app import VERBS, app
+from agents.cli.app import FORMER, VERBS, app
+from agents.cli.failure import USAGE, Failure
 
 HEAVY = {"faust", "sqlalchemy", "scipy", "aiohttp", "optimizer.simulation.life"}
 
@@ -29,6 +30,15 @@ def test_a_verb_brings_those_of_its_own_module(module):
 
 def test_a_mistyped_verb_is_compared_with_all():
     assert verbs_of(app("dmo")) == verbs_of(app())
+
+
+@pytest.mark.parametrize(("former", "present"), FORMER.items())
+def test_a_former_verb_is_answered_with_the_present_one(former, present):
+    assert former not in verbs_of(app())
+    assert present.split()[0] in verbs_of(app())
+    with pytest.raises(Failure, match=f"is now called `llmopt {present}`") as refused:
+        app(former)
+    assert refused.value.code == USAGE
 
 
 def test_a_verb_that_needs_no_worker_does_not_load_one():

@@ -1,4 +1,4 @@
-"""`llmopt judge`: every layout, bad input in sentences, and the public series where they lie beside the checkout."""
+"""`llmopt evaluate`: every layout, bad input in sentences, and the public series where they lie beside the checkout."""
 
 import importlib.util
 import json
@@ -19,7 +19,7 @@ BEGIN = datetime(2026, 1, 5, tzinfo=UTC)
 
 def judge(folder, out=None):
     more = ["--out", str(out)] if out else []
-    done = CliRunner().invoke(app(), ["judge", str(folder), *more])
+    done = CliRunner().invoke(app(), ["evaluate", str(folder), *more])
     if isinstance(done.exception, Failure):
         return done.exception.message, None
     assert done.exit_code == 0, done.exception
@@ -139,7 +139,7 @@ class TestComparison:
 @pytest.mark.parametrize(
     ("files", "sentence"),
     [
-        ({}, "holds nothing to judge"),
+        ({}, "holds nothing to evaluate"),
         ({"comparison.csv": "arm,value\na,1\na,2\n"}, "must have rows of two arms"),
         ({"comparison.csv": "who,what\na,1\n"}, "must have the columns arm, value, found who, what"),
         ({"comparison.csv": ""}, "found nothing"),
@@ -209,7 +209,7 @@ class TestPublicSeries:
         assert told["changes"]["covering"] >= 0.69
 
     def test_anomalies_of_public_series_score_as_promised(self, tmp_path):
-        # All but the long ones, for time; `make judge` takes all (docs/judge.md).
+        # All but the long ones, for time; `make evaluate` takes all (docs/evaluate.md).
         (tmp_path / "data").mkdir()
         for group in (SHARED / "anomaly_dev" / "data").iterdir():
             if group.name != "realTweets":

@@ -46,7 +46,7 @@ def printed(one, width=160):
 
 def test_a_refusal_by_a_policy_names_each_policy_and_what_it_said():
     why = "approve by ann: fine: refused, it is not allowed: policy gdpr-compliance: EU users must use …"
-    refusal = told("refuse", Reason(AT, "command", why, by="ann", policies=POLICIES), act=False)
+    refusal = told("reject_command", Reason(AT, "command", why, by="ann", policies=POLICIES), act=False)
     text = printed(refusal)
     for wanted in (
         "refuse support · EU · small (v2)", why, "Policies", "gdpr-compliance", "deny",

@@ -1,4 +1,4 @@
-"""`llmopt ledger migrate`, `explain` and `verify-ledger`, as a person or a program meets them."""
+"""`llmopt ledger migrate`, `explain` and `ledger verify`, as a person or a program meets them."""
 
 import json
 from datetime import UTC, datetime
@@ -90,7 +90,7 @@ def the_story():
         segments={"math": (arm,)},
     )
     release = record(
-        state, "release", Reason(at=AT + 9_000_000, cause="goal", why="the holdback is over"), segment="math",
+        state, "end_holdback", Reason(at=AT + 9_000_000, cause="goal", why="the holdback is over"), segment="math",
         rollout="r-1", variant="v2", generation=7,
     )  # fmt: skip
     return start, *FINDINGS, decided, status, configured, release
@@ -171,28 +171,28 @@ def test_findings_altered_after_the_decision_are_seen_by_explain(told):
 
 
 def test_verify_ledger_passes_and_fails_after_one_row_is_altered(told):
-    passed = llmopt("verify-ledger")
+    passed = llmopt("ledger", "verify")
     assert (passed.exit_code, "the ledger holds: 8 links, 8 rows, chains: 1" in passed.stdout) == (0, True)
     with psycopg.connect(told) as connection:
         connection.execute("UPDATE findings SET verdict = 'fail' WHERE metric = 'quality'")
-    failed = llmopt("verify-ledger")
+    failed = llmopt("ledger", "verify")
     assert failed.exit_code == 1
     assert "findings: t.all/0 offset 1 (link 2): verdict must be 'pass', found 'fail'" in failed.stdout
-    report = json.loads(llmopt("verify-ledger", "--output", "json").stdout)
+    report = json.loads(llmopt("ledger", "verify", "--output", "json").stdout)
     assert (report["holds"], report["faulty"], report["faults"][0]["column"]) == (False, 1, "verdict")
 
 
 def test_a_root_kept_elsewhere_finds_a_ledger_that_was_cut_off(told):
-    (root,) = json.loads(llmopt("verify-ledger", "--output", "json").stdout)["roots"].values()
-    assert llmopt("verify-ledger", "--root", root).exit_code == 0
+    (root,) = json.loads(llmopt("ledger", "verify", "--output", "json").stdout)["roots"].values()
+    assert llmopt("ledger", "verify", "--root", root).exit_code == 0
     with psycopg.connect(told) as connection:
         connection.execute("DELETE FROM audit_chain WHERE position = 8")
         connection.execute('DELETE FROM optimization_decisions WHERE "offset" = 7')
         connection.execute(
             "UPDATE audit_progress SET position = 7, hash = (SELECT hash FROM audit_chain WHERE position = 7)"
         )
-    assert llmopt("verify-ledger").exit_code == 0, "nothing inside the database can tell"
-    cut_off = llmopt("verify-ledger", "--root", root)
+    assert llmopt("ledger", "verify").exit_code == 0, "nothing inside the database can tell"
+    cut_off = llmopt("ledger", "verify", "--root", root)
     assert (cut_off.exit_code, f"no day has the root {root}" in cut_off.stdout) == (1, True)
 
 
@@ -213,5 +213,5 @@ def test_migrate_says_from_where_to_where(database, monkeypatch):
 def test_a_database_that_does_not_answer_is_unreachable(monkeypatch):
     monkeypatch.setenv("LLMOPT_POSTGRES_DSN", "postgresql://x@127.0.0.1:1/x")
     with pytest.raises(Failure, match="does not answer") as caught:
-        llmopt("verify-ledger")
+        llmopt("ledger", "verify")
     assert caught.value.code == UNREACHABLE

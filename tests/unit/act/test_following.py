@@ -121,7 +121,7 @@ class TestFollows:
         assert arms(step)[0] == ("candidate", NEW, 2500)
         assert step.rejected == []
 
-    @pytest.mark.parametrize("kind", ["hold", "resume", "refuse"])
+    @pytest.mark.parametrize("kind", ["hold", "resume", "reject_command"])
     def test_answers_about_the_whole_target_publish_nothing(self, kind):
         assert len(after(DECLARE, a_decision(kind, segment="*", rollout=None)).emitted) == 1
 
@@ -158,7 +158,7 @@ class TestRefuses:
             ([DECLARE, START, a_decision("resume")], "a step rollout does not hear resumed"),
             ([DECLARE, START, a_decision("promote", weight_bps=9800)], "promote must bring a new generation"),
             (
-                [DECLARE, START, a_decision("release", generation=3)],
+                [DECLARE, START, a_decision("end_holdback", generation=3)],
                 "only a promotion's holdback is released",
             ),
             ([DECLARE, START, a_decision("rollback")], "does not hear aborted"),

@@ -106,15 +106,15 @@ class TestFreeze:
 
     def test_is_refused_when_it_changes_nothing(self, desk):
         desk.declare()
-        assert kinds(desk.command("unfreeze")) == ["refuse"]
+        assert kinds(desk.command("unfreeze")) == ["reject_command"]
         desk.command("freeze")
-        assert kinds(desk.command("freeze")) == ["refuse"]
+        assert kinds(desk.command("freeze")) == ["reject_command"]
 
     def test_a_yes_waits_for_the_thaw(self, desk):
         (asked,) = desk.started(autonomy="approve")
         desk.command("freeze")
         (answer,) = desk.command("approve", decision=asked.decision_id)
-        assert answer.kind == "refuse"
+        assert answer.kind == "reject_command"
         assert "unfreeze it first" in answer.why
         desk.command("unfreeze")
         assert kinds(desk.command("approve", decision=asked.decision_id)) == ["start"]
@@ -123,9 +123,9 @@ class TestFreeze:
         desk.started()
         minutes(desk, 10)
         desk.command("freeze")
-        assert "release" not in kinds(desk.passes(7200))
+        assert "end_holdback" not in kinds(desk.passes(7200))
         desk.command("unfreeze")
-        assert kinds(desk.passes(10)) == ["release"]
+        assert kinds(desk.passes(10)) == ["end_holdback"]
 
 
 class TestHands:
@@ -170,7 +170,7 @@ class TestHands:
     def test_a_promotion_is_taken_back_while_its_holdback_lasts(self, desk):
         desk.started()
         minutes(desk, 10)
-        assert kinds(desk.command("rollback")) == ["refuse"]
+        assert kinds(desk.command("rollback")) == ["reject_command"]
         (back,) = desk.command("rollback", segment="other")
         assert (back.kind, back.model) == ("rollback", "tiny")
         assert desk.arms() == {("incumbent", "large"): 10_000}
@@ -186,7 +186,7 @@ class TestHands:
     def test_where_nothing_is_live_every_command_is_refused_with_a_reason(self, desk, command):
         desk.declare()
         (answer,) = desk.command(command)
-        assert (answer.kind, answer.act, answer.generation) == ("refuse", False, 0)
+        assert (answer.kind, answer.act, answer.generation) == ("reject_command", False, 0)
         assert "refused, " in answer.why
 
     def test_an_unknown_segment_is_refused_with_the_known_ones(self, desk):
@@ -196,11 +196,11 @@ class TestHands:
 
     def test_an_undeclared_target_is_refused(self, desk):
         (answer,) = desk.command("freeze")
-        assert (answer.kind, answer.segment) == ("refuse", "*")
+        assert (answer.kind, answer.segment) == ("reject_command", "*")
 
     def test_of_several_proposals_one_must_be_named(self, desk):
         desk.started(autonomy="approve", segments=Segments(attribute="task", values=("code",)))
-        assert kinds(desk.command("approve")) == ["refuse"]
+        assert kinds(desk.command("approve")) == ["reject_command"]
         assert kinds(desk.command("approve", segment="code")) == ["start"]
         assert kinds(desk.command("approve")) == ["start"]
 
@@ -253,7 +253,7 @@ class TestVerdictsOfPolicies:
 
     def test_a_denial_of_what_does_not_wait_is_answered(self, desk):
         desk.started()
-        assert kinds(desk.policy("deny", "d-unknown")) == ["refuse"]
+        assert kinds(desk.policy("deny", "d-unknown")) == ["reject_command"]
 
     def test_an_allowance_approves_nothing(self, desk):
         (asked,) = desk.started(autonomy="approve")

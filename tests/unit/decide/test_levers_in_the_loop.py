@@ -79,7 +79,7 @@ def test_a_lever_taken_away_in_mid_rollout_is_rolled_back(desk):
 
 def test_a_promoted_setting_that_is_no_longer_declared_gives_way_to_the_declared_incumbent(desk):
     promoted(desk)
-    assert kinds(desk.declare(models=ONE, revision=2)) == ["release", "declare"]
+    assert kinds(desk.declare(models=ONE, revision=2)) == ["end_holdback", "declare"]
     assert parameters(desk) == {"incumbent": {}}
 
 

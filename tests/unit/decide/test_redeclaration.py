@@ -105,7 +105,7 @@ def test_another_incumbent_begins_everything_anew(desk):
 def test_when_a_promoted_model_is_removed_the_declared_incumbent_serves(desk):
     desk.started()
     minutes(desk, 10)
-    assert kinds(desk.declare(models=without(desk, "tiny"), revision=2)) == ["release", "declare"]
+    assert kinds(desk.declare(models=without(desk, "tiny"), revision=2)) == ["end_holdback", "declare"]
     assert desk.arms() == {("incumbent", "large"): 10_000}
 
 
@@ -113,7 +113,7 @@ def test_when_the_held_back_model_is_removed_its_holdback_ends(desk):
     desk.started()
     minutes(desk, 10)
     decisions = desk.declare(models=without(desk, "large"), incumbent="huge", revision=2)
-    assert kinds(decisions) == ["release", "declare"]
+    assert kinds(decisions) == ["end_holdback", "declare"]
     assert desk.arms() == {("incumbent", "huge"): 10_000}
 
 
@@ -122,7 +122,7 @@ def test_a_promotion_survives_what_does_not_concern_it(desk):
     minutes(desk, 10)
     assert kinds(desk.declare(models=without(desk, "small"), revision=2)) == ["declare"]
     assert desk.arms() == {("incumbent", "tiny"): 9800, ("holdback", "large"): 200}
-    assert kinds(desk.passes(3600)) == ["release"]
+    assert kinds(desk.passes(3600)) == ["end_holdback"]
 
 
 def test_a_new_segment_begins_with_the_incumbent_and_a_removed_one_is_rolled_back(desk):
@@ -169,7 +169,7 @@ class TestWithdrawal:
     def test_ends_all_deciding(self, withdrawn):
         withdrawn.find("level", "errors", "pass")
         assert withdrawn.passes(600) == []
-        assert kinds(withdrawn.command("rollback")) == ["refuse"]
+        assert kinds(withdrawn.command("rollback")) == ["reject_command"]
 
     def test_twice_is_once(self, withdrawn):
         assert withdrawn.declare(withdrawn=True, revision=3) == []

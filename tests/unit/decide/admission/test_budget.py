@@ -125,7 +125,7 @@ class TestTheDaysMoney:
         spend(desk, 120.0)
         desk.minute()
         (answer,) = desk.command("approve", decision=asked.decision_id)
-        assert (answer.kind, "declare a larger budget" in answer.why) == ("refuse", True)
+        assert (answer.kind, "declare a larger budget" in answer.why) == ("reject_command", True)
 
 
 class TestTheMoneyOfTrials:
@@ -306,7 +306,7 @@ class TestApprovals:
         answers = [
             desk.command("approve", decision=asked.decision_id, by=by)[0] for by in ("ann", " Ann ", "bob")
         ]
-        assert ["hold", "refuse", "start"] == [one.kind for one in answers]
+        assert ["hold", "reject_command", "start"] == [one.kind for one in answers]
         assert "somebody else must, too" in answers[1].why
         assert desk.loop.quarantined == []
 
@@ -331,7 +331,7 @@ class TestApprovals:
         policies = (Policy(id="size", type="security", rules=(rule,)),)
         desk.declare(autonomy="approve", policies=policies, revision=2)
         (answer,) = desk.command("approve", decision=asked.decision_id)
-        assert (answer.kind, "policy size: no toys" in answer.why) == ("refuse", True)
+        assert (answer.kind, "policy size: no toys" in answer.why) == ("reject_command", True)
 
 
 class TestPoliciesInDecisions:
@@ -339,7 +339,7 @@ class TestPoliciesInDecisions:
         rule = Rule(condition="weight_bps > 9000", action="deny", message="never all")
         desk.started(policies=(Policy(id="p", type="quality", rules=(rule,)),))
         (answer,) = desk.command("promote")
-        assert (answer.kind, "never all" in answer.why) == ("refuse", True)
+        assert (answer.kind, "never all" in answer.why) == ("reject_command", True)
 
     def test_what_each_policy_said_is_written_down(self, desk):
         rules = (

@@ -39,7 +39,7 @@ class TestArbitration:
 
     def test_going_back_comes_before_everything_and_nothing_comes_last(self):
         target = Target(target="chat", incumbent="large", models=(LARGE,))
-        order = ["rollback", "hold", "reweigh", "start", "nothing"]
+        order = ["rollback", "hold", "set_weights", "start", "nothing"]
         found = self.proposals(*reversed(order))
         for expected in order:
             chosen, rejected = arbitrate(found, derive(target))
@@ -89,7 +89,7 @@ class TestCycles:
     def test_the_command_is_refused_while_a_rollout_is_under_way(self, desk):
         desk.started()
         (answer,) = desk.command("optimize")
-        assert answer.kind == "refuse"
+        assert answer.kind == "reject_command"
         assert "a rollout is under way" in answer.why
 
     def test_parameters_wait_for_the_slow_cycle(self, desk):

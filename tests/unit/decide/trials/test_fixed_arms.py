@@ -49,7 +49,7 @@ def test_all_arms_and_the_control_are_of_equal_size(desk):
 def test_a_harmful_arm_is_out_at_once_and_its_share_is_the_incumbents(desk):
     desk.started(strategy="ab_test", ab_test=ARMS)
     (out,) = minute(desk, ["tiny", "small", "middle"], small={"quality": "fail"})
-    assert (out.kind, out.cause, out.model) == ("reweigh", "guardrail", "tiny | middle")
+    assert (out.kind, out.cause, out.model) == ("set_weights", "guardrail", "tiny | middle")
     assert out.why.startswith("small is out, guardrail failed: quality")
     assert shares(desk)["incumbent", "large"] == 4000
     assert ("candidate", "small") not in shares(desk)
@@ -59,7 +59,7 @@ def test_a_harmful_arm_is_out_in_a_pause_too(desk):
     desk.started(strategy="ab_test", ab_test=ARMS)
     desk.command("pause")
     (out,) = minute(desk, ["tiny", "small", "middle"], tiny={"errors": "fail"})
-    assert (out.kind, desk.live.phase) == ("reweigh", "paused")
+    assert (out.kind, desk.live.phase) == ("set_weights", "paused")
     assert desk.loop.quarantined == []
 
 
@@ -114,7 +114,7 @@ def test_nothing_is_concluded_while_frozen_but_harm_is_still_taken_out(desk):
     names = ["tiny", "small", "middle"]
     assert [one for _ in range(4) for one in minute(desk, names, costs={"tiny": (-0.9, -0.8)})] == []
     (out,) = minute(desk, names, small={"latency": "fail"})
-    assert out.kind == "reweigh"
+    assert out.kind == "set_weights"
 
 
 def test_a_test_waits_for_a_yes_where_people_are_asked(desk):

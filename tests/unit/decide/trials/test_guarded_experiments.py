@@ -77,7 +77,7 @@ class TestAStrategysExperiment:
         answers = [
             desk.command("approve", by=by, decision=start.decision_id)[0] for by in ("ann", "ann", "bob")
         ]
-        assert ["hold", "refuse", "start"] == [one.kind for one in answers]
+        assert ["hold", "reject_command", "start"] == [one.kind for one in answers]
         assert desk.state.segments["other"].trial.granted == ["p"]
         assert desk.loop.quarantined == []
 

@@ -141,7 +141,7 @@ class TestClimb:
         desk.started()
         minutes(desk, 10)
         desk.passes(3600)
-        (event,) = [e for e in desk.emitted["decisions"] if e.data.kind == "release"]
+        (event,) = [e for e in desk.emitted["decisions"] if e.data.kind == "end_holdback"]
         assert event.data.generation == desk.configuration.generation
         assert desk.arms() == {("incumbent", "tiny"): 10_000}
 

@@ -34,7 +34,7 @@ class TestTheSameForAll:
         desk.started(**MANY[many])
         assert [("pause", "command")] == said(desk.command("pause"))
         assert ("paused", "paused") == (desk.live.phase, desk.statuses[-1])
-        assert [("refuse", "command")] == said(desk.command("pause"))
+        assert [("reject_command", "command")] == said(desk.command("pause"))
         assert [("resume", "command")] == said(desk.command("resume"))
         assert ("step", "step") == (desk.live.phase, desk.statuses[-1])
 
@@ -68,7 +68,7 @@ class TestTheSameForAll:
         desk.started(**MANY[many])
         desk.command("freeze")
         (refused,) = desk.command("promote", variant="tiny")
-        assert ("refuse", True) == (refused.kind, "it is frozen" in refused.why)
+        assert ("reject_command", True) == (refused.kind, "it is frozen" in refused.why)
         assert [("rollback", "command")] == said(desk.command("rollback"))
 
     def test_a_request_that_nobody_answers_expires(self, desk, many):
@@ -105,14 +105,14 @@ class TestOneOfSeveral:
     def test_a_promotion_must_name_one(self, desk, many):
         desk.started(**MANY[many])
         (refused,) = desk.command("promote")
-        assert "refuse" == refused.kind
+        assert "reject_command" == refused.kind
         assert all(name in refused.why for name in models(desk))
 
     def test_one_is_taken_out_and_the_others_go_on(self, desk, many):
         desk.started(**MANY[many])
         before = desk.live.control_bps
         (out,) = desk.command("rollback", variant="small")
-        assert ("reweigh", "command") == (out.kind, out.cause)
+        assert ("set_weights", "command") == (out.kind, out.cause)
         assert "small" not in models(desk)
         assert before + 500 == desk.live.control_bps
         assert {variant(desk, "small")} == set(desk.state.segments["other"].bans)
@@ -136,7 +136,7 @@ class TestOneOfSeveral:
         rule = Rule(condition="model.name == 'small' && weight_bps > 5000", action="deny", message="not here")
         desk.started(policies=(Policy(id="p", type="security", rules=(rule,)),), **MANY[many])
         (refused,) = desk.command("promote", variant="small")
-        assert ("refuse", True) == (refused.kind, "not here" in refused.why)
+        assert ("reject_command", True) == (refused.kind, "not here" in refused.why)
         assert [("promote", "command")] == said(desk.command("promote", variant="tiny"))
 
     def test_an_arm_of_what_waits_cannot_be_taken_out(self, desk, many):
