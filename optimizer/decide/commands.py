@@ -122,7 +122,7 @@ def _return(state: DecideState, command: Command, reason: Reason) -> Decision:
 
 
 def _optimize(state: DecideState, command: Command, reason: Reason) -> Iterator[Decision]:
-    free = [one.segment for one in editors(state, command.segment) if not _is_stepwise(one.segment)]
+    free = [one.segment for one in editors(state, command.segment) if _may_be_considered(one.segment)]
     for segment in free:
         schedule.at_once(segment, slowly=True)
     if free:
@@ -131,8 +131,9 @@ def _optimize(state: DecideState, command: Command, reason: Reason) -> Iterator[
         yield record(state, "hold", reason._replace(why=why), segment=scope, act=False)
 
 
-def _is_stepwise(segment: Segment) -> bool:
-    return segment.trial is not None and segment.trial.allocation == "stepwise"
+def _may_be_considered(segment: Segment) -> bool:
+    """Whether a strategy has a say in the segment now: nothing is on trial, or shares that follow earnings."""
+    return segment.trial is None or (segment.trial.allocation == "adaptive" and segment.trial.phase == "step")
 
 
 # -- about what is on trial ------------------------------------------------------------------------
@@ -300,7 +301,7 @@ _NOTHING = {
     "pause": "nothing on trial is moving",
     "resume": "nothing on trial is paused",
     "promote": "no candidate is being served",
-    "optimize": "a rollout is under way in every segment that is meant; it ends first",
+    "optimize": "a rollout is under way in every segment that is meant, or a test, or what is paused; it ends first",
     "abort": "nothing is on trial",
     "unban": "no variant is banned there",
     "rollback": "nothing is on trial; to take back a promotion, name its segment while the holdback lasts, "

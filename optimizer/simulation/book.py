@@ -108,7 +108,7 @@ class Book:
         self.life.decisions += 1
         if not decision.act:
             return
-        if decision.kind == "start" and decision.model in self._models:
+        if decision.kind == "start" and decision.variant and decision.model in self._models:
             self._begin(decision, str(decision.model))
         elif decision.kind in ENDS and decision.segment in self._live:
             self._end(decision)
