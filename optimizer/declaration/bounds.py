@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from optimizer.model.lever import MOST_VARIANTS, Parameter
 from optimizer.model.objective import Weights
 from optimizer.model.target import Target
-from optimizer.model.variant import count_of
+from optimizer.model.variant import FIELDS, count_of
 from optimizer.model.wording import setting
 
 ROUNDING = 1e-9
@@ -62,7 +62,7 @@ def _range(parameter: Parameter) -> Iterator[Wrong]:
 
 def _lists(target: Target) -> Iterator[Wrong]:
     levers = target.levers
-    for name in ("prompt", "caching", "batching", "rate_limit", "cascade"):
+    for name in FIELDS:
         settings = getattr(levers, name)
         for i, one in enumerate(settings):
             if one in settings[:i]:

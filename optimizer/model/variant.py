@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from itertools import islice, product
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import msgspec
 from msgspec import Struct, field
@@ -29,8 +29,9 @@ from optimizer.model.wording import setting
 _canonical = msgspec.json.Encoder(order="deterministic").encode
 
 Parameters = dict[str, Setting]
-FIELDS = ("prompt", "caching", "batching", "rate_limit", "cascade")
-"""Of a variant, beside its model and parameters."""
+FieldLever = Literal["prompt", "caching", "batching", "rate_limit", "cascade"]
+FIELDS: tuple[FieldLever, ...] = get_args(FieldLever)
+"""The levers that are one field of a variant and one list under `levers`, in the order in which they are turned."""
 MOST_LABEL = 200
 """Characters of a label: a stage remembers one for each variant."""
 
@@ -93,8 +94,7 @@ def label(variant: Variant, target: Target) -> str:
     own = next((model.parameters for model in target.models if model.name == variant.model), {})
     turned = [f"{key} {setting(value)}" for key, value in variant.parameters.items() if own.get(key) != value]
     turned += [f"no {key}" for key in own if key not in variant.parameters]
-    fields = (variant.prompt, variant.caching, variant.batching, variant.rate_limit, variant.cascade)
-    turned += [str(one) for one in fields if one is not None]
+    turned += [str(value) for name in FIELDS if (value := getattr(variant, name)) is not None]
     return f"{variant.model} with {', '.join(turned)}"[:MOST_LABEL] if turned else variant.model
 
 
@@ -180,6 +180,14 @@ def cascades_of(target: Target, model: str) -> tuple[Cascade, ...]:
     )
 
 
+def listed(target: Target, model: str, name: FieldLever) -> tuple[Any, ...]:
+    """The settings that are declared for a lever where the variant has this model, as listed."""
+    if name == "cascade":
+        return cascades_of(target, model)
+    settings: tuple[Any, ...] = getattr(target.levers, name)
+    return settings
+
+
 def with_parameter(variant: Variant, name: str, value: Setting | None) -> Variant:
     """The variant with one parameter at a value; None: without it."""
     others = {key: known for key, known in variant.parameters.items() if key != name}
@@ -216,11 +224,5 @@ def _dimensions(model: Model, target: Target) -> list[_Dimension]:
         own = model.parameters.get(name)
         settings = (own, *(value for value in parameter.grid() if value != own))
         found.append(_Dimension(name, settings, is_parameter=True))
-    fields: tuple[tuple[str, tuple[Any, ...]], ...] = (
-        ("prompt", levers.prompt),
-        ("caching", levers.caching),
-        ("batching", levers.batching),
-        ("rate_limit", levers.rate_limit),
-        ("cascade", cascades_of(target, model.name)),
-    )
+    fields = ((name, listed(target, model.name, name)) for name in FIELDS)
     return found + [_Dimension(name, (None, *settings)) for name, settings in fields if settings]

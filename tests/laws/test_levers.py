@@ -8,6 +8,7 @@ import pytest
 
 from optimizer.declaration.levers import LEVERS, candidates, neighbours
 from optimizer.declaration.validate import mistakes
+from optimizer.model.configuration import ArmOfConfiguration
 from optimizer.model.lever import (
     MOST_VARIANTS,
     Batching,
@@ -19,7 +20,7 @@ from optimizer.model.lever import (
     RateLimit,
 )
 from optimizer.model.target import Model, Target
-from optimizer.model.variant import Variant, label, variants_of
+from optimizer.model.variant import FIELDS, Variant, label, variants_of
 
 FOLDER = Path(__file__).parents[2] / "optimizer/declaration/levers"
 SEEDS = range(40)
@@ -118,9 +119,14 @@ def test_every_lever_turns_something(lever):
 
 def test_every_lever_of_the_folder_is_pulled():
     names = {path.stem for path in FOLDER.glob("*.py")} - {"__init__", "lever"}
-    found = [importlib.import_module(f"optimizer.declaration.levers.{name}").LEVER for name in sorted(names)]
-    assert sorted(lever.name for lever in LEVERS) == sorted(names)
-    assert all(lever in LEVERS for lever in found)
+    own = {name: importlib.import_module(f"optimizer.declaration.levers.{name}").LEVER for name in names}
+    assert sorted(lever.name for lever in LEVERS) == sorted([*own, *FIELDS])
+    assert all(own[name] in LEVERS for name in own)
+
+
+def test_a_lever_of_one_field_has_it_in_the_declaration_the_variant_and_the_configuration():
+    for holder in (Levers, Variant, ArmOfConfiguration):
+        assert set(FIELDS) <= set(holder.__struct_fields__)
 
 
 def test_every_declared_lever_exists():

@@ -77,12 +77,5 @@ def _arm(variants: Variants, arm: Arm, variant_id: str, weight_bps: int) -> ArmO
         arm=arm,
         variant=variant_id,
         weight_bps=weight_bps,
-        model=variant.model,
-        provider=variant.provider,
-        parameters=variant.parameters,
-        prompt=variant.prompt,
-        caching=variant.caching,
-        batching=variant.batching,
-        rate_limit=variant.rate_limit,
-        cascade=variant.cascade,
+        **{name: getattr(variant, name) for name in variant.__struct_fields__},
     )

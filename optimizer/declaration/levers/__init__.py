@@ -7,15 +7,13 @@ Strategies choose among them; a lever that is not here is never turned.
 
 from typing import NamedTuple
 
-from optimizer.declaration.levers import batching, caching, cascade, model, parameters, prompt, rate_limit
-from optimizer.declaration.levers.lever import Lever, LeverName, neighbours
+from optimizer.declaration.levers import model, parameters
+from optimizer.declaration.levers.lever import ONE_FIELD, Lever, LeverName, neighbours
 from optimizer.declaration.validate import price
 from optimizer.model.target import Target
 from optimizer.model.variant import Variant, variants_of
 
-LEVERS: tuple[Lever, ...] = (
-    model.LEVER, parameters.LEVER, prompt.LEVER, caching.LEVER, batching.LEVER, rate_limit.LEVER, cascade.LEVER,
-)  # fmt: skip
+LEVERS: tuple[Lever, ...] = (model.LEVER, parameters.LEVER, *ONE_FIELD)
 """In the order in which they are turned where nothing else tells candidates apart."""
 
 

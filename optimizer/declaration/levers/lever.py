@@ -8,15 +8,14 @@ For each lever, variant v and declaration d:
     neighbours(lever, v, d)  the variants one turn away, in a fixed order
 """
 
-from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, Protocol
 
 from msgspec.structs import replace
 
 from optimizer.model.target import Target
-from optimizer.model.variant import Variant, changed_field
+from optimizer.model.variant import FIELDS, FieldLever, Variant, changed_field, listed
 
-LeverName = Literal["model", "parameters", "prompt", "caching", "batching", "rate_limit", "cascade"]
+LeverName = Literal["model", "parameters"] | FieldLever
 
 
 class Lever(Protocol):
@@ -52,15 +51,13 @@ def neighbours(lever: Lever, variant: Variant, declared: Target) -> tuple[Varian
 class OneField(NamedTuple):
     """A lever whose settings are listed, and kept in the field of the variant that has its name."""
 
-    name: LeverName
-    listed: Callable[[Variant, Target], tuple[Any, ...]]
-    """The settings that are declared for a variant, beside None: as the caller does it."""
+    name: FieldLever
 
     def settings(self, variant: Variant, declared: Target) -> tuple[Any, ...]:
-        """What is listed and, once it is turned, back to what the caller does."""
-        listed = self.listed(variant, declared)
+        """What is listed and, once it is turned, None: back to what the caller does."""
+        settings = listed(declared, variant.model, self.name)
         present = self.setting_of(variant)
-        return tuple(one for one in (*listed, None) if one != present) if listed else ()
+        return tuple(one for one in (*settings, None) if one != present) if settings else ()
 
     def setting_of(self, variant: Variant) -> Any:
         """The content of the field."""
@@ -73,3 +70,7 @@ class OneField(NamedTuple):
     def describe(self, before: Variant, after: Variant) -> str:
         """As in `exact caching for 1 h instead of no caching of ours`."""
         return changed_field(self.name, before, after)
+
+
+ONE_FIELD: tuple[Lever, ...] = tuple(OneField(name) for name in FIELDS)
+"""Prompt, caching, batching, rate limit and cascade: whatever needs no rule of its own for what may be turned."""
