@@ -1,6 +1,6 @@
-"""Everything that can be wrong with what the core is given.
+"""The errors that the core raises on purpose.
 
-A message says what was wrong, what was found and what would be right, so that
+A message says what must hold and what was found, so that
 the reader of a log line at night needs no second look-up.
 """
 
@@ -18,7 +18,7 @@ class NotFinite(OptimizerError):
 
 
 class IllegalTransition(OptimizerError):
-    """A rollout was told something its phase does not listen to."""
+    """An event for which the rollout's phase has no transition."""
 
     def __init__(self, *, phase: str, event: str, heard: tuple[str, ...]) -> None:
         heard_text = ", ".join(heard) or "nothing: it is final"

@@ -1,8 +1,8 @@
-"""All stages composed in memory: the rules of the host in miniature, over in-memory topics.
+"""The control loop in memory: all stages composed by the rules of the host, over in-memory topics.
 
 The same stages, the same rows, the same watermark minimum and the same sequences as on Kafka, without
-anything that can fail. What is emitted is encoded and decoded on its way, as on a wire, so that no two
-rows ever share an object; told otherwise, the loop takes what it is given, numbers it and hands it on.
+anything that can fail. Emissions are encoded and decoded on their way, as on a wire, so that no two
+rows ever share an object; with `on_a_wire=False` the loop hands on the objects that it is given.
 Feeding is deterministic: equal events in equal order, equal topics.
 
     fed ─▶ metrics ─▶ observe ─▶ aggregates ─▶ orient ─▶ findings ─▶ decide ─▶ decisions ─▶ act
@@ -43,16 +43,16 @@ from optimizer.stage import Emit, Rejected, Stage, Step, published, time_of
 INPUT: Mapping[str, str] = MappingProxyType(
     {"observe": "metrics", "orient": "aggregates", "decide": "findings", "act": "decisions"}
 )
-"""Stage → the one topic that it folds."""
+"""Stage → the topic that it folds."""
 
 WATERMARKS: Mapping[str, str] = MappingProxyType({"orient": "findings", "decide": "decisions"})
-"""Stage → where the host hands its watermark on, partition to partition; observe makes its own."""
+"""Stage → the topic to which the host forwards its watermark, partition to partition; observe makes its own."""
 
 EMITTED: Mapping[type, str] = MappingProxyType({
     Pane: "aggregates", Watermark: "aggregates", Finding: "findings", Decision: "decisions",
     RolloutStatus: "rollouts", RolloutCommand: "rollouts", Configuration: "configurations",
 })  # fmt: skip
-"""Payload → the topic that it is emitted to."""
+"""Class of payload → topic that it is emitted to."""
 
 FED: Mapping[type[Event], tuple[str, ...]] = MappingProxyType({
     CallEvent: ("metrics",), FeedbackEvent: ("metrics",), MetricEvent: ("metrics",),
@@ -62,13 +62,13 @@ FED: Mapping[type[Event], tuple[str, ...]] = MappingProxyType({
     FindingEvent: ("findings",),
     PaneEvent: ("aggregates",),
 })  # fmt: skip
-"""Event → the topics on which the world publishes it; a watermark is given its topic."""
+"""Class of event → topics to which the outside world publishes it; a watermark has no entry, its topic is given."""
 
 TOPICS = ("metrics", "aggregates", "findings", "decisions", "rollouts", "configurations")
 
 
 class Row:
-    """State, emission sequence, and the highest sequence seen of each sender."""
+    """One row of a stage: its state, its emission sequence, and the highest sequence seen of each sender."""
 
     def __init__(self, state: Any) -> None:
         self.state = state
@@ -77,7 +77,7 @@ class Row:
 
 
 class Part:
-    """One partition of one stage: its rows, how far it has folded, and what time it is there."""
+    """One partition of one stage: its rows, the offset it has folded, its sources' watermarks, and its own."""
 
     def __init__(self) -> None:
         self.rows: dict[str, Row] = {}
@@ -87,7 +87,7 @@ class Part:
 
 
 class Quarantined(NamedTuple):
-    """A record that a stage refused, with where it lay and why."""
+    """A record that a stage refused: its topic, its partition, its offset and the reason."""
 
     topic: str
     partition: int
@@ -95,7 +95,7 @@ class Quarantined(NamedTuple):
 
 
 class Loop:
-    """Stages chained over topics of `partitions` partitions each.
+    """The stages, chained over topics of `partitions` partitions each.
 
     `topics` holds every record ever published, but for what `forget` has dropped: topic → partition →
     events in order of offset.
@@ -103,9 +103,9 @@ class Loop:
     """
 
     def __init__(self, stages: Sequence[Stage[Any]], partitions: int = 1, *, on_a_wire: bool = True) -> None:
-        """Chain stages; without a wire events arrive as the objects that they are, which is faster.
+        """Chain the stages. Without a wire events arrive as the objects that were fed, which is faster.
 
-        What is fed then belongs to the loop: it must not be fed twice.
+        These objects then belong to the loop and must not be fed twice.
         """
         self.stages = list(stages)
         self.partitions = partitions
@@ -118,7 +118,7 @@ class Loop:
         self._fresh: list[tuple[str, Event]] = []
 
     def run(self, batches: Iterable[Iterable[Event]]) -> dict[str, list[Event]]:
-        """Feed batch after batch; all that was emitted because of them, topic by topic, in order."""
+        """Feed batch after batch; returns everything that was emitted: topic → events in order."""
         emitted: dict[str, list[Event]] = {name: [] for name in TOPICS}
         for batch in batches:
             for name, events in self.feed(batch).items():
@@ -128,7 +128,7 @@ class Loop:
     def feed(
         self, events: Iterable[Event], *, topic: str | None = None, partition: int | None = None
     ) -> dict[str, list[Event]]:
-        """Publish events of the world and let every stage fold what follows from them.
+        """Publish events of the outside world, and let every stage fold what follows from them.
 
         Ticks and declarations go to every partition of `metrics`; everything else to that of its subject,
         unless `partition` says otherwise. `topic` overrides where the world publishes.
@@ -162,9 +162,9 @@ class Loop:
         return next(part.rows[row] for part in self._parts[stage] if row in part.rows).state
 
     def forget(self, topic: str) -> None:
-        """Drop what all stages have folded of a topic; offsets go on counting.
+        """Drop the part of a topic that all stages have folded; offsets go on counting.
 
-        A life of a million calls then needs the memory of one batch.
+        The run of a million calls then needs the memory of one batch.
         """
         for number, log in enumerate(self.topics[topic]):
             self._forgotten[topic][number] += len(log)
@@ -190,7 +190,7 @@ class Loop:
         log.append(record)
 
     def _take_in(self, topic: str, event: Event) -> None:
-        """Append the object itself: nobody else has it."""
+        """Append the object itself rather than a copy: nobody else holds it."""
         log = self.topics[topic][0]
         event.offset = self._forgotten[topic][0] + len(log)
         log.append(event)
@@ -198,7 +198,7 @@ class Loop:
     # -- one partition of one stage ------------------------------------------------------------------
 
     def _fold(self, stage: Stage[Any], number: int) -> bool:
-        """Fold what has arrived since; whether there was anything."""
+        """Fold the records that have arrived since the last call; True if there were any."""
         part = self._parts[stage.name][number]
         log, forgotten = self.topics[INPUT[stage.name]][number], self._forgotten[INPUT[stage.name]][number]
         fresh, part.folded = log[part.folded - forgotten :], forgotten + len(log)
@@ -223,7 +223,7 @@ class Loop:
                 self._take(stage, number, name, stage.fold(row.state, new))
 
     def _pass(self, stage: Stage[Any], number: int, mark: Watermark) -> None:
-        """Wake what is due when the slowest source has passed an instant, and hand the watermark on."""
+        """Take a source's watermark: call the timers that are due, and forward the partition's own watermark."""
         part = self._parts[stage.name][number]
         before = stalled(part.passed)
         part.passed[mark.partition] = max(mark.passed_at, part.passed.get(mark.partition, mark.passed_at))
@@ -272,7 +272,7 @@ class Loop:
 
 
 def _is_new(row: Row, event: Event) -> bool:
-    """Whether this sender has not been heard to say this before; the world's events have no sequence."""
+    """True if the event's sequence is above all that this sender has sent; events of the world have no sequence."""
     if event.sequence is None:
         return True
     if event.sequence <= row.seen.get(event.source, -1):
@@ -282,6 +282,6 @@ def _is_new(row: Row, event: Event) -> bool:
 
 
 def _travelled(emit: Emit, source: str, sequence: int) -> Event:
-    """The emission as its readers meet it, after a round through its own encoding."""
+    """The event of an emission as its readers receive it, after a round through its own encoding."""
     data = msgspec.json.decode(msgspec.json.encode(emit.data), type=type(emit.data))
     return published(emit._replace(data=data), source, sequence)

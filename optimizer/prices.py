@@ -1,4 +1,4 @@
-"""What a call costs by a list of prices, to the nano-dollar.
+"""Computes the cost of a call by a list of prices, to the nano-dollar.
 
 Prices are whole numbers of 10⁻²⁴ USD per token, so that a price of USD per million tokens
 keeps eighteen decimal places; a cost is summed exactly and rounded once.
@@ -31,42 +31,42 @@ PER_TOKEN = 10**24
 """Prices are in units of 1/PER_TOKEN USD per token (or per call)."""
 PER_NANO_USD = PER_TOKEN // 10**9
 MOST_NANO_USD = 10**14
-"""100,000 USD, the most a call may report: what exceeds it is a slip in the price list."""
+"""The most a call may cost, 100,000 USD: what exceeds it is a slip in the price list."""
 REMEMBERED = 4096
-"""Names whose prices are kept at hand; a caller that invents names costs time, never memory."""
+"""Names whose prices are cached; a caller that invents names costs time, never memory."""
 
 Matcher = Callable[[str], bool]
 
 
 class Rates(Struct, frozen=True, kw_only=True):
-    """What one call is charged, in units of 1/PER_TOKEN USD; None where there is no such price."""
+    """The charges of one call, in units of 1/PER_TOKEN USD; None where there is no such price."""
 
     input: int | None = None
     output: int | None = None
     cached_input: int | None = None
-    """None: as `input`."""
+    """Tokens read from the provider's cache; None: as `input`."""
     cache_write_input: int | None = None
-    """None: as `input`."""
+    """Tokens written to the provider's cache; None: as `input`."""
     reasoning: int | None = None
-    """None: as `output`."""
+    """Tokens spent on reasoning; None: as `output`."""
     call: int = 0
-    """For the call itself, whatever its tokens."""
+    """The charge for the call itself, whatever its tokens."""
 
 
 class Price(Struct, frozen=True, kw_only=True):
-    """What a model costs while this price holds."""
+    """The price of a model, with the times at which it holds."""
 
     rates: Rates | None
-    """None: it is sold by what a call does not tell, such as hours or pages."""
+    """None: the model is sold by something that a call does not report, such as hours or pages."""
     above: tuple[tuple[int, Rates], ...] = ()
-    """(input tokens, rates): beyond that many all tokens of the call cost these rates; descending."""
+    """(input tokens, rates): where a call has more input tokens, all its tokens cost these rates; descending."""
     since_ms: int | None = None
-    """The instant from which it holds, ms since the epoch."""
+    """The instant from which the price holds, ms since the epoch."""
     daily_ms: tuple[int, int] | None = None
-    """The part of each UTC day in which it holds, [from, to) in ms; over midnight where to < from."""
+    """The part of each UTC day in which the price holds, [from, to) in ms; over midnight where to < from."""
 
     def holds(self, at_ms: int) -> bool:
-        """Whether it is the price at an instant, ms since the epoch."""
+        """True if the price holds at an instant, ms since the epoch."""
         if self.since_ms is not None and at_ms < self.since_ms:
             return False
         if self.daily_ms is None:
@@ -77,7 +77,7 @@ class Price(Struct, frozen=True, kw_only=True):
 
 
 class Match(Struct, frozen=True):
-    """Which names are meant, in any case; `any` and `all` are made of parts, the others of text."""
+    """A pattern of names, ignoring case; `any` and `all` are made of parts, the others of text."""
 
     how: Literal["equals", "starts_with", "ends_with", "contains", "regex", "any", "all"]
     text: str = ""
@@ -90,47 +90,47 @@ class Model(Struct, frozen=True):
     name: str
     match: Match
     prices: tuple[Price, ...]
-    """The first that holds is its price."""
+    """Candidates in order of preference: the first that holds is the model's price."""
 
 
 class Provider(Struct, frozen=True):
-    """Who sells models, and by which names calls speak of them."""
+    """A seller of models, with the names by which calls refer to it."""
 
     name: str
     models: tuple[Model, ...]
     match: Match | None = None
     """Other names of the provider."""
     by_model: Match | None = None
-    """Models that mean this provider where a call names none."""
+    """Models that imply this provider where a call names none."""
     resells: tuple[str, ...] = ()
-    """Providers whose prices are taken for models it has no price for."""
+    """Providers whose prices apply to models that this one has no price for."""
 
 
 class Override(Struct, frozen=True):
-    """A price of one's own, before all listed ones."""
+    """A price of the user's own, which takes precedence over all listed ones."""
 
     match: Match
     price: Price
     provider: str | None = None
-    """None: whoever sells the model."""
+    """None: the price applies whoever sells the model."""
 
 
 class Source(NamedTuple):
-    """A price that may apply to a name, and where it comes from."""
+    """A price that may apply to a model, and its origin."""
 
     price: Price
     origin: str
-    """`own` for a price of one's own, else `provider/model` as the list has them."""
+    """`own` for a price of the user's own, else `provider/model` as the list has them."""
 
 
 class PriceList:
-    """Costs of calls; the same for the same data, call and instant, wherever it is asked."""
+    """The costs of calls by one list of prices; a pure function of the data, the call and the instant."""
 
     def __init__(
         self, version: str, providers: tuple[Provider, ...] = (), overrides: tuple[Override, ...] = ()
     ) -> None:
         self.version = version
-        """Names the data exactly; stored with every pane that was priced by it."""
+        """Identifies the data exactly; stored with every pane that was priced by it."""
         self._providers = {provider.name: _Shelf(provider) for provider in providers}
         self._own = tuple((one, _matcher(one.match)) for one in overrides)
         self._known: dict[tuple[str | None, str], tuple[Source, ...]] = {}
@@ -202,7 +202,7 @@ class PriceList:
 
 
 class _Shelf:
-    """A provider whose models are found by name without asking every one of them."""
+    """A provider with an index of its models by exact name."""
 
     def __init__(self, provider: Provider) -> None:
         self.provider = provider
@@ -221,7 +221,7 @@ class _Shelf:
                 self._others.append((i, others))
 
     def find(self, name: str) -> Model | None:
-        """The first model that answers to a name, which is in lower case."""
+        """The provider's first model that matches a name in lower case."""
         models = self.provider.models
         first = self._exact.get(name, len(models))
         for i, matchers in self._others:
@@ -233,7 +233,7 @@ class _Shelf:
 
 
 def _matcher(match: Match | None) -> Matcher:
-    """A function that says of a name in lower case whether it is meant; None means no name."""
+    """A predicate on names in lower case that is true for a match; None matches no name."""
     if match is None:
         return lambda _: False
     text, parts = match.text.lower(), tuple(_matcher(part) for part in match.parts)
@@ -268,7 +268,7 @@ def _cost(rates: Rates, call: Call) -> int | None:
 def _share(
     whole: int | None, price: int | None, parts: tuple[tuple[int | None, int | None], ...]
 ) -> int | None:
-    """What the tokens of one direction cost, in units of 1/PER_TOKEN USD; None where it cannot be said."""
+    """The cost of one direction's tokens, in units of 1/PER_TOKEN USD; None where it cannot be told."""
     if price is None:
         return None if whole else 0
     if whole is None:
@@ -285,7 +285,7 @@ _COMPACT_DATE = re.compile(r"-(20\d{2})(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?=-|
 
 
 def _dashed(name: str) -> str:
-    """The name with dates like `-20251211` written as `-2025-12-11`, where there is such a day."""
+    """The name with dates like `-20251211` written as `-2025-12-11`, where that is a real date."""
 
     def written_out(found: re.Match[str]) -> str:
         year, month, day = map(int, found.groups())

@@ -32,11 +32,11 @@ from optimizer.model.instants import EPOCH
 State = TypeVar("State")
 
 NAMESPACE = UUID("6f1c7f1e-7a0d-5000-8000-6c6c6d6f7074")
-"""Of the ids of emissions. To change it is to make every emission a stranger to its repetition."""
+"""Namespace of the ids of emissions. With another one a repeated emission would no longer be recognised as such."""
 
 
 class Emit(NamedTuple):
-    """One event a stage wants to be published.
+    """One event that a stage wants published.
 
     The shell adds what the stage need not know: id, source, sequence, topic.
     """
@@ -46,11 +46,11 @@ class Emit(NamedTuple):
     at: int
     """The event's time (ms since the epoch): derived from the input, never from a clock."""
     subject: str | None = None
-    """The target, which is also the key; None: to every partition of the next topic."""
+    """The target, which is also the key; None: send the event to every partition of the next topic."""
 
 
 def published(emit: Emit, source: str, sequence: int) -> Event:
-    """The event that an emission travels as: the same bytes whenever it is made again.
+    """The event that carries an emission: the same bytes whenever it is made again.
 
     Args:
         emit: what the stage emitted.
@@ -71,7 +71,7 @@ def published(emit: Emit, source: str, sequence: int) -> Event:
 
 
 def _id_of(name: str) -> str:
-    """`str(uuid5(NAMESPACE, name))` in a fifth of its time: every emission needs one."""
+    """Computes `str(uuid5(NAMESPACE, name))` in a fifth of its time: every emission needs an id."""
     digest = bytearray(sha1(NAMESPACE.bytes + name.encode(), usedforsecurity=False).digest()[:16])
     digest[6] = digest[6] & 0x0F | 0x50
     digest[8] = digest[8] & 0x3F | 0x80
@@ -81,7 +81,7 @@ def _id_of(name: str) -> str:
 
 @lru_cache(maxsize=64)
 def time_of(at: int) -> datetime:
-    """Milliseconds since the epoch as an aware instant, exactly."""
+    """The exact aware datetime of an instant in ms since the epoch."""
     return EPOCH + timedelta(milliseconds=at)
 
 
@@ -94,16 +94,16 @@ class Rejected(NamedTuple):
 
 
 class Step(NamedTuple, Generic[State]):
-    """What some events led to."""
+    """The result of a fold: the new state, what to emit, what is rejected."""
 
     state: State
     emitted: Iterable[Emit] = ()
-    """In order; gone through once, and before the stage is asked again: it may be made on the way."""
+    """In order; iterated once, before the stage is called again, as the emissions may be made lazily."""
     rejected: Sequence[Rejected] = ()
 
 
 class Stage(Protocol[State]):
-    """Observe, orient, decide and act all have this shape.
+    """The contract that observe, orient, decide and act implement.
 
     There is no `now`: event time is in the events, and progress of time arrives as a
     watermark, through `on_watermark`. Nothing is drawn at random that is not derived from an id.
@@ -172,13 +172,13 @@ class Stage(Protocol[State]):
 
 
 class Durable(Generic[State]):
-    """The half of the contract that is the same for every stage that persists all its state."""
+    """The part of the contract that is the same for every stage that persists all its state."""
 
     state_version = 1
     replay_window = 0
 
     def group_by_key(self, events: Sequence[Any], partition: int) -> Mapping[str, Sequence[Any]]:  # noqa: ARG002 - part of the contract
-        """Sorted by the target they speak of."""
+        """Target → its events, in order."""
         rows: dict[str, list[Any]] = {}
         for event in events:
             some = rows.get(event.subject)
@@ -193,17 +193,17 @@ class Durable(Generic[State]):
         stalled: Mapping[int, int],  # noqa: ARG002 - part of the contract
         leading_at: int,  # noqa: ARG002 - part of the contract
     ) -> Step[State]:
-        """Nothing is said of it."""
+        """Emits nothing, and changes nothing."""
         return Step(state)
 
     def event_time(self, state: State) -> int | None:  # noqa: ARG002 - part of the contract
-        """Watermarks say it."""
+        """None: the row learns event time from watermarks."""
         return None
 
     def snapshot(self, state: State) -> State:
-        """All of it."""
+        """The whole state."""
         return state
 
     def replay_from(self, state: State, applied: int) -> int:  # noqa: ARG002 - part of the contract
-        """The next event."""
+        """The offset after the last applied one."""
         return applied + 1

@@ -1,1 +1,1 @@
-"""Decisions → configurations: what is served to whom, and where each rollout stands."""
+"""Act turns decisions into configurations, and follows each rollout through its phases."""

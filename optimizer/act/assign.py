@@ -1,4 +1,4 @@
-"""Which arm serves a unit: one hash, the same in every language.
+"""Assigns a unit to an arm: one hash, the same in every language.
 
     bucket = ⌊ first 8 bytes of SHA-256(salt ‖ 0x1f ‖ segment ‖ 0x1f ‖ unit), big-endian × 10,000 / 2⁶⁴ ⌋
 
@@ -19,13 +19,13 @@ BUCKETS = WHOLE_BPS
 
 
 class Assigned(NamedTuple):
-    """The arm that a unit meets."""
+    """The arm assigned to a unit."""
 
     arm: ArmOfConfiguration
     propensity: float
-    """The probability with which a unit meets this arm: all its weight / 10,000."""
+    """The probability that a unit is assigned to this arm: the arm's whole weight / 10,000."""
     segment: str
-    """The segment that was assigned for: `other` when the one asked for is not listed."""
+    """The segment of the assignment: `other` when the one asked for is not listed."""
 
 
 def bucket(salt: str, segment: str, unit: str) -> int:

@@ -15,7 +15,7 @@ from optimizer.errors import IllegalTransition
 
 
 class Phase(StrEnum):
-    """Where a rollout stands."""
+    """The phase of a rollout."""
 
     PLANNED = "planned"
     VALIDATING = "validating"
@@ -33,7 +33,7 @@ class Phase(StrEnum):
 
 
 class Event(StrEnum):
-    """What can happen to it."""
+    """The events of a rollout."""
 
     DECIDED = "decided"
     REFUSED = "refused"
@@ -105,9 +105,9 @@ TRANSITIONS: Mapping[Phase, Mapping[Event, Phase]] = MappingProxyType(
 
 FINAL = frozenset(phase for phase, heard in TRANSITIONS.items() if not heard)
 ENDS = FINAL | {Phase.PROMOTED}
-"""Phases in which a rollout needs nothing more."""
+"""Phases in which a rollout needs no further decision."""
 SERVING = frozenset({Phase.STEP, Phase.BAKING, Phase.PAUSED})
-"""Phases in which users meet the candidate."""
+"""Phases in which the candidate serves users."""
 
 OODA: Mapping[Phase, str] = MappingProxyType(
     {
@@ -126,7 +126,7 @@ OODA: Mapping[Phase, str] = MappingProxyType(
         Phase.CONCLUDED: "COMPLETE",
     }
 )
-"""The specification's states; its OBSERVING and ANALYZING belong to the other stages."""
+"""Phase → the specification's state; its OBSERVING and ANALYZING belong to the other stages."""
 
 
 def advance(phase: Phase, event: Event) -> Phase:

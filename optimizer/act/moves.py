@@ -1,7 +1,7 @@
-"""What a decision moves in one segment, and what is published because of it.
+"""Moves: each function follows one kind of decision in one segment.
 
-Each function follows one kind of decision: it changes the segment and yields the configuration, the command
-to actuators and the news of the rollout. Whoever calls has checked the generation.
+A move changes the segment and yields the configuration, the command to actuators and the status of the
+rollout. The caller has checked the generation.
 """
 
 from collections.abc import Callable, Iterator
@@ -58,7 +58,7 @@ def _start(state: ActState, served: Served, decision: Decision) -> Iterator[Any]
 
 
 def _unfit(state: ActState, served: Served, decision: Decision) -> str:
-    """Why this candidate cannot be tried; empty if it can."""
+    """The reason why the candidate of a start cannot be tried; empty if it can."""
     declared = state.declaration
     if decision.act and not decision.generation:
         return "a start must bring a new generation into force"
@@ -72,7 +72,7 @@ def _unfit(state: ActState, served: Served, decision: Decision) -> str:
 
 
 def _unfit_shares(decision: Decision) -> str:
-    """Why one candidate cannot be tried at this share."""
+    """The reason why a single candidate cannot be tried at this share; empty if it can."""
     if decision.mirror_bps:
         both = "a candidate in shadow serves nobody: weight_bps must be 0, mirror_bps 1 … 10000"
         fits = decision.weight_bps == 0 and 0 < decision.mirror_bps <= WHOLE_BPS
@@ -83,7 +83,7 @@ def _unfit_shares(decision: Decision) -> str:
 
 
 def _unfit_weights(state: ActState, served: Served, decision: Decision) -> str:
-    """Why these arms cannot serve together; empty if they can."""
+    """The reason why these arms cannot serve together; empty if they can."""
     assert state.declaration is not None, "only a declared segment is followed"  # noqa: S101 - an invariant
     if unknown := set(decision.weights) - set(variants_of(state.declaration)):
         return f"weights must name declared variants, found {sorted(unknown)}"
@@ -91,7 +91,7 @@ def _unfit_weights(state: ActState, served: Served, decision: Decision) -> str:
 
 
 def _slices(state: ActState, served: Served) -> tuple[Slice, ...]:
-    """What the segment's buckets are served by now."""
+    """The slices that serve the segment's buckets now."""
     assert state.declaration is not None, "only a declared segment is followed"  # noqa: S101 - an invariant
     arms = served.arms(variants_of(state.declaration))
     return tuple((arm.arm, arm.variant, arm.weight_bps) for arm in arms)
@@ -122,7 +122,7 @@ def _conclude(state: ActState, served: Served, decision: Decision) -> Iterator[A
 
 
 def left(served: Served, decision: Decision, segment: str) -> Iterator[Any]:
-    """The end of whatever a segment had on trial or held back, because of a decision about all segments."""
+    """End whatever a segment has on trial or held back, by a decision about all segments; yields the statuses."""
     for rolling in (served.rolling, served.promoted):
         if rolling is None:
             continue
@@ -264,7 +264,7 @@ def _publish(state: ActState, rolling: Rolling, decision: Decision, command: Ord
 def command_of(
     configuration: Configuration, decision: Decision, whose: tuple[str, str], command: Order
 ) -> RolloutCommand:
-    """What actuators are told of one segment: the same as followers; `whose` is a rollout and its segment."""
+    """The command to actuators for one segment, equal to what followers read; `whose` is a rollout and its segment."""
     rollout, segment = whose
     weights: dict[str, int] = {}
     for arm in configuration.segments[segment]:

@@ -1,4 +1,4 @@
-"""Act: decisions in, configurations and news of rollouts out.
+"""Act follows decisions: it emits configurations, commands to actuators, and the status of rollouts.
 
 A decision is followed exactly or refused whole. What is refused: a generation that is not the next
 one, a rollout that is not the segment's, a transition the machine does not know, a candidate without
@@ -18,17 +18,17 @@ from optimizer.stage import Durable, Emit, Rejected, Step
 
 
 class Act(Durable[ActState]):
-    """One row per target: follows decisions, in order, without an opinion of its own."""
+    """The stage act, one row per target: follows decisions, in order, without an opinion of its own."""
 
     name = "act"
     state_type = ActState
 
     def initial(self, row: str) -> ActState:
-        """Nothing is served yet, and generation 0 is what every caller starts with."""
+        """The state of a new target: nothing is served, and generation 0 is the one every caller starts with."""
         return ActState(target=row)
 
     def fold(self, state: ActState, events: Sequence[Any]) -> Step[ActState]:
-        """Follow decisions; everything else on the topic is none of this stage's business."""
+        """Follow the decisions among the events; other events on the topic are ignored."""
         emitted: list[Emit] = []
         rejected: list[Rejected] = []
         for event in events:
@@ -43,16 +43,16 @@ class Act(Durable[ActState]):
         return Step(state, emitted, rejected)
 
     def next_timer(self, state: ActState) -> int | None:  # noqa: ARG002 - part of the contract
-        """Never: decide keeps the deadlines."""
+        """Never: the stage decide keeps the deadlines."""
         return None
 
     def on_watermark(self, state: ActState, watermark: int) -> Step[ActState]:  # noqa: ARG002 - part of the contract
-        """Nothing happens by itself."""
+        """Nothing: act changes only by decisions."""
         return Step(state)
 
 
 def follow(state: ActState, decision: Decision) -> list[Any]:
-    """What is to be published because of `decision`; the state is changed accordingly, or not at all.
+    """The events to publish because of `decision`; changes the state accordingly, or not at all.
 
     Raises:
         Unfit: the decision does not fit what is served.
@@ -106,7 +106,7 @@ def _declare(state: ActState, decision: Decision) -> Iterator[Any]:
 
 
 def _return(state: ActState, decision: Decision) -> Iterator[Any]:
-    """What served before serves again, everybody and in every segment; whatever was on trial ends."""
+    """Restore an earlier configuration for everybody, in every segment; whatever is on trial ends."""
     declared = state.declaration
     if declared is None or set(decision.serves) != set(declared.segment_names()):
         raise Unfit("return must carry what serves each declared segment from now on")
@@ -128,7 +128,7 @@ def _return(state: ActState, decision: Decision) -> Iterator[Any]:
 
 
 def _kept(before: Served | None, incumbent: str, declared: set[str]) -> Served:
-    """The segment as it was, unless the declaration has taken away what it rests on."""
+    """The segment as it was, unless the declaration has removed a variant it rests on."""
     if before is None or before.incumbent != incumbent:
         return Served(incumbent=incumbent)
     if before.promoted is not None and before.promoted.incumbent not in declared:

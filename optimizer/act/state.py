@@ -1,4 +1,4 @@
-"""What act remembers of a target: what serves each segment, and where its rollout stands."""
+"""The state of act for one target: what serves each segment, and the phase of its rollout."""
 
 from msgspec import Struct, field
 
@@ -12,7 +12,7 @@ from optimizer.model.target import Target
 from optimizer.model.variant import variants_of
 
 SALT_VERSION = "1"
-"""Changing it would deal every unit of every target anew: once, and never by accident."""
+"""Version of the salt: a new value would deal every unit of every target anew."""
 
 
 class Rolling(Struct, kw_only=True, omit_defaults=True):
@@ -22,7 +22,7 @@ class Rolling(Struct, kw_only=True, omit_defaults=True):
     variant: str
     model: str
     incumbent: str
-    """The variant that is served otherwise, and again after a rollback."""
+    """The variant that serves the other units, and everybody again after a rollback."""
     phase: Phase
     since_at: int
     paused_in: Phase = Phase.STEP
@@ -32,10 +32,10 @@ class Rolling(Struct, kw_only=True, omit_defaults=True):
     mirror_bps: int = 0
     """The share whose calls are mirrored while the candidate is in shadow."""
     slices: tuple[Slice, ...] = ()
-    """How the arms were dealt, where there are several."""
+    """How the buckets were dealt, where there are several candidates."""
 
     def arms(self, variants: Variants, incumbent: str) -> tuple[ArmOfConfiguration, ...]:
-        """The arms of a rollout that is under way."""
+        """The layout of a rollout that is under way."""
         if self.slices:
             return mixed(variants, self.slices)
         if self.weight_bps:
@@ -44,7 +44,7 @@ class Rolling(Struct, kw_only=True, omit_defaults=True):
 
 
 class Served(Struct, kw_only=True, omit_defaults=True):
-    """What serves one segment."""
+    """What serves one segment: the incumbent, and a rollout or a holdback beside it."""
 
     incumbent: str
     rolling: Rolling | None = None
@@ -53,7 +53,7 @@ class Served(Struct, kw_only=True, omit_defaults=True):
     """The last promotion, while the variant it replaced is held back for a share of the units."""
 
     def arms(self, variants: Variants) -> tuple[ArmOfConfiguration, ...]:
-        """The arms as they are laid out over the buckets; weights add up to 10,000."""
+        """The layout of the segment's arms over the buckets; weights add up to 10,000."""
         rolling = self.rolling
         if rolling is not None and (rolling.phase in SERVING or rolling.phase is Phase.SHADOW):
             return rolling.arms(variants, self.incumbent)
@@ -68,12 +68,12 @@ class ActState(Struct, kw_only=True, omit_defaults=True):
 
     target: str
     generation: int = 0
-    """The last one published; it outlives a withdrawal, as readers refuse a smaller one."""
+    """The last generation published; it outlives a withdrawal, because readers refuse a smaller one."""
     declaration: Target | None = None
     segments: dict[str, Served] = field(default_factory=dict)
 
     def configuration(self, decision: Decision) -> Configuration:
-        """The whole configuration that `decision` has led to."""
+        """The target's whole configuration, as it stands after `decision`."""
         declared = self.declaration
         assert declared is not None, "only a declared target has a configuration"  # noqa: S101 - an invariant
         variants = variants_of(declared)

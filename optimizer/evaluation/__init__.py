@@ -1,1 +1,1 @@
-"""Scores for analyzers and comparisons over labelled data."""
+"""Evaluation: scores of analyzers and comparisons over labelled data."""

@@ -1,4 +1,4 @@
-"""How well found changes of a series agree with those that several people marked: F1 and covering.
+"""Scores change points by how well they agree with those that several people marked: F1 and covering.
 
     precision = found that lie near any person's mark / found
     recall    = mean over people of (their marks that are near a found one / their marks)
@@ -42,12 +42,12 @@ def covering(marked: Mapping[str, Collection[int]], found: Collection[int], n: i
 
 
 def segments(changes: Collection[int], n: int) -> Sequence[tuple[int, int]]:
-    """What lies between changes, half-open; changes outside the series are none."""
+    """The half-open segments between changes; changes outside the series are ignored."""
     return list(pairwise([0, *sorted({at for at in changes if 0 < at < n}), n]))
 
 
 def _near(marks: Collection[int], changes: Collection[int], margin: int) -> int:
-    """How many marks find a change near enough that no mark before them took."""
+    """The number of marks with a change near enough that no mark before them took."""
     free, hits = set(changes), 0
     for mark in sorted(marks):
         near = [(abs(mark - at), at) for at in free if abs(mark - at) <= margin]

@@ -1,4 +1,4 @@
-"""What the analyzers say of series and arms that others recorded: run as orient runs them, with its defaults.
+"""Runs the analyzers on recorded series and arms, as orient runs them, with its defaults.
 
 Rows are gathered into windows of WINDOW_MS, aligned to the epoch, whose mean is the value; a window's verdict
 is told at its last row. Coarser series have windows with one row. Missing values are learned from by nobody.
@@ -29,30 +29,30 @@ from optimizer.stats.sample_ratio import evidence, p_value
 from optimizer.stats.verdict import USUAL, standing
 
 WINDOW_MS = 300_000
-"""The windows in which orient looks for anomalies."""
+"""Length of the windows in which orient looks for anomalies, ms."""
 MARGIN = Margin(0.05, "higher")
-"""What a declaration allows quality to drop, where it says nothing."""
+"""The drop of quality that a declaration allows by default."""
 TURNS = 0.01
-"""Of the rows: arms that change more rarely were written one after the other, and are taken in turns."""
+"""Share of rows: arms that change more rarely were written one after the other, and are interleaved."""
 
 Values = npt.NDArray[np.float64]
 
 
 class Alarms(NamedTuple):
-    """What was said of each row of a series; lists as long as it."""
+    """The verdict on each row of a series; lists as long as it."""
 
     scores: list[float]
-    """From 0 to 1, the bound at 1/2; 0 while learning, where nothing was said, and in the same burst."""
+    """Scores from 0 to 1, the bound at 1/2; 0 while learning, where nothing was found, and within a burst."""
     flagged: list[int]
-    """The rows at which a burst was reported."""
+    """Rows at which a burst was reported."""
     says: list[str]
-    """What each of them was, in words."""
+    """Each reported burst in words."""
     judged: int
-    """Windows that were judged, not only learned from."""
+    """Number of windows that were judged, not only learned from."""
 
 
 def alarms(instants_ms: Sequence[int], values: Sequence[float]) -> Alarms:
-    """Anomalies of a series; a value that is no number is passed over."""
+    """The anomalies of a series; a value that is not a number is passed over."""
     detector, scores, flagged, says, judged = Extremes(), [0.0] * len(values), [], [], 0
     for rows in _windows(instants_ms, values):
         end_at = instants_ms[rows[-1]] // WINDOW_MS * WINDOW_MS + WINDOW_MS
@@ -94,31 +94,31 @@ def changes(dimensions: Sequence[Sequence[float]]) -> list[int]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """A candidate against its control, looked at after every unit."""
+    """A comparison of a candidate with its control, made after every unit."""
 
     candidate: str
     control: str
     kind: Literal["share", "mean"]
     comparison: Comparison
     means: tuple[float, float]
-    """Of candidate and control."""
+    """Means of candidate and control."""
     decided_at: int | None
     """Units of both arms together at the first look whose verdict was pass or fail; it stands."""
     decided: str | None
-    """That verdict."""
+    """The verdict at `decided_at`."""
     differs_at: int | None
     """Units of both arms at the first look at which the interval of the difference excluded 0."""
     differs: Literal["higher", "lower"] | None
     ratio_p: float
     """Always-valid p-value against equal shares of units."""
     in_turns: bool
-    """The arms were written one after the other, and were taken in turns."""
+    """True if the arms were written one after the other, and were interleaved."""
 
 
 def compared(
     arms: Sequence[str], values: Sequence[float], *, candidate: str, control: str, margin: Margin = MARGIN
 ) -> Compared:
-    """What the product's comparison says of finite values; both arms have some."""
+    """The product's comparison of two arms with finite values; both arms must have some."""
     mine = np.array([arm == candidate for arm in arms if arm in (candidate, control)])
     all_values = np.array([v for arm, v in zip(arms, values, strict=True) if arm in (candidate, control)])
     blocks = int(np.count_nonzero(mine[1:] != mine[:-1])) < TURNS * len(mine)
@@ -161,7 +161,7 @@ def _arm(values: Values) -> Arm:
 def _looks(
     mine: npt.NDArray[np.bool_], values: Values, margin: Margin, *, binary: bool
 ) -> tuple[int | None, int | None]:
-    """Units at the first verdict, positive for pass; at the first interval without 0, positive for higher."""
+    """Units at the first verdict, positive for pass; and at the first interval without 0, positive for higher."""
     counts = np.cumsum(mine), np.cumsum(~mine)
     seen = np.minimum(*counts) > 0
     first, second = (
@@ -177,7 +177,7 @@ def _looks(
 
 
 def _course(values: Values, side: npt.NDArray[np.bool_], *, binary: bool, seen: npt.NDArray[np.bool_]) -> Arm:
-    """An arm at every look where both were `seen`; `values` are 0 where they are the other's."""
+    """An arm at every look where both were `seen`; `values` are 0 in the other arm's rows."""
     n = np.cumsum(side).astype(np.float64)
     at_least_one = np.maximum(n, 1.0)
     if binary:
@@ -192,6 +192,6 @@ def _course(values: Values, side: npt.NDArray[np.bool_], *, binary: bool, seen: 
 
 
 def _first(signs: npt.NDArray[Any], units: npt.NDArray[np.int64]) -> int | None:
-    """The units at the first look with a sign, with that sign; None where all are 0."""
+    """The units at the first look with a nonzero sign, times that sign; None where all are 0."""
     found = np.flatnonzero(signs)
     return int(units[found[0]]) * int(signs[found[0]]) if len(found) else None

@@ -1,4 +1,4 @@
-"""How well alarms of a series fall into windows that people labelled: the Numenta benchmark's score.
+"""Scores alarms by how well they fall into windows that people labelled: the Numenta benchmark's score.
 
 Each row of a series has a worth as a detection. In a window the first counts, the more the earlier;
 outside each costs, the more the farther behind the last window.
@@ -27,7 +27,7 @@ Profile = Literal["standard", "reward_low_FP_rate", "reward_low_FN_rate"]
 
 
 class Weights(NamedTuple):
-    """What a hit earns, and what a missed window and a false alarm cost."""
+    """The reward of a hit, and the costs of a missed window and of a false alarm."""
 
     reward: float
     penalty: float
@@ -51,7 +51,7 @@ class Labelled(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What the alarms of some series are worth."""
+    """The score of the alarms of some series."""
 
     score: float
     """0 is silence, 100 perfect; negative where false alarms outweigh the hits."""
@@ -68,7 +68,7 @@ class _Row(NamedTuple):
     score: float
     worth: float
     window: tuple[int, int] | None
-    """Series and window it lies in."""
+    """Series and window that the row lies in."""
 
 
 def score(series: Sequence[Labelled], profile: Profile, *, threshold: float | None = None) -> Result | None:
@@ -109,7 +109,7 @@ def score(series: Sequence[Labelled], profile: Profile, *, threshold: float | No
 
 
 def _rows(k: int, one: Labelled, weights: Weights) -> list[_Row]:
-    """The rows that count, each with its worth."""
+    """The rows that count, each with its worth as a detection."""
     n, rows, passed = len(one.scores), [], -1
     learning = min(floor(LEARNING_SHARE * n), LEARNING_MOST)
     windows = sorted(one.windows)

@@ -1,1 +1,1 @@
-"""Calls become panes: told apart, counted once, summed in integers, closed by the clock's ticks."""
+"""Observe turns calls into panes: duplicates dropped, sums in integers, panes closed by the clock's ticks."""

@@ -1,4 +1,4 @@
-"""Where a call belongs inside its pane, and what a cell that is being filled holds.
+"""The cells of a pane: which cell takes a call, and the sums a cell holds while it is being filled.
 
 A cell is (generation, variant, arm, segment). Values from outside are bounded: a pane of one target
 holds at most 64 cells and a cell at most 16 classes of errors and `other`. What does not fit is folded
@@ -15,18 +15,18 @@ from optimizer.model.segments import OTHER
 from optimizer.observe.declared import Declared
 
 Key = tuple[int, str, Arm, str]
-"""Generation, variant, arm, segment."""
+"""Key of a cell: generation, variant, arm, segment."""
 
 ANONYMOUS = "-"
 """The variant of a call that carries no assignment."""
 UNATTRIBUTED: Key = (0, ANONYMOUS, "incumbent", OTHER)
-"""The one cell of all targets that nobody declared."""
+"""The single cell that holds all calls to undeclared targets."""
 
 CELLS = 64
 SHARED_CELLS = 8
-"""Kept free for segment `other`, when the segments of one variant are too many."""
+"""Cells of a pane reserved for segment `other`, used when one variant has too many segments."""
 LAST_CELLS = len(get_args(Arm))
-"""Kept free for variant `other`, one of each arm, when that does not help either."""
+"""Cells of a pane reserved for variant `other`, one for each arm, used when the shared cells are full too."""
 ERROR_CLASSES = 16
 
 BASE = (
@@ -37,14 +37,14 @@ BASE = (
 """The sums of a cell that every call adds to, in the order in which they are held."""
 HISTOGRAMS = ("latency_us", "first_token_us", "output_lengths")
 NO_HISTOGRAM: Histogram = {}
-"""Shared, and never added to: a pane gives its cells their histograms when it is closed."""
+"""Shared empty histogram, never changed: a pane gives its cells their histograms when it closes."""
 NO_UNITS: list[int] = []
-"""Shared, and never added to: a sketch is replaced by the next one."""
+"""Shared empty sketch, never changed: a sketch is replaced by the next one."""
 SCORED = BASE.index("scored")
 
 
 class Sums:
-    """A cell that is being filled: what `Cell` holds, as rows of numbers that are added at once."""
+    """The sums of a cell that is being filled: the fields of `Cell`, as rows of numbers that are added at once."""
 
     __slots__ = (
         "base",
@@ -72,7 +72,7 @@ class Sums:
         self.latency_us = self.first_token_us = self.output_lengths = NO_HISTOGRAM
 
     def cell(self, key: Key) -> Cell:
-        """What is published under `key`: everything in one order, so that equal contents are equal bytes."""
+        """The cell to publish under `key`: its contents are ordered, so that equal contents give equal bytes."""
         calls, *sums = self.base
         # In the order of `Cell`: to name thirty of them takes longer than to count a call.
         fields: tuple[Any, ...] = (
@@ -92,7 +92,7 @@ class Sums:
         return Cell(*fields)
 
     def add_error(self, error_type: str) -> None:
-        """Count a call that failed: under `other` when the classes are too many."""
+        """Count a failed call under its class of error; under `other` once the cell has ERROR_CLASSES classes."""
         if (errors := self.errors) is None:
             errors = self.errors = {}
         named = error_type in errors or len(errors) < ERROR_CLASSES
@@ -100,7 +100,7 @@ class Sums:
         errors[name] = errors.get(name, 0) + 1
 
     def add_feedback(self, kind: str, score: float) -> None:
-        """Count what was said of an answer, which is worth `score`, from 0 to 1."""
+        """Count one piece of feedback of this kind, and add its score (0 … 1) to the quality sums."""
         quality = round(score * MILLIONTHS)
         if self.feedback is None:
             self.feedback = {}
@@ -111,11 +111,11 @@ class Sums:
 
 
 def key_of(declared: Declared, assignment: Assignment | None, attributes: dict[str, str] | None) -> Key:
-    """The cell of a call to a declared target.
+    """The key of the cell for a call to a declared target.
 
     The segment is the assignment's if it is declared, else the declared attribute's value if that is,
-    else `other`. The strings are interned: every call is compared with its cell's, and those that many cells share
-    are at hand where one of each cell would not be.
+    else `other`. The strings are interned: each call's key is compared with its cell's, and a string that many
+    cells share is nearer in memory than a copy for each cell.
     """
     if assignment is None:
         return 0, ANONYMOUS, "incumbent", intern(declared.segment_by(attributes))
@@ -126,7 +126,10 @@ def key_of(declared: Declared, assignment: Assignment | None, attributes: dict[s
 
 
 def cell_of(cells: dict[Key, Sums], key: Key) -> tuple[Sums, Key]:
-    """The cell that takes `key`, made if need be, and its own key: another where cells are too many."""
+    """The cell that takes a call with `key`, made if need be, and that cell's own key.
+
+    The cell's key differs from `key` where the pane has too many cells: the call then goes to a coarser one.
+    """
     generation, variant, arm, _ = key
     shared: Key = (generation, variant, arm, OTHER)
     if key in cells or len(cells) < CELLS - SHARED_CELLS - LAST_CELLS:

@@ -1,7 +1,7 @@
-"""Many calls are added to their cells at once: one row of numbers for each field, one sum for each cell.
+"""Calls are buffered as columns of numbers and added to their cells in bulk: one row a field, one sum a cell.
 
-What calls say is taken down while they are at hand, some hundred at a time: it becomes a matrix, a row for
-each field and a column for each call, and the calls themselves are let go. Many matrices later the columns
+The numbers of some hundred calls at a time become a matrix, a row for each field and a column for each call;
+the events themselves are not retained. Many matrices later the columns
 are sorted by cell and summed. Sums are exact: taken in 64 bits where the greatest possible result fits, and
 otherwise over the halves of the largest factor:
 
@@ -29,8 +29,10 @@ from optimizer.stats.bottom_k import smallest
 from optimizer.stats.histogram import BUCKETS, bucket_of
 
 MOST_GATHERED = 60_000
-"""Calls that are summed at once, and a few that came with the last: the more there are in one cell, the less each of
-them costs. Sixteen bits number their groups, and 64 hold the sum of what they cost."""
+"""Calls that are buffered before they are summed; the last batch may exceed it. More calls a cell cost less each.
+
+The bound keeps group numbers within 16 bits and the sum of costs within 64.
+"""
 WORD = 2**63
 
 FIELDS = (
@@ -41,33 +43,33 @@ LATENCY, FIRST_TOKEN, COST, LISTED, INPUT, OUTPUT, CACHED, CACHE_WRITE, REASONIN
     range(len(FIELDS))
 )  # fmt: skip
 NANO, MICRO = 1e9, 1e6
-"""Of a dollar; of a score, a weight, a covariate."""
+"""Nano-dollars of a dollar; millionths of a score, a weight, a covariate."""
 SCALES = np.array([[1e3], [1e3], [NANO], [1], [1], [1], [1], [1], [1], [MICRO], [MICRO], [MICRO]])
-"""How many of the unit that is summed make one of the unit that calls speak in; milliseconds become µs."""
+"""For each field, the factor from the unit that calls report to the unit that is summed: milliseconds become µs."""
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 
 class Column(NamedTuple):
-    """One number of each call, with its greatest size; 0 where it is unknown."""
+    """One field of all calls: its values, 0 where unknown, and the greatest absolute value they can have."""
 
     values: Whole
     size: int
 
     def where(self, known: Mask) -> "Column":
-        """The same, 0 wherever `known` is not."""
+        """The column with 0 in place of each value where `known` is false."""
         return Column(self.values * known, self.size)
 
     def squared(self) -> "tuple[Column, ...]":
-        """Factors whose product is the square: one where it fits."""
+        """Factors whose product is the square of the column: a single one where the square fits in 64 bits."""
         if self.size**2 < WORD:
             return (Column(self.values * self.values, self.size**2),)
         return self, self
 
 
 def totals(starts: Whole, *factors: Column) -> list[int]:
-    """The sum of the products of the factors over each group; a group begins at each of `starts`."""
+    """For each group of calls, the sum of the products of `factors`; group i begins at column `starts[i]`."""
     sizes = [factor.size for factor in factors]
     if prod(sizes) * len(factors[0].values) < WORD:
         product = factors[0].values
@@ -85,32 +87,32 @@ def totals(starts: Whole, *factors: Column) -> list[int]:
 
 
 class Pending:
-    """What calls said that are sorted into groups, and not added to their cells yet."""
+    """The column buffer: the numbers of calls that have a group and are not yet added to their cells."""
 
     def __init__(self) -> None:
         self._begin()
 
     def _begin(self) -> None:
-        """Hold nothing."""
+        """Empty the buffer."""
         self._groups: list[Group] = []
-        """Those with calls here, by number."""
+        """Groups with calls in the buffer, by number."""
         self._matrices: list[Floats] = []
         self._numbers: list[npt.NDArray[np.uint16]] = []
-        """The group of each column."""
+        """For each matrix, the group number of each of its columns."""
         self._offsets: list[Whole] = []
         self._places: list[Whole] = []
-        """Those of the calls' units."""
+        """For each matrix, the place of each call's unit in the sketch's hash."""
         self._failed: list[int] = []
-        """Columns of calls that failed."""
+        """Column numbers of calls that failed."""
         self._count = 0
         self._told: set[int] = set()
-        """Fields that some call told, or that a list of prices may."""
+        """Fields that at least one buffered call reports, or that the price list may fill."""
 
     def __len__(self) -> int:
         return self._count
 
     def put(self, events: Sequence[CallEvent], groups: Sequence[Group], prices: PriceList) -> None:
-        """Take down what calls say, each with its group; the calls themselves can be let go."""
+        """Append the calls' numbers to the buffer, each with its group; the events are not retained."""
         if not events:
             return
         calls = [event.data for event in events]
@@ -136,7 +138,7 @@ class Pending:
         self._count += count
 
     def _numbered(self, groups: Sequence[Group]) -> list[int]:
-        """The numbers of groups; those that had none get one."""
+        """The groups' numbers in the buffer; a group without a number gets the next one."""
         numbers = [group.number for group in groups]
         if min(numbers) < 0:
             for group in groups:
@@ -147,7 +149,7 @@ class Pending:
         return numbers
 
     def add(self, panes: dict[int, OpenPane]) -> None:
-        """Add all calls to the cells of their groups."""
+        """Add all buffered calls to the cells of their groups, and empty the buffer."""
         groups = self._groups
         if not groups:
             return
@@ -172,7 +174,7 @@ class Pending:
 
 
 def _matrix(calls: list[Call]) -> tuple[Floats, list[int]]:
-    """What calls say, in the units that are summed, not rounded yet, NaN where they do not; and what some say."""
+    """The calls as a matrix in the summed units, unrounded, NaN where unknown; and the fields that a call reports."""
     tokens = [None if call.assignment is None else call.assignment.propensity for call in calls]
     rows: tuple[list[Any], ...] = (
         [call.latency_ms for call in calls],
@@ -262,7 +264,7 @@ class Summed:
             group.cell.base = list(map(add, group.cell.base, row))
 
     def _add(self, name: str, *sums: list[int]) -> None:
-        """Add rows to one part of the cells, where the first sum, which counts calls, is not 0."""
+        """Add rows to one part of the cells; a cell whose first sum, a count of calls, is 0 is left alone."""
         for group, row in zip(self.groups, zip(*sums, strict=True), strict=True):
             if row[0]:
                 held = getattr(group.cell, name)
@@ -306,7 +308,7 @@ class Summed:
         self._add("covariates", *sums)
 
     def add_histograms(self, panes: dict[int, OpenPane], numbers: npt.NDArray[np.uint16], told: Mask) -> None:
-        """Let the panes keep the buckets of the calls that are told of, each with the number of its cell."""
+        """Add the histogram codes of the answered calls (`told`) to their panes' tallies."""
         begins = [group.origin.start_at for group in self.groups]
         starts = np.array(begins, np.int64)[numbers]
         cells = np.array([group.cell.number for group in self.groups], np.int64)[numbers] * BUCKETS
@@ -320,12 +322,12 @@ class Summed:
 
 
 def cost_at(event: CallEvent) -> int:
-    """When a call was made, for its price: its end, in milliseconds since the epoch, rounded down."""
+    """The instant whose prices apply to a call: its end, ms since the epoch, rounded down."""
     return round(event.time.timestamp() * 1e6) // 1000
 
 
 def cost_of(event: CallEvent, prices: PriceList) -> int | None:
-    """What one call cost in nano-USD, as it says itself or as the list does."""
+    """The cost of a call in nano-USD: as the call reports it, else by the price list; None if neither knows it."""
     if event.data.cost_usd is not None:
         return round(event.data.cost_usd * NANO)
     return prices.cost_nano_usd(event.data, cost_at(event))

@@ -1,4 +1,4 @@
-"""What observe has to know of a declared target: how its calls are told apart, what feedback is worth."""
+"""The part of a target's declaration that observe needs: how its calls are segmented, and how feedback is scored."""
 
 from typing import Literal
 
@@ -10,29 +10,29 @@ from optimizer.model.segments import OTHER
 from optimizer.model.target import Scores, Target
 
 UNDECLARED = "undeclared"
-"""The target under which calls to targets that nobody declared are folded; nobody may declare it."""
+"""The reserved target that holds calls to undeclared targets; no declaration may use this name."""
 USUAL = Scores()
-"""What feedback is worth where a declaration does not say."""
+"""The default scores of feedback, where a declaration gives none."""
 
 
 class Declared(Struct, frozen=True, omit_defaults=True):
-    """The part of a declaration that sorts calls into segments and feedback into scores."""
+    """The part of a declaration that sorts calls into segments and turns feedback into scores."""
 
     revision: int = 1
     attribute: str | None = None
     values: tuple[str, ...] = ()
     scores: Scores = USUAL
     since: int = -1
-    """The offset from which on calls are told apart in this way."""
+    """The offset after which calls are segmented in this way."""
     count_from: Literal["spans", "metrics"] = "spans"
-    """What an exporter's calls are counted by."""
+    """The signal of an OpenTelemetry exporter that calls are counted from; the other one is left out."""
 
     def is_told_twice(self, source: str) -> bool:
-        """Whether a call from there is a span of what the target counts by its exporter's metrics."""
+        """True if a call from `source` is a span of a target whose calls are counted from metrics already."""
         return self.count_from == "metrics" and source.startswith(SPANS)
 
     def segment_by(self, attributes: dict[str, str] | None) -> str:
-        """The segment that a call's attributes speak of; `other` if none that is declared."""
+        """The segment that a call's attributes name; `other` unless it is a declared one."""
         if attributes is None or self.attribute is None:
             return OTHER
         value = attributes.get(self.attribute, OTHER)
@@ -40,7 +40,7 @@ class Declared(Struct, frozen=True, omit_defaults=True):
 
 
 def declared_by(target: Target, offset: int, before: Declared | None) -> Declared | None:
-    """What the declaration at `offset` says, after what was declared `before`; None when it withdraws the target."""
+    """The target after the declaration at `offset`, given the one `before`; None if it withdraws the target."""
     if target.withdrawn:
         return None
     attribute, values = (target.segments.attribute, target.segments.values) if target.segments else (None, ())
@@ -51,5 +51,5 @@ def declared_by(target: Target, offset: int, before: Declared | None) -> Declare
 
 
 def size_of(name: str, declared: Declared) -> int:
-    """What a declaration adds to a row, bytes of JSON."""
+    """The bytes of JSON that a declaration adds to a row."""
     return len(msgspec.json.encode({name: declared})) - 1

@@ -1,4 +1,4 @@
-"""Which records have been seen before, exactly, within the last N offsets of a partition.
+"""The filter of duplicates: exact within the last N offsets of a partition.
 
 A record is named by its CloudEvents `source` and `id`. It is a duplicate if the same name occurred at
 most N offsets earlier; every occurrence, a duplicate too, starts the N anew. So the filter depends on
@@ -14,31 +14,32 @@ from collections.abc import Mapping, Sequence
 from optimizer.model.event import CallEvent, FeedbackEvent, MetricEvent
 
 CHUNK = 512
-"""Names are forgotten in chunks of at least so many: one entry in the queue for each batch of five
-would cost more memory than it saves."""
+"""Least number of names in one entry of the queue of names to forget: an entry for each batch of five
+would cost more memory than forgetting in chunks saves.
+"""
 SOURCES = 256
-"""So many sources have a place of their own, the first that are heard of; anybody can make up more."""
+"""Sources with a place of their own, the first that are seen; a sender can invent any number of sources."""
 OTHERS = ""
-"""The place of all others, whose names are pairs of source and id: no id is equal to one."""
+"""The place that all other sources share; its names are pairs of source and id, which no id equals."""
 
 Name = str | tuple[str, str]
 
 
 class Duplicates:
-    """The names of the last records; holds at most N of them, and one batch."""
+    """The names of the last N records; holds at most N of them, and one batch."""
 
     def __init__(self, records: int) -> None:
         self.records = records
         self._last: dict[str, dict[Name, int]] = {OTHERS: {}}
         """Place → name → the last offset it occurred at."""
         self._chunks: deque[tuple[int, dict[str, list[Name]]]] = deque()
-        """Newest offset, and the names by place."""
+        """Names to forget, oldest first: the newest offset of a chunk, and its names by place."""
 
     def __len__(self) -> int:
         return sum(map(len, self._last.values()))
 
     def repeated(self, records: Sequence[CallEvent | FeedbackEvent | MetricEvent]) -> set[int]:
-        """The offsets, among these records in order of offset, of those that are duplicates."""
+        """The offsets of the duplicates among `records`, which are in order of offset."""
         if not records:
             return set()
         found: set[int] = set()
@@ -61,7 +62,7 @@ class Duplicates:
     def _placed(
         self, records: Sequence[CallEvent | FeedbackEvent | MetricEvent]
     ) -> Mapping[str, tuple[list[Name], list[int]]]:
-        """Names and offsets, in order of offset, by the place they are kept at."""
+        """The records' names and offsets, in order of offset, by the place that keeps them."""
         sources, ids = [record.source for record in records], [record.id for record in records]
         offsets = [record.offset for record in records]
         if sources.count(sources[0]) == len(sources) and (place := self._place_of(sources[0])) != OTHERS:
@@ -81,7 +82,7 @@ class Duplicates:
         return source if source in self._last else OTHERS
 
     def _queue(self, names: dict[str, list[Name]], newest: int) -> None:
-        """Remember to forget these names, and forget those that nothing can repeat any more."""
+        """Queue these names to be forgotten, and forget those more than N offsets behind `newest`."""
         if self._chunks and sum(map(len, self._chunks[-1][1].values())) < CHUNK:
             _, before = self._chunks.pop()
             for place, some in names.items():

@@ -1,4 +1,4 @@
-"""What a piece of feedback says of an answer: a score from 0 to 1, by the target's declared table."""
+"""The score of feedback on an answer, from 0 to 1, by the target's declared table."""
 
 from math import isfinite
 
@@ -9,7 +9,7 @@ UP, DOWN = "up", "down"
 
 
 def unfit(said: Feedback) -> str | None:
-    """Why no declaration could tell the score, naming the field; None where one can."""
+    """The reason why no declaration could turn this feedback into a score, naming the field; None if one can."""
     if said.score is not None:
         return None
     kind, value = said.kind, said.value
@@ -29,7 +29,7 @@ def unfit(said: Feedback) -> str | None:
 
 
 def score_of(said: Feedback, scores: Scores) -> float:
-    """The score of feedback that is not unfit, from 0 to 1."""
+    """The score, 0 … 1, of feedback that `unfit` has passed."""
     if said.score is not None:
         return said.score
     match said.kind:
@@ -47,14 +47,14 @@ def score_of(said: Feedback, scores: Scores) -> float:
 
 
 def _rated(value: float, least: float, most: float) -> float:
-    """The share of the way from `least` to `most`, wherever these lie."""
+    """The position of `value` between `least` (0) and `most` (1), whichever of the two is the larger number."""
     if least == most:
         return float(value >= most)
     return min(1.0, max(0.0, (value - least) / (most - least)))
 
 
 def _is_number(value: float | str | None) -> bool:
-    """Whether a value is a finite number, or the text of one."""
+    """True if the value is a finite number, or the text of one."""
     try:
         return value is not None and isfinite(float(value))
     except ValueError:

@@ -1,11 +1,11 @@
-"""One batch of records on its way into the panes of one partition.
+"""Folds one batch of records into the open panes of one partition.
 
 A call whose pane is closed is *late*: it is entered in the books (`late`) of the pane that starts at the
-boundary, so that money adds up, and stays out of the statistics. Feedback and metrics that come late are
-counted in that pane, as what they speak of is not over.
+boundary, so that money adds up, and stays out of the statistics. Late feedback and late metrics are
+counted in that pane in full, because what they are about is not over.
 
-Calls are only sorted here: which cell takes each of them is decided one by one, in the order of the log.
-They are added to their cells later, many at once (`columns`); until then a cell has a group of them.
+Calls are only sorted here: the cell of each is chosen one by one, in the order of the log.
+Their numbers are added to the cells later, many at once (`columns`); until then they wait in groups.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,22 +35,23 @@ from optimizer.observe.state import Change
 from optimizer.stage import Emit
 
 TARGET_BYTES = 500_000
-"""All declarations a row holds, as JSON: a row must stay under 900 kB, a Kafka message's limit."""
+"""Most bytes of JSON for all declarations of a row: a row must stay under 900 kB, a Kafka message's limit."""
 CHANGES = 1_000
-"""Declarations that may change between two closings: they are kept while a pane is open that began before."""
+"""Most declarations that may change between two closings of panes: each is kept while an older pane is open."""
 CHUNK = 512
-"""Records that are folded together: while they are, they stay in the processor's cache."""
+"""Records that are folded together, few enough to stay in the processor's cache."""
 LIVE, LIVE_GATHERED = CHUNK // 2 - 1, 4096
-"""Where no more records than these come at a time nothing waits behind them: then calls are added sooner, so that
-the next tick finds less to do."""
+"""A batch of at most LIVE records means no backlog; then calls are added once LIVE_GATHERED are buffered, so that the
+next tick finds less to do.
+"""
 NAMED = {CallEvent, FeedbackEvent, MetricEvent}
-"""What duplicates are told apart of."""
+"""Event types that are deduplicated."""
 STRANGERS = 1024
-"""Spellings of undeclared targets and their tokens that are kept at hand in one pane; others cost time."""
+"""Most groups of undeclared targets kept for the fast path in one pane; further ones only cost time."""
 
 
 def _others(events: Sequence[Any]) -> list[int]:
-    """Which of these are no calls, by number."""
+    """The positions of the events that are not calls."""
     kinds = list(map(type, events))
     if kinds.count(CallEvent) == len(kinds):
         return []
@@ -58,10 +59,10 @@ def _others(events: Sequence[Any]) -> list[int]:
 
 
 class Folding(Intake):
-    """Folds records, in order, into the state it was made with, and collects what is to be published."""
+    """Folds records, in order, into the state it was made with, and collects what is to be emitted."""
 
     def run(self, events: Sequence[Any]) -> None:
-        """Fold all of them; those the state contains already only refill what is remembered of the last ones."""
+        """Fold all events; those that the state contains already only refill the memory of the last records."""
         for begin in range(0, len(events), CHUNK):
             self._run(events[begin : begin + CHUNK])
         if len(events) <= LIVE and len(self.memory.pending) >= LIVE_GATHERED:
@@ -91,7 +92,7 @@ class Folding(Intake):
         self.state.open_since = None if oldest is None else oldest.offset
 
     def _other(self, event: Any, at: int) -> None:
-        """Fold a record that is no call."""
+        """Fold one record that is not a call."""
         told: dict[type, Callable[[Any, int], None]] = {
             FeedbackEvent: self._feedback,
             MetricEvent: self._metric,
@@ -107,7 +108,7 @@ class Folding(Intake):
         self._reject(event, f"`type` must be one of {known}, found {found}: it belongs elsewhere")
 
     def _remember(self, events: Sequence[Any]) -> None:
-        """Note what feedback may speak of, and what it has said; count nothing."""
+        """Refill the memory of calls and of feedback, without counting anything."""
         pane_ms, joins = self.settings.pane_ms, self.memory.joins
         for event in events:
             at = milliseconds(event.time)
@@ -120,10 +121,10 @@ class Folding(Intake):
     # -- calls ----------------------------------------------------------------------------------
 
     def _calls(self, events: Sequence[CallEvent]) -> None:
-        """Count calls, which follow one another in the log.
+        """Count calls that follow one another in the log.
 
-        Mostly each is spelled like some call before it and goes where that went; the others are looked at
-        one by one, before any is added, as they decide which cells there are.
+        Fast path: a call whose key equals an earlier call's joins the earlier one's group. The others are folded
+        one by one, before any call is added, because they decide which cells exist.
         """
         groups, repeated = self.memory.groups, self._repeated
         starts, are_in_time = self._starts(events)
@@ -152,16 +153,16 @@ class Folding(Intake):
         self.memory.pending.put(events, [group for group in found if group is not None], self.prices)
 
     def _unassigned(self, event: CallEvent, start: int) -> GroupKey:
-        """How a call is spelled that carries no assignment."""
+        """The group key of a call that carries no assignment."""
         segment, attributes = OTHER, event.data.attributes
         if attributes and (declared := self.state.targets.get(event.subject)) is not None:
             segment = declared.segment_by(attributes)
         return start, event.subject, 0, ANONYMOUS, "incumbent", segment
 
     def _call(self, event: CallEvent, at: int) -> tuple[Group | None, Origin]:
-        """The group of a call of which nothing is taken for granted, and where it was counted.
+        """The slow path: the group of one call, with every check made, and the call's origin.
 
-        None: it is counted in no cell, and that is seen to.
+        The group is None if the call is in no cell: it is then already counted, booked as late, or rejected.
         """
         declared, call, offset = self.state.targets.get(event.subject), event.data, event.offset
         start = at - at % self.settings.pane_ms
@@ -191,7 +192,7 @@ class Folding(Intake):
         return group, origin
 
     def _keep(self, group: Group, event: CallEvent, declared: Declared | None) -> None:
-        """Let calls that are spelled like this one find its group, where they all belong there."""
+        """Let later calls with the same key take the fast path to this group, where they all belong in it."""
         token, origin = event.data.assignment, group.origin
         if declared is not None and declared.count_from != "spans":
             return  # where they come from matters too
@@ -209,7 +210,7 @@ class Folding(Intake):
     # -- other records --------------------------------------------------------------------------
 
     def _feedback(self, event: FeedbackEvent, at: int) -> None:
-        """Add a score to the cell of the call it speaks of, in the pane of its own time."""
+        """Add a score to the cell of the call that the feedback is about, in the pane of the feedback's own time."""
         reason = feedback.unfit(event.data)
         is_repeated = reason is None and self.memory.joins.is_repeated(event)
         if not self._is_news(event, at):
@@ -238,7 +239,7 @@ class Folding(Intake):
         )
 
     def _spoken_of(self, event: FeedbackEvent, at: int, declared: Declared | None) -> Key | None:
-        """The cell of the call that feedback speaks of: by its token, else by the call's id; None: not known."""
+        """The cell of the call that feedback is about: by its token, else by the call's id; None if not known."""
         assignment = event.data.assignment
         key = self.memory.joins.find(event, at, declared) if assignment is None else UNATTRIBUTED
         if declared is None:
@@ -246,7 +247,7 @@ class Folding(Intake):
         return key if assignment is None else key_of(declared, assignment, None)
 
     def _metric(self, event: MetricEvent, at: int) -> None:
-        """Add a number to its target's part of the pane; what is cumulative, by how much it has grown."""
+        """Add a number to its target's part of the pane; of a cumulative series, its growth since the last point."""
         if not self._is_news(event, at):
             return
         metric, offset = event.data, event.offset
@@ -270,7 +271,7 @@ class Folding(Intake):
             self._know(name, series.last_point(before, event, at, outcome), offset)
 
     def _add_metric(self, event: MetricEvent, at: int, amount: Amount) -> bool:
-        """Add an amount to its pane; False when there is none."""
+        """Add an amount to its pane; False if no pane takes it."""
         target = event.subject if event.subject in self.state.targets else UNDECLARED
         if (partial := self._partial(event, at, target)) is None:
             return False
@@ -281,7 +282,7 @@ class Folding(Intake):
         return True
 
     def _know(self, name: str, now: Series, offset: int) -> None:
-        """Remember the last point of a series; forget those heard least recently, where they are too many."""
+        """Store the last point of a series; forget the series heard least recently where there are too many."""
         state, memory = self.state, self.memory
         before = state.series.get(name)
         count = len(state.series) + (before is None)
@@ -300,7 +301,7 @@ class Folding(Intake):
         memory.series_bytes = size
 
     def _applied(self, event: AppliedEvent, at: int) -> None:
-        """Note which generation an instance uses; said late, it still holds now."""
+        """Note which generation an instance uses; a late report counts in the oldest open pane, as it still holds."""
         if not self._is_in_time(event, at):
             return
         if event.subject not in self.state.targets:
@@ -311,7 +312,7 @@ class Folding(Intake):
             self._count("instances", event.offset)
 
     def _target(self, event: TargetEvent, _at: int) -> None:
-        """Learn how a target's calls are told apart, from here on."""
+        """Take a declaration over: from here on it decides how the target's calls are segmented."""
         name, targets, memory = event.data.target, self.state.targets, self.memory
         if event.subject != name or name == UNDECLARED:
             must = f"must be the declared target {name!r}, and not {UNDECLARED!r}, which is ours"
@@ -345,7 +346,7 @@ class Folding(Intake):
     # -- time -----------------------------------------------------------------------------------
 
     def _tick(self, _event: TickEvent, at: int) -> None:
-        """Let time move on, and close the panes that the watermark has passed."""
+        """Advance the clock, and close the panes that the watermark has passed."""
         state, settings = self.state, self.settings
         if state.tick_at is not None and at <= state.tick_at:
             return
@@ -360,7 +361,7 @@ class Folding(Intake):
         self._look_at_the_clock()
 
     def _put_aside(self, tick_at: int, boundary: int) -> None:
-        """Treat what came before the first tick, and would be rejected after it, as late."""
+        """At the first tick, treat as late what came before it and would be rejected after it."""
         self._add_pending()
         self.memory.groups = {}
         panes, settings = self.memory.panes, self.settings
@@ -373,7 +374,7 @@ class Folding(Intake):
                 pane.partials.setdefault(target, Partial(partial.first_offset)).add_books(partial)
 
     def _close(self, boundary: int) -> None:
-        """Emit every pane that ends by `boundary`, then the watermark; silently if that was done before."""
+        """Emit every pane that ends by `boundary`, then the watermark; nothing if a former run has done so."""
         state, memory, settings = self.state, self.memory, self.settings
         is_news = state.emitted_at is None or boundary > state.emitted_at
         self._add_pending()

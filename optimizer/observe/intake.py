@@ -1,4 +1,4 @@
-"""What all records have in common on their way into the panes of one partition.
+"""The intake of one partition's records: checks of time, the open pane of each record, counts of what is left out.
 
     pane of a record  floor(time / pane) * pane
     watermark         last tick - watermark delay; only ticks move it, and they never go back
@@ -22,7 +22,7 @@ from optimizer.prices import PriceList
 from optimizer.stage import Emit, Rejected, time_of
 
 UNTIMED_PANES = 64
-"""Before the first tick nothing can be closed; so many panes are held until it comes."""
+"""Most panes held open before the first tick, as nothing can be closed until then."""
 
 
 class Settings(NamedTuple):
@@ -37,13 +37,13 @@ class Settings(NamedTuple):
 
 
 def milliseconds(time: datetime) -> int:
-    """An instant in ms since the epoch, rounded down."""
+    """The instant in ms since the epoch, rounded down."""
     since = time - EPOCH  # all of its parts but the days are positive
     return since.days * DAY_MS + since.seconds * 1000 + since.microseconds // 1000
 
 
 class Intake:
-    """Takes records in, one after the other, and collects what is to be published."""
+    """Checks records one after the other, and collects what is to be emitted and what is rejected."""
 
     def __init__(self, settings: Settings, state: ObserveState, memory: Memory, prices: PriceList) -> None:
         self.settings, self.state, self.memory, self.prices = settings, state, memory, prices
@@ -53,23 +53,23 @@ class Intake:
         self._look_at_the_clock()
 
     def _look_at_the_clock(self) -> None:
-        """Set what is compared with every record's time; infinite before the first tick."""
+        """Set the bounds that records' times are compared with; infinite before the first tick."""
         tick_at, closed_at = self.state.tick_at, self.state.closed_at
         self._closed_at = -inf if closed_at is None else closed_at
         self._oldest = -inf if tick_at is None else tick_at - self.settings.behind_ms
         self._newest = inf if tick_at is None else tick_at + self.settings.ahead_ms
 
     def _is_news(self, event: CallEvent | FeedbackEvent | MetricEvent, at: int) -> bool:
-        """Whether a record is no duplicate and in time; otherwise it is dealt with."""
+        """True if the record is no duplicate and in time; otherwise it is counted or rejected here."""
         if event.offset in self._repeated:
             self._count("duplicates", event.offset)
             return False
         return self._is_in_time(event, at)
 
     def _starts(self, events: Sequence[CallEvent]) -> tuple[Iterable[int], bool]:
-        """When the pane of each call starts (ms since the epoch); and whether all are near the last tick.
+        """The start of each call's pane (ms since the epoch), and True if all calls are near the last tick.
 
-        Mostly the first and the last fall into one pane, and so do all between them: then nobody else is asked.
+        Fast path: where the earliest and the latest call fall into one pane, so do all the others.
         """
         times = [event.time for event in events]
         first, last = milliseconds(min(times)), milliseconds(max(times))
@@ -88,7 +88,7 @@ class Intake:
         return self._oldest <= milliseconds(event.time) <= self._newest
 
     def _is_in_time(self, event: Event, at: int) -> bool:
-        """Whether a record's time is near the last tick's; otherwise it is rejected."""
+        """True if the record's time is near the last tick's; otherwise it is rejected here."""
         if self._oldest <= at <= self._newest:
             return True
         ahead, behind = self.settings.ahead_ms, self.settings.behind_ms
@@ -99,7 +99,7 @@ class Intake:
         return False
 
     def _partial(self, event: Event, at: int, target: str) -> Partial | None:
-        """The target's part of the pane for `at`, or of the oldest open one; None when none may be opened."""
+        """The target's part of the pane for `at`, or of the oldest open pane; None if no pane may be opened."""
         start = at - at % self.settings.pane_ms
         if start < self._closed_at:
             start = int(self._closed_at)
@@ -119,7 +119,7 @@ class Intake:
         return pane.partial(target, event.offset)
 
     def _count(self, reason: str, offset: int) -> None:
-        """Count a record that is left out of the panes, or is not counted where it belongs."""
+        """Count a record that is excluded from the panes, or counted elsewhere than it belongs, by reason."""
         memory = self.memory
         memory.counts[reason] = memory.counts.get(reason, 0) + 1
         if memory.counted is None:
@@ -129,5 +129,5 @@ class Intake:
         self.rejected.append(Rejected(event.offset, reason))
 
     def _add_pending(self) -> None:
-        """Add the calls that wait to their cells."""
+        """Add the buffered calls to their cells."""
         self.memory.pending.add(self.memory.panes)

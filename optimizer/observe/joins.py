@@ -1,4 +1,4 @@
-"""Which call a piece of feedback speaks of, within about the last N records of a partition.
+"""Joins feedback to the call it is about, within about the last N records of a partition.
 
 Offsets are divided into blocks of N / 16. A call is remembered until sixteen blocks have begun after
 its own, so the last 15/16 N records are joined at least and never more than N. A piece of feedback is
@@ -23,15 +23,15 @@ from optimizer.observe.declared import Declared
 
 BLOCKS = 16
 CHUNK = 512
-"""Calls are noted in lists of at least so many: one for each small batch would soon be work for the collector."""
+"""Least number of calls in one list of a block: a list for each small batch would burden the garbage collector."""
 JOINED_MS = 3_600_000
-"""Feedback is joined until an hour after the beginning of its call's pane."""
+"""Feedback is joined until this long after the start of its call's pane, ms."""
 UNDECLARED_THEN = -2
-"""In place of the offset of a declaration: none that is, or was, in force."""
+"""`Origin.since` of a call that met no declaration in force."""
 
 
 class Origin(NamedTuple):
-    """Where a call was counted: shared by all calls of a block that were counted there."""
+    """The cell and the pane in which a call was counted; shared by all calls of a block counted there."""
 
     subject: str
     generation: int
@@ -41,11 +41,11 @@ class Origin(NamedTuple):
     since: int
     """`Declared.since` of the declaration that chose the segment."""
     start_at: int
-    """Of the pane; ms since the epoch."""
+    """Start of the pane, ms since the epoch."""
 
 
 def origin_of(event: CallEvent, declared: Declared | None, start_at: int) -> Origin:
-    """Where a call was counted, now or when it was first read: a declaration after it does not matter."""
+    """The origin of a call, equal on its first reading and on re-reading: later declarations do not change it."""
     call: Call = event.data
     if declared is None or event.offset <= declared.since:
         if call.assignment is None:
@@ -59,7 +59,7 @@ def origin_of(event: CallEvent, declared: Declared | None, start_at: int) -> Ori
 
 
 class _Block:
-    """The calls and the feedback of so many offsets."""
+    """The calls and the feedback of one range of offsets."""
 
     __slots__ = ("_unsorted", "calls", "number", "said")
 
@@ -69,13 +69,13 @@ class _Block:
         """Subject and call id → origin."""
         self._unsorted: list[tuple[list[str], list[Origin]]] = []
         self.said: set[tuple[str, str, str, str]] = set()
-        """Source, subject, call id and kind."""
+        """Source, subject, call id and kind of each piece of feedback."""
 
     def __len__(self) -> int:
         return len(self.calls) + len(self.said) + sum(len(ids) for ids, _ in self._unsorted)
 
     def add(self, ids: list[str], origins: list[Origin]) -> None:
-        """Note calls; they are sorted when somebody asks, as tokens make asking rare."""
+        """Append calls; they are indexed at the first look-up, which tokens make rare."""
         if self._unsorted and len(self._unsorted[-1][0]) < CHUNK:
             self._unsorted[-1][0].extend(ids)
             self._unsorted[-1][1].extend(origins)
@@ -83,7 +83,7 @@ class _Block:
             self._unsorted.append((ids, origins))
 
     def find(self, subject: str, call_id: str) -> Origin | None:
-        """Where the last call of that id was counted."""
+        """The origin of the last call with that id; None if the block has none."""
         for ids, origins in self._unsorted:
             self.calls.update(
                 ((origin.subject, one), origin) for one, origin in zip(ids, origins, strict=True)
@@ -104,7 +104,7 @@ class Joins:
         return sum(map(len, self._blocks))
 
     def remember(self, events: Sequence[CallEvent], origins: list[Origin]) -> None:
-        """Note where these calls, in order of offset, were counted."""
+        """Remember the origins of these calls, which are in order of offset."""
         if not events or not self._count:
             return
         ids = [event.data.call_id for event in events]
@@ -116,7 +116,7 @@ class Joins:
             self._block(event.offset).add(ids[i : i + 1], origins[i : i + 1])
 
     def is_repeated(self, event: FeedbackEvent) -> bool:
-        """Whether its sender has said the same kind of thing of the same call before; notes that it has now."""
+        """True if the sender has given feedback of this kind on this call before; remembers this one."""
         if not self._count:
             return False
         newest = self._block(event.offset)
@@ -126,7 +126,7 @@ class Joins:
         return repeated
 
     def find(self, event: FeedbackEvent, at: int, declared: Declared | None) -> Key | None:
-        """The cell of the call that feedback given `at` (ms since the epoch) speaks of; None: not known."""
+        """The cell of the call that feedback given `at` (ms since the epoch) is about; None if not known."""
         if not self._count:
             return None
         self._block(event.offset)
@@ -139,7 +139,7 @@ class Joins:
         return None
 
     def _block(self, offset: int) -> _Block:
-        """The block of an offset, which is the newest; those that are too old are forgotten."""
+        """The newest block, which holds `offset`; blocks that are too old are dropped."""
         number = offset // self._size
         if not self._blocks or self._blocks[-1].number != number:
             self._blocks.append(_Block(number))

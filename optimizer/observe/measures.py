@@ -1,4 +1,4 @@
-"""Numbers that are no calls: what one pane of a target holds of them.
+"""Metrics other than calls: the sums and histograms that one pane of a target holds of them.
 
 A distribution comes in somebody else's buckets. A bucket from a to b is counted in the bucket of ours
 that holds sqrt(a * b): a quantile read from it lies in the right foreign bucket, hence within a factor
@@ -20,30 +20,30 @@ from optimizer.model.segments import OTHER
 from optimizer.stats.histogram import GREATEST, bucket_of
 
 NAMES = 32
-"""At most so many (name, unit, variant) are told apart in one pane of a target, and `other`."""
+"""Most triples of name, unit and variant kept apart in one pane of a target; the rest go to `other`."""
 MOST = 10**12
-"""In the metric's unit: a value beyond it has a slip in its unit."""
+"""The largest value accepted, in the metric's unit; beyond it the unit must be wrong."""
 SCALES = {"s": 1_000_000, "ms": 1000, "us": 1, "ns": 1, "By": 1, "{token}": 1}
-"""Parts of the unit that a histogram counts in; a million where it is not listed."""
+"""Histogram units in one unit of the metric; 1,000,000 for a unit that is not listed."""
 
 Name = tuple[str, str, str | None]
-"""Name, unit, variant."""
+"""Name of a metric, unit, variant."""
 LEFT_OVER: Name = (OTHER, "", None)
-"""Where the points are only counted for which there is no room."""
+"""The entry in which points beyond NAMES are counted, without their values."""
 
 
 class Amount(NamedTuple):
-    """What one point adds."""
+    """The value or the distribution that one point adds."""
 
     total: float | None
-    """None: the distribution did not say."""
+    """The value, or the distribution's sum; None: the distribution does not give one."""
     bounds: tuple[float, ...] = ()
     counts: tuple[int, ...] = ()
-    """Empty: `total` is a single value."""
+    """Counts of the buckets between `bounds`; empty: `total` is a single value."""
 
 
 def unfit(metric: Metric) -> str | None:
-    """Why a metric cannot be counted, naming the field; None where it can."""
+    """The reason why a metric cannot be counted, naming the field; None if it can."""
     value, distribution = metric.value, metric.distribution
     if (value is None) == (distribution is None):
         found = "neither" if value is None else "both"
@@ -73,7 +73,7 @@ def _ill_formed(told: Distribution) -> str | None:
 
 
 def standing(bounds: tuple[float, ...], i: int) -> float:
-    """The value that stands for all in the foreign bucket `i`, in the metric's unit."""
+    """The value, in the metric's unit, that stands for all values in bucket `i` of a foreign histogram."""
     if not bounds:
         return 0.0
     high = bounds[min(i, len(bounds) - 1)]
@@ -84,7 +84,7 @@ def standing(bounds: tuple[float, ...], i: int) -> float:
 
 
 class Measures:
-    """What the metric events of one pane of a target amount to."""
+    """The metrics of one pane of a target, summed by name, unit and variant."""
 
     __slots__ = ("held",)
 
@@ -92,7 +92,7 @@ class Measures:
         self.held: dict[Name, Measure] = {}
 
     def add(self, metric: Metric, amount: Amount) -> bool:
-        """Add a point; False when it had no room but in `other`, where it is only counted."""
+        """Add a point; False if there was no room, so that it is counted in `other` only."""
         held = self._room((metric.name, metric.unit, metric.variant))
         if held is None:
             self._other().count += sum(amount.counts) if amount.counts else 1
@@ -107,7 +107,7 @@ class Measures:
         return True
 
     def take_over(self, other: "Measures") -> None:
-        """Add all that another pane of the same target holds."""
+        """Add everything that another pane of the same target holds."""
         for name, more in other.held.items():
             held = self._room(name)
             if held is None:
@@ -121,7 +121,7 @@ class Measures:
                 held.histogram[bucket] = held.histogram.get(bucket, 0) + count
 
     def published(self) -> Iterator[Measure]:
-        """All of them, by name, unit and variant."""
+        """Yields the metrics to publish, sorted by name, unit and variant."""
         for name in sorted(self.held, key=lambda name: (name[0], name[1], name[2] or "")):
             held = self.held[name]
             held.histogram = dict(sorted(held.histogram.items()))

@@ -1,4 +1,4 @@
-"""Panes that are still open: what has been counted so far, and where in the log it began."""
+"""Open panes: what has been counted so far, and the offset of the log at which each began."""
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -12,31 +12,32 @@ from optimizer.observe.tally import Tally
 from optimizer.stage import Emit
 
 INSTANCES = 256
-"""At most so many instances of a target's consumers are listed in one pane."""
+"""Most instances of a target's consumers that one pane lists."""
 PANE_BYTES = 400_000
-"""A pane that may be larger, as JSON, is published as several: an event must stay under 1 MB."""
+"""A pane that may exceed this, as JSON, is published in several events: an event must stay under 1 MB."""
 CELL_BYTES, BUCKET_BYTES, CLASS_BYTES = 5_400, 16, 400
-"""A cell is no larger than these, its buckets and its classes of errors: names are escaped at the worst."""
+"""Upper bounds in JSON of a cell without its parts, of one bucket, of one class of errors (all characters escaped)."""
 MEASURE_BYTES = 2_500
+"""Upper bound in JSON of one metric without its buckets."""
 
 COSTED, COST = BASE.index("costed"), BASE.index("cost_nano_usd")
 TOKENS = BASE.index("input_tokens")
 
 
 GroupKey = tuple[int, str, int, str, str, str]
-"""Start of the pane; subject, generation, variant, arm and segment, as a call spells them."""
+"""Start of the pane (ms since the epoch); subject, generation, variant, arm and segment, as the call gives them."""
 
 
 class Anchor(NamedTuple):
-    """An offset, and how far things had come there: folding can begin anew at it."""
+    """An offset from which folding can begin again, and the partition's state just before it."""
 
     offset: int
     tick_at: int | None
     closed_at: int | None
     changed: int
-    """As `Observed.changed`."""
+    """Value of `Observed.changed` there."""
     series_since: int | None
-    """As `Observed.series_since`."""
+    """Value of `Observed.series_since` there."""
 
 
 class Partial:
@@ -53,12 +54,12 @@ class Partial:
         self.first_offset = self.last_offset = offset
 
     def add_late(self, event: CallEvent, cost_nano_usd: int | None) -> None:
-        """Enter a call in the books whose own pane is closed."""
+        """Enter a call in the books whose own pane is closed; it stays out of the statistics."""
         call, costed = event.data, int(cost_nano_usd is not None)
         self._book((1, costed, cost_nano_usd or 0, call.input_tokens or 0, call.output_tokens or 0))
 
     def add_books(self, other: "Partial") -> None:
-        """Enter everything in the books that `other` has counted; of its statistics only the metrics are kept."""
+        """Enter the calls of `other` in the books, and take over its metrics; its other statistics are dropped."""
         for cell in other.cells.values():
             base = cell.base
             self._book((base[0], base[COSTED], base[COST], base[TOKENS], base[TOKENS + 1]))
@@ -70,7 +71,7 @@ class Partial:
     def add_applied(self, instance: str, generation: int) -> bool:
         """Note the generation an instance uses; False when there are too many instances.
 
-        Generations only grow: the newest word is the greatest, in whatever order they arrive.
+        Generations only grow: the greatest is the newest, in whatever order the reports arrive.
         """
         if instance not in self.applied and len(self.applied) >= INSTANCES:
             return False
@@ -87,7 +88,7 @@ class Partial:
         late.output_tokens += output_tokens
 
     def panes(self, start_at: int, end_at: int, partition: int, of: int) -> Iterator[Pane]:
-        """What is published: everything in one order, so that equal contents are equal bytes."""
+        """The panes to publish for the target; contents are ordered, so that equal contents give equal bytes."""
         cells = (self.cells[key].cell(key) for key in sorted(self.cells))
         for number, (some, metrics) in enumerate(_portions(cells, self.measures.published())):
             yield Pane(
@@ -108,7 +109,7 @@ class Partial:
 def _portions(
     cells: Iterable[Cell], measures: Iterable[Measure]
 ) -> Iterator[tuple[list[Cell], list[Measure]]]:
-    """Cells, then measures, in portions of at most PANE_BYTES; one portion at least."""
+    """Yields the cells, then the metrics, in portions of at most PANE_BYTES; at least one portion."""
     some: list[Cell] = []
     metrics: list[Measure] = []
     size = 0
@@ -132,31 +133,31 @@ def _portions(
 
 
 class Group:
-    """Calls of one cell that come from one place: many of them are added at once."""
+    """Calls of one cell that share an origin: many of them are added at once."""
 
     __slots__ = ("cell", "number", "origin", "partial", "samples_units")
 
     def __init__(self, partial: Partial, cell: Sums, origin: Origin) -> None:
         self.partial, self.cell, self.origin = partial, cell, origin
         self.number = -1
-        """Among the groups with calls that are not added yet; -1 where there are none."""
+        """Number of the group in the column buffer; -1 while none of its calls is buffered."""
         self.samples_units = False
-        """Whether its cell has a sample of the units of its calls."""
+        """True if the cell keeps a sample of its calls' units."""
 
 
 class OpenPane:
-    """All targets' parts of one pane."""
+    """One open pane of the partition, with every target's part."""
 
     __slots__ = ("anchor", "cells", "partials", "strangers", "tallies")
 
     def __init__(self, anchor: Anchor) -> None:
         self.anchor = anchor
-        """Of the first record that was counted here."""
+        """Anchor at the first record that was counted in the pane."""
         self.partials: dict[str, Partial] = {}
         self.strangers = 0
-        """Groups of undeclared targets, of which anybody can make more."""
+        """Number of groups of undeclared targets; bounded, because any sender can invent targets."""
         self.cells: list[Sums] = []
-        """Those with calls, by number."""
+        """Cells with calls, by number."""
         self.tallies = tuple(Tally() for _ in HISTOGRAMS)
 
     def partial(self, target: str, offset: int) -> Partial:
@@ -168,16 +169,16 @@ class OpenPane:
         return partial
 
     def group(self, partial: Partial, cell: Sums, origin: Origin) -> Group:
-        """A new group of calls of a cell."""
+        """A new group of calls for `cell`, which gets a number in the pane if it has none."""
         if cell.number < 0:
             cell.number = len(self.cells)
             self.cells.append(cell)
         return Group(partial, cell, origin)
 
     def told(self, start_at: int, end_at: int, partition: int, of: int) -> Iterator[Emit]:
-        """What a closed pane amounts to, target by target; each is let go before the next is made.
+        """Yields the emissions of the closed pane, target by target; each is released before the next is made.
 
-        All at once, of ten thousand targets, would be more than any cache holds.
+        The panes of ten thousand targets at once would exceed any cache.
         """
         partials, self.partials = sorted(self.partials.items(), reverse=True), {}
         while partials:
@@ -186,7 +187,7 @@ class OpenPane:
                 yield Emit(pane, end_at, target)
 
     def close(self) -> None:
-        """Give the cells their histograms."""
+        """Give the cells their histograms from the pane's tallies."""
         for name, tally in zip(HISTOGRAMS, self.tallies, strict=True):
             for number, histogram in tally.histograms():
                 setattr(self.cells[number], name, histogram)

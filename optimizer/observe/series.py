@@ -1,13 +1,13 @@
-"""Cumulative series: each counts by how much it has grown since its last point, and no growth twice.
+"""Cumulative series: a point counts the growth since the last point, and no growth is counted twice.
 
-    first point        its whole value, if it began after `since`: nobody can have counted it before;
-                       otherwise it counts nothing and is what later points are compared with
-    began anew         another, later `started_at`, or a value that fell: the whole new value
-    out of order       no later than the last point, or of a life before: nothing, it is contained already
+    first point        its whole value, if the series began after `since`: it cannot have been counted before;
+                       otherwise nothing, and later points are compared with this one
+    began anew         a later `started_at`, or a value that fell: the whole new value
+    out of order       no later than the last point, or of an earlier life: nothing, as it is contained already
 
 The series that were heard least recently are forgotten when there are too many; `since` then moves up
-to the last point of the forgotten, so that whatever begins again is not counted a second time. What is
-remembered survives a crash in the row, as of the first record that is read again; therefore changes are
+to the last point of a forgotten one, so that a series that returns is not counted a second time. The last
+points survive a crash in the row, as of the first record that is read again; therefore their changes are
 kept, undoable, one for each series and each record at which reading may begin.
 """
 
@@ -23,9 +23,9 @@ from optimizer.observe.measures import Amount
 
 SERIES = 4096
 SERIES_BYTES = 280_000
-"""All series of a partition, as JSON: with the declarations its row stays under 900 kB."""
+"""Most bytes of JSON for all series of a partition: with the declarations its row stays under 900 kB."""
 NAMED_BYTES = 20
-"""Of the key, with its quotes and separators."""
+"""Bytes of a series' key in the row, with its quotes and separators."""
 
 Outcome = Literal["grown", "reset", "unknown_start", "stale"]
 
@@ -36,23 +36,23 @@ class Series(Struct, frozen=True, array_like=True):
     """The last point of a series."""
 
     seen: int
-    """Offset of the last record that spoke of it."""
+    """Offset of the last record of the series."""
     at: int
-    """Of the point; ms since the epoch."""
+    """Time of the last point, ms since the epoch."""
     started_at: int | None
     total: float | None
     bounds: str = ""
-    """A digest of the bounds."""
+    """A digest of the distribution's bounds."""
     counts: tuple[int, ...] = ()
 
     @property
     def size(self) -> int:
-        """Bytes in the row, with its key."""
+        """Bytes of the series in the row, with its key."""
         return len(_encode(self)) + NAMED_BYTES
 
 
 class Point(NamedTuple):
-    """A change of what is known of a series, and what was known before; None: nothing."""
+    """A change of a series' last point, undoable: `before` is the point it replaced; None: there was none."""
 
     offset: int
     series: str
@@ -60,14 +60,14 @@ class Point(NamedTuple):
 
 
 def series_of(event: MetricEvent) -> str:
-    """The name under which a series is remembered: what sender, target and metric are called, digested."""
+    """The key of a series: a digest of its sender, target and metric."""
     told = event.data
     named = (event.source, event.subject, told.name, told.unit, told.series, told.variant)
     return blake2b(_encode(named), digest_size=8).hexdigest()
 
 
 def grown(before: Series | None, event: MetricEvent, at: int, since: int | None) -> tuple[Outcome, Amount]:
-    """By how much a series has grown to this point; `since` is when all series were known last."""
+    """The growth of a series up to this point; series that began after `since` (ms) cannot have been forgotten."""
     told = event.data
     whole = told_by(told)
     if before is None:
@@ -87,7 +87,7 @@ def grown(before: Series | None, event: MetricEvent, at: int, since: int | None)
 
 
 def last_point(before: Series | None, event: MetricEvent, at: int, outcome: Outcome) -> Series:
-    """What is to be remembered of a series after this point."""
+    """The last point of the series to store once this event is folded."""
     if outcome == "stale" and before is not None:
         return msgspec.structs.replace(before, seen=event.offset)
     told, whole = event.data, told_by(event.data)
@@ -98,7 +98,7 @@ def last_point(before: Series | None, event: MetricEvent, at: int, outcome: Outc
 
 
 def told_by(told: Metric) -> Amount:
-    """All that a point says."""
+    """The value or the distribution of a point, as an amount."""
     if told.distribution is None:
         return Amount(told.value)
     return Amount(told.distribution.sum, told.distribution.bounds, told.distribution.counts)
@@ -109,7 +109,7 @@ def _nothing(whole: Amount) -> Amount:
 
 
 def _fell(before: Series, whole: Amount) -> bool:
-    """Whether a value is less than it was, which that of one life never is."""
+    """True if a value is below the last point's, which a cumulative series never is within one life."""
     if whole.counts and before.counts:
         return len(whole.counts) == len(before.counts) and any(
             now < then for now, then in zip(whole.counts, before.counts, strict=True)

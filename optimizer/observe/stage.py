@@ -1,10 +1,9 @@
-"""Observe: the calls of one input partition become panes, ten seconds each, one for each target.
+"""Observe folds the calls of one input partition into panes of ten seconds, one for each target.
 
 Its row is small: open panes are rebuilt by re-reading the log from the first record that went into
-one of them (`replay_from`), and the filter of duplicates and the calls that feedback may speak of from
-`replay_window` records before that. Closings that
-were emitted before the crash are then repeated in silence, later ones say exactly what they would have
-said.
+one of them (`replay_from`); the filter of duplicates and the calls that feedback may be about, from
+`replay_window` records before that. Closings that were emitted before the crash are repeated without
+emitting; later ones emit exactly what they would have emitted.
 """
 
 from collections.abc import Mapping, Sequence
@@ -47,11 +46,11 @@ class Observe:
         )
 
     def group_by_key(self, events: Sequence[Any], partition: int) -> Mapping[str, Sequence[Any]]:
-        """All in the input partition's row, whatever they speak of."""
+        """All events go to the input partition's row, whatever their subject."""
         return {str(partition): events} if events else {}
 
     def initial(self, row: str) -> ObserveState:
-        """A partition that has never been read."""
+        """The state of a partition that has never been read."""
         return ObserveState(partition=int(row))
 
     def fold(self, state: ObserveState, events: Sequence[Any]) -> Step[ObserveState]:
@@ -69,7 +68,7 @@ class Observe:
         return None
 
     def on_watermark(self, state: ObserveState, watermark: int) -> Step[ObserveState]:  # noqa: ARG002 - part of the contract
-        """Nothing: observe makes the watermarks and hears none."""
+        """Nothing: observe makes the watermarks and receives none."""
         return Step(state)
 
     def on_stalled_sources(

@@ -1,9 +1,9 @@
-"""What observe knows of one input partition: a small part that survives a crash, and the open panes.
+"""The state of observe for one input partition: a small part that survives a crash, and the open panes.
 
 The open panes, the counts since the last watermark, the filter of duplicates and the calls that
-feedback may speak of are not persisted: they are rebuilt by folding the log again from the first record
+feedback may be about are not persisted: they are rebuilt by folding the log again from the first record
 that went into them. Therefore what is persisted is the state *as of that record* (targets, series, tick
-and closed panes as they were then), and beside it only how far was emitted, so that nothing is said twice.
+and closed panes as they were then), and beside it only how far was emitted, so that nothing is emitted twice.
 """
 
 from typing import NamedTuple, TypeVar
@@ -21,7 +21,7 @@ Known = TypeVar("Known")
 
 
 class Change(NamedTuple):
-    """A declaration that was folded, and what it replaced; None: nothing."""
+    """A declaration that was folded, undoable: `before` is the one it replaced; None: the target was undeclared."""
 
     offset: int
     target: str
@@ -29,7 +29,7 @@ class Change(NamedTuple):
 
 
 class Memory:
-    """What is rebuilt by re-reading.
+    """The part of the state that is rebuilt by re-reading the log.
 
     Bounded: after the first tick panes lie between the last boundary that was closed and 60 s after
     the tick, before it the fold opens a fixed number only; inside, targets, cells and classes are bounded.
@@ -38,9 +38,9 @@ class Memory:
     def __init__(self, records: int, series: dict[str, Series], targets: dict[str, Declared]) -> None:
         self.panes: dict[int, OpenPane] = {}
         self.counts: dict[str, int] = {}
-        """What was left out since the last watermark, or not counted where it belongs, by reason."""
+        """Records since the last watermark that were left out, or counted elsewhere than they belong, by reason."""
         self.counted: Anchor | None = None
-        """Of the first record among the counts."""
+        """Anchor at the first record among the counts."""
         self.duplicates = Duplicates(records)
         self.joins = Joins(records)
         self.changes: list[Change] = []
@@ -52,29 +52,29 @@ class Memory:
         self.series_bytes = sum(one.size for one in series.values())
         self.target_bytes = sum(size_of(name, declared) for name, declared in targets.items())
         self.groups: dict[GroupKey, Group] = {}
-        """How calls are spelled → where such calls go: what need not be found out again."""
+        """Key of a call → group that takes it: the fast path, for keys that were met before."""
         self.pending = Pending()
 
     def oldest(self) -> Anchor | None:
-        """Of the first record that anything here goes back to; None when nothing is open."""
+        """The anchor of the first record that goes into anything open; None when nothing is open."""
         anchors = [pane.anchor for pane in self.panes.values()]
         if self.counted is not None:
             anchors.append(self.counted)
         return min(anchors, key=lambda anchor: anchor.offset, default=None)
 
     def anchored_at(self, anchor: Anchor) -> Anchor:
-        """The anchor, noted as one to which series may have to be put back."""
+        """Returns the anchor, recorded as the newest to which series may have to be put back."""
         self.anchored = anchor.offset
         return anchor
 
     def will_change(self, series: str, before: Series | None, offset: int) -> None:
-        """Keep what is known of a series before a change, unless an older change since the newest anchor did."""
+        """Keep the last point of a series before it changes, unless that was done since the newest anchor."""
         if self.pointed.get(series, -1) < self.anchored:
             self.points.append(Point(offset, series, before))
             self.pointed[series] = offset
 
     def prune(self) -> None:
-        """Drop the changes that nobody will undo any more."""
+        """Drop the changes older than everything open: no re-reading will undo them."""
         oldest = self.oldest()
         self.changes = [c for c in self.changes if c.offset > oldest.offset] if oldest else []
         self.points = [p for p in self.points if p.offset >= oldest.offset] if oldest else []
@@ -86,34 +86,34 @@ class ObserveState(Struct, kw_only=True, omit_defaults=True):
 
     partition: int
     folded: int = -1
-    """The last offset that is contained here; records up to it only refill what is remembered of the last ones."""
+    """The last offset that the state contains; records up to it only refill the memory of the last records."""
     open_since: int | None = None
-    """The first offset of whatever is rebuilt by re-reading; None while nothing is."""
+    """The first offset that has to be re-read to rebuild the memory; None when nothing is open."""
     tick_at: int | None = None
-    """How far time has come (ms since the epoch); None before the first tick."""
+    """The last tick, ms since the epoch; None before the first."""
     closed_at: int | None = None
-    """Panes that start before this boundary are closed; None before the first tick."""
+    """Panes that start before this boundary (ms since the epoch) are closed; None before the first tick."""
     emitted_at: int | None = None
-    """The boundary through which panes and a watermark have been emitted."""
+    """The boundary (ms since the epoch) up to which panes and a watermark have been emitted."""
     targets: dict[str, Declared] = {}
     changed: int = 0
     """Declarations that changed something since a pane was last closed."""
     series: dict[str, Series] = {}
-    """Cumulative series, those last that were heard last."""
+    """Last points of the cumulative series, the most recently heard last."""
     series_since: int | None = None
-    """A series that began later (ms since the epoch) is known, or was never heard; None before the first tick."""
+    """A series that began after this (ms since the epoch) is stored, or was never heard; None before the first tick."""
     memory: Memory | None = None
     """Never written: `snapshot` leaves it out."""
 
     def remembered(self, records: int) -> Memory:
-        """The memory, made if need be."""
+        """The memory, made if need be for that many records."""
         if self.memory is None:
             self.series = dict(sorted(self.series.items(), key=lambda named: named[1].seen))
             self.memory = Memory(records, self.series, self.targets)
         return self.memory
 
     def anchor(self, offset: int) -> Anchor:
-        """Where things stand just before the record at `offset`, where reading may begin again from now on."""
+        """The anchor just before the record at `offset`: from now on re-reading may begin there."""
         return Anchor(offset, self.tick_at, self.closed_at, self.changed, self.series_since)
 
     def snapshot(self) -> "ObserveState":

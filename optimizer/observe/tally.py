@@ -1,4 +1,4 @@
-"""The histograms of all cells of a pane in one: how often each (cell, bucket) occurred.
+"""The histograms of all cells of a pane in one: the number of occurrences of each (cell, bucket).
 
 A code is cell * BUCKETS + bucket. Codes are kept as they come and counted when the pane is closed, or
 when there are COMPACTED of them: sorting many at once costs less than looking up one after the other.
@@ -13,13 +13,13 @@ from optimizer.model.pane import Histogram
 from optimizer.stats.histogram import BUCKETS
 
 COMPACTED = 1_000_000
-"""Eight bytes each."""
+"""Codes held before they are counted, eight bytes each."""
 
 Whole = npt.NDArray[np.int64]
 
 
 class Tally:
-    """How often each code occurred; exact, in any order."""
+    """The number of occurrences of each code; exact, in any order."""
 
     __slots__ = ("_codes", "_counts", "_raw", "_size")
 
@@ -30,7 +30,7 @@ class Tally:
         self._counts: Whole = np.zeros(0, np.int64)
 
     def add(self, codes: Whole) -> None:
-        """Count every one of these codes once more."""
+        """Count each of these codes once more."""
         self._raw.append(codes)
         self._size += len(codes)
         if self._size >= COMPACTED:
@@ -49,7 +49,7 @@ class Tally:
         self._raw, self._size = [], 0
 
     def histograms(self) -> Iterator[tuple[int, Histogram]]:
-        """Each cell that has one, with its histogram in ascending order of buckets."""
+        """Yields each cell that has a histogram, by number, with its buckets in ascending order."""
         self._count()
         if not len(self._codes):
             return

@@ -1,7 +1,7 @@
-"""Which units met a candidate, and which its control: a sample of them for each cell.
+"""Samples of the units in each cell of a candidate and of a control, by which orient finds units that met both.
 
 A unit stays with one arm for as long as a generation lasts. Callers that draw anew for every call, or by another
-salt, break that, and nobody sees it in sums. So the cells of candidates and controls carry the smallest places that
+salt, break that, and sums do not show it. So the cells of candidates and controls carry the smallest places that
 a hash gives to their units (`bottom_k`), which orient compares. A unit counts where the segment is the one it was
 assigned in: in another one it may well have another arm.
 """
@@ -22,13 +22,13 @@ NOWHERE = -1
 
 
 def are_told_by(token: Assignment | None, key: Key, taken: Key) -> bool:
-    """Whether the units of a cell's calls are noted, by one of them: its own key, and the one of the cell taken."""
+    """True if a cell samples its calls' units, by one call: its assignment, its key, and the key of the cell taken."""
     _, _, arm, segment = key
     return token is not None and arm in WATCHED and token.segment == segment and taken == key
 
 
 def places(calls: Sequence[Call], groups: Sequence[Group]) -> list[int]:
-    """The place of each call's unit where its cell has a sample of them; NOWHERE else, and where it tells none."""
+    """The place of each call's unit in the hash; NOWHERE if its cell samples no units or the call names none."""
     return [
         place(token.unit)
         if group.samples_units and (token := call.assignment) is not None and token.unit
@@ -38,7 +38,7 @@ def places(calls: Sequence[Call], groups: Sequence[Group]) -> list[int]:
 
 
 def sketches(numbers: npt.NDArray[np.uint16], found: Whole) -> Iterator[tuple[int, list[int]]]:
-    """Groups that met units, by number, each with the sketch of their places: column by column a number and a place."""
+    """Yields the number and the sketch of each group that has units; each call has a group number and a place."""
     told = found != NOWHERE
     codes = np.unique(numbers[told].astype(np.int64) << PLACE_BITS | found[told])
     groups, ascending = codes >> PLACE_BITS, (codes & (2**PLACE_BITS - 1)).tolist()

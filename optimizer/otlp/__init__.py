@@ -1,1 +1,1 @@
-"""What OpenTelemetry exporters say of calls to models, as our events: pure, by duck typing, never an exception."""
+"""OTLP: turns what OpenTelemetry exporters report of calls to models into our events; pure, and never raises."""

@@ -1,4 +1,4 @@
-"""The one table of what is read from whom: vendor's attribute → our field and its unit.
+"""The table of attributes that are read: vendor's attribute → our field and its unit.
 
 Where several attributes of a span mean one field, the row that stands first wins. Whatever is not in
 this table is not read; attributes with prompt or answer text are not in it.
@@ -23,8 +23,9 @@ Unit = Literal[
     "text", "tokens", "usd", "s", "number", "whole", "scalar",
     "usage JSON", "cost JSON", "parameters JSON", "instant",
 ]  # fmt: skip
-"""How a value is read. `scalar` keeps numbers and flags as they are and takes short text; an
-`instant` is ISO 8601; the three kinds of JSON are objects in a text."""
+"""Way in which a value is read. `scalar` keeps numbers and flags as they are and takes short text; an
+`instant` is ISO 8601; the three kinds of JSON are objects in a text.
+"""
 
 Vendor = Literal[
     "ours", "GenAI A", "GenAI B", "GenAI C", "GenAI D", "Traceloop", "OpenInference", "Langfuse", "LiteLLM"
@@ -32,12 +33,13 @@ Vendor = Literal[
 
 
 class Row(NamedTuple):
-    """One attribute."""
+    """One attribute of one vendor."""
 
     attribute: str
     field: str
-    """Of `Call`, or of its `assignment.`, `parameters.`, `prompt.` or `attributes.`; of an `evaluation.`;
-    or what decides whether the span is a call (`is.`)."""
+    """A field of `Call`, or of its `assignment.`, `parameters.`, `prompt.` or `attributes.`; of an `evaluation.`;
+    or one that decides whether the span is a call (`is.`).
+    """
     unit: Unit
     vendor: Vendor
 
@@ -145,7 +147,7 @@ TABLE: tuple[Row, ...] = (
 )
 
 ATTRIBUTE_PREFIX = "llmopt.attribute."
-"""`llmopt.attribute.task` is kept as the attribute `task`."""
+"""Prefix of attributes that are kept: `llmopt.attribute.task` becomes the attribute `task`."""
 
 FIRST_TOKEN_EVENTS = frozenset(
     {
@@ -154,9 +156,9 @@ FIRST_TOKEN_EVENTS = frozenset(
         "gen_ai.content.completion.chunk",  # OpenLLMetry since
     }
 )
-"""Events of a span whose instant is that of the first token."""
+"""Events of a span whose instant is the first token's."""
 
 PARAMETERS = frozenset(
     row.field.removeprefix("parameters.") for row in TABLE if row.field.startswith("parameters.")
 ) | {"max_completion_tokens", "max_output_tokens"}
-"""Members that are kept of a JSON object of parameters: it may also hold tools and their texts."""
+"""Members kept of a JSON object of parameters, which may also hold tools and their texts."""

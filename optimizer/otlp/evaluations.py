@@ -1,4 +1,4 @@
-"""An evaluation of an answer, `gen_ai.evaluation.result`, as feedback on its call.
+"""Turns an evaluation of an answer, `gen_ai.evaluation.result`, into feedback on its call.
 
 The GenAI conventions send it as a log event in the context of the span that is judged, or with the
 answer's id; older libraries as an event of that span. A score counts from 0 to 1. Where an evaluator has
@@ -18,13 +18,13 @@ from optimizer.otlp.same_call import SameCalls
 
 NAME: Final = "gen_ai.evaluation.result"
 SOURCE: Final = "/otlp/evaluations"
-"""With the evaluator's name behind it: what one source says again of a call is a repetition."""
+"""Source of the events, followed by the evaluator's name: a second result of one source on a call is a repetition."""
 GOOD = frozenset({"pass", "passed", "yes", "true", "correct", "good", "relevant", "safe"})
 BAD = frozenset({"fail", "failed", "no", "false", "incorrect", "bad", "not_relevant", "irrelevant", "unsafe"})
 
 
 def score_of(found: Mapping[str, Any]) -> float | str:
-    """The score from 0 to 1, or in words why there is none."""
+    """The score from 0 to 1, or the reason in words why there is none."""
     value = found.get("evaluation.score")
     if value is not None:
         least, most = found.get("evaluation.min", 0.0), found.get("evaluation.max", 1.0)
@@ -42,7 +42,7 @@ def score_of(found: Mapping[str, Any]) -> float | str:
 def event(
     message: Any, resource: Mapping[str, Any], *, span: bytes | None, calls: SameCalls
 ) -> FeedbackEvent | str:
-    """The feedback that a log record or a span event is, or in words why it is none.
+    """The feedback in a log record or a span event, or the reason in words why there is none.
 
     It is about the call of its span, also where that was one of two spans of the call; without a span,
     about the remembered call with that answer; else it names the answer's id, which joins nothing. Its

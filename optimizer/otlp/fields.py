@@ -1,4 +1,4 @@
-"""Takes the attributes of a span or an event apart by the table, each within the bounds of its field."""
+"""Reads the attributes of a span or an event by the table, each within the bounds of its field."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -21,7 +21,7 @@ from optimizer.otlp.reading import (
 )
 
 REMEMBERED, REMEMBERED_BYTES = 2048, 256
-"""How many attributes' meaning is kept, and of which length: a longer one is a text, said once. About 1 MB."""
+"""Most attributes cached, about 1 MB, and the longest one to be cached, bytes: a longer one is a text, sent once."""
 
 
 def _cost_in(value: Any) -> float | None:
@@ -39,7 +39,7 @@ def _seconds(value: Any) -> float | None:
 
 
 def plain_value(value: Any) -> str | int | float | bool | None:
-    """A flag, a finite number or a short text as it is; None for anything else."""
+    """The value if it is a flag, a finite number or a short text; None for anything else."""
     if isinstance(value, bool):
         return value
     return text(value) if isinstance(value, str) else number(value)
@@ -76,15 +76,15 @@ _RULES = {
     )
     for rank, row in enumerate(TABLE)
 }
-"""Attribute → its row's rank, where that decides; field, reader, and whether a failure to read counts."""
+"""Attribute → its row's rank, if that decides; its field, its reader, and whether a failure to read counts."""
 
 
 Meaning = tuple[int | None, str, Any]
-"""An attribute's rank, where that decides; its field; its value, None if that cannot be meant."""
+"""An attribute's rank, if that decides; its field; its value, None if that cannot be meant."""
 
 
 def meaning_of(item: Any) -> Meaning | None:
-    """What an attribute says, with `.key` and `.value`; None: nothing that is read."""
+    """The meaning of an attribute with `.key` and `.value`; None if it is not read."""
     name = item.key
     rule = _RULES.get(name)
     if rule is None:
@@ -97,7 +97,7 @@ def meaning_of(item: Any) -> Meaning | None:
 
 
 def fields_of(attributes: Iterable[Any], unread: list[str]) -> dict[str, Any]:
-    """Field → value, of the attributes that the table knows; fields whose value cannot be meant go to `unread`."""
+    """Field → value of the attributes in the table; fields whose value cannot be meant go to `unread`."""
     return _settled(map(meaning_of, attributes), unread)
 
 
@@ -120,16 +120,16 @@ def _settled(meanings: Iterable[Meaning | None], unread: list[str]) -> dict[str,
 
 
 class Remembered:
-    """Reads attributes in the bytes in which they came, as most were just so in the last span."""
+    """A reader of encoded attributes that caches their meaning by their bytes, as most repeat from span to span."""
 
     def __init__(self, opened: Callable[[bytes], Any]) -> None:
-        """Have an attribute made of bytes that are new."""
+        """`opened` decodes the bytes of an attribute that is not in the cache."""
         self._opened = opened
         self._pairs: dict[bytes, tuple[str, Any] | tuple[()]] = {}
         """Field and value, for `dict`; nothing of an attribute that is not read."""
 
     def fields_of(self, attributes: Iterable[bytes], unread: list[str]) -> dict[str, Any]:
-        """What the function of this name says of the opened attributes."""
+        """The result of the module's `fields_of` for the decoded attributes."""
         items = list(attributes)
         pairs = list(map(self._pairs.get, items))
         if None in pairs:
@@ -153,7 +153,7 @@ class Remembered:
 
 
 def _marked(name: str, value: Any) -> Meaning:
-    """An attribute that the caller marked for us."""
+    """The meaning of an attribute with ATTRIBUTE_PREFIX, which the caller marked for us."""
     if isinstance(value, bool):
         value = "true" if value else "false"
     kept = text(value if isinstance(value, str) else str(value))
@@ -163,7 +163,7 @@ def _marked(name: str, value: Any) -> Meaning:
 
 
 def assignment_of(found: Mapping[str, Any], unread: list[str]) -> Assignment | None:
-    """Which arm served the call; None unless generation, variant and arm are all told."""
+    """The assignment of a call; None unless generation, variant and arm are all given."""
     generation, variant = found.get("assignment.generation"), found.get("assignment.variant")
     arm: Any = found.get("assignment.arm")
     if generation is None and variant is None and arm is None:

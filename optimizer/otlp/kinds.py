@@ -1,4 +1,4 @@
-"""Which span is a call to a model: what its exporter calls it, asked in a fixed order.
+"""Decides whether a span is a call to a model, by asking the exporters' conventions in a fixed order.
 
 The first convention that speaks decides. A model and a provider without any word for the kind are
 the oldest generation, which had none.
@@ -32,18 +32,18 @@ NO_CALLS = frozenset(
         "search_memory", "update_memory", "create_memory", "rerank", "arerank",
     }
 )  # fmt: skip
-"""What `gen_ai.operation.name` calls that which is around a call, or no model's."""
+"""Values of `gen_ai.operation.name` for spans around a call, or for no model's call."""
 
 _OF: dict[str, dict[str, str]] = {
     "is.openinference": {"LLM": CHAT, "EMBEDDING": EMBEDDINGS},
     "is.langfuse": {"generation": CHAT, "embedding": EMBEDDINGS},
     "is.traceloop": {},  # workflow, task, agent, tool: never the call itself
 }
-"""Field → its words for a call; any other word of these conventions is no call."""
+"""Field → its words for a call; any other word of these conventions means no call."""
 
 
 def operation_of(found: Mapping[str, Any]) -> str | None:
-    """`chat`, `text_completion` or `embeddings` of a span with these fields; None: it is no call."""
+    """The operation of a span with these fields: `chat`, `text_completion` or `embeddings`; None: it is no call."""
     name = found.get("is.operation")
     if name is not None:
         if (operation := OPERATIONS.get(name)) is not None:

@@ -1,4 +1,4 @@
-"""Takes OTLP requests apart: calls, feedback and metrics as our events, and what was dropped, with why.
+"""Reads OTLP requests: calls, feedback and metrics become our events, the rest is dropped with its reason.
 
 A request is a protobuf message, or whatever has the same fields. Nothing in it raises: what cannot be
 meant is dropped with a counted reason, or leaves one field of a call unknown.
@@ -21,20 +21,20 @@ REMEMBERS = 50_000
 
 
 class Normalised(Struct, kw_only=True):
-    """What one request holds."""
+    """The result of one request."""
 
     events: list[CallEvent | FeedbackEvent | MetricEvent] = field(default_factory=list)
     dropped: Counter[str] = field(default_factory=Counter)
-    """Why → how many spans, evaluations, log records or points became no event."""
+    """Reason → number of spans, evaluations, log records or points that became no event."""
     unread: Counter[str] = field(default_factory=Counter)
-    """Field → how many calls have it, or a part of it, unknown although something was sent."""
+    """Field → number of calls in which it, or a part of it, is unknown although something was sent."""
 
 
 class Normaliser:
-    """Reads requests one after another; remembers only which spans were calls lately."""
+    """Reads requests one after another; remembers only which recent spans were calls."""
 
     def __init__(self, remembers: int = REMEMBERS, *, opened: Callable[[bytes], Any] | None = None) -> None:
-        """Recognise two spans of one call among the last `remembers` ones; one thread at a time.
+        """Recognise two spans of one call among the last `remembers` ones; for one thread at a time.
 
         With `opened`, which makes an attribute of bytes, the attributes of spans have to be bytes.
         """
@@ -116,7 +116,7 @@ class Normaliser:
 
 
 def _is_evaluation(record: Any) -> bool:
-    """By the record's event name, or by the attribute that was its name before there was a field."""
+    """True for an evaluation, by the record's event name or by the attribute that held the name before."""
     if record.event_name:
         return bool(record.event_name == evaluations.NAME)
     named = plain(record.attributes, ("event.name",)).get("event.name")

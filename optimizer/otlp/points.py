@@ -1,4 +1,4 @@
-"""Points of OpenTelemetry metrics as `metric` events: each a number, or many in one distribution.
+"""Turns points of OpenTelemetry metrics into `metric` events: each a number, or many in one distribution.
 
 Name, unit and temporality are the exporter's; nothing is converted. A series is told by the hash of its
 resource, scope and attributes. Metrics are never calls, so they cannot double what spans counted.
@@ -15,11 +15,11 @@ from optimizer.otlp.reading import instant, number, scalar, short_hash, target_o
 SOURCE: Final = "/otlp/metrics"
 MOST_BOUNDS = 512
 MOST_BUCKETS = 250
-"""So many exponential buckets, with gaps between all of them, fit into as many bounds."""
+"""Most exponential buckets: so many, with gaps between all of them, fit into MOST_BOUNDS bounds."""
 MOST_SENT = 20_000
 MOST_COUNT = 1_000_000_000
 MOST = 1e12
-"""In the metric's unit, of values and bounds: observe refuses more, as a slip in the unit."""
+"""Most size of values and bounds, in the metric's unit: observe refuses more, as a slip in the unit."""
 MOST_SUM = 1e18
 _TEMPORALITIES: dict[int, Literal["delta", "cumulative"]] = {1: "delta", 2: "cumulative"}
 _NO_RECORDED_VALUE = 1
@@ -27,11 +27,11 @@ _SHAPES = ("gauge", "sum", "histogram", "exponential_histogram")
 
 
 class Refused(ValueError):
-    """A point is no number that can be counted; the text says why, in a few words."""
+    """Raised for a point that cannot be counted; the text says why, in a few words."""
 
 
 class Series(NamedTuple):
-    """What the points of one metric have in common."""
+    """The part that all points of one metric share."""
 
     name: str
     unit: str
@@ -39,11 +39,11 @@ class Series(NamedTuple):
     temporality: Literal["gauge", "delta", "cumulative"]
     resource: Mapping[str, Any]
     place: str
-    """The hash of resource and scope."""
+    """Hash of resource and scope."""
 
 
 def place_of(resource: Any, scope: Any) -> str:
-    """What tells the senders of one metric apart."""
+    """The hash that tells the senders of one metric apart: of resource and scope."""
     return short_hash(_flat(resource.attributes), scope.name, _flat(scope.attributes))
 
 
@@ -51,7 +51,7 @@ def series_of(metric: Any, resource: Mapping[str, Any], place: str) -> Series:
     """The series of a metric.
 
     Raises:
-        Refused: it is none that can be counted.
+        Refused: the metric is of no kind that can be counted.
     """
     shape = metric.WhichOneof("data")
     name, unit = text(metric.name), metric.unit
@@ -71,15 +71,15 @@ def series_of(metric: Any, resource: Mapping[str, Any], place: str) -> Series:
 
 
 def points_of(metric: Any) -> Iterator[Any]:
-    """Its points."""
+    """The points of a metric."""
     yield from getattr(metric, metric.WhichOneof("data")).data_points
 
 
 def event(point: Any, series: Series) -> MetricEvent:
-    """The event that a point is.
+    """The metric event of a point.
 
     Raises:
-        Refused: it is none.
+        Refused: the point cannot be counted.
     """
     at = instant(point.time_unix_nano)
     if at is None:
@@ -117,7 +117,7 @@ def event(point: Any, series: Series) -> MetricEvent:
 
 
 def _flat(attributes: Any) -> str:
-    """Attributes as one text, in the order of their names."""
+    """The attributes as one text, sorted by name."""
     return "\x1e".join(
         sorted(f"{item.key}={item.value.WhichOneof('value')}:{_shown(item.value)}" for item in attributes)
     )
@@ -162,7 +162,7 @@ def _explicit(point: Any) -> Distribution:
 
 
 def _exponential(point: Any) -> Distribution:
-    """Buckets (bᶦ, bᶦ⁺¹], b = 2^(2^-scale), both ways from zero; halved in number until they fit."""
+    """The distribution of buckets (bᶦ, bᶦ⁺¹], b = 2^(2^-scale), both ways from zero; halved until they fit."""
     positive, negative, scale = _buckets(point.positive), _buckets(point.negative), point.scale
     while len(positive) + len(negative) > MOST_BUCKETS:
         positive, negative, scale = _halved(positive), _halved(negative), scale - 1
@@ -193,7 +193,7 @@ def _add(bounds: list[float], counts: list[int], ends: tuple[float, float], n: i
 
 
 def _buckets(side: Any) -> dict[int, int]:
-    """Index → count, of the buckets that hold anything."""
+    """Index → count of the buckets that are not empty."""
     if len(side.bucket_counts) > MOST_SENT:
         raise Refused(f"metric: more than {MOST_SENT:,} buckets")
     return {side.offset + i: n for i, n in enumerate(side.bucket_counts) if n}

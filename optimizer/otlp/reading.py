@@ -1,4 +1,4 @@
-"""Reads what protobuf messages hold into plain values within bounds; None is what cannot be meant.
+"""Readers of protobuf values: plain values within bounds, None for a value that cannot be meant.
 
 The messages are known by duck typing: a span has `.attributes` with `.key` and `.value`, a value has
 `.WhichOneof("value")`. Nothing here raises for what a sender can have put into a message.
@@ -15,19 +15,19 @@ import msgspec
 from optimizer.model.instants import EPOCH
 
 TEXT_LENGTH = 128
-"""Characters of a name, a model, a value by which is segmented."""
+"""Most characters of a name, a model, or a value by which calls are segmented."""
 JSON_LENGTH = 16_384
-"""A longer JSON object is not parsed: usage and parameters take a few hundred characters."""
+"""Most characters of a JSON object to be parsed: usage and parameters take a few hundred."""
 MOST_TOKENS = 1_000_000_000
 MOST_MS = 86_400_000
 MOST_USD = 100_000
 UNKNOWN_TARGET = "unknown_service"
-"""What OpenTelemetry calls a service that says no name."""
+"""OpenTelemetry's name for a service without a name."""
 
 FIRST_NS = 946_684_800_000_000_000
-"""2000-01-01: an earlier instant is an unset or a broken clock."""
+"""2000-01-01 in ns since the epoch: an earlier instant comes from an unset or broken clock."""
 LAST_NS = 4_102_444_800_000_000_000
-"""2100-01-01."""
+"""2100-01-01 in ns since the epoch."""
 _NO_TRACE, _NO_SPAN = bytes(16), bytes(8)
 _SCALARS = frozenset({"string_value", "int_value", "double_value", "bool_value"})
 
@@ -39,12 +39,12 @@ def scalar(value: Any) -> str | int | float | bool | None:
 
 
 def text(value: Any, length: int = TEXT_LENGTH) -> str | None:
-    """A text of 1 to `length` characters; a longer one is unknown, as its beginning would be another."""
+    """The text if it has 1 to `length` characters; a longer one is unknown, as its beginning would be another text."""
     return value if isinstance(value, str) and 0 < len(value) <= length else None
 
 
 def number(value: Any) -> float | int | None:
-    """A finite number, also one that was sent as text; no flag."""
+    """The value if it is a finite number, also one sent as text; None for a flag."""
     if isinstance(value, str) and len(value) <= 32:  # noqa: PLR2004 - more digits than a double has
         try:
             value = float(value) if not value.isdigit() else int(value)
@@ -56,7 +56,7 @@ def number(value: Any) -> float | int | None:
 
 
 def whole(value: Any, most: int) -> int | None:
-    """A whole number from 0 to `most`."""
+    """The value if it is a whole number from 0 to `most`."""
     found = number(value)
     if found is None or not 0 <= found <= most or found != int(found):
         return None
@@ -64,7 +64,7 @@ def whole(value: Any, most: int) -> int | None:
 
 
 def within(value: Any, least: float, most: float) -> float | None:
-    """A finite number from `least` to `most`."""
+    """The value if it is a finite number from `least` to `most`."""
     found = number(value)
     return float(found) if found is not None and least <= found <= most else None
 
@@ -81,7 +81,7 @@ def json_object(value: Any) -> dict[str, Any] | None:
 
 
 def instant(ns: int) -> datetime | None:
-    """The instant so many nanoseconds after the epoch, to the microsecond; None if it cannot be meant."""
+    """The instant `ns` nanoseconds after the epoch, to the microsecond; None if it cannot be meant."""
     return EPOCH + timedelta(microseconds=ns // 1000) if FIRST_NS <= ns <= LAST_NS else None
 
 
@@ -97,7 +97,7 @@ def iso_ns(value: Any) -> int | None:
 
 
 def span_key(trace_id: Any, span_id: Any) -> bytes | None:
-    """Both ids as one key; None unless they are of OpenTelemetry's lengths and not all zero."""
+    """Both ids as one key; None unless they have OpenTelemetry's lengths and are not all zero."""
     if not isinstance(trace_id, bytes) or not isinstance(span_id, bytes):
         return None
     if len(trace_id) != len(_NO_TRACE) or len(span_id) != len(_NO_SPAN):
@@ -106,17 +106,17 @@ def span_key(trace_id: Any, span_id: Any) -> bytes | None:
 
 
 def call_id_of(key: bytes) -> str:
-    """`<trace id>-<span id>`, in hex: what an evaluation or feedback names a call by."""
+    """The call's id, `<trace id>-<span id>` in hex, by which evaluations and feedback name it."""
     return f"{key[:16].hex()}-{key[16:].hex()}"
 
 
 def plain(attributes: Iterable[Any], wanted: Container[str]) -> dict[str, Any]:
-    """The scalar values of those attributes whose key is in `wanted`; the last of a key counts."""
+    """The scalar values of attributes whose key is in `wanted`; the last of a key counts."""
     return {item.key: scalar(item.value) for item in attributes if item.key in wanted}
 
 
 def target_of(own: Any, resource: Mapping[str, Any]) -> str:
-    """The target: what the item says, else its resource, else the service's name."""
+    """The target: the one that the item names, else its resource, else the service's name."""
     return (
         text(own)
         or text(resource.get("llmopt.target"))
@@ -126,7 +126,7 @@ def target_of(own: Any, resource: Mapping[str, Any]) -> str:
 
 
 def short_hash(*parts: str) -> str:
-    """32 hex digits that are the same for the same parts."""
+    """A hash of the parts, 32 hex digits."""
     digest = blake2b(digest_size=16)
     for part in parts:
         digest.update(part.encode("utf-8", "surrogatepass"))

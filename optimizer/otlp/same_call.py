@@ -1,4 +1,4 @@
-"""Tells when two spans are one call: one LLM span inside another, of one service, with one model.
+"""Recognises two spans of one call: an LLM span inside another, of one service, with one model.
 
 A client library and the framework or gateway around it often both make a span of a call, streamed ones
 above all. The inner one is counted, joined with what only the outer one knows when both come in one
@@ -18,7 +18,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 DEEPEST = 16
-"""Spans of one call within one another; also ends what goes round in a ring."""
+"""Most nested spans of one call; also ends a ring of parents."""
 
 
 class Counted(NamedTuple):
@@ -31,10 +31,10 @@ class Counted(NamedTuple):
 
 
 class SameCalls:
-    """What was counted lately. Bounded: each of its three maps holds at most `remembers` entries."""
+    """The calls counted most recently. Bounded: each of its three maps holds at most `remembers` entries."""
 
     def __init__(self, remembers: int) -> None:
-        """Remember this many spans."""
+        """Start with nothing; `remembers` is the number of spans to hold."""
         self._remembers = remembers
         self._of_span: OrderedDict[bytes, Counted] = OrderedDict()
         """A span → the call that it was counted as, or found to be."""
@@ -44,7 +44,7 @@ class SameCalls:
         """An answer's id → its call."""
 
     def once(self, spans: Iterable[Span]) -> list[Span]:
-        """The spans of one request that are calls of their own; an inner one before the one around it."""
+        """The spans of one request without those that repeat a call; an inner span comes before the one around it."""
         by_key = {span.key: span for span in spans}
         if not any(span.parent in by_key for span in by_key.values()):  # as almost always
             return [span for span in by_key.values() if self._is_new(span)]
@@ -65,7 +65,7 @@ class SameCalls:
         return [span for span in reversed(ordered) if self._is_new(span)]
 
     def found(self, *, span: bytes | None = None, answer: str | None = None) -> Counted | None:
-        """The call that a span, or else an answer's id, belongs to, if that is remembered."""
+        """The remembered call of a span, or else of an answer's id; None if it is not remembered."""
         if span is not None and (counted := self._of_span.get(span)) is not None:
             return counted
         return self._of_answer.get(answer) if answer else None
@@ -102,12 +102,12 @@ def _is_same(inner: Span, outer: Span) -> bool:
 
 
 def _agree(one: frozenset[str], other: frozenset[str]) -> bool:
-    """Whether both can mean one model; a span that names none agrees with any."""
+    """True if both can mean one model; a span that names none agrees with any."""
     return not one or not other or not one.isdisjoint(other)
 
 
 def _depth(span: Span, outer: dict[bytes, Span]) -> tuple[int, bytes]:
-    """How many spans of the same call are around it; with the key, so that the order is one."""
+    """The number of spans of the same call around this one; then its key, so that the order is total."""
     depth, at = 0, span
     while (around := outer.get(at.key)) is not None and depth < DEEPEST:
         depth, at = depth + 1, around

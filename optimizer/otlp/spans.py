@@ -1,4 +1,4 @@
-"""One span that is a call: read from the message, joined with the span around it, made into an event."""
+"""A span that is a call: read from the message, joined with the span around it, made into an event."""
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
@@ -14,29 +14,29 @@ from optimizer.otlp.kinds import operation_of
 from optimizer.otlp.reading import FIRST_NS, MOST_MS, call_id_of, instant, scalar, span_key, target_of, text
 
 UNKNOWN_MODEL = "unknown"
-"""A call's model has to be named; this one has no price, so its cost is unknown too."""
+"""The model of a call that names none; it has no price, so the cost is unknown too."""
 OTHER_ERROR = "_OTHER"
-"""What OpenTelemetry calls an error of no known class."""
+"""OpenTelemetry's name for an error of no known class."""
 MOST_ATTRIBUTES = 32
 _STATUS_ERROR = 2
 _RESOURCE_ATTRIBUTES = {"cloud.region": "attributes.region", "tenant.id": "attributes.tenant"}
 RESOURCE = frozenset({"service.name", "llmopt.target", *_RESOURCE_ATTRIBUTES})
-"""What is read of a resource."""
+"""Attributes that are read of a resource."""
 TRACE_DIGITS = 32
-"""Of a call's id, which begins with its trace's."""
+"""Leading hex digits of a call's id that are its trace's id."""
 
 
 class Origin(NamedTuple):
-    """Where spans come from: what is read of their resource."""
+    """The origin of spans: the fields read from their resource."""
 
     service: str
     target: str
     fields: tuple[tuple[str, str], ...]
-    """Field → value, unless a span says otherwise."""
+    """Field → value, which a span's own value overrides."""
 
 
 def origin_of(resource: Mapping[str, Any]) -> Origin:
-    """What the attributes of a resource say of all its spans."""
+    """The origin that a resource's attributes describe."""
     named = ((field, text(resource.get(name))) for name, field in _RESOURCE_ATTRIBUTES.items())
     return Origin(
         service=text(resource.get("service.name")) or "",
@@ -54,7 +54,7 @@ class Span:
     )  # fmt: skip
 
     def __init__(self, message: Any, key: bytes, found: dict[str, Any], at: datetime) -> None:
-        """Take what was read of a message that ended then; `joined` may still add to it."""
+        """Keep the fields read from a message that ended `at`; `joined` may still add to them."""
         self.key, self.found, self.at = key, found, at
         self.operation = ""
         self.origin = _NOWHERE
@@ -73,17 +73,17 @@ class Span:
 
     @property
     def event_id(self) -> str:
-        """The same for every span of one answer of a model: its own id within the trace, if it has one."""
+        """The event's id: that of the answer within the trace, if it has one, so that all its spans share it."""
         answer = self.found.get("response_id")
         return f"{self.call_id[:TRACE_DIGITS]}/{answer}" if answer else self.call_id
 
     @property
     def target(self) -> str:
-        """What the call counts for."""
+        """The target that the call counts for."""
         return self.found.get("target") or self.origin.target
 
     def joined(self, outer: "Span") -> None:
-        """Take what only the span around this one knows; the two are one call."""
+        """Take over the fields that only `outer`, the span around this one, has; the two are one call."""
         mine, theirs = self.found, outer.found
         for group in (usage.FIELDS, ("cost_usd",), ("first_token_ms", "first_token_at"), ("covariate",)):
             if not any(name in mine for name in group):
@@ -108,7 +108,7 @@ FieldsOf = Callable[[Iterable[Any], list[str]], dict[str, Any]]
 
 
 def read(message: Any, origin: Origin, fields_of: FieldsOf) -> Span | str:
-    """The span if it is a call, or in a few words why it is none; `fields_of` reads its attributes."""
+    """The span, or the reason in a few words why it is no call; `fields_of` reads its attributes."""
     unread: list[str] = []
     found = fields_of(message.attributes, unread)
     operation = operation_of(found)
@@ -129,7 +129,7 @@ def read(message: Any, origin: Origin, fields_of: FieldsOf) -> Span | str:
 
 
 def event(span: Span) -> CallEvent:
-    """The call that a span is; its fields that could not be read are then in `span.unread`."""
+    """The call event of a span; fields that could not be read are then in `span.unread`."""
     found = span.found
     tokens = usage.tokens_of(found)
     latency_ms = (span.end - span.start) / 1_000_000
@@ -160,7 +160,7 @@ def event(span: Span) -> CallEvent:
 
 
 def _groups(span: Span) -> tuple[dict[str, float | int | str | bool], dict[str, str]]:
-    """Parameters, those that have an attribute of their own before those in JSON; and attributes."""
+    """Parameters, those with an attribute of their own before those in JSON; and attributes."""
     parameters = {
         name: value
         for name, raw in span.found.get("parameters", {}).items()
@@ -177,7 +177,7 @@ def _groups(span: Span) -> tuple[dict[str, float | int | str | bool], dict[str, 
 
 @lru_cache(maxsize=256)
 def _places(fields: tuple[str, ...]) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-    """Name and field of those that are parameters, and of those that are attributes: as good as always the same."""
+    """Name and field of the parameters, and of the attributes, among these fields; nearly always the same."""
     groups: dict[str, list[tuple[str, str]]] = {"parameters": [], "attributes": []}
     for field in fields:
         group, _, name = field.partition(".")

@@ -1,4 +1,4 @@
-"""How many tokens a call took, when exporters differ in whether cached ones are among the input.
+"""The tokens of a call, although exporters differ in whether cached ones are among the input.
 
 OpenAI, Gemini and the GenAI conventions count cached tokens within the input; Anthropic's own figures
 and Langfuse's usage details count them apart, and Gemini counts reasoning apart from the output. Where a
@@ -16,11 +16,11 @@ FIELDS = (
     "input_tokens", "output_tokens", "cached_input_tokens", "cache_write_input_tokens", "reasoning_tokens",
     "total_tokens", "usage",
 )  # fmt: skip
-"""What a span may say of its tokens."""
+"""Fields of a span that concern its tokens."""
 
 
 class Tokens(NamedTuple):
-    """Cached and written ones are parts of the input, reasoning is a part of the output; None: unknown."""
+    """The tokens of a call: cached and written are parts of the input, reasoning of the output; None: unknown."""
 
     input: int | None = None
     output: int | None = None
@@ -64,7 +64,7 @@ def _of_details(usage: Mapping[str, Any]) -> Tokens:
 
 
 def _part(name: str) -> str | None:
-    """Of what a usage detail of this name is a count."""
+    """The field of Tokens that a usage detail of this name counts; None if it counts none."""
     if "cache" in name:
         return "written" if "creation" in name or "write" in name else "cached"
     if "reasoning" in name:
@@ -75,7 +75,7 @@ def _part(name: str) -> str | None:
 
 
 def _settled(read: Tokens, total: int | None, *, apart: bool) -> Tokens:
-    """The same tokens with every part inside its whole, and parts that cannot be inside left out."""
+    """The tokens with every part inside its whole; parts that cannot be inside are left out."""
     within_input, within_output = (read.cached or 0) + (read.written or 0), read.reasoning or 0
     if read.input is None and read.output is None:
         return Tokens()

@@ -1,1 +1,1 @@
-"""Invented worlds, and lives of the whole loop in them."""
+"""Simulation: invented worlds, and the whole loop run in them."""

@@ -1,4 +1,4 @@
-"""The book that is kept of one life: who served what, what it truly amounts to, and how every rollout ended."""
+"""The book of one life: which arm served what, its true cost and quality, and the end of every rollout."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -11,36 +11,36 @@ from optimizer.simulation.life import Life, Outcome, Rollout, Served, Turn, is_h
 from optimizer.simulation.world import Outcomes, Truth, World
 
 BEGIN_AT = 1_772_323_200_000
-"""Midnight of a Sunday, UTC: every life begins there."""
+"""Start of every life, ms since the epoch: midnight of a Sunday, UTC."""
 ENDS: Mapping[str, Outcome] = {"promote": "promoted", "rollback": "rolled_back", "conclude": "concluded"}
-"""Kind of decision → how it ends a rollout."""
+"""Kind of decision → the outcome of the rollout that it ends."""
 
 
 class Arm(NamedTuple):
-    """What serves some of a segment's units."""
+    """An arm that serves some of a segment's units."""
 
     model: str
     assignment: Assignment | None
     weight_bps: int
     cost_factor: float = 1.0
-    """How many times as much a call costs as the model's law says, by the parameters in force."""
+    """Factor on the model's cost per call, by the parameters in force."""
 
     @property
     def role(self) -> str:
-        """Of the arm; before any configuration everybody is served by the incumbent."""
+        """The arm's role; before any configuration it is the incumbent's."""
         return "incumbent" if self.assignment is None else self.assignment.arm
 
 
 class Book:
-    """Money and quality by the laws of the world, and rollouts by what was decided."""
+    """The account of a life: money and quality by the laws of the world, rollouts by the decisions."""
 
     def __init__(self, world: World, outcomes: Outcomes, first: Mapping[str, Arm]) -> None:
         """Open the book.
 
         Args:
-            world: that is lived in.
-            outcomes: how its models answer.
-            first: segment → what serves it until there is a configuration.
+            world: the world of this life.
+            outcomes: the answers of its models.
+            first: segment → arm that serves it until there is a configuration.
         """
         self._world, self._outcomes, self._first = world, outcomes, first
         self._models = {model.name for model in world.target.models}
@@ -59,13 +59,13 @@ class Book:
     # -- calls -------------------------------------------------------------------------------------
 
     def turn(self, after_s: float, calls: int) -> None:
-        """A turn begins, with so many calls of users."""
+        """Begin a turn, `after_s` seconds after the beginning, with `calls` calls of users."""
         self._after_s = after_s
         self.life.calls += calls
         self._in_turn = {}
 
     def served(self, segment: str, arm: Arm, calls: int) -> None:
-        """Users have met an arm."""
+        """Count calls that an arm answered to users."""
         mine, first = self._truth(segment, arm), self._truth(segment, self._first[segment])
         life = self.life
         life.cost_usd += calls * mine.cost_usd
@@ -77,13 +77,13 @@ class Book:
         self._in_turn.setdefault(segment, []).append((arm, calls))
 
     def mirrored(self, segment: str, arm: Arm, calls: int) -> None:
-        """Calls were made a second time: they cost, and nobody got their answers."""
+        """Count calls that were made a second time: they cost, and nobody got their answers."""
         self.life.mirrored += calls
         self.life.cost_usd += calls * self._truth(segment, arm).cost_usd
         self._of_shadow[segment] = self._of_shadow.get(segment, 0) + calls
 
     def turned(self) -> None:
-        """A turn is over."""
+        """End the turn."""
         for segment, served in self._in_turn.items() if self._world.course else ():
             answers = {
                 name: self._outcomes.truth(name, segment, self._after_s).quality for name in self._models
@@ -104,7 +104,7 @@ class Book:
     # -- decisions ---------------------------------------------------------------------------------
 
     def write_down(self, decision: Decision) -> None:
-        """Keep book of a decision that acts."""
+        """Record a decision that acts."""
         self.life.decisions += 1
         if not decision.act:
             return
@@ -150,10 +150,10 @@ class Book:
     # -- the end -----------------------------------------------------------------------------------
 
     def closed(self, mix: Sequence[float]) -> Life:
-        """The life, its sums made means, and what a call amounts to at its end.
+        """The life with its sums made means, and the averages of a call at its end.
 
         Args:
-            mix: where the share of each segment ends, in their order.
+            mix: cumulative shares of the calls, one up to the end of each segment, in their order.
         """
         life = self.life
         if life.calls:

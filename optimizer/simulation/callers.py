@@ -26,11 +26,11 @@ from optimizer.simulation.world import Dice, Outcomes, World
 from optimizer.stage import time_of
 
 LATER = tuple(timedelta(milliseconds=ms) for ms in range(10_000))
-"""By their milliseconds: an addition is three times as fast as a new instant."""
+"""Time spans by milliseconds: adding one is three times as fast as making a new instant."""
 
 
 class Callers:
-    """Calls a target as its configuration says, and writes down what came of it."""
+    """The callers of one target: they call as its configuration says, and record the outcomes."""
 
     def __init__(self, world: World, outcomes: Outcomes, dice: Dice, target: str) -> None:
         self.world, self.outcomes, self.dice, self.target = world, outcomes, dice, target
@@ -49,13 +49,13 @@ class Callers:
 
     @property
     def life(self) -> Life:
-        """What has been written down."""
+        """The record so far."""
         return self._book.life
 
     # -- calls -------------------------------------------------------------------------------------
 
     def between(self, start_s: int, end_s: int) -> Iterator[Event]:
-        """The calls of some seconds, and the feedback that has become known by their end."""
+        """The calls between `start_s` and `end_s`, and the feedback that has become known by `end_s`."""
         n = int(self.dice.poisson(self.world.rate_at(start_s) * (end_s - start_s)))
         self._book.turn(start_s, n)
         where = np.searchsorted(self._mix[:-1], self.dice.random(n), side="right")
@@ -82,7 +82,7 @@ class Callers:
             yield self._news.popleft()
 
     def _positions(self, segment: str, units: npt.NDArray[Any]) -> Any:
-        """Which of the segment's arms serves each unit: as `optimizer.act.assign.arm_of` says, many at once."""
+        """The position of the arm that serves each unit: the rule of `optimizer.act.assign.arm_of`, many at once."""
         ends = self._ends.get(segment)
         if ends is None or not len(ends):
             return 0
@@ -118,7 +118,7 @@ class Callers:
     # -- what the loop says ------------------------------------------------------------------------
 
     def follow(self, configuration: Configuration) -> None:
-        """Let all callers take up a configuration."""
+        """Let all callers follow a configuration."""
         for segment in self._segments:
             name = segment if segment in configuration.segments else OTHER
             listed = configuration.segments[name]
@@ -141,13 +141,13 @@ class Callers:
         return laws[model].cost_factor(parameters) if laws else 1.0
 
     def write_down(self, decision: Decision) -> None:
-        """Keep book of a decision that acts."""
+        """Record a decision that acts."""
         self._book.write_down(decision)
 
     def has_ended(self) -> bool:
-        """Whether as many rollouts have ended as this world is lived for."""
+        """True if as many rollouts have ended as the world asks for."""
         return sum(r.outcome != "under_way" for r in self.life.rollouts) == self.world.rollouts
 
     def ended(self) -> Life:
-        """The life, its sums made means, and what a call amounts to at its end."""
+        """The life with its sums made means, and the averages of a call at its end."""
         return self._book.closed(self._mix)

@@ -1,4 +1,4 @@
-"""What is promised of the loop, and how a promise is checked against lives whose truth is known.
+"""The promises of the loop, each checked against lives whose truth is known.
 
     held    the whole 95 % interval lies on the right side of the bound
     open    what was measured does, its interval reaches beyond: more lives would tell
@@ -20,28 +20,28 @@ from optimizer.stats.proportion import Proportion, wilson
 
 Verdict = Literal["held", "open", "missed"]
 SOON = 100
-"""Answers by which a candidate that is far too slow is found out."""
+"""Answers within which a candidate that is far too slow must be found out."""
 DOLLARS = 10.0
-"""What a dollar of a call's cost is worth in quality: RouterBench is judged by q - 10 · cost."""
+"""Quality that one dollar of a call's cost outweighs: RouterBench is judged by q - 10 · cost."""
 
 
 class Claim(NamedTuple):
-    """One line of the table."""
+    """One line of the table of claims."""
 
     name: str
     world: str
-    """Of `compose/worlds`."""
+    """Name of a world in `compose/worlds`."""
     sentence: str
     measure: Callable[[Sequence[Life]], Measured | None]
-    """None: these lives say nothing of it."""
+    """The measurement over lives; None: these lives cannot tell."""
     bound: float
     must: Literal["below", "at most", "above", "at least"]
     unit: Literal["share", "answers", "utility"]
     goal: float | None = None
-    """What is hoped for beyond the bound."""
+    """The value hoped for beyond the bound."""
 
     def verdict(self, measured: Measured) -> Verdict:
-        """Whether the claim is kept."""
+        """The verdict on the claim by what was measured."""
         low = measured.value if measured.low is None else measured.low
         high = measured.value if measured.high is None else measured.high
         if not self._is_kept(measured.value):
@@ -68,19 +68,19 @@ def _rollouts(lives: Sequence[Life]) -> Iterator[Rollout]:
 
 
 def is_called_worse(rollout: Rollout) -> bool:
-    """Whether a candidate was rolled back for what was found, not for want of an answer."""
+    """True if a candidate was rolled back because of findings, not for want of an answer."""
     return rollout.outcome == "rolled_back" and rollout.cause in ("guardrail", "trip", "goal")
 
 
 def is_truly_better(rollout: Rollout) -> bool:
-    """Whether a candidate truly keeps every guardrail and does not cost more."""
+    """True if a candidate truly keeps every guardrail and does not cost more."""
     return not rollout.is_harmful and not rollout.is_dearer
 
 
 def share(
     of: Callable[[Rollout], bool], among: Callable[[Rollout], bool] = lambda _: True
 ) -> Callable[[Sequence[Life]], Measured | None]:
-    """The share of the rollouts that are so, among those that are such; none of none is unknown."""
+    """A measure: the share of rollouts with property `of` among those with property `among`; None without any."""
 
     def measure(lives: Sequence[Life]) -> Measured | None:
         whole = [rollout for rollout in _rollouts(lives) if among(rollout)]
@@ -94,7 +94,7 @@ def share(
 
 
 def never(of: Callable[[Rollout], bool]) -> Callable[[Sequence[Life]], Measured | None]:
-    """The share of the rollouts that are so, where not one may be: an interval would always reach beyond."""
+    """A measure: the share of rollouts with property `of`, where the bound is 0, so that an interval cannot help."""
     counted = share(of)
 
     def measure(lives: Sequence[Life]) -> Measured | None:
@@ -105,12 +105,12 @@ def never(of: Callable[[Rollout], bool]) -> Callable[[Sequence[Life]], Measured 
 
 
 def was_promoted(rollout: Rollout) -> bool:
-    """Whether a candidate became the incumbent."""
+    """True if the candidate became the incumbent."""
     return rollout.outcome == "promoted"
 
 
 def has_met_users(rollout: Rollout) -> bool:
-    """Whether a candidate has answered anybody."""
+    """True if the candidate has answered any user."""
     return rollout.answers > 0
 
 
@@ -133,7 +133,7 @@ def mean_utility(lives: Sequence[Life]) -> Measured | None:
 
 
 def least_saved(lives: Sequence[Life]) -> Measured | None:
-    """By how much a call is cheaper at the end than at first, in the life where that is least."""
+    """The relative saving per call from first to last, in the life where it is least."""
     saved = [1 - end.cost_usd / first.cost_usd for end, first in _ends(lives) if first.cost_usd]
     return Measured(min(saved)) if saved else None
 
@@ -185,11 +185,11 @@ CLAIMS = (
     Claim("demo_quality", "demo", "the demo's world: change of quality, in the worst seed",
           least_quality, -0.075, "at least", "share"),
 )  # fmt: skip
-"""In the order in which they are printed."""
+"""All claims, in the order in which they are printed."""
 
 LIVES = {
     "aa": 1600, "harm": 1000, "weaker": 300, "slow": 200, "mixed": 280, "shadow": 200, "close": 12,
     "close_alone": 12, "changing": 4, "changing_alone": 60, "contextual": 4, "tuning": 2, "demo": 10,
     "routerbench": 2,
 }  # fmt: skip
-"""World → lives that keep the interval clear of the bound where a claim is held."""
+"""World → number of lives that keeps the interval clear of the bound where a claim is held."""

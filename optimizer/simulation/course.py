@@ -1,4 +1,4 @@
-"""Measures of lives whose turns are told: what was lost against the best model, and how soon it is found again."""
+"""Measures of lives with recorded turns: the loss against the best model, and how soon a new best one is found."""
 
 from collections.abc import Iterator, Sequence
 
@@ -7,16 +7,16 @@ from optimizer.simulation.life import Life, Turn
 from optimizer.simulation.means import Measured, mean
 
 RECOVERED = 2000
-"""Calls after which a new best model should serve most of the traffic; so many more are looked at."""
+"""Calls after which a new best model should serve most of the traffic; as many more are measured."""
 
 
 def regret(lives: Sequence[Life]) -> Measured | None:
-    """What was lost against the best model, as a share of what equal shares lose; mean of lives."""
+    """The loss against the best model, as a share of what equal shares of traffic lose; mean of lives."""
     return mean([lost for life in lives if (lost := _share_lost(_turns(life))) is not None])
 
 
 def lost_to_oracle(lives: Sequence[Life]) -> Measured | None:
-    """What was lost against each segment's best model, relative to it, where it is most; mean of lives."""
+    """The loss against each segment's best model, relative to it, in the segment where it is most; mean of lives."""
     by_segment: dict[str, list[float]] = {}
     for life in lives:
         for segment, turns in life.course.items():
@@ -32,7 +32,7 @@ def share_after_change(lives: Sequence[Life]) -> Measured | None:
 
 
 def changes_a_day(lives: Sequence[Life]) -> Measured | None:
-    """Changes of parameters for good, from one to the next, for each lever and day; mean of lives."""
+    """Promotions of other parameters, for each lever and day; mean of lives."""
     rates = []
     for life in lives:
         at = [
@@ -56,7 +56,7 @@ def _share_lost(turns: Sequence[Turn]) -> float | None:
 
 
 def _shares_after(life: Life) -> Iterator[float]:
-    """Of every change of the best model after which enough calls came."""
+    """Yields the new best model's share, for every change of the best model after which enough calls came."""
     for turns in life.course.values():
         changed = [i for i in range(1, len(turns)) if turns[i].best != turns[i - 1].best]
         for i in changed:

@@ -1,4 +1,4 @@
-"""What a simulated life came to, beside the truth of its world, which the stages never see.
+"""The record of a simulated life, beside the truth of its world, which the stages never see.
 
 A candidate is *harmful* where a declared guardrail is truly broken: its mean quality, its p95 of latency
 or its error rate against those of the incumbent it is tried beside, at the time of the decision. It is
@@ -14,11 +14,11 @@ from optimizer.model.target import Guardrails
 from optimizer.simulation.world import Truth
 
 Outcome = Literal["promoted", "rolled_back", "concluded", "under_way"]
-"""concluded: it did well in shadow, and no more was wanted."""
+"""How a rollout ended; concluded: it did well in shadow, and no more was wanted."""
 
 
 class Rollout(Struct, kw_only=True):
-    """What became of one candidate in one segment."""
+    """The history of one candidate in one segment."""
 
     segment: str
     model: str
@@ -27,69 +27,69 @@ class Rollout(Struct, kw_only=True):
     ended_s: float | None = None
     outcome: Outcome = "under_way"
     cause: str = ""
-    """Of the decision that ended it: `guardrail`, `trip`, `goal`, …"""
+    """Cause of the decision that ended it: `guardrail`, `trip`, `goal`, …"""
     answers: int = 0
-    """Calls that the candidate had answered by then."""
+    """Calls that the candidate had answered by its end."""
     mirrored: int = 0
-    """Calls that were mirrored to it by then: no user has met them."""
+    """Calls that had been mirrored to it by its end: no user has met them."""
     is_harmful: bool = False
-    """Whether a guardrail is truly broken; see the module."""
+    """True if a guardrail is truly broken, in the sense of the module's docstring."""
     is_dearer: bool = False
-    """Whether its calls truly cost more than those of the model it was tried beside."""
+    """True if its calls truly cost more than those of the model it was tried beside."""
 
 
 class Served(Struct, kw_only=True):
-    """What calls amount to on average, by the laws of the world rather than by what was drawn."""
+    """Average cost and quality of calls, by the laws of the world rather than by what was drawn."""
 
     cost_usd: float
     quality: float
 
 
 class Turn(Struct, frozen=True, kw_only=True):
-    """What one turn of a segment came to, beside the model with the best answers at that time."""
+    """One turn of a segment, beside the model with the best answers at that time."""
 
     calls: int
     best: str
     by_best: int
-    """Calls that this model has served."""
+    """Calls that the best model has served."""
     quality: float
-    """Summed over the calls, as are the next two."""
+    """Quality summed over the calls."""
     quality_of_best: float
-    """Had the best model served them."""
+    """Summed quality, had the best model served all calls."""
     quality_of_uniform: float
-    """Had every model served as many of them."""
+    """Summed quality, had every model served as many of them."""
 
 
 class Life(Struct, kw_only=True):
     """One simulated life; money and quality are the world's averages, not what happened to be drawn."""
 
     calls: int = 0
-    """Of users; what was mirrored is not among them."""
+    """Calls of users, without mirrored ones."""
     mirrored: int = 0
     """Calls that were made a second time, with a candidate in shadow."""
     cost_usd: float = 0.0
-    """Of all calls, mirrored ones too."""
+    """Cost of all calls, mirrored ones too."""
     cost_usd_of_first: float = 0.0
-    """What the same calls would have cost with the first incumbent."""
+    """Cost of the same calls with the first incumbent."""
     quality: float = 0.0
-    """Mean over all calls."""
+    """Mean quality over all calls."""
     quality_of_first: float = 0.0
     at_end: Served | None = None
-    """Of a call under the last configuration."""
+    """Averages of a call under the last configuration."""
     first_at_end: Served | None = None
-    """Of the same call under the first incumbent."""
+    """Averages of the same call under the first incumbent."""
     turns: int = 0
-    """How often the four stages were gone through: once for each pane that the watermark passed."""
+    """Passes through the four stages: one for each pane that the watermark passed."""
     decisions: int = 0
     levers: int = 0
-    """That the target has, model and parameters among them."""
+    """Number of levers of the target, model and parameters among them."""
     course: dict[str, list[Turn]] = {}
-    """Segment → turn after turn, where the world wants it told."""
+    """Segment → its turns in order, where the world records them."""
     rollouts: list[Rollout] = []
 
 
 def is_harmful(rails: Guardrails, candidate: Truth, control: Truth) -> bool:
-    """Whether a candidate truly breaks a declared guardrail; what the world does not invent is not broken."""
+    """True if a candidate truly breaks a declared guardrail; a metric that the world does not invent is not broken."""
     pairs = ((row, margin, candidate.of(row.name), control.of(row.name)) for row, margin in margins(rails))
     return any(
         row.is_broken(mine, other, margin)

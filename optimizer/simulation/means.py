@@ -1,4 +1,4 @@
-"""Numbers measured of several lives, with their 95 % intervals."""
+"""Means and medians over several lives, with their 95 % intervals."""
 
 from collections.abc import Sequence
 from math import sqrt
@@ -11,7 +11,7 @@ from optimizer.stats.proportion import Z95
 
 
 class Measured(NamedTuple):
-    """A number with its 95 % interval; None where it has none."""
+    """A number with its 95 % interval; None for a bound it does not have."""
 
     value: float
     low: float | None = None

@@ -1,4 +1,4 @@
-"""A strategy that plays for itself: the functions that decide, fed with outcomes as they come.
+"""Plays a bandit strategy by itself: its deciding functions, fed with outcomes as they come.
 
 No findings and no rollouts stand between: after every hundred calls each arm's outcomes are added to what it
 has earned, and the shares are what follows. It shows what the rules of `bandit` and `hierarchical_bandit` are worth
@@ -22,11 +22,11 @@ from optimizer.simulation.world import Dice, Outcomes, World
 from optimizer.stats.normal import Normal
 
 BATCH = 100
-"""Calls of a segment between two looks."""
+"""Calls of a segment between two updates of the shares."""
 
 
 class Player:
-    """A segment: arms, what they have earned, and the shares in force."""
+    """One segment: its arms, their outcomes so far, and the shares in force."""
 
     def __init__(self, arms: Sequence[str]) -> None:
         self.earned = {name: Earned() for name in arms}
@@ -40,7 +40,7 @@ class Player:
             add(one, n, total, noise=mean * (1 - mean))
 
     def weigh(self, beside: Sequence["Player"] = ()) -> None:
-        """Take the shares that follow, after listening to other segments."""
+        """Update the shares; `beside` are other segments to learn from."""
         laws: list[Normal] = []
         for name, own in self.earned.items():
             told = law(own)
@@ -51,7 +51,7 @@ class Player:
 
 
 def play(world: World, outcomes: Outcomes, dice: Dice) -> Life:
-    """The life of a target whose declared strategy plays for itself; every segment has as many calls."""
+    """The life of a target whose declared strategy plays by itself; every segment has as many calls."""
     arms = [model.name for model in world.target.models]
     segments = world.target.segment_names()
     players = {name: Player(arms) for name in segments}

@@ -1,4 +1,4 @@
-"""Lives a target's life in memory: callers of a world, and the four stages beside them.
+"""Simulates lives of a target in memory: callers of a world, and the four stages beside them.
 
 Event time runs as fast as the stages fold. Calls reach the stages pane by pane, each followed by the one
 tick that closes it: a tick between two of these closes nothing, and would only cost time. What comes out is
@@ -31,7 +31,7 @@ SOURCE = "/simulation"
 
 
 def live(world: World, outcomes: Outcomes, dice: Dice) -> Life:
-    """One life from the target's declaration to the world's last hour."""
+    """One life, from the target's declaration to the world's last hour."""
     name = world.target.target
     return live_together({name: (world, outcomes, dice)})[name]
 
@@ -85,7 +85,7 @@ def _tick(end_s: int) -> TickEvent:
 
 
 def _follow(living: Mapping[str, Callers], fresh: Mapping[str, list[Event]]) -> None:
-    """Let callers take up the newest configuration, and write down what was decided."""
+    """Let callers follow the newest configuration, and record the decisions."""
     for event in fresh["decisions"]:
         living[str(event.subject)].write_down(event.data)  # type: ignore[attr-defined]  # a decision event
     for event in fresh["configurations"]:

@@ -1,4 +1,4 @@
-"""A world to try policies in: a target, its traffic, and how each model behaves there.
+"""The world of a simulation: a target, its traffic, and how each model behaves there.
 
     calls      Poisson, `calls_per_s` × (1 + season × sin 2πt/day) a second; segments are equally likely
     quality    right or wrong with the mean as probability, or graded: Beta with that mean
@@ -27,7 +27,7 @@ from optimizer.model.units import PERCENT
 Floats = npt.NDArray[np.float64]
 
 GRADED = 20.0
-"""α + β of graded answers: a standard deviation of about 0.1."""
+"""Sum α + β of the law of graded answers: a standard deviation of about 0.1."""
 P95 = 1.6448536269514722
 """The normal quantile of 95 %."""
 
@@ -35,7 +35,7 @@ Share = Annotated[float, Meta(ge=0, le=1), PERCENT]
 
 
 class Drift(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """From this instant on a model behaves so; what is not named stays."""
+    """A change of a model's behaviour from an instant on; fields that are not given stay as they were."""
 
     after_s: Seconds
     quality: Score | None = None
@@ -45,24 +45,24 @@ class Drift(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Behaviour(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a model answers."""
+    """The behaviour of one model."""
 
     quality: Score
-    """The mean score of its answers."""
+    """Mean score of the answers."""
     cost_usd: Usd
-    """The mean cost of a call."""
+    """Mean cost of a call."""
     latency_ms: Milliseconds = 500.0
-    """The median."""
+    """Median latency."""
     latency_sigma: Annotated[float, Meta(ge=0, le=3)] = 0.3
     errors: Share = 0.0
     costs_with: dict[Name, Annotated[float, Meta(gt=0)]] = {}
     """Parameter → the value with which a call costs `cost_usd`; with another value it costs in proportion."""
     segments: dict[str, Score] = {}
-    """Segment → the mean score there, where it differs."""
+    """Segment → mean score there, where it differs."""
     drift: tuple[Drift, ...] = ()
 
     def cost_factor(self, parameters: Mapping[str, object]) -> float:
-        """How many times as much a call costs with these parameters."""
+        """The factor on the cost of a call with these parameters."""
         factor = 1.0
         for name, usual in self.costs_with.items():
             value = parameters.get(name, usual)
@@ -70,7 +70,7 @@ class Behaviour(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return factor
 
     def at(self, segment: str, after_s: float) -> "Behaviour":
-        """How it behaves in a segment, so many seconds after the beginning."""
+        """The behaviour in a segment, `after_s` seconds after the beginning."""
         now = replace(self, quality=self.segments.get(segment, self.quality))
         for drift in sorted(self.drift, key=lambda one: one.after_s):
             if drift.after_s <= after_s:
@@ -84,20 +84,20 @@ Range = tuple[Relative, Relative]
 
 
 class Effects(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """By how much every life's candidates differ from what is declared: uniformly, from the first to the second.
+    """Ranges by which the candidates of every life differ from what is declared, drawn uniformly.
 
     Every model but the target's incumbent is moved, each by draws of its own.
     """
 
     quality: Range = (0.0, 0.0)
-    """Relative: -0.1 is a tenth worse."""
+    """Relative change: -0.1 is a tenth worse."""
     cost: Range = (0.0, 0.0)
     latency: Range = (0.0, 0.0)
     errors: Range = (0.0, 0.0)
-    """Absolute: 0.01 is one call in a hundred."""
+    """Absolute change: 0.01 is one call in a hundred."""
 
     def on(self, law: Behaviour, dice: "Dice") -> Behaviour:
-        """How a model of one life behaves."""
+        """The behaviour of a model in one life."""
         quality, cost, latency, errors = (
             low + (high - low) * float(luck)
             for (low, high), luck in zip(
@@ -119,13 +119,13 @@ def _share(value: float) -> float:
 
 
 class World(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Everything that a simulation needs to know; `llmopt simulate` reads it from YAML."""
+    """The description of a simulated world; `llmopt simulate` reads it from YAML."""
 
     target: Target
     models: Annotated[dict[Name, Behaviour], Meta(min_length=1)] | None = None
-    """None: the outcomes are recorded ones."""
+    """Model → behaviour; None: the outcomes are recorded ones."""
     effects: Effects | None = None
-    """Lives differ so; None: all have the models that are declared."""
+    """Differences between lives; None: all lives have the models that are declared."""
     outcomes: Annotated[str, Meta(min_length=1)] | None = None
     """A CSV file of recorded outcomes, beside the world: item, arm, quality, cost, latency and perhaps segment."""
     lasts_s: Annotated[int, Meta(ge=1, le=31_536_000)] = DAY_S
@@ -133,18 +133,18 @@ class World(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     season: Share = 0.0
     answers: Literal["right_or_wrong", "graded"] = "right_or_wrong"
     feedback_after_s: Seconds = 0
-    """So much later the quality of an answer becomes known; 0: with the call."""
+    """Delay until the quality of an answer is known; 0: it comes with the call."""
     units: Annotated[int, Meta(ge=1, le=1_000_000_000)] = 100_000
-    """How many users there are; each keeps to one arm."""
+    """Number of users; each keeps to one arm."""
     stages: Literal["all", "strategy"] = "all"
     """strategy: `bandit` or `hierarchical_bandit` plays for itself, without findings and rollouts (`players`)."""
     course: bool = False
-    """Whether each turn is told beside the best model of its time (`life.Turn`)."""
+    """True to record each turn beside the best model of its time (`life.Turn`)."""
     rollouts: Annotated[int, Meta(ge=1)] | None = None
-    """A life ends early when so many rollouts have ended; None: when its time is over."""
+    """Number of ended rollouts after which a life ends early; None: it ends when its time is over."""
 
     def rate_at(self, after_s: float) -> float:
-        """Calls a second, so many seconds after the beginning."""
+        """The calls a second, `after_s` seconds after the beginning."""
         return self.calls_per_s * (1 + self.season * sin(2 * pi * after_s / DAY_S))
 
     def of_one_life(self, dice: "Dice") -> "World":
@@ -159,27 +159,27 @@ class World(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Dice(Protocol):
-    """What is drawn with; a numpy `Generator` is one."""
+    """The source of random draws; a numpy `Generator` is one."""
 
     def random(self, size: int) -> Floats:
-        """Uniform on [0, 1)."""
+        """Uniform numbers on [0, 1)."""
         ...
 
     def poisson(self, lam: float) -> int:
-        """How many of what happens `lam` times on average."""
+        """A Poisson number with mean `lam`."""
         ...
 
     def standard_normal(self, size: int) -> Floats:
-        """Normal, mean 0, variance 1."""
+        """Normal numbers with mean 0 and variance 1."""
         ...
 
     def beta(self, a: float, b: float, size: int) -> Floats:
-        """Beta(a, b)."""
+        """Numbers of the law Beta(a, b)."""
         ...
 
 
 class Drawn(NamedTuple):
-    """The outcomes of some calls, one element for each."""
+    """The outcomes of some calls, one element for each call."""
 
     quality: Floats
     cost_usd: Floats
@@ -188,11 +188,11 @@ class Drawn(NamedTuple):
 
 
 INVENTED: Mapping[Metric, str] = {"quality": "quality", "latency": "latency_p95_ms", "errors": "errors"}
-"""What can be guarded in a world → the field of its truth."""
+"""Metric that a world can invent and a declaration guard → field of Truth."""
 
 
 class Truth(NamedTuple):
-    """What a model amounts to on average: what no loop can see."""
+    """The true averages of a model, which no loop can see."""
 
     quality: float
     cost_usd: float
@@ -200,19 +200,19 @@ class Truth(NamedTuple):
     errors: float
 
     def of(self, metric: Metric) -> float | None:
-        """The average of a metric that can be guarded, in its unit; None: the world does not invent it."""
+        """The true average of a metric that can be guarded, in its unit; None: the world does not invent it."""
         return getattr(self, INVENTED[metric]) if metric in INVENTED else None
 
 
 class Outcomes(Protocol):
-    """How models answer, declared or recorded."""
+    """The answers of models, declared or recorded."""
 
     def drawn(self, model: str, segment: str, after_s: float, dice: tuple[Dice, int]) -> Drawn:
-        """The outcomes of as many calls as the second of `dice` says."""
+        """The outcomes of some calls; `dice` holds the dice and the number of calls."""
         ...
 
     def truth(self, model: str, segment: str, after_s: float) -> Truth:
-        """The averages of what is drawn."""
+        """The true averages of the outcomes."""
         ...
 
     def shares(self, segments: Sequence[str]) -> Sequence[float]:
@@ -221,7 +221,7 @@ class Outcomes(Protocol):
 
 
 class Declared:
-    """Outcomes by the laws of a world."""
+    """Outcomes drawn by the laws of a world."""
 
     def __init__(self, world: World) -> None:
         self._models: Mapping[str, Behaviour] = world.models or {}
@@ -229,7 +229,7 @@ class Declared:
         self._steady: dict[tuple[str, str], Behaviour] = {}
 
     def _law(self, model: str, segment: str, after_s: float) -> Behaviour:
-        """How a model behaves; what never drifts is worked out once."""
+        """The behaviour of a model; cached if it never drifts."""
         law = self._steady.get((model, segment))
         if law is None:
             declared = self._models[model]
@@ -239,7 +239,7 @@ class Declared:
         return law
 
     def drawn(self, model: str, segment: str, after_s: float, dice: tuple[Dice, int]) -> Drawn:
-        """Draw calls that end about `after_s`."""
+        """Draw the outcomes of calls that end about `after_s`."""
         law, (roll, n) = self._law(model, segment, after_s), dice
         if self._is_graded and 0 < law.quality < 1:
             quality = roll.beta(GRADED * law.quality, GRADED * (1 - law.quality), n)
@@ -256,7 +256,7 @@ class Declared:
         return Truth(law.quality, law.cost_usd, p95, law.errors)
 
     def shares(self, segments: Sequence[str]) -> Sequence[float]:
-        """Equal ones."""
+        """Equal shares."""
         return [1 / len(segments)] * len(segments)
 
 
@@ -264,7 +264,7 @@ class Recorded:
     """Outcomes that were recorded: every call asks one item, whichever model answers."""
 
     def __init__(self, arms: Mapping[str, Drawn], segment_of: npt.NDArray[Any]) -> None:
-        """Answer from tables.
+        """Draw from tables.
 
         Args:
             arms: model → its outcome for each item, in one order for all.
@@ -295,7 +295,7 @@ class Recorded:
         return self._truths[model, segment]
 
     def shares(self, segments: Sequence[str]) -> Sequence[float]:
-        """As the items are; those of no segment are asked in all of them equally often."""
+        """The segments' shares of the items; items of no segment are asked in all segments equally often."""
         free = int((self._segments == "").sum()) / len(segments)
         asked = [int((self._segments == name).sum()) + free for name in segments]
         return [n / sum(asked) for n in asked] if sum(asked) else [1 / len(segments)] * len(segments)

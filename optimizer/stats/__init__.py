@@ -1,1 +1,1 @@
-"""The mathematics: one method a file; has never heard of language models."""
+"""Statistics: one method a file, without any knowledge of language models."""

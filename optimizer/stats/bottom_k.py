@@ -1,4 +1,4 @@
-"""How far two sets overlap, from the few smallest places that a hash gives to their members: bottom-k sketches.
+"""Bottom-k sketches: the overlap of two sets, estimated from the smallest hashes of their members.
 
 A hash gives every name one place, wherever the name is met, so the smallest places of two sets are
 comparable: below the range that both sketches know in full, a name that is in both sets is in both
@@ -27,22 +27,22 @@ from optimizer.stats.proportion import Proportion
 
 PLACE_BITS = 32
 K = 32
-"""Places in a sketch: two of them see 32 to 64 names, of which five in both prove an overlap of 1 %."""
+"""Size of a sketch: two of them see 32 to 64 names, of which five in both prove an overlap of 1 %."""
 NARROWEST = 2**13
 
 
 def place(name: str) -> int:
-    """The place of a name, from 0 to 2³² − 1: the same everywhere and always."""
+    """The hash of a name, from 0 to 2³² − 1: the same everywhere and always."""
     return crc32(name.encode())
 
 
 def smallest(places: Iterable[int], more: Iterable[int] = ()) -> list[int]:
-    """The sketch of all these places: ascending, each once, K at most."""
+    """The sketch of all these places: the K smallest, ascending, each once."""
     return sorted({*places, *more})[:K]
 
 
 def overlap(first: list[int], second: list[int]) -> Proportion:
-    """Of the names seen within both ranges, how many are in both sets; nothing where a range is too narrow."""
+    """The names seen within both ranges, and the hits: those in both sets; no units where a range is too narrow."""
     full = [sketch[-1] for sketch in (first, second) if len(sketch) >= K]
     within = min(full, default=2**PLACE_BITS)
     if within < NARROWEST:

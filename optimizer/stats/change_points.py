@@ -1,4 +1,4 @@
-"""Where a series changed its level, any number of times: penalised likelihood, exactly (PELT).
+"""Change points: the places where a series changed its level, by exactly penalised likelihood (PELT).
 
     minimise over all cuts  sum of segments cost(segment) + penalty * (number of cuts)
     cost(a, b) = sum (v - mean(a, b))² / noise²                    a normal law of one spread
@@ -35,13 +35,14 @@ from optimizer.stats.finite import finite
 from optimizer.stats.robust import MAD_TO_SIGMA
 
 PENALTY: Final = 4.0
-"""Times log n per change, for its place and its level. Of series without a change fewer than 2 %
-are cut, and fewer than 5 % where each value keeps half of the one before."""
+"""Multiple of log n per change, for its place and its level. Of series without a change fewer than 2 %
+are cut, and fewer than 5 % where each value keeps half of the one before.
+"""
 CLIP: Final = 5.0
 NEIGHBOURS: Final = 9
 FEWEST_BLOCKS: Final = 6
 SEGMENT_FEWEST: Final = 3
-"""Values of a segment: fewer are a disturbance and not a level."""
+"""Least number of values of a segment: fewer are a disturbance and not a level."""
 
 Values = npt.NDArray[np.float64]
 
@@ -49,7 +50,7 @@ Values = npt.NDArray[np.float64]
 def change_points(
     values: Sequence[float] | Values, *, penalty: float = PENALTY, min_samples: int = SEGMENT_FEWEST
 ) -> list[int]:
-    """The indices at which a new level begins, ascending; empty where there is none to find.
+    """The indices at which a new level begins, ascending; empty if the level never changes.
 
     `penalty` is in units of log n, `min_samples` the least number of values of a segment.
 
@@ -75,14 +76,14 @@ def spread_of_noise(series: Values) -> float:
 
 
 def _spread(series: Values, block: int) -> float:
-    """What one value varies by, judging from neighbouring means of blocks of values."""
+    """The standard deviation of one value, estimated from neighbouring means of blocks."""
     blocks = len(series) // block
     means = series[len(series) - blocks * block :].reshape(blocks, block).mean(axis=1)
     return MAD_TO_SIGMA * float(np.median(np.abs(np.diff(means)))) * sqrt(block / 2)
 
 
 def despiked(series: Values, noise: float) -> Values:
-    """The series with each value at most CLIP noises from the median of its neighbourhood."""
+    """The series with each value clipped to CLIP noises from the median of its neighbourhood."""
     half = NEIGHBOURS // 2
     around = np.median(sliding_window_view(np.pad(series, half, mode="edge"), NEIGHBOURS), axis=1)
     return np.clip(series, around - CLIP * noise, around + CLIP * noise)
@@ -114,8 +115,8 @@ def segments(series: Values, *, penalty: float, min_samples: int) -> list[int]:
     return cuts[::-1]
 
 
-def _jumps(series: Values, min_samples: int) -> list[int]:
-    """The changes of a series that is mostly constant: where one value holds `min_samples` times in a row anew."""
+def _jumps(series: Values, fewest: int) -> list[int]:
+    """The changes of a mostly constant series: the places from which one new value holds `min_samples` times in a row."""
     cuts: list[int] = []
     level = series[0]
     for i in range(1, len(series) - min_samples + 1):

@@ -74,12 +74,12 @@ class CoMoments:
 
     @property
     def x(self) -> Moments:
-        """The moments of the first numbers alone."""
+        """The moments of x alone."""
         return Moments(self.count, self.total_x, self.squares_x, self.scale_x)
 
     @property
     def y(self) -> Moments:
-        """The moments of the second numbers alone."""
+        """The moments of y alone."""
         return Moments(self.count, self.total_y, self.squares_y, self.scale_y)
 
     @property

@@ -1,4 +1,4 @@
-"""Bounds that hold at every look at once: normal-mixture confidence sequences.
+"""Normal-mixture confidence sequences: bounds that hold at all looks together.
 
 A confidence interval is right 95 % of the time at *one* look; whoever looks after every
 unit and stops when it excludes zero is wrong far more often. A confidence sequence is
@@ -35,22 +35,24 @@ from optimizer.stats.elementwise import Floats, chosen, greater, log_of_one_more
 from optimizer.stats.elementwise import log as log_of
 
 TUNED_FOR = 500
-"""Units. A bound tuned for fewer is bolder where the normal approximation is worst: of
-candidates exactly at the margin (.285 against .30) 4.3 % pass, tuned for 200 it is 5.1 %."""
+"""Units at which bounds are tightest. Tuned for fewer they are bolder where the normal approximation is worst: of
+candidates exactly at the margin (.285 against .30) 4.3 % pass, tuned for 200 it is 5.1 %.
+"""
 
 CLAIMED_FEWEST = 20
 """Units below which nothing is claimed: a variance estimated from fewer is too often far
 too small, and no mixture knows. Of candidates exactly at the margin (.9025 against .95,
-up to 1,000 units, variances as seen) 73 % passed with 2, 23 % with 10, 7 % with 20; what is
-left is the business of whoever estimates the variance (`noninferiority`: 2.5 %)."""
+up to 1,000 units, variances as seen) 73 % passed with 2, 23 % with 10, 7 % with 20; the
+rest is left to the estimate of the variance (`noninferiority`: 2.5 %).
+"""
 
 TINY = float(np.finfo(np.float64).tiny)
-"""Keeps infinity times a zero error infinite; far below any error we can hold."""
+"""Smallest positive double, added so that infinity times a zero error stays infinite."""
 
 
 @lru_cache(maxsize=256)
 def mixture(alpha: float, tuned_for: float) -> float:
-    """`rho`, the precision of the prior in units, that makes the two-sided bound tightest at `tuned_for`.
+    """The precision `rho` of the prior, in units, that makes the two-sided bound tightest at `tuned_for`.
 
     Raises:
         OutOfRange: `alpha` is not in (0, 1), or `tuned_for` is not positive.
@@ -64,7 +66,7 @@ def mixture(alpha: float, tuned_for: float) -> float:
 
 
 def one_sided_multiplier(n: Floats, *, alpha: float, tuned_for: float = TUNED_FOR) -> Floats:
-    """By how many standard errors to move the estimate for a one-sided bound at `n` units.
+    """The number of standard errors between the estimate and its one-sided bound at `n` units.
 
     Infinite under CLAIMED_FEWEST units. Shape of `n`; `alpha` in (0, 0.5) is the chance that the
     bound is wrong at *any* n.
@@ -81,11 +83,11 @@ def _one_sided(n: Floats, alpha: float, tuned_for: float) -> Floats:
 
 
 _one_of = lru_cache(maxsize=4096)(_one_sided)
-"""A comparison asks the same of both its verdicts and of what would have turned them."""
+"""Cached, because a comparison needs the same multipliers for both verdicts and for the margins that turn them."""
 
 
 def two_sided_multiplier(n: Floats, *, alpha: float, tuned_for: float = TUNED_FOR) -> Floats:
-    """As `one_sided_multiplier`, for an interval on both sides; `alpha` in (0, 1)."""
+    """The multiplier of an interval on both sides, otherwise as `one_sided_multiplier`; `alpha` in (0, 1)."""
     rho = mixture(alpha, tuned_for)
     units = greater(n, CLAIMED_FEWEST)
     growth = (units + rho) / rho
@@ -114,18 +116,18 @@ def two_sided_radius(
 def lower(
     estimate: Floats, squared_error: Floats, n: Floats, *, alpha: float, tuned_for: float = TUNED_FOR
 ) -> Floats:
-    """The bound the truth stays above at all n with probability 1 - alpha; -inf under CLAIMED_FEWEST units."""
+    """A lower bound of the truth at all n with probability 1 - alpha; -inf under CLAIMED_FEWEST units."""
     return estimate - one_sided_radius(squared_error, n, alpha=alpha, tuned_for=tuned_for)
 
 
 def upper(
     estimate: Floats, squared_error: Floats, n: Floats, *, alpha: float, tuned_for: float = TUNED_FOR
 ) -> Floats:
-    """The bound the truth stays below at all n with probability 1 - alpha; +inf under CLAIMED_FEWEST units."""
+    """An upper bound of the truth at all n with probability 1 - alpha; +inf under CLAIMED_FEWEST units."""
     return estimate + one_sided_radius(squared_error, n, alpha=alpha, tuned_for=tuned_for)
 
 
 def effective_units(n_candidate: Floats, n_control: Floats) -> Floats:
-    """The size of each of two equal arms that would tell as much: 2 / (1/n + 1/m); 0 if either is 0."""
+    """The size of each of two equal arms that would tell as much as these: 2 / (1/n + 1/m); 0 if either is 0."""
     # The first factor is a float, so that no product of large counts leaves the integers of an array.
     return 2.0 * n_candidate * n_control / greater(n_candidate + n_control, 1)

@@ -1,4 +1,4 @@
-"""The difference of two arms with less noise, by what was known before: CUPED.
+"""CUPED: the difference of two arms with less noise, adjusted for a covariate known before the call.
 
 A number x that was known before the call (the length of its prompt) explains part of
 the outcome y. What it explains is no effect of the arm, and is taken out.
@@ -36,7 +36,7 @@ from optimizer.stats.confidence_sequence import two_sided_multiplier
 from optimizer.stats.noninferiority import Arm
 
 DEPENDS: Final = 0.001
-"""The chance that a covariate which does not depend on the arm is ever taken for one that does."""
+"""Risk per trial that a covariate independent of the arm is taken for one that depends on it."""
 
 
 class Adjusted(NamedTuple):
@@ -49,7 +49,7 @@ class Adjusted(NamedTuple):
     theta: float
     """Outcome per unit of the covariate."""
     kept: float
-    """The share of the plain squared error that is left: 1 where the covariate explains nothing."""
+    """Share of the plain squared error that is left: 1 where the covariate explains nothing."""
 
 
 def cuped(first: CoMoments, second: CoMoments) -> Adjusted | None:
@@ -77,7 +77,7 @@ def cuped(first: CoMoments, second: CoMoments) -> Adjusted | None:
 
 
 TOLERANCE: Final = 1e-9
-"""Of an inequality that holds exactly, but for rounding."""
+"""Relative tolerance for rounding, in an inequality that otherwise holds exactly."""
 
 
 class AdjustedArms(NamedTuple):
@@ -86,11 +86,11 @@ class AdjustedArms(NamedTuple):
     first: Arm
     second: Arm
     kept: float
-    """As in `Adjusted`."""
+    """Share of the plain squared error that is left, as in `Adjusted`."""
 
 
 def adjusted_arms(first: CoMoments, second: CoMoments) -> AdjustedArms | None:
-    """Both arms, adjusted; None until both have two pairs, where x depends on the arm, or for no pairs' sums."""
+    """Both arms, adjusted; None until both have two pairs, if x depends on the arm, or if no pairs have such sums."""
     if not all(map(_is_possible, (first, second))) or depends(first, second):
         return None
     found = cuped(first, second)
@@ -106,13 +106,13 @@ def adjusted_arms(first: CoMoments, second: CoMoments) -> AdjustedArms | None:
 
 
 def _is_possible(arm: CoMoments) -> bool:
-    """Whether there are pairs with these sums: variances that are not negative, and Cauchy and Schwarz."""
+    """True if some pairs have these sums: variances are not negative, and Cauchy and Schwarz hold."""
     x, y, both = arm.x.variance or 0.0, arm.y.variance or 0.0, arm.covariance or 0.0
     return x >= 0 and y >= 0 and both * both <= x * y * (1 + TOLERANCE)
 
 
 def depends(first: CoMoments, second: CoMoments) -> bool:
-    """Whether the covariate's mean differs between the arms beyond doubt, at any look."""
+    """True if the covariate's mean differs between the arms beyond doubt, at any look."""
     error = sum((arm.x.variance or 0.0) / max(arm.count, 1) for arm in (first, second))
     width = float(two_sided_multiplier(float(min(first.count, second.count)), alpha=DEPENDS))
     return abs((first.x.mean or 0.0) - (second.x.mean or 0.0)) > (width * sqrt(error) if error else 0.0)

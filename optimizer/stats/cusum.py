@@ -1,4 +1,4 @@
-"""A small lasting shift of a mean, found by adding up what exceeds the usual: CUSUM.
+"""CUSUM: finds a small lasting shift of a mean by adding up what exceeds the usual.
 
 Single values hide a shift of half a spread; their sum does not. Both sides are summed
 from zero, values nearer to the mean than `slack` pull the sums back.
@@ -26,17 +26,17 @@ from optimizer.errors import NotFinite
 
 
 class Cusum(Struct, omit_defaults=True):
-    """Two sums of standard scores, changed in place; an alarm begins them anew."""
+    """Two sums of standard scores, changed in place; an alarm resets both."""
 
     slack: float = 0.5
-    """Spreads: half the shift that is to be found soonest."""
+    """Allowance in spreads: half the shift that is to be found soonest."""
     threshold: float = 5.0
-    """Spreads."""
+    """Alarm threshold of either sum, in spreads."""
     up: float = 0.0
     down: float = 0.0
 
     def update(self, score: float) -> bool:
-        """Fold one standard score in; whether it raises an alarm.
+        """Fold one standard score in; True if it raises an alarm.
 
         Raises:
             NotFinite: the score is NaN or infinite.

@@ -1,4 +1,4 @@
-"""A histogram as a row keeps it: its lowest bucket, then how many fell into that one and each one above it.
+"""Dense histograms: the lowest bucket, then the counts of that bucket and of each one above it.
 
     {812: 3, 815: 1, 816: 9}  ->  [812, 3, 0, 0, 1, 9]
 
@@ -23,26 +23,26 @@ Dense = list[int]
 
 
 class Room(NamedTuple):
-    """How much of a histogram is kept."""
+    """The bounds of a dense histogram."""
 
     width: int
-    """Buckets from the lowest to the highest."""
+    """Most buckets from the lowest to the highest."""
     kept: int
-    """Buckets that are not empty."""
+    """Most buckets that are not empty."""
     step: int = 1
-    """Buckets of `optimizer.stats.histogram` that make one of these: bucket k is in ceil(k / step)."""
+    """Buckets of `optimizer.stats.histogram` in one bucket here: bucket k goes to ceil(k / step)."""
 
 
 FINE = Room(width=512, kept=160)
-"""Of 2 % each: down to a factor of 28,000 below the slowest, and where calls lie dense of 24."""
+"""Buckets of 2 %: down to a factor of 28,000 below the slowest, and of 24 where calls lie dense."""
 WHOLE = Room(width=2**31, kept=2**31)
-"""All of it."""
+"""No bounds: every bucket is kept."""
 COARSE = Room(width=48, kept=48, step=8)
-"""Of 17 % each, hence within 8 %: down to a factor of 2,000 below the highest."""
+"""Buckets of 17 %, hence within 8 %: down to a factor of 2,000 below the highest."""
 
 
 def dense(counts: Mapping[int, int], room: Room) -> Dense:
-    """The histogram of bucket → count (0 or more of each), in the buckets of `room`."""
+    """The dense histogram of bucket → count (0 or more), in the buckets of `room`."""
     if 0 in counts.values():
         counts = {bucket: count for bucket, count in counts.items() if count}
     if not counts:
@@ -61,7 +61,7 @@ def dense(counts: Mapping[int, int], room: Room) -> Dense:
 
 
 def dense_sum(into: Dense, more: Dense, room: Room) -> Dense:
-    """Both histograms as one; the first may be changed and returned, the second stays its owner's."""
+    """The sum of both histograms; `into` may be changed and returned, `more` is left unchanged."""
     if not more:
         return into
     if not into:
@@ -77,12 +77,12 @@ def dense_sum(into: Dense, more: Dense, room: Room) -> Dense:
 
 
 def counts_of(run: Dense) -> dict[int, int]:
-    """Bucket → count, more than 0 of each, rising."""
+    """Bucket → count, in ascending order, without empty buckets."""
     return {bucket: count for bucket, count in enumerate(run[1:], run[0]) if count} if run else {}
 
 
 def _fitted(run: Dense, room: Room) -> Dense:
-    """The histogram, with what lies below its room counted in the lowest bucket that is kept."""
+    """The histogram with everything below its room counted in the lowest bucket that is kept."""
     if len(run) - 1 > room.width:
         run = _cut(run, len(run) - room.width)
     if len(run) - 1 <= room.kept:
@@ -98,5 +98,5 @@ def _fitted(run: Dense, room: Room) -> Dense:
 
 
 def _cut(run: Dense, lowest: int) -> Dense:
-    """The histogram from its `lowest`th bucket on, in which all that lies below is counted."""
+    """The histogram from its `lowest`th bucket on, where everything below is counted."""
     return [run[0] + lowest - 1, sum(run[1 : lowest + 1]), *run[lowest + 1 :]]

@@ -1,4 +1,4 @@
-"""Level and spread of a stream that forgets: exponentially weighted, unbiased from the first value.
+"""Exponentially weighted mean and variance of a stream, unbiased from the first value.
 
 Each value weighs (1 - a) of the next one. The weights are normalised by their sum, so
 that a young average is the plain mean of what there is and not half its starting point.
@@ -27,14 +27,14 @@ from optimizer.errors import NotFinite, OutOfRange
 
 
 class Ewma(Struct, frozen=True, omit_defaults=True):
-    """What a forgetting average knows; half a dozen numbers, whatever the stream.
+    """An exponentially weighted average; half a dozen numbers, whatever the stream.
 
     Raises:
         OutOfRange: the half-life is not positive.
     """
 
     half_life: float
-    """After so many values, one weighs half."""
+    """Number of values after which a value weighs half."""
     level: float | None = None
     """The weighted mean, in the values' unit; None before the first."""
     weight: float = 0.0
@@ -75,5 +75,5 @@ class Ewma(Struct, frozen=True, omit_defaults=True):
 
     @property
     def effective_count(self) -> float:
-        """How many equally weighted values would tell as much of the level."""
+        """The number of equally weighted values that would tell as much about the level."""
         return self.weight * self.weight / self.squared_weight if self.weight else 0.0

@@ -1,4 +1,4 @@
-"""Whether the slow tail of a candidate is as fast as its control's, up to a declared margin.
+"""Non-inferiority of a tail: whether a candidate's quantile is as low as its control's, up to a declared margin.
 
 Quantiles cannot be averaged and have no simple error, but the share of calls beyond a
 fixed value has. So "p95 may rise by 20 %" is asked as: do more than 5 % of the
@@ -49,14 +49,14 @@ from optimizer.stats.histogram import EDGES, Histogram
 from optimizer.stats.verdict import USUAL, Comparison, Form, Margin, Risks, conclude, reach
 
 TAIL = 0.05
-"""The share beyond the 95th percentile."""
+"""The share of calls beyond the 95th percentile."""
 _VALUES = np.array(EDGES, np.float64)
 
 
 def compare_tails(
     candidate: Histogram, control: Histogram, margin: Margin, risks: Risks = USUAL, *, tail: float = TAIL
 ) -> Comparison:
-    """What is known about the candidate's quantile at 1 - tail, where lower is better.
+    """The comparison of the arms' quantiles at 1 - tail, where lower is better.
 
     The effect is in the unit of the histogram for an absolute margin, else a ratio.
     """
@@ -77,7 +77,7 @@ def compare_tails(
 
 
 def is_tail_beyond(candidate: Histogram, control: Histogram, margin: Margin, *, tail: float = TAIL) -> bool:
-    """Whether more of the candidate than `tail` was seen beyond the control's quantile and the margin: d < 0."""
+    """True if more of the candidate than `tail` was seen beyond the control's quantile and the margin: d < 0."""
     base = _exceeded_by(control, tail)
     if base is None:
         return False
@@ -85,7 +85,7 @@ def is_tail_beyond(candidate: Histogram, control: Histogram, margin: Margin, *, 
 
 
 def _beyond(candidate: Histogram, base: float, margin: Margin) -> float:
-    """The share of the candidate that lies beyond the control's quantile `base` and the margin."""
+    """The share of the candidate that lies beyond `base`, the control's quantile, and the margin."""
     limit = base * (1 + margin.size) if margin.relative else base + margin.size
     return candidate.share_above(limit) or 0.0
 
@@ -93,7 +93,7 @@ def _beyond(candidate: Histogram, base: float, margin: Margin) -> float:
 def compare_tails_within(
     strata: Sequence[tuple[Histogram, Histogram]], margin: Margin, risks: Risks = USUAL, *, tail: float = TAIL
 ) -> Comparison:
-    """As `compare_tails`, of several strata (candidate, control), each with its own control's quantile.
+    """The comparison over several strata (candidate, control), each with its own control's quantile.
 
     Every histogram must hold something; an effect is within 2 % (one bucket).
     """
@@ -114,7 +114,7 @@ def compare_tails_within(
 
 
 def nothing(n_candidate: int, n_control: int, margin: Margin, risks: Risks) -> Comparison:
-    """What is known where an arm has nothing."""
+    """The comparison where an arm has no calls: verdict `no_data`."""
     form = Form(0.0, 0.0, 0.0, n_candidate, n_control)
     return conclude(form, effect=None, bounds=(None, None), margin=margin, risks=risks)
 
@@ -122,7 +122,7 @@ def nothing(n_candidate: int, n_control: int, margin: Margin, risks: Risks) -> C
 def _form(
     strata: Sequence[tuple[Histogram, Histogram]], bases: Sequence[float], margin: Margin, tail: float
 ) -> Form:
-    """The form, given the control's quantile in each stratum."""
+    """The linear form of the comparison, given the control's quantile in each stratum."""
     assert margin.better == "lower", "a tail is compared where lower is better"  # noqa: S101 programming error
     variance = tail * (1 - tail)
     inside = squared_error = third = 0.0
@@ -163,7 +163,7 @@ def _effects(
 def _concluded(
     form: Form, effect_at: Callable[[float], float | None], margin: Margin, risks: Risks, *, tail: float
 ) -> Comparison:
-    """The comparison, given the effect if the candidates' quantile were where a share of their calls are slower."""
+    """The comparison, given the effect at which a share of the candidates' calls are slower."""
     width = float(two_sided_multiplier(form.units, alpha=risks.interval, tuned_for=risks.tuned_to_pass))
     shift = width * sqrt(float(form.squared_error))
     far = partial(reach, form, risks)

@@ -1,4 +1,4 @@
-"""Whether a value is more extreme than any its series has shown: point anomalies with few false alarms.
+"""Point anomalies with few false alarms: values more extreme than any that their series has shown.
 
 A fixed multiple of the spread alarms at whatever noise has heavier tails than the normal. Here every
 statistic is compared with its own record: the greatest it has been, slowly forgotten. Records of a
@@ -39,49 +39,50 @@ from optimizer.errors import NotFinite
 from optimizer.stats.seasonal import Profile
 
 MARGIN: Final = 1.2
-"""Times the record: less is not worth a word."""
+"""Multiple of its record that a statistic must exceed to be flagged."""
 HALF_LIFE: Final = 8000.0
-"""Values: four weeks of five minutes."""
+"""Half-life of a record in values: four weeks of five minutes."""
 QUIET: Final = 100
-"""Values after a flag that belong to the same burst: eight hours of five minutes."""
+"""Values after a flag that count as the same burst: eight hours of five minutes."""
 GROWTH: Final = 10.0
 SHORT, LONG = 6, 24
 YOUNG, DAY_MS = 200, 86_400_000
-"""Values and time from which records are learned before any value is judged: a day has been seen whole."""
+"""Values, and time in ms, from which records are learned before any value is judged: one whole day."""
 FIRST: Final = 48
-"""Values whose median and spread make origin and unit."""
+"""Number of first values whose median and spread become origin and unit."""
 LEAST: Final = 0.01
-"""Units: records are not smaller, lest a constant series alarm at its last digit."""
+"""Least size of a record in units, so that a constant series does not alarm at its last digit."""
 GREATEST: Final = 1e9
-"""Units: farther is as far as this, so that the profile's sums stay far inside 64 bits."""
+"""Distance in units to which values are clipped, so that the profile's sums stay far inside 64 bits."""
 SAYS: Final = (
     "a jump up", "a jump down", "above the usual", "below the usual",
     "for a while above the usual", "for a while below the usual",
     "for long above the usual", "for long below the usual", "unsteady",
 )  # fmt: skip
-"""What each statistic means, in the order of the records."""
+"""The statistics in words, in the order of the records."""
 STATISTICS: Final = len(SAYS)
 PRESENT: Final = 6
-"""The first of them speak of the last SHORT values at most."""
+"""Number of leading statistics that concern the last SHORT values at most."""
 
 
 class Judged(NamedTuple):
-    """What one value looks like against everything before it."""
+    """The judgement of one value against all values before it."""
 
     score: float
     """From 0 to 1; the bound is at 1/2. 0 in the quiet time after a flag."""
     flagged: bool
-    """Whether a burst begins here."""
+    """True if a burst begins at this value."""
     surprise: float
-    """How far the greatest statistic lies beyond what was usual before the burst, in multiples of the bound.
-    Goes on through the quiet time; there long statistics count only if they began the burst, so that what is
-    over is not surprising for LONG values more."""
+    """Distance of the greatest statistic from the usual before the burst, in multiples of the bound.
+    It goes on through the quiet time; there, long statistics count only if they began the burst, so that a
+    disturbance that is over is not surprising for LONG values more.
+    """
     usual: float | None
-    """The value to expect, in the values' unit; None while learning the unit."""
+    """The expected value, in the values' unit; None while learning the unit."""
     within: float
-    """How far from it values have been, in their unit; 0 while learning the unit."""
+    """The usual distance of values from the expected one, in their unit; 0 while learning the unit."""
     says: str
-    """The statistic that lies farthest out, of SAYS."""
+    """The most extreme statistic, one of SAYS."""
     is_learning: bool
 
 
@@ -91,29 +92,29 @@ YET_UNKNOWN: Final = Judged(
 
 
 class Extremes(Struct, omit_defaults=True):
-    """One series' memory, some 4 kB at most; changed in place by `update`."""
+    """The memory of one series, some 4 kB at most; changed in place by `update`."""
 
     seen: int = 0
-    """Values, up to YOUNG."""
+    """Number of values, counted up to YOUNG."""
     since_at: int = 0
-    """Instant of the first, ms since the epoch."""
+    """Instant of the first value, ms since the epoch."""
     first: list[tuple[int, float]] = []
-    """Instants and values until the unit is known."""
+    """Instants (ms since the epoch) and values until the unit is known."""
     origin: float = 0.0
     unit: float = 0.0
-    """0 until it is known."""
+    """The unit, the first values' spread; 0 until it is known."""
     profile: Profile = field(default_factory=Profile)
-    """Of values in units from the origin, as is all that follows."""
+    """The seasonal profile of values in units from the origin, as are all fields below."""
     values: list[float] = []
-    """The last LONG, oldest first."""
+    """The last LONG values, oldest first."""
     residuals: list[float] = []
     records: list[float] = field(default_factory=lambda: [LEAST] * STATISTICS)
     pending: list[float] = []
-    """The greatest since the last flag; empty when it is not quiet."""
+    """Greatest statistics since the last flag; empty outside the quiet time."""
     quiet: int = 0
-    """Values until what is pending is learned."""
+    """Values left until `pending` is learned."""
     burst: int = 0
-    """The statistic that began the last burst; index in SAYS."""
+    """The statistic that began the last burst: its index in SAYS."""
 
     def update(self, at_ms: int, value: float, *, least: float = 0.0) -> Judged:
         """Judge one value by those before it, then learn it.
@@ -140,7 +141,7 @@ class Extremes(Struct, omit_defaults=True):
         return judged
 
     def learns_until(self, at_ms: int, step_ms: int) -> int | None:
-        """When the next values may be judged, if they come every `step_ms`; None where they are already."""
+        """The instant from which values are judged, if they come every `step_ms`; None if they are judged already."""
         until = max(self.since_at + DAY_MS, at_ms + (YOUNG - self.seen) * step_ms)
         return until if until > at_ms else None
 
@@ -163,7 +164,7 @@ class Extremes(Struct, omit_defaults=True):
         return self._learn(found, ratio, judged)
 
     def _statistics(self, value: float, residual: float) -> list[float]:
-        """The statistics in the order of SAYS; `values` and `residuals` move on."""
+        """The statistics in the order of SAYS; `values` and `residuals` are advanced."""
         jump = value - median(self.values) if self.values else 0.0
         self.values = [*self.values[1 - LONG :], value]
         self.residuals = [*self.residuals[1 - LONG :], residual]
@@ -173,7 +174,7 @@ class Extremes(Struct, omit_defaults=True):
         return [jump, -jump, residual, -residual, short, -short, long, -long, spread]
 
     def _compare(self, found: list[float], least: float) -> tuple[float, int]:
-        """The greatest ratio of a statistic to its record, and which that is."""
+        """The greatest ratio of a statistic to its record, and the index of that statistic."""
         ratios = [one / max(record, least) for one, record in zip(found, self.records, strict=True)]
         if self.quiet:
             ratios = [one for i, one in enumerate(ratios) if i < PRESENT or i == self.burst]
@@ -205,7 +206,7 @@ class Extremes(Struct, omit_defaults=True):
 
 
 def _origin_and_unit(values: list[float]) -> tuple[float, float]:
-    """Median and spread of the values; of a constant its own size, or 1."""
+    """The median and the spread of the values; the unit of a constant is its own size, or 1."""
     origin = median(values)
     apart = [abs(value - origin) for value in values]
     return origin, median(apart) or max(apart) or abs(origin) or 1.0

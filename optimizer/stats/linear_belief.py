@@ -1,4 +1,4 @@
-"""What is believed of a reward that depends linearly on a context: LinUCB and linear Thompson sampling.
+"""Linear belief: a reward that depends linearly on a context, for LinUCB and linear Thompson sampling.
 
     precision  P = ridge I + sum x x',   moment q = sum r x
     mean       x' P^-1 q                  what the arm gives in this context
@@ -32,11 +32,11 @@ from optimizer.stats.finite import finite
 from optimizer.stats.normal import Normal
 
 MOST = 64
-"""Dimensions of a context."""
+"""Most dimensions of a context."""
 
 
 class LinearBelief(Struct, frozen=True, kw_only=True):
-    """The belief about one arm's reward."""
+    """A normal belief about one arm's reward as a linear function of the context."""
 
     precision: tuple[tuple[float, ...], ...]
     moment: tuple[float, ...]
@@ -76,18 +76,18 @@ class LinearBelief(Struct, frozen=True, kw_only=True):
         )
 
     def mean(self, context: Sequence[float]) -> float:
-        """The reward to expect in a context, in the reward's unit."""
+        """The expected reward in a context, in the reward's unit."""
         return float(
             self._context(context) @ np.linalg.solve(np.array(self.precision), np.array(self.moment))
         )
 
     def error(self, context: Sequence[float]) -> float:
-        """The standard deviation of that expectation, in the reward's unit."""
+        """The standard deviation of the expected reward in a context, in the reward's unit."""
         x = self._context(context)
         return self.noise * float(np.sqrt(x @ np.linalg.solve(np.array(self.precision), x)))
 
     def optimist(self, context: Sequence[float], *, width: float = 2.0) -> float:
-        """The reward that may be hoped for: `width` errors above the mean (LinUCB)."""
+        """The upper confidence bound of the reward: `width` errors above the mean (LinUCB)."""
         return self.mean(context) + width * self.error(context)
 
     def _context(self, context: Sequence[float]) -> npt.NDArray[np.float64]:
@@ -100,7 +100,7 @@ class LinearBelief(Struct, frozen=True, kw_only=True):
 
 
 def chances(arms: Sequence[LinearBelief], context: Sequence[float]) -> list[float]:
-    """For each arm the probability that it gives most in a context; together 1 (LinTS)."""
+    """The probability of each arm to give most in a context; together 1 (LinTS)."""
     return probability_best([Normal(arm.mean(context), arm.error(context)) for arm in arms])
 
 

@@ -1,4 +1,4 @@
-"""Whether a candidate is as good as its concurrent control, up to a declared margin.
+"""Non-inferiority: whether a candidate is as good as its concurrent control, up to a declared margin.
 
 The margin is what one is willing to lose. The question is put as one linear form d that
 is positive inside the margin; `verdict` answers it from d and its error.
@@ -71,35 +71,36 @@ __all__ = [
 
 
 HALFWAY: Final = 0.5
-"""With the variance as seen 11 % pass wrongly in the worst case measured (.95 against 1.00;
-5 % were promised), half way 3.9 %, with the one at the margin 1.8 %; where there is no
-difference, .80 passes after 1,101, 1,193 and 1,254 units."""
+"""Share of the way to the margin at which the variance is taken. As seen, 11 % pass wrongly in the worst case
+measured (.95 against 1.00; 5 % were promised), half way 3.9 %, at the margin 1.8 %; where there is no
+difference, .80 passes after 1,101, 1,193 and 1,254 units.
+"""
 
 
 STEPS: Final = 3
-"""Of a search for a margin: within 1 % of it in what was measured (`test_noninferiority`)."""
+"""Steps of a search for a margin: they come within 1 % of it in what was measured (`test_noninferiority`)."""
 
 
 class Arm(Struct, frozen=True):
-    """The mean of one arm: numbers, or arrays of one shape in simulations."""
+    """One arm: units, mean and variance; numbers, or arrays of one shape in simulations."""
 
     n: Floats
     mean: Floats
     variance: Floats
-    """Of one unit; the squared error of the mean is variance / n."""
+    """Variance of one unit; the squared error of the mean is variance / n."""
 
     @staticmethod
     def of(moments: Moments) -> "Arm":
-        """The arm that these moments describe; zeros where they say nothing yet."""
+        """The arm with these moments; zeros where they are undefined."""
         return Arm(float(moments.count), moments.mean or 0.0, moments.variance or 0.0)
 
 
 Moved = Callable[[Arm, Floats], Floats]
-"""The variance of one unit of an arm whose mean lay so far away."""
+"""Function of an arm and a distance: the variance of one unit if the arm's mean lay so far away."""
 
 
 def is_mean_beyond(candidate: Arm, control: Arm, margin: Margin) -> bool:
-    """Whether the candidate's mean was seen outside the margin: d < 0, without which nothing fails."""
+    """True if the candidate's mean was seen outside the margin: d < 0, a precondition of a fail."""
     return bool(_inside(candidate, control, margin) < 0)
 
 
@@ -108,24 +109,24 @@ def _direction(margin: Margin) -> float:
 
 
 def _inside(candidate: Arm, control: Arm, margin: Margin) -> Floats:
-    """d: how far inside the margin the candidate's mean was seen."""
+    """The distance d of the candidate's mean inside the margin; negative outside."""
     # |m_0| rather than m_0, so that a margin never becomes a demand to be better.
     allowed: Floats = margin.size * size(control.mean) if margin.relative else margin.size
     return _direction(margin) * (candidate.mean - control.mean) + allowed
 
 
 def form_of_means(candidate: Arm, control: Arm, margin: Margin) -> Form:
-    """The linear form of two means of any shape, their variances never smaller than `cautious` allows."""
+    """The linear form of two means of any shape, with variances never smaller than `cautious` allows."""
     return _form(*cautious(candidate, control, margin), margin, _mean_moved)
 
 
 def form_of_shares(candidate: Arm, control: Arm, margin: Margin) -> Form:
-    """The linear form of two shares of hits of any shape; the variances are already smoothed."""
+    """The linear form of two shares of hits of any shape, whose variances are already smoothed."""
     return _form(candidate, control, margin, _share_moved)
 
 
 def _form(candidate: Arm, control: Arm, margin: Margin, moved: Moved) -> Form:
-    """The form, given how the variance of one unit changes as an arm's mean is moved."""
+    """The linear form; `moved` tells how the variance of one unit changes as an arm's mean is moved."""
     inside, slope = _inside(candidate, control, margin), _slope(control, margin, margin.size)
     return Form(
         inside=inside,
@@ -139,17 +140,17 @@ def _form(candidate: Arm, control: Arm, margin: Margin, moved: Moved) -> Form:
 
 
 def _halfway(candidate: Arm, margin: Margin, inside: Floats, moved: Moved) -> Floats:
-    """The variance of a candidate's unit half way to the margin."""
+    """The variance of a candidate's unit, half way to the margin."""
     return moved(candidate, -_direction(margin) * HALFWAY * greater(inside, 0.0))
 
 
 def _slope(control: Arm, margin: Margin, allowed: float) -> Floats:
-    """By how much d falls as the control's mean rises, if so much is `allowed`."""
+    """The fall of d per unit rise of the control's mean, if `allowed` is the margin's size there."""
     return _direction(margin) - allowed * sign(control.mean) if margin.relative else _direction(margin)
 
 
 def _squared_error(candidate: Arm, control: Arm, slope: Floats, variance: Floats) -> Floats:
-    """Of d, if that is the variance of one of the candidate's units."""
+    """The squared standard error of d, with `variance` for one of the candidate's units."""
     return variance / greater(candidate.n, 1) + slope * slope * control.variance / greater(control.n, 1)
 
 
@@ -168,7 +169,7 @@ def _share_moved(arm: Arm, by: Floats) -> Floats:
 
 
 def cautious(candidate: Arm, control: Arm, margin: Margin) -> tuple[Arm, Arm]:
-    """Both arms with their variances no smaller than one more unit at zero, or the larger arm, would make them."""
+    """Both arms, their variances no smaller than one more unit at zero, or the larger arm, would make them."""
     scale = greater(size(candidate.mean), size(control.mean))
     only_zeros = scale == 0
     # Two arms of only zeros are two equal constants; a relative margin knows no scale, so any will do.
@@ -191,7 +192,7 @@ def _spread(arm: Arm, other: Arm) -> Arm:
 def compare_means(
     candidate: Moments | Arm, control: Moments | Arm, margin: Margin, risks: Risks = USUAL
 ) -> Comparison:
-    """What is known about the candidate's mean, whatever the distribution of a unit.
+    """The comparison of the arms' means, whatever the distribution of a unit.
 
     Raises:
         NotFinite: a mean or a variance is NaN or infinite.
@@ -212,7 +213,7 @@ def compare_means(
 def compare_shares(
     candidate: Proportion | Arm, control: Proportion | Arm, margin: Margin, risks: Risks = USUAL
 ) -> Comparison:
-    """What is known about the candidate's share of hits, also when hits are rare."""
+    """The comparison of the arms' shares of hits, also where hits are rare."""
     first, second = (share_arm(a) if isinstance(a, Proportion) else a for a in (candidate, control))
     form = form_of_shares(first, second, margin)
     effect, bounds = _effect(first, second, margin), _bounds(form, (first, second), margin, risks)
@@ -226,7 +227,7 @@ def share_arm(seen: Proportion) -> Arm:
 
 
 def _turns(arms: tuple[Arm, Arm], form: Form, margin: Margin, *, risks: Risks, moved: Moved) -> Turns:
-    """Finds the margin at which the verdict turns: from it on it passes (side 1), below it it fails (side -1).
+    """A search for the margin at which the verdict turns: passes from it on (side 1), fails below it (side -1).
 
     d grows by one unit (or one control's mean) with the margin and its error hardly changes, so that a few
     steps find where d is as far from nothing as a verdict needs.
@@ -254,7 +255,7 @@ def _turns(arms: tuple[Arm, Arm], form: Form, margin: Margin, *, risks: Risks, m
 
 
 def _effect(candidate: Arm, control: Arm, margin: Margin) -> float | None:
-    """The candidate against the control, in the terms of the margin."""
+    """The effect: the candidate against the control, relative or absolute as the margin is."""
     difference, base = float(candidate.mean - control.mean), abs(float(control.mean))
     if not margin.relative:
         return difference
@@ -265,7 +266,7 @@ def _effect(candidate: Arm, control: Arm, margin: Margin) -> float | None:
 def _bounds(
     form: Form, arms: tuple[Arm, Arm], margin: Margin, risks: Risks
 ) -> tuple[float | None, float | None]:
-    """The two-sided sequence of the effect; None on a side that is unbounded."""
+    """The two-sided confidence sequence of the effect; None on a side that is unbounded."""
     width = float(two_sided_multiplier(form.units, alpha=risks.interval, tuned_for=risks.tuned_to_pass))
     if not isfinite(width):
         return None, None

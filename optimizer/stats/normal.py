@@ -1,4 +1,4 @@
-"""The normal law as a belief about one number, for whatever asks for density, distribution and quantiles.
+"""The normal law as a belief about one number: density, distribution function and quantiles.
 
     density  f(x) = exp(-z²/2) / (error sqrt(2 pi)),  z = (x - mean) / error
     below    F(x) = Phi(z)
@@ -21,20 +21,20 @@ from optimizer.stats.elementwise import Floats
 
 @dataclass(frozen=True, slots=True)
 class Normal:
-    """A belief about one number, in the number's unit; `error` is positive."""
+    """A normal belief about one number, in the number's unit; `error` is positive."""
 
     mean: float
     error: float
 
     def density(self, value: Floats, /) -> Floats:
-        """The probability per unit of the number at this value; shape as given."""
+        """The probability density at this value, per unit of the number; shape as given."""
         z = (np.asarray(value) - self.mean) / self.error
         return np.asarray(np.exp(-z * z / 2) / (self.error * np.sqrt(2 * np.pi)))
 
     def below(self, value: Floats, /) -> Floats:
-        """The probability of at most this; shape as given."""
+        """The probability that the number is at most this value; shape as given."""
         return np.asarray(ndtr((np.asarray(value) - self.mean) / self.error))
 
     def quantile(self, probability: Floats, /) -> Floats:
-        """The number that is not exceeded with this probability; shape as given."""
+        """The value that the number does not exceed with this probability; shape as given."""
         return np.asarray(self.mean + self.error * ndtri(probability))

@@ -1,4 +1,4 @@
-"""What another policy would have earned on calls that were already made.
+"""Off-policy evaluation: what another policy would have earned on calls that were already made.
 
 Each call has the propensity p with which its arm was chosen then, and the probability q
 with which the other policy would have chosen it; r is what it earned.
@@ -39,12 +39,12 @@ Array = npt.NDArray[np.float64]
 
 
 class Estimate(NamedTuple):
-    """What a policy earns per call."""
+    """An estimate of what a policy earns per call."""
 
     value: float
-    """In the reward's unit."""
+    """The mean reward per call, in the reward's unit."""
     error: float
-    """Its standard error, in the reward's unit; infinite for one call."""
+    """The standard error of `value`, in the reward's unit; infinite for one call."""
 
 
 class Log:
@@ -64,7 +64,7 @@ class Log:
         chance: Sequence[float],
         most: float = inf,
     ) -> None:
-        """`chance` is the other policy's for the same arm; weights beyond `most` are cut off."""
+        """`chance` is the other policy's probability of the call's arm; weights beyond `most` are cut off."""
         self.reward = finite("reward", reward)
         p, q = np.asarray(propensity, np.float64), np.asarray(chance, np.float64)
         if not len(self.reward) or not len(self.reward) == len(p) == len(q):
@@ -91,12 +91,12 @@ def _in_range(what: str, values: Array, *, above: float = -1.0) -> None:
 
 
 def ips(log: Log) -> Estimate:
-    """By inverse propensities; clipped where the log's weights are, which biases towards 0."""
+    """The estimate by inverse propensities; clipped where the log's weights are, which biases it towards 0."""
     return _mean(log.weight * log.reward)
 
 
 def ips_sequence(log: Log, *, alpha: float = 0.05) -> tuple[float, float]:
-    """Bounds of what the policy earns per call that hold at every length of the log at once.
+    """Bounds of what the policy earns per call that hold at every length of the log together.
 
     Asymptotic, as `confidence_sequence`; infinite for few calls. Not for clipped logs.
     """
@@ -108,7 +108,7 @@ def ips_sequence(log: Log, *, alpha: float = 0.05) -> tuple[float, float]:
 
 
 def snips(log: Log) -> Estimate | None:
-    """By inverse propensities, normalised by their sum; None where the policy does nothing that was done."""
+    """The estimate by self-normalised inverse propensities; None where the policy never agrees with the log."""
     whole = float(log.weight.sum())
     if not whole:
         return None
@@ -117,17 +117,17 @@ def snips(log: Log) -> Estimate | None:
 
 
 def direct(policy_value: Sequence[float]) -> Estimate:
-    """By a model alone: as good as the model is.
+    """The estimate by a model alone, as good as the model.
 
-    `policy_value` is, per call, what it says the other policy earns there.
+    `policy_value` is, per call, the model's value of the other policy there.
     """
     return _mean(np.asarray(policy_value, np.float64))
 
 
 def doubly_robust(log: Log, *, policy_value: Sequence[float], call_value: Sequence[float]) -> Estimate:
-    """By a model, corrected where calls show its error: unbiased if the model or the propensities are right.
+    """The estimate by a model, corrected by the calls: unbiased if the model or the propensities are right.
 
-    `call_value` is, per call, what the model says the chosen arm earns there.
+    `policy_value` is as in `direct`; `call_value` is, per call, the model's value of the arm chosen there.
     """
     v, u = np.asarray(policy_value, np.float64), np.asarray(call_value, np.float64)
     return _mean(v + log.weight * (log.reward - u))
@@ -136,14 +136,14 @@ def doubly_robust(log: Log, *, policy_value: Sequence[float], call_value: Sequen
 def switched(
     log: Log, *, policy_value: Sequence[float], call_value: Sequence[float], switch_at: float
 ) -> Estimate:
-    """As `doubly_robust`, but by the model alone for calls whose weight exceeds `switch_at`."""
+    """The estimate of `doubly_robust`, but by the model alone for calls whose weight exceeds `switch_at`."""
     v, u = np.asarray(policy_value, np.float64), np.asarray(call_value, np.float64)
     light = log.weight <= switch_at
     return _mean(v + np.where(light, log.weight * (log.reward - u), 0.0))
 
 
 def effective_size(log: Log) -> float:
-    """As how many calls made by the other policy itself the log tells; 0 where it overlaps nowhere."""
+    """The number of calls by the other policy itself that would tell as much; 0 where the policies never agree."""
     squares = float((log.weight**2).sum())
     return float(log.weight.sum()) ** 2 / squares if squares else 0.0
 

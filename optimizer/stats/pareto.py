@@ -1,4 +1,4 @@
-"""Which variants are worth having: those that no other beats in everything; with doubt, those that none surely does.
+"""The Pareto front: variants that no other variant surely dominates.
 
     a dominates b           when a is nowhere worse and somewhere better
     a surely dominates b    when a's worst corner dominates b's best corner
@@ -26,11 +26,11 @@ from optimizer.errors import NotFinite, OutOfRange
 
 Better = Literal["higher", "lower"]
 Box = Sequence[tuple[float, float]]
-"""For each objective the low and the high bound, in its unit; infinite where unknown."""
+"""Low and high bound of each objective, in its unit; infinite where unknown."""
 
 
 def front(boxes: Sequence[Box], better: Sequence[Better]) -> list[int]:
-    """The indices of the boxes that no other surely dominates, ascending.
+    """The indices of the boxes that no other box surely dominates, ascending.
 
     `better` says of each objective where good is. Equal points both stay.
 
@@ -47,7 +47,7 @@ def front(boxes: Sequence[Box], better: Sequence[Better]) -> list[int]:
 
 
 def _corners(box: Box, better: Sequence[Better]) -> tuple[list[float], list[float]]:
-    """The worst and the best corner of a box, turned so that higher is better throughout."""
+    """The worst and the best corner of a box, with signs turned so that higher is better throughout."""
     if len(box) != len(better):
         raise OutOfRange(what="number of objectives", got=len(box), must=f"{len(better)}")
     worst, best = [], []

@@ -1,4 +1,4 @@
-"""How many units a comparison needs before it can conclude, and how long that takes.
+"""Sample size: units that a comparison needs before it can conclude, and the time they take.
 
     one look      n = ((q(1 - alpha/sides) + q(power)) * spread / effect)²    per arm
     every look    least n with multiplier(n, alpha) + q(power) <= effect * sqrt(n) / spread

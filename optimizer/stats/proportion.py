@@ -1,4 +1,4 @@
-"""Shares of yes and no: a mergeable count, intervals at one look, and an error that is never zero.
+"""Proportions: mergeable counts of hits, intervals at one look, and a variance that is never zero.
 
 Wilson's interval inverts the score test, so that it stays inside [0, 1] and does not
 collapse at 0 or n hits; Newcombe's joins two of them into one for the difference. Both
@@ -33,7 +33,7 @@ Z95 = 1.959963984540054
 
 @dataclass(frozen=True, slots=True)
 class Proportion:
-    """How many of some units were hits."""
+    """A count of units, and of the hits among them."""
 
     count: int = 0
     hits: int = 0
@@ -43,7 +43,7 @@ class Proportion:
             raise OutOfRange(what="hits", got=self.hits, must=f"from 0 to the count, {self.count}")
 
     def observe(self, hit: float) -> "Proportion":
-        """Fold one unit in; anything but 0 is a hit."""
+        """Fold one unit in; any value but 0 is a hit."""
         return Proportion(self.count + 1, self.hits + (hit != 0))
 
     def __add__(self, other: "Proportion") -> "Proportion":

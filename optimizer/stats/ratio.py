@@ -1,4 +1,4 @@
-"""The ratio of two means that vary together: cost per good answer, by the delta method.
+"""Ratio of two means that vary together, by the delta method: cost per good answer.
 
     ratio   = my / mx
     error²  = (var(y) - 2 ratio cov + ratio² var(x)) / (n mx²)
@@ -19,16 +19,16 @@ from typing import NamedTuple
 from optimizer.stats.co_moments import CoMoments
 
 FEWEST_ERRORS = 3.0
-"""Nearer to zero, a denominator may have the other sign."""
+"""Least distance of the denominator from zero, in its errors: nearer, it may have the other sign."""
 
 
 class Ratio(NamedTuple):
-    """A ratio of means."""
+    """A ratio of means with its error."""
 
     ratio: float
     """Units of y per unit of x."""
     squared_error: float
-    """Of the ratio."""
+    """Squared standard error of the ratio."""
 
 
 def ratio(pairs: CoMoments) -> Ratio | None:

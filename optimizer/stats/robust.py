@@ -1,4 +1,4 @@
-"""Where values lie and how far they spread, when up to half of them may be wrong.
+"""Robust location and spread: median, MAD and IQR, right when up to half of the values may be wrong.
 
 One storm in a window moves a mean as far as it likes; a median stays among the other
 values. Spreads are scaled so that they estimate the standard deviation of normal values.
@@ -28,7 +28,7 @@ from optimizer.stats.finite import finite
 MAD_TO_SIGMA: Final = 1.4826022185056018
 """1 / q(3/4) of the standard normal."""
 IQR_TO_SIGMA: Final = 0.7413011092528009
-"""Half of it: the interquartile range is two such quartiles wide."""
+"""Half of MAD_TO_SIGMA: the interquartile range is two such quartiles wide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Robust:
         return self.mad or self.iqr
 
     def score(self, value: float) -> float | None:
-        """How many spreads a value lies above the median; None where nothing spreads."""
+        """The distance of a value above the median, in spreads; None where nothing spreads."""
         return (value - self.median) / self.spread if self.spread else None
 
 

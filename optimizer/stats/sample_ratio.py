@@ -1,4 +1,4 @@
-"""Sample ratio mismatch: whether units reach the arms in the promised shares, at every look.
+"""Sample ratio mismatch: tests at every look whether units reach the arms in the promised shares.
 
 A broken assignment, a lost arm or a crash that swallows one arm's reports shows in the
 counts before it shows anywhere else, and makes every comparison worthless. The counts
@@ -25,14 +25,15 @@ from math import exp, fsum, lgamma, log
 from optimizer.errors import OutOfRange
 
 CONCENTRATION = 100.0
-"""Units the prior weighs: it expects a mismatch of about ±5 points at a half. Evidence
-then gathers fastest between a few hundred and a few thousand units."""
+"""Weight of the prior in units: it expects a mismatch of about ±5 points at a half. Evidence
+then gathers fastest between a few hundred and a few thousand units.
+"""
 
 
 def evidence(
     counts: Sequence[int], shares: Sequence[float], *, concentration: float = CONCENTRATION
 ) -> float:
-    """The logarithm of the Bayes factor against the promised shares; above 0 speaks against them.
+    """The logarithm of the Bayes factor against the promised shares; above 0 it speaks against them.
 
     `counts` are the units seen per arm, `shares` what was promised to each, in the same
     order, normalised here. An arm that was promised nothing and got units is infinite evidence.
@@ -63,5 +64,5 @@ def evidence(
 
 
 def p_value(log_evidence: float) -> float:
-    """The always-valid p-value of some evidence: at most alpha, at any look, with probability alpha."""
+    """The always-valid p-value of the evidence: at most alpha, at any look, with probability alpha."""
     return exp(-max(0.0, log_evidence))

@@ -1,4 +1,4 @@
-"""What is usual at this time of day on this day of the week, with little memory and few weeks.
+"""A seasonal profile: the usual value at each hour of the week, learned from few weeks in little memory.
 
 A week has 168 hours; with two weeks of traffic each has two values. Means are therefore
 shrunk: an hour of the week towards the same hour of all days, that towards everything,
@@ -37,38 +37,39 @@ DAY_HOURS, WEEK_HOURS = 24, 168
 EPOCH_WEEKDAY_HOURS = 3 * DAY_HOURS
 """1970-01-01 was a Thursday; weeks here begin on Monday, UTC."""
 SCALE = 1_000_000
-"""Values are kept in millionths."""
+"""Fixed point of the sums: values are kept in millionths."""
 GREATEST = 1e12
 """Values beyond this are clipped: sums stay far inside 64 bits."""
 PRIOR = 4
-"""Values that the coarser mean weighs: after a month an hour of the week half stands alone."""
+"""Weight of the coarser mean, in values: after a month an hour of the week counts half by itself."""
 MOST = 12
-"""Values of an hour of the week that are remembered: a quarter of a year, then the oldest fade."""
+"""Most values remembered for an hour of the week, a quarter of a year; then the oldest fade."""
 CLIP = 4.0
-"""Spreads. Normal noise passes it once in 16,000 values."""
+"""Spreads from the usual to which values are clipped. Normal noise exceeds it once in 16,000 values."""
 YOUNG = 7
-"""Values of an hour of the day, all days together, until which it is not clipped: a daily peak
-is far from everything else, and has to be seen for a week before it is usual."""
+"""Values of an hour of the day, all days together, before clipping begins: a daily peak
+is far from everything else, and has to be seen for a week before it is usual.
+"""
 
 
 class Profile(Struct, omit_defaults=True):
     """The usual course of a week, in UTC; changed in place by `update`."""
 
     counts: list[int] = []
-    """Values per hour of the week, from Monday 0:00 UTC; empty before the first, as is the next."""
+    """Values for each hour of the week, from Monday 0:00 UTC; empty before the first value."""
     totals: list[int] = []
-    """Their sums, in millionths of the unit."""
+    """Sums of the values for each hour of the week, in millionths of the unit; empty before the first value."""
     deviation: int = 0
-    """Sum of the absolute distances from what was usual, in millionths."""
+    """Sum of the absolute distances from the usual, in millionths."""
     deviations: int = 0
-    """How many distances."""
+    """Number of distances in `deviation`."""
 
     def usual(self, at_ms: int) -> float | None:
         """The value to expect at an instant (ms since the epoch), in the values' unit; None before the first."""
         return self._usual(at_ms, self._mean()) / SCALE if self.counts else None
 
     def course(self, at_ms: int) -> float:
-        """How far the usual lies above the mean of all values at an instant; 0 before the first."""
+        """The usual at an instant less the mean of all values, in the values' unit; 0 before the first."""
         if not self.counts:
             return 0.0
         mean = self._mean()
@@ -80,12 +81,12 @@ class Profile(Struct, omit_defaults=True):
         return 1.2533141373155001 * self.deviation / self.deviations / SCALE if self.deviations else None
 
     def score(self, at_ms: int, value: float) -> float | None:
-        """How many spreads a value lies above the usual one; None while either is unknown or 0."""
+        """The distance of a value above the usual one, in spreads; None while either is unknown or 0."""
         usual, spread = self.usual(at_ms), self.spread
         return None if usual is None or not spread else (value - usual) / spread
 
     def update(self, at_ms: int, value: float) -> None:
-        """Learn one value, no farther from the usual than CLIP spreads.
+        """Learn one value, clipped to CLIP spreads from the usual.
 
         Raises:
             NotFinite: the value is NaN or infinite.
@@ -110,11 +111,11 @@ class Profile(Struct, omit_defaults=True):
         self.totals[slot] += round(value * SCALE)
 
     def _mean(self) -> float:
-        """Of all values that are remembered, in millionths; there must be some."""
+        """The mean of all values that are remembered, in millionths; there must be some."""
         return sum(self.totals) / sum(self.counts)
 
     def _usual(self, at_ms: int, mean: float) -> float:
-        """What is usual where that is the mean of all, in millionths."""
+        """The usual at an instant, given the mean of all values; in millionths."""
         slot = slot_of(at_ms)
         hours = _same_hour(slot)
         n = sum(self.counts[i] for i in hours)

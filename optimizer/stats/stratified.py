@@ -1,4 +1,4 @@
-"""Two arms made comparable: both with the same mix of strata.
+"""Stratified comparison: two arms given the same mix of strata.
 
 Where one arm has more of the easy tasks it looks better although it is worse in every task
 (Simpson's paradox). So each stratum is compared within itself, and both arms are given the
@@ -25,7 +25,7 @@ from optimizer.stats.noninferiority import Arm
 
 
 def pooled(strata: Sequence[tuple[Arm, Arm]]) -> tuple[Arm, Arm]:
-    """Both arms (candidate, control) over all strata; one without units in either arm tells nothing.
+    """Both arms (candidate, control), pooled over all strata; a stratum in which either arm has no units is left out.
 
     A single stratum is returned as it is; without any, both arms are empty.
     """

@@ -1,4 +1,4 @@
-"""Shares of traffic for arms: how likely each is best, but never nothing, and not from too few.
+"""Thompson weights: each arm's share of traffic is its chance to be best, with a floor and a minimum of units.
 
     w = P(best)                                   once every arm has MOVED_FEWEST units
     w = 1 / arms                                  for all arms, before
@@ -22,7 +22,7 @@ from math import fsum
 from optimizer.errors import OutOfRange
 
 MOVED_FEWEST = 100
-"""Units per arm before shares move: earlier a lucky start starves a good arm."""
+"""Units per arm before shares move: earlier, a lucky start starves a good arm."""
 
 
 def weights(

@@ -1,4 +1,4 @@
-"""What may be said of a candidate, from one number that is positive while it is good enough.
+"""The verdict on a candidate, from one number d that is positive while the candidate is good enough.
 
 A comparison asks whether d, how far a candidate lies inside its margin, is positive. It
 is answered by two one-sided confidence sequences: inside beyond doubt (pass), outside
@@ -49,21 +49,22 @@ from optimizer.stats.elementwise import Floats, chosen, infinite, lesser, root
 
 Verdict = Literal["pass", "fail", "inconclusive", "no_data"]
 Side = Literal[1, -1]
-"""Inside a margin, and outside."""
+"""1: inside a margin; -1: outside."""
 Turns = Callable[[Side], float | None]
-"""The margin at which a verdict turns: from it on it passes (1), below it it fails (-1); None: none does."""
+"""Side → the margin at which a verdict turns: passes from it on (1), fails below it (-1); None: no margin does."""
 
 OUT_OF_SIGHT: Final = 10**9
 """Units per arm beyond which a forecast is no forecast."""
 
 
 TUNED_TO_FAIL: Final = 200
-"""Units: harm should be proven early. Measured, .51 against .84 fails after 45 units and not
-58 as when tuned for 500, and still at most 2 % fail exactly at the margin."""
+"""Units per arm at which harm is proven soonest. Measured, .51 against .84 fails after 45 units and not
+58 as when tuned for 500, and still at most 2 % fail exactly at the margin.
+"""
 
 
 class Margin(msgspec.Struct, frozen=True):
-    """How much worse a candidate may be.
+    """The margin by which a candidate may be worse.
 
     Raises:
         NotFinite: the size is NaN or infinite.
@@ -83,7 +84,7 @@ class Margin(msgspec.Struct, frozen=True):
 
 
 class Risks(msgspec.Struct, frozen=True, kw_only=True):
-    """How often a verdict may be wrong, at all looks together."""
+    """The risks of a wrong verdict, at all looks together."""
 
     wrong_pass: float = 0.05
     """The chance to pass a candidate that is exactly at its margin."""
@@ -102,7 +103,7 @@ USUAL: Final = Risks()
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known about a candidate against its control."""
+    """A comparison of a candidate with its control: verdict, effect and bounds."""
 
     verdict: Verdict
     effect: float | None
@@ -111,7 +112,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     low: float | None
     """Lower bound of the effect at `level`, at all looks at once; None where unbounded."""
     high: float | None
-    """Upper bound, likewise."""
+    """Upper bound of the effect at `level`, at all looks at once; None where unbounded."""
     n_candidate: int
     n_control: int
     n_effective: float
@@ -131,19 +132,19 @@ class Form(msgspec.Struct, frozen=True):
     """The linear form of one comparison: numbers, or arrays of one shape in simulations."""
 
     inside: Floats
-    """d: how far inside the margin, in any unit; negative outside."""
+    """Distance d inside the margin, in any unit; negative outside."""
     squared_error: Floats
-    """Of d, as it was seen."""
+    """Squared standard error of d, as it was seen."""
     squared_error_to_pass: Floats
-    """Of d, nearer to what it is at the margin."""
+    """Squared standard error of d, nearer to its value at the margin."""
     n_candidate: Floats
     n_control: Floats
     skewness: Floats = 0.0
-    """Of d at the margin, where it is known."""
+    """Skewness of d at the margin, where it is known; else 0."""
 
     @property
     def units(self) -> Floats:
-        """The units of the smaller arm, which the normal approximation has to live on."""
+        """The units of the smaller arm, on which the normal approximation rests."""
         return lesser(self.n_candidate, self.n_control)
 
 
@@ -155,20 +156,20 @@ def standing(form: Form, risks: Risks = USUAL) -> npt.NDArray[np.int64]:
 
 
 def _verdict(form: Form, risks: Risks) -> Verdict:
-    """As `standing`, of a form of numbers."""
+    """The verdict on a form of numbers, by `standing`."""
     if form.inside > reach(form, risks, side=1):
         return "pass"
     return "fail" if -form.inside > reach(form, risks, side=-1) else "inconclusive"
 
 
 def reach(form: Form, risks: Risks, *, side: Side) -> Floats:
-    """How far d must lie inside (side 1) or outside (side -1) of the margin to be beyond doubt, in d's unit."""
+    """The least distance of d inside (side 1) or outside (side -1) the margin that is beyond doubt, in d's unit."""
     squared_error = form.squared_error_to_pass if side > 0 else form.squared_error
     return multiplier_to(form, risks, side=side) * root(squared_error + TINY)
 
 
 def multiplier_to(form: Form, risks: Risks, *, side: Side) -> Floats:
-    """The same in standard errors."""
+    """The distance `reach` in standard errors of d."""
     if side > 0:
         return _skewed(form, alpha=risks.wrong_pass, tuned_for=risks.tuned_to_pass, side=side)
     return _skewed(form, alpha=risks.wrong_fail, tuned_for=risks.tuned_to_fail, side=side)
@@ -191,7 +192,7 @@ def conclude(
     risks: Risks = USUAL,
     turn: Turns = lambda _side: None,
 ) -> Comparison:
-    """The comparison that a form (of numbers) and an effect with its bounds amount to.
+    """The comparison that follows from a form (of numbers) and an effect with its bounds.
 
     `turn` is asked only for what would have changed the verdict.
     """
@@ -222,7 +223,7 @@ def conclude(
 
 
 def _known(number: float | None) -> float | None:
-    """The number; None for what is none."""
+    """The number; None if it is not finite."""
     return None if number is None or not isfinite(number) else float(number)
 
 
@@ -231,13 +232,13 @@ _SIZES: Final = np.unique(np.round(np.geomspace(CLAIMED_FEWEST, OUT_OF_SIGHT, 20
 
 @lru_cache(maxsize=64)
 def _signal_needed(alpha: float, tuned_for: float) -> list[float]:
-    """For each of _SIZES, the least d² / (n error²) that is beyond doubt, negative: so that they rise."""
+    """For each of _SIZES, the least d² / (n error²) that is beyond doubt, negated so that the list ascends."""
     multiplier = one_sided_multiplier(_SIZES, alpha=alpha, tuned_for=tuned_for)
     return [float(needed) for needed in -(multiplier * multiplier / _SIZES)]
 
 
 def _needed(form: Form, risks: Risks) -> int | None:
-    """Units of the smaller arm at which the present d would be beyond doubt, within 1 %."""
+    """The units of the smaller arm at which the present d would be beyond doubt, within 1 %."""
     inside, units = float(form.inside), float(form.units)
     good = inside > 0
     spread = units * float(form.squared_error_to_pass if good else form.squared_error)

@@ -1,1 +1,1 @@
-"""How the arms of a segment are laid out over its units."""
+"""Layout: how the arms of a segment are laid out over its units."""

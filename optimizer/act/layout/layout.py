@@ -1,4 +1,4 @@
-"""How the arms of a segment share its 10,000 buckets.
+"""The layout of a segment's arms over its 10,000 buckets.
 
     candidate | incumbent | control or holdback
     0        w            10,000 − c          10,000        c = min(w, 10,000 − w)
@@ -20,19 +20,19 @@ Variants = Mapping[str, Variant]
 
 
 def control_bps(weight_bps: int) -> int:
-    """The control's share beside a candidate's, in basis points: equal as long as both fit."""
+    """The control's share beside a candidate at `weight_bps`, in basis points: equal to it as long as both fit."""
     return min(weight_bps, WHOLE_BPS - weight_bps)
 
 
 def quiet(variants: Variants, incumbent: str) -> tuple[ArmOfConfiguration, ...]:
-    """Everybody is served by the incumbent."""
+    """The layout without a rollout: the incumbent serves everybody."""
     return (_arm(variants, "incumbent", incumbent, WHOLE_BPS),)
 
 
 def on_trial(
     variants: Variants, incumbent: str, candidate: str, weight_bps: int
 ) -> tuple[ArmOfConfiguration, ...]:
-    """A candidate at `weight_bps` and its concurrent control; the incumbent serves the rest."""
+    """The layout of one candidate at `weight_bps` and its concurrent control; the incumbent serves the rest."""
     control = control_bps(weight_bps)
     rest = WHOLE_BPS - weight_bps - control
     arms = (
@@ -46,7 +46,7 @@ def on_trial(
 def shadowed(
     variants: Variants, incumbent: str, candidate: str, mirror_bps: int
 ) -> tuple[ArmOfConfiguration, ...]:
-    """A candidate that serves nobody: the calls of its control are mirrored to it."""
+    """The layout of a candidate in shadow: it serves nobody, and the calls of its control are mirrored to it."""
     rest = WHOLE_BPS - mirror_bps
     arms = (_arm(variants, "incumbent", incumbent, rest),) if rest else ()
     return (
@@ -57,14 +57,14 @@ def shadowed(
 
 
 def mixed(variants: Variants, slices: Sequence[Slice]) -> tuple[ArmOfConfiguration, ...]:
-    """Several arms, as they were dealt."""
+    """The layout of several arms, slice by slice as they were dealt."""
     return tuple(_arm(variants, arm, variant, buckets) for arm, variant, buckets in slices)
 
 
 def held_back(
     variants: Variants, incumbent: str, former: str, share_bps: int
 ) -> tuple[ArmOfConfiguration, ...]:
-    """The incumbent, and the former one for `share_bps` of the units."""
+    """The layout after a promotion: the new incumbent, and the former one for `share_bps` of the units."""
     return (
         _arm(variants, "incumbent", incumbent, WHOLE_BPS - share_bps),
         _arm(variants, "holdback", former, share_bps),

@@ -1,4 +1,4 @@
-"""How several arms share the 10,000 buckets, and how their shares move.
+"""The layout of several arms over the 10,000 buckets, and how buckets move when the shares change.
 
     incumbent | candidate a | candidate b | … | control      control = min(incumbent's, largest candidate's)
 
@@ -13,18 +13,18 @@ from optimizer.model.call import Arm
 from optimizer.model.shares import WHOLE_BPS
 
 ARMS_MAX = 8
-"""Candidates beside each other; with more, none of them would get enough units to be judged."""
+"""Most candidates beside each other; with more, none of them would get enough units to be judged."""
 MAX_SLICES = 100
-"""Weights in whole per cent never need more. Beyond, the segment is dealt anew, which moves units."""
+"""Most slices of a segment; weights in whole per cent never need more. Beyond, it is dealt anew, which moves units."""
 
 Key = tuple[Arm, str]
 """An arm and the variant that serves it."""
 Slice = tuple[Arm, str, int]
-"""The same, and a number of buckets, side by side with the next slice."""
+"""An arm, the variant that serves it, and its number of adjacent buckets."""
 
 
 def wrong(weights: Mapping[str, int], incumbent: str) -> str:
-    """Why these weights cannot be laid out; empty if they can."""
+    """The reason why these weights cannot be laid out; empty if they can."""
     own = weights.get(incumbent, 0)
     if own < 1:
         return f"weights must leave the incumbent {incumbent} a share, as it is the control; found {own}"
@@ -36,7 +36,7 @@ def wrong(weights: Mapping[str, int], incumbent: str) -> str:
 
 
 def wanted(weights: Mapping[str, int], incumbent: str) -> dict[Key, int]:
-    """The share of each arm (basis points): a control as large as the largest candidate, if that fits."""
+    """The share of each arm, basis points: the control is as large as the largest candidate, if that fits."""
     candidates: dict[Key, int] = {("candidate", v): w for v, w in weights.items() if v != incumbent}
     control = min(weights[incumbent], max(candidates.values()))
     rest = weights[incumbent] - control
@@ -66,7 +66,7 @@ def dealt(before: Sequence[Slice], shares: Mapping[Key, int]) -> tuple[Slice, ..
 
 
 def _kept(before: Sequence[Slice], shares: Mapping[Key, int]) -> list[tuple[Key, int, int]]:
-    """Of each slice: whose it is, how many buckets it gives up, and how many it keeps."""
+    """For each slice: its arm, the buckets it gives up, and the buckets it keeps."""
     left = dict(shares)
     keeps = [0] * len(before)
     for i in sorted(range(len(before)), key=lambda i: (-before[i][2], i)):
@@ -81,7 +81,7 @@ def _kept(before: Sequence[Slice], shares: Mapping[Key, int]) -> list[tuple[Key,
 
 
 def _taken(lacking: dict[Key, int], free: int) -> Iterator[tuple[Key, int]]:
-    """Who takes a run of free buckets, in the order of the arms; `lacking` goes down accordingly."""
+    """Yields which arms take a run of free buckets, in the order of the arms; reduces `lacking` accordingly."""
     for key, lacks in lacking.items():
         if not free:
             return
@@ -93,7 +93,7 @@ def _taken(lacking: dict[Key, int], free: int) -> Iterator[tuple[Key, int]]:
 
 
 def _append(dealt: list[Slice], key: Key, buckets: int) -> None:
-    """Adds buckets on the right, to the last slice where it is the same arm's."""
+    """Add buckets on the right: to the last slice if that is the same arm's, else as a new slice."""
     if dealt and dealt[-1][:2] == key:
         dealt[-1] = (*key, dealt[-1][2] + buckets)
     else:
