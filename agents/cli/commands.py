@@ -63,7 +63,7 @@ def _verb(kind: CommandKind):  # type: ignore[no-untyped-def]  # noqa: ANN202 - 
             reason: Reason,
             by: By = None,
         ) -> None:
-            command = Command(command=kind, by=by or publish.person(), reason=reason, decision=decision)
+            command = Command(command=kind, actor=by or publish.person(), reason=reason, decision=decision)
             _say(target, command, _meant)
 
         return answer
@@ -76,7 +76,7 @@ def _verb(kind: CommandKind):  # type: ignore[no-untyped-def]  # noqa: ANN202 - 
             by: By = None,
         ) -> None:
             person = by or publish.person()
-            _say(target, Command(command=kind, by=person, reason=reason, generation=generation))
+            _say(target, Command(command=kind, actor=person, reason=reason, generation=generation))
 
         return go_back
 
@@ -97,7 +97,7 @@ def _verb(kind: CommandKind):  # type: ignore[no-untyped-def]  # noqa: ANN202 - 
                     f"`llmopt {kind} TARGET`, or `llmopt {kind} --all`",
                     USAGE,
                 )
-            _say(target, Command(command=kind, by=by or publish.person(), reason=reason, segment=segment))
+            _say(target, Command(command=kind, actor=by or publish.person(), reason=reason, segment=segment))
 
         return switch
 
@@ -105,7 +105,7 @@ def _verb(kind: CommandKind):  # type: ignore[no-untyped-def]  # noqa: ANN202 - 
         return _about_an_arm(kind)
 
     def tell(target: Target, reason: Reason, segment: Segment = None, by: By = None) -> None:
-        _say(target, Command(command=kind, by=by or publish.person(), reason=reason, segment=segment))
+        _say(target, Command(command=kind, actor=by or publish.person(), reason=reason, segment=segment))
 
     return tell
 
@@ -119,7 +119,7 @@ def _about_an_arm(kind: CommandKind):  # type: ignore[no-untyped-def]  # noqa: A
         by: By = None,
     ) -> None:
         person = by or publish.person()
-        _say(target, Command(command=kind, by=person, reason=reason, segment=segment, variant=variant))
+        _say(target, Command(command=kind, actor=person, reason=reason, segment=segment, variant=variant))
 
     def tell(
         target: Target,
@@ -129,7 +129,7 @@ def _about_an_arm(kind: CommandKind):  # type: ignore[no-untyped-def]  # noqa: A
         by: By = None,
     ) -> None:
         person = by or publish.person()
-        _say(target, Command(command=kind, by=person, reason=reason, segment=segment, variant=variant))
+        _say(target, Command(command=kind, actor=person, reason=reason, segment=segment, variant=variant))
 
     return lift if kind == "unban" else tell
 
@@ -231,5 +231,5 @@ def _waiting(settings: Settings, targets: set[str]) -> list[tuple[str, Decision]
     return [
         (name, decision)
         for (name, _), decision in sorted(last.items())
-        if decision.kind == "start" and not decision.act and decision.mode != "advise"
+        if decision.kind == "start" and not decision.act and decision.autonomy != "advise"
     ]

@@ -199,7 +199,7 @@ def _promote(state: ActState, served: Served, decision: Decision) -> Iterator[An
 def _roll_back(state: ActState, served: Served, decision: Decision) -> Iterator[Any]:
     rolling = _of(served, decision)
     if not decision.generation:
-        expired = decision.cause == "approval" and decision.by == "decide"
+        expired = decision.cause == "approval" and decision.actor == "decide"
         yield from _move(rolling, Event.EXPIRED if expired else Event.ABORTED, decision)
         served.rolling = None
         return

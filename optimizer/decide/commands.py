@@ -24,8 +24,8 @@ def obey(state: DecideState, command: Command, at: int, token: str) -> list[Deci
     if not _is_news(state, token):
         return []
     wish = " ".join(map(str, filter(None, (command.command, command.variant, command.generation))))
-    why = f"{wish} by {command.by}: {command.reason}"
-    reason = Reason(at, "command", why, by=command.by, token=token)
+    why = f"{wish} by {command.actor}: {command.reason}"
+    reason = Reason(at, "command", why, actor=command.actor, token=token)
     if state.declaration is None:
         return [refuse(state, reason, "the target is not declared; declare it first")]
     if command.segment is not None and command.segment not in state.segments:
@@ -59,7 +59,9 @@ def ruled(state: DecideState, verdict: PolicyVerdict, at: int, token: str) -> li
     """A policy's `deny` rejects the decision that waits; an `allow` changes nothing: people approve."""
     if verdict.verdict != "deny" or not _is_news(state, token):
         return []
-    reason = Reason(at, "approval", f"denied by {verdict.by}: {verdict.reason}", by=verdict.by, token=token)
+    reason = Reason(
+        at, "approval", f"denied by {verdict.actor}: {verdict.reason}", actor=verdict.actor, token=token
+    )
     waiting = _waiting(editors(state, None), verdict.decision)
     answers = [one.trial.end("rejected", reason) for one in waiting]
     return answers or [refuse(state, reason, _NOTHING["reject"])]
@@ -102,7 +104,7 @@ def _switch(state: DecideState, command: Command, reason: Reason) -> Decision:
     if command.command == "freeze":
         if scope in state.frozen:
             return refuse(state, reason, f"it is frozen already ({state.frozen[scope]})", segment=scope)
-        state.frozen[scope] = f"{command.by}: {command.reason}"
+        state.frozen[scope] = f"{command.actor}: {command.reason}"
         return record(state, "hold", reason, segment=scope, act=False)
     if scope not in state.frozen:
         where = f"; frozen is {', '.join(state.frozen)}" if state.frozen else ""
@@ -154,10 +156,10 @@ def _agreed(editor: SegmentEditor, reason: Reason, variant: str = "") -> Decisio
 
     `variant`: the arm whose promotion is agreed to; empty: the start of all of them.
     """
-    trial, person = editor.trial.present, reason.by.strip().casefold()
+    trial, person = editor.trial.present, reason.actor.strip().casefold()
     agreed, needed = trial.agreed.get(variant, []), editor.target.approvals.needed
     if person in agreed:
-        return _refuse(editor, reason, f"{reason.by} has said yes already; somebody else must, too")
+        return _refuse(editor, reason, f"{reason.actor} has said yes already; somebody else must, too")
     trial.agreed = {**trial.agreed, variant: [*agreed, person]}
     if len(agreed) + 1 >= needed:
         return None

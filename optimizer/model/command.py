@@ -28,7 +28,7 @@ class Command(Struct, frozen=True, kw_only=True):
     """A person's will concerning one target, or one segment of it."""
 
     command: CommandKind
-    by: Annotated[str, Meta(min_length=1, max_length=128)]
+    actor: Annotated[str, Meta(min_length=1, max_length=128)]
     reason: Annotated[str, Meta(min_length=1, max_length=1000)]
     segment: Name | None = None
     """None: every segment."""
@@ -54,6 +54,6 @@ class PolicyVerdict(Struct, frozen=True, kw_only=True):
     decision: Name
     verdict: Literal["allow", "deny"]
     """An `allow` approves nothing: that stays with people. A `deny` ends the rollout."""
-    by: Annotated[str, Meta(min_length=1, max_length=128)]
+    actor: Annotated[str, Meta(min_length=1, max_length=128)]
     """The policy that speaks."""
     reason: Annotated[str, Meta(min_length=1, max_length=1000)]

@@ -61,7 +61,7 @@ class Decision(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Content-derived."""
     segment: str
     kind: DecisionKind
-    mode: Autonomy
+    autonomy: Autonomy
     decided_at: int
     """The watermark (ms since the epoch) at which it was taken."""
     why: str
@@ -80,7 +80,7 @@ class Decision(Struct, frozen=True, kw_only=True, omit_defaults=True):
     step: int = 0
     weight_bps: int = 0
     """The candidate's share after this decision."""
-    by: str = "decide"
+    actor: str = "decide"
     """`decide`, or the person whose command is followed."""
     estimates: tuple[Estimate, ...] = ()
     rejected: tuple[Alternative, ...] = ()

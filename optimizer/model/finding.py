@@ -78,7 +78,7 @@ class Finding(Struct, frozen=True, kw_only=True, omit_defaults=True):
     alarm_id: str = ""
     """The same from opened to closed."""
     opened_at: int | None = None
-    otherwise: str = ""
+    counterfactual: str = ""
     """What would have changed the verdict: the bound, or how many more calls."""
 
 

@@ -44,7 +44,7 @@ class Kafka:
             target="chat", generation=2, decision="d1", issued_at=0, salt="", segments={"mail": arms}
         )
         self.decision = Decision(
-            decision_id="d2", segment="code", kind="start", mode="approve", decided_at=0, why="", act=False,
+            decision_id="d2", segment="code", kind="start", autonomy="approve", decided_at=0, why="", act=False,
             variant=candidates[0].variant_id, model=candidates[0].model, weight_bps=500,
             differs=differences(LARGE, {candidates[0].variant_id: candidates[0]}),
         )  # fmt: skip

@@ -10,7 +10,7 @@ import pytest
 from agents.wire.codec import Decoder
 from optimizer.decide.record.decision import decision_id, estimate_of
 from optimizer.model.wording import duration, outcomes, share
-from optimizer.orient.comparison.compare import otherwise_of, worded
+from optimizer.orient.comparison.compare import counterfactual_of, worded
 from optimizer.orient.findings.finding import About, Measured, Span, finding
 from optimizer.orient.windows.offsets import Offsets
 from optimizer.stage import Emit, published
@@ -83,7 +83,7 @@ def test_the_finding_is_what_its_comparison_is_worded_as(belief):
         said.verdict,
         measured=measured,
         sentence=sentence,
-        otherwise=otherwise_of(comparison, about),
+        counterfactual=counterfactual_of(comparison, about),
     )
     assert expected == said
 

@@ -50,7 +50,7 @@ def payload(topic, i):
         )  # fmt: skip
     if topic == "decisions":
         return Decision(
-            decision_id=f"d-{i}", segment="other", kind="hold", mode="auto", decided_at=AT + i, why="x"
+            decision_id=f"d-{i}", segment="other", kind="hold", autonomy="auto", decided_at=AT + i, why="x"
         )
     if topic == "rollouts":
         return RolloutStatus(
@@ -171,7 +171,7 @@ def test_a_second_run_starts_where_the_ledger_is_and_not_where_the_group_is(worl
 
 
 def test_what_is_no_event_is_kept_and_stops_nothing(world):
-    command = event_of(Command(command="freeze", by="ada", reason="no \0 please"), 1)
+    command = event_of(Command(command="freeze", actor="ada", reason="no \0 please"), 1)
     world.send("findings", b"\xff not json")
     world.send("findings", encode(command), headers_for(command))
     world.send("configurations", None)

@@ -144,7 +144,7 @@ class Author:
         kind = random.choice(COMMANDS)
         segment = random.choice((None, None, "other", *SEGMENTS))
         wish = Command(
-            command=kind, by=random.choice(("ann", "bob")), reason="because",
+            command=kind, actor=random.choice(("ann", "bob")), reason="because",
             segment=None if kind == "restore" else segment,
             decision=random.choice((None, *waiting)),
             variant=random.choice((None, *self._variants(name, kind))),
@@ -178,7 +178,10 @@ class Author:
             ),
         ]
         told = PolicyVerdict(
-            decision=random.choice(waiting), verdict=random.choice(("allow", "deny")), by="rule", reason="so"
+            decision=random.choice(waiting),
+            verdict=random.choice(("allow", "deny")),
+            actor="rule",
+            reason="so",
         )
         self.write(PolicyVerdictEvent, name, told)
 
@@ -283,6 +286,6 @@ def flood(seed):
         author.minute()
         for segment in list(author.loop.state_of("decide", "search").segments):
             for word in ("rollback", "freeze", "unfreeze"):
-                wish = Command(command=word, by="b" * 128, reason="r" * 1000, segment=segment)
+                wish = Command(command=word, actor="b" * 128, reason="r" * 1000, segment=segment)
                 author.write(CommandEvent, "search", wish)
     return author.events

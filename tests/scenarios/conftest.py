@@ -186,7 +186,7 @@ class World:
         decision = self.asked if kind in ("approve", "reject") else None
         self._feed(
             CommandEvent,
-            Command(command=kind, by=given.pop("by", "ann"), reason=reason, decision=decision, **given),
+            Command(command=kind, actor=given.pop("by", "ann"), reason=reason, decision=decision, **given),
         )
 
     def do_alert(self, rest):

@@ -70,7 +70,7 @@ class Story:
         at = (found.window_end_at - BEGIN_AT) // MINUTE_MS
         minutes = (found.window_end_at - found.window_start_at) // MINUTE_MS
         told = f"{at // 60}:{at % 60:02} {found.segment} {found.subject} {found.status} {found.severity}"
-        return f"{told} ({minutes} m, n {found.n}): {found.sentence}. {found.otherwise}"
+        return f"{told} ({minutes} m, n {found.n}): {found.sentence}. {found.counterfactual}"
 
     def _pane(self):
         dice, is_ = self.dice, self.nature

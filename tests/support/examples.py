@@ -9,7 +9,7 @@ import msgspec
 from agents.wire.codec import Decoder
 from optimizer.decide.record.decision import decision_id
 from optimizer.model.wording import duration, outcomes, share
-from optimizer.orient.comparison.compare import otherwise_of, worded
+from optimizer.orient.comparison.compare import counterfactual_of, worded
 from optimizer.orient.findings.finding import About
 from optimizer.stage import Emit, published
 from optimizer.stats.verdict import Comparison, Margin
@@ -65,8 +65,8 @@ def _finding(event):
         margin=Margin(data["margin"], "lower"),
     )
     data["sentence"] = worded(comparison, about, "gpt-4o-mini")
-    if otherwise := otherwise_of(comparison, about):
-        data["otherwise"] = otherwise
+    if counterfactual := counterfactual_of(comparison, about):
+        data["counterfactual"] = counterfactual
     keys = ("segment", "kind", "metric", "variant", "window_start_at", "window_end_at")
     key = "\x1f".join((event["subject"], *(str(data[name]) for name in keys)))
     data["finding_id"] = sha256(key.encode()).hexdigest()[:16]

@@ -138,7 +138,7 @@ def record(seed=7, minutes=20, rate=80):
         _event(
             CommandEvent,
             EPOCH,
-            Command(command="rollback", by="ann", reason="to see"),
+            Command(command="rollback", actor="ann", reason="to see"),
             name,
             f"command-{name}",
         )

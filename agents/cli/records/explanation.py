@@ -32,7 +32,7 @@ def as_data(told: Explanation) -> dict[str, Any]:
     # Defaults are left out of events; who reads this should not have to know them.
     decision |= {
         name: getattr(told.decision, name)
-        for name in ("act", "by", "generation", "step", "weight_bps", "cause", "differs")
+        for name in ("act", "actor", "generation", "step", "weight_bps", "cause", "differs")
     }
     for name in ("estimates", "rejected", "evidence", "policies"):
         decision[name] = msgspec.to_builtins(getattr(told.decision, name))
@@ -70,8 +70,8 @@ def would_change(told: Explanation) -> list[str]:
                 f"{name}: about {estimate.n_needed:,} calls per arm (there were {estimate.n:,} and "
                 f"{estimate.n_control:,}), if the estimate stays where it is"
             )
-        elif (known := told.findings.get(estimate.finding_id)) is not None and known.otherwise:
-            lines.append(f"{name}: {known.otherwise}")
+        elif (known := told.findings.get(estimate.finding_id)) is not None and known.counterfactual:
+            lines.append(f"{name}: {known.counterfactual}")
         elif (room := _room(estimate, known)) is not None:
             outcome = "would no longer pass" if verdict == "pass" else "would no longer fail"
             lines.append(f"{name}: an interval {size(room, estimate.unit)} nearer its margin {outcome}")
@@ -120,7 +120,7 @@ def _facts(told: Explanation) -> Table:
     decision, table = told.decision, _plain()
     acts = "acted on" if decision.act else "not acted on: advice, or waiting for a yes"
     table.add_row("when", f"{instant(decision.decided_at)} (event time)")
-    table.add_row("who", f"{decision.by}, mode {decision.mode}, {acts}")
+    table.add_row("who", f"{decision.actor}, mode {decision.autonomy}, {acts}")
     if decision.cause:
         table.add_row("cause", decision.cause)
     if decision.generation:

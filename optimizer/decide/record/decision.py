@@ -24,7 +24,7 @@ class Reason(NamedTuple):
     cause: Cause
     why: str
     findings: tuple[Finding, ...] = ()
-    by: str = "decide"
+    actor: str = "decide"
     token: str = ""
     """The id of the event that is answered at once; empty for what watermarks bring."""
     policies: tuple[PolicyResult, ...] = ()
@@ -50,11 +50,11 @@ def record(
         ),
         segment=segment,
         kind=kind,
-        mode=declared.autonomy if declared else "observe",
+        autonomy=declared.autonomy if declared else "observe",
         decided_at=reason.at,
         cause=reason.cause,
         why=reason.why,
-        by=reason.by,
+        actor=reason.actor,
         estimates=tuple(map(estimate_of, reason.findings)),
         evidence=evidence,
         evidence_left_out=left_out,

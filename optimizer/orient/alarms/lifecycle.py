@@ -248,7 +248,7 @@ def _told(
         measured=measured, sentence=sentence,
     )  # fmt: skip
     return structs.replace(
-        made, analyzer=analyzer, subject=subject, status=status, otherwise=saying.otherwise,
+        made, analyzer=analyzer, subject=subject, status=status, counterfactual=saying.counterfactual,
         severity="info" if status == "learning" else saying.severity,
         margin=rounded(known.bound) if known else None,
         alarm_id=known.alarm_id if known else "", opened_at=known.opened_at if known else None,

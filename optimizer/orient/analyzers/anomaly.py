@@ -83,19 +83,19 @@ def _said(metric: Metric, read: Reading, told: Judged, *, window: Watched, warmu
     now = _natural(metric, read.value)
     low = high = usual = None
     name, where = ROWS[metric].words, place(window.segment)
-    sentence, otherwise = f"{name} in {where}: {_worded(metric, now)}", ""
+    sentence, counterfactual = f"{name} in {where}: {_worded(metric, now)}", ""
     if told.usual is not None:
         usual = _natural(metric, told.usual)
         low, high = (_natural(metric, told.usual + side * told.within) for side in (-1, 1))
         sentence += f", {told.says}; {_worded(metric, usual)} is usual at this time"
-        otherwise = f"{_worded(metric, low)} to {_worded(metric, high)} has been seen at such times"
+        counterfactual = f"{_worded(metric, low)} to {_worded(metric, high)} has been seen at such times"
     towards = "up" if told.says.endswith("up") or "above" in told.says else "down"
     is_worse = told.says == "unsteady" or ROWS[metric].direction == (-1 if towards == "up" else 1)
     return Observation(
         subject=f"anomaly.{metric}", metric=metric, score=told.surprise,
         severity="warning" if is_worse else "info",
         estimate=now, low=low, high=high, unit=ROWS[metric].unit, n=read.n,
-        sentence=sentence, otherwise=otherwise, warmup_left=warmup_left,
+        sentence=sentence, counterfactual=counterfactual, warmup_left=warmup_left,
     )  # fmt: skip
 
 

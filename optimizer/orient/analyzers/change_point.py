@@ -182,5 +182,5 @@ def _said(number: Number, hours: list[tuple[int, int]], window: Watched) -> Obse
         subject=f"change.{number.name}", metric=number.metric, score=score,
         severity="warning" if is_worse else "info", estimate=effect, low=-number.margin, high=number.margin,
         unit=unit, n=number.n, sentence=sentence,
-        otherwise=f"a change by less than {size(number.margin, unit)} is not told", warmup_left=warmup_left,
+        counterfactual=f"a change by less than {size(number.margin, unit)} is not told", warmup_left=warmup_left,
     )  # fmt: skip

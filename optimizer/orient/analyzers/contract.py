@@ -69,7 +69,7 @@ class Observation(NamedTuple):
     unit: str
     n: int
     sentence: str
-    otherwise: str = ""
+    counterfactual: str = ""
     """What would have changed the verdict: the bound, or how many more calls."""
     warmup_left: int = 0
     """So many windows until it can be judged. Where there are any it is too young, and never raised."""

@@ -95,7 +95,7 @@ def _said(state: Cost, window: Watched) -> Iterator[Observation]:
         estimate=usd / hours, low=low, high=high, unit="usd per hour", n=sums.costed,
         sentence=f"spend in {where}: {money(usd / hours)} an hour, usually "
         f"{'unknown' if usual is None else money(usual)}",
-        otherwise="up to twice the usual is usual", warmup_left=burn.warmup_left,
+        counterfactual="up to twice the usual is usual", warmup_left=burn.warmup_left,
     )  # fmt: skip
     read = log_mean(sums.cost)
     assert read is not None  # noqa: S101 - there is a positive cost
@@ -106,7 +106,7 @@ def _said(state: Cost, window: Watched) -> Iterator[Observation]:
         estimate=exp(read.value), low=low, high=high, unit="usd", n=read.n,
         sentence=f"cost in {where}: {money(exp(read.value))} a call, usually "
         f"{'unknown' if usual is None else money(usual)}, {count(read.n)} calls",
-        otherwise=f"up to {percent(DEARER)} over the usual is usual", warmup_left=each.warmup_left,
+        counterfactual=f"up to {percent(DEARER)} over the usual is usual", warmup_left=each.warmup_left,
     )  # fmt: skip
 
 
@@ -137,6 +137,6 @@ def _forecast(state: Cost, window: Watched, budget: float) -> Observation:
         estimate=estimate, low=low, high=high, unit="usd", n=sums.costed,
         sentence=f"spend today: {money(spent)} of {money(budget)}, {money(estimate)} forecast by midnight UTC, "
         f"cost known of {percent(known)} of the calls{whole}",
-        otherwise=f"raised where at least {money(budget)} is certain, found {money(low)}",
+        counterfactual=f"raised where at least {money(budget)} is certain, found {money(low)}",
         warmup_left=warmup_left,
     )  # fmt: skip

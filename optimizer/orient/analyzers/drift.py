@@ -135,7 +135,7 @@ def _moved(subject: str, law: Law, hour: Histogram, window: Watched) -> Observat
         subject=f"drift.{subject}", metric=metric, score=score,
         severity="warning", estimate=certain, low=0.0, high=max(MUCH, MARGIN * law.record), unit="psi",
         n=hour.count, sentence=sentence,
-        otherwise=f"up to {number(max(MUCH, MARGIN * law.record), most=2)} is usual", warmup_left=warmup_left,
+        counterfactual=f"up to {number(max(MUCH, MARGIN * law.record), most=2)} is usual", warmup_left=warmup_left,
     )  # fmt: skip
 
 
@@ -152,7 +152,7 @@ def _prompt(past: Baseline, window: Watched) -> Observation:
     return Observation(
         subject="drift.prompt", metric="cost", score=told.score, severity="warning",
         estimate=mean, low=low, high=high, unit="tokens", n=read.n, sentence=sentence,
-        otherwise="" if high is None else f"up to {number(high, most=0)} is usual", warmup_left=told.warmup_left,
+        counterfactual="" if high is None else f"up to {number(high, most=0)} is usual", warmup_left=told.warmup_left,
     )  # fmt: skip
 
 

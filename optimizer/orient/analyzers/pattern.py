@@ -110,7 +110,7 @@ def _said(metric: Metric, read: Reading, course: Course, window: Watched) -> Ite
     found = Observation(
         subject=f"pattern.{metric}", metric=metric, score=strength / FOUND if is_new else 0.0,
         severity="info", estimate=strength, low=0.0, high=FOUND, unit="share", n=read.n,
-        sentence=sentence, otherwise=f"under {percent(FOUND)} is no pattern", warmup_left=warmup_left,
+        sentence=sentence, counterfactual=f"under {percent(FOUND)} is no pattern", warmup_left=warmup_left,
     )  # fmt: skip
     yield found
     spread = max(sqrt(course.rest.variance or 0.0), FLOOR)
@@ -118,7 +118,7 @@ def _said(metric: Metric, read: Reading, course: Course, window: Watched) -> Ite
     score = today / (MUCH * spread) if course.found_at and len(course.lately) == DAY_HOURS else 0.0
     yield found._replace(
         subject=f"pattern_change.{metric}", score=score, severity="warning", estimate=today,
-        high=MUCH * spread, unit="relative", otherwise=f"up to {number(MUCH * spread, most=2)} is usual",
+        high=MUCH * spread, unit="relative", counterfactual=f"up to {number(MUCH * spread, most=2)} is usual",
         sentence=sentence if warmup_left else f"{name} in {where}: the course of the last 24 hours lies "
         f"{number(today, most=2)} (of a logarithm) around the usual one, where {number(spread, most=2)} is usual",
     )  # fmt: skip

@@ -88,7 +88,7 @@ def _slow(past: Seasonal, subject: str, window: Watched, durations: Histogram) -
         estimate=p95_ms, low=low, high=high, unit="ms", n=read.n,
         sentence=f"{name} in {place(window.segment)}: {milliseconds(p95_ms)}, usually {before}, "
         f"{count(read.n)} calls",
-        otherwise=f"up to {bound} is usual" if bound else "", warmup_left=told.warmup_left,
+        counterfactual=f"up to {bound} is usual" if bound else "", warmup_left=told.warmup_left,
     )  # fmt: skip
 
 
@@ -105,7 +105,7 @@ def _failing(past: Baseline, window: Watched) -> Observation:
         estimate=read.value, low=0.0, high=bound, unit="share", n=read.n,
         sentence=f"errors in {place(window.segment)}: {percent(read.value)} of {count(read.n)} calls, "
         f"usually {before}",
-        otherwise=f"up to {percent(bound)} is usual", warmup_left=told.warmup_left,
+        counterfactual=f"up to {percent(bound)} is usual", warmup_left=told.warmup_left,
     )  # fmt: skip
 
 
@@ -122,7 +122,7 @@ def _busy(past: Seasonal, window: Watched) -> Observation:
         severity="warning" if told.effect >= CRITICAL * MUCH else "info",
         estimate=exp(read.value), low=low, high=high, unit="per second", n=read.n,
         sentence=f"calls in {place(window.segment)}: {number(exp(read.value))} a second, usually {before}",
-        otherwise="between half and twice the usual is usual", warmup_left=told.warmup_left,
+        counterfactual="between half and twice the usual is usual", warmup_left=told.warmup_left,
     )  # fmt: skip
 
 

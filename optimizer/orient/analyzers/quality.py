@@ -72,7 +72,7 @@ class QualityAnalyzer:
             severity=severity(told.effect / margin), estimate=mean, low=told.low, high=told.high,
             unit="score", n=read.n,
             sentence=f"quality in {where}: {score(mean)}, usually {before}, {count(read.n)} answers",
-            otherwise="" if usual is None else f"down to {score(usual - margin)} is within the margin",
+            counterfactual="" if usual is None else f"down to {score(usual - margin)} is within the margin",
             warmup_left=told.warmup_left,
         )  # fmt: skip
         sinking = (
@@ -82,7 +82,7 @@ class QualityAnalyzer:
         trend = level._replace(
             subject="quality.trend", score=state.shift.down / SHIFT, severity="warning",
             sentence=level.sentence if told.is_young else sinking,
-            otherwise=f"raised at a sum of {number(SHIFT)} deviations below the usual, "
+            counterfactual=f"raised at a sum of {number(SHIFT)} deviations below the usual, "
             f"found {number(state.shift.down)}",
         )  # fmt: skip
         return [level, trend]

@@ -102,7 +102,7 @@ def _refused(window: Watched) -> Observation:
         estimate=seen, low=low, high=high, unit="share", n=sums.calls,
         sentence=f"at the limit in {place(window.segment)}: {percent(seen)} of {count(sums.calls)} calls "
         f"({named or 'none refused, timed out or overloaded'})",
-        otherwise=f"raised where certainly more than {percent(margins.error_rise)} are, at least {percent(low)}",
+        counterfactual=f"raised where certainly more than {percent(margins.error_rise)} are, at least {percent(low)}",
     )  # fmt: skip
 
 
@@ -125,6 +125,7 @@ def _queueing(state: Saturation, window: Watched) -> Observation | None:
         unit="ms", n=slow.n,
         sentence=f"{'rate and latency' if late.is_young else 'calls queue'} in {place(window.segment)}: "
         f"{change(busy.effect)} calls and p95 latency {milliseconds(exp(slow.value) / 1000)}, usually {before}",
-        otherwise=f"raised where latency has grown with calls (t over {number(CERTAIN)}, found {number(t, digits=2)})",
+        counterfactual=f"raised where latency has grown with calls "
+        f"(t over {number(CERTAIN)}, found {number(t, digits=2)})",
         warmup_left=late.warmup_left,
     )  # fmt: skip

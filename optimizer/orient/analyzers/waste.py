@@ -75,7 +75,7 @@ def _said(state: Waste, window: Watched) -> Iterator[Observation]:
             told=(each_in, "tokens", sums.calls),
             sentence=f"long prompts in {where}: {number(each_in, most=0)} tokens in "
             f"and {number(each_out, most=0)} out a call",
-            otherwise=f"raised over {number(LONG_TOKENS)} tokens in and {number(LOPSIDED)} for one out",
+            counterfactual=f"raised over {number(LONG_TOKENS)} tokens in and {number(LOPSIDED)} for one out",
         )  # fmt: skip
     if sums.input_tokens > 0:
         cached = sums.cached_input_tokens / sums.input_tokens
@@ -88,7 +88,7 @@ def _said(state: Waste, window: Watched) -> Iterator[Observation]:
             told=(cached, "share", sums.calls),
             sentence=f"cache misses in {where}: {percent(cached)} of the input came from a cache, usually "
             f"{'unknown' if told.usual is None else percent(told.usual)}",
-            otherwise=f"raised {size(CACHE_MARGIN, 'absolute')} below the usual",
+            counterfactual=f"raised {size(CACHE_MARGIN, 'absolute')} below the usual",
         )._replace(warmup_left=told.warmup_left)  # fmt: skip
     again = share(min(sums.retried + sums.errors, sums.calls), sums.calls)
     assert again is not None  # noqa: S101 - there are calls
@@ -97,7 +97,7 @@ def _said(state: Waste, window: Watched) -> Iterator[Observation]:
         told=(again.value, "share", sums.calls),
         sentence=f"paid twice in {where}: {count(sums.retried)} answers asked for again and "
         f"{count(sums.errors)} calls failed, of {count(sums.calls)}",
-        otherwise=f"raised where certainly more than {percent(RETRIED)} are",
+        counterfactual=f"raised where certainly more than {percent(RETRIED)} are",
     )  # fmt: skip
 
 
@@ -111,16 +111,16 @@ def _powerful(window: Watched, each_out: float) -> Observation:
         told=(mean, "score", sums.scored),
         sentence=f"more model than needed in {place(window.segment)}: {score(mean)} with "
         f"{number(each_out, most=0)} tokens out a call; {cheaper or 'no declared model'} costs at most half",
-        otherwise=f"raised under {number(SHORT_TOKENS)} tokens out, certainly over {score(GOOD)}, "
+        counterfactual=f"raised under {number(SHORT_TOKENS)} tokens out, certainly over {score(GOOD)}, "
         f"with a cheaper model declared",
     )  # fmt: skip
 
 
 def _saying(
-    subject: str, score: float, *, told: tuple[float, str, int], sentence: str, otherwise: str
+    subject: str, score: float, *, told: tuple[float, str, int], sentence: str, counterfactual: str
 ) -> Observation:  # fmt: skip
     estimate, unit, n = told
     return Observation(
         subject=subject, metric="quality" if unit == "score" else "cost", score=score, severity="info",
-        estimate=estimate, low=None, high=None, unit=unit, n=n, sentence=sentence, otherwise=otherwise,
+        estimate=estimate, low=None, high=None, unit=unit, n=n, sentence=sentence, counterfactual=counterfactual,
     )  # fmt: skip

@@ -228,8 +228,10 @@ def _told(about: About, declared: Declared, effect: Effect, window: Span, *, beg
         sentence += f", variance {change(kept - 1)} by the covariate"
     if window.start_at > began_at:
         sentence += f", in the last {duration(window.minutes * 60)}"
-    otherwise = otherwise_of(found, about)
-    return finding(about, window, found.verdict, measured=measured, sentence=sentence, otherwise=otherwise)
+    counterfactual = counterfactual_of(found, about)
+    return finding(
+        about, window, found.verdict, measured=measured, sentence=sentence, counterfactual=counterfactual
+    )
 
 
 def worded(found: Comparison, about: About, name: str) -> str:
@@ -251,7 +253,7 @@ def worded(found: Comparison, about: About, name: str) -> str:
     return f"{whom}: {effect} control {bounds}{bound}: {said}, {amounts}{needed}"
 
 
-def otherwise_of(found: Comparison, about: About) -> str:
+def counterfactual_of(found: Comparison, about: About) -> str:
     """What would have changed the verdict: another bound, or so many more units."""
     counted = ROWS[about.metric].counted
     if min(found.n_candidate, found.n_control) < CLAIMED_FEWEST:

@@ -69,7 +69,13 @@ class Measured(Struct, frozen=True, kw_only=True):
 
 
 def finding(
-    about: About, window: Span, verdict: Verdict, *, measured: Measured, sentence: str, otherwise: str = ""
+    about: About,
+    window: Span,
+    verdict: Verdict,
+    *,
+    measured: Measured,
+    sentence: str,
+    counterfactual: str = "",
 ) -> Finding:
     """The finding; equal content has an equal id."""
     content = [about.target, about.segment, about.kind, about.metric, about.variant or ""]
@@ -102,7 +108,7 @@ def finding(
         margin=measured.margin,
         evidence=window.evidence,
         evidence_left_out=window.offsets.left_out,
-        otherwise=otherwise,
+        counterfactual=counterfactual,
     )
 
 

@@ -47,7 +47,9 @@ def findings(about: About, name: str, met: Met, window: Span) -> list[Finding]:
         n_effective=float(seen.count),
         margin=ALLOWED,
     )
-    otherwise = (
+    counterfactual = (
         f"nothing is said unless more than {percent(ALLOWED)} of the units are proven to have met both arms"
     )
-    return [finding(about, window, "error", measured=measured, sentence=sentence, otherwise=otherwise)]
+    return [
+        finding(about, window, "error", measured=measured, sentence=sentence, counterfactual=counterfactual)
+    ]

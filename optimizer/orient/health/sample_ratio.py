@@ -82,7 +82,9 @@ def findings(about: About, name: str, split: Split, window: Span) -> list[Findin
         n_effective=float(found.candidate + found.control),
         margin=found.expected,
     )
-    otherwise = (
+    counterfactual = (
         f"between about {percent(low)} and {percent(high)} nothing is said; seen {odds} of the promised ratio"
     )
-    return [finding(about, window, "error", measured=measured, sentence=sentence, otherwise=otherwise)]
+    return [
+        finding(about, window, "error", measured=measured, sentence=sentence, counterfactual=counterfactual)
+    ]

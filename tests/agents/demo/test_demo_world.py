@@ -283,7 +283,7 @@ class TestSummary:
         ):  # fmt: skip
             books.sums[Who(minute + offset, "other", arm, variant)] = sums([0.5] * 40, [cost] * 40)
         books.decisions["d"] = Decision(
-            decision_id="d", segment="other", kind="promote", mode="auto", decided_at=EPOCH, why="", incumbent=old
+            decision_id="d", segment="other", kind="promote", autonomy="auto", decided_at=EPOCH, why="", incumbent=old
         )  # fmt: skip
         found = summarise(books, declared, Truth(load(), declared), Run(1, 1.0, 1, ()))
         assert found.cost_change_relative.estimate == pytest.approx(-0.75)

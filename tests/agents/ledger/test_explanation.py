@@ -46,7 +46,7 @@ def printed(one, width=160):
 
 def test_a_refusal_by_a_policy_names_each_policy_and_what_it_said():
     why = "approve by ann: fine: refused, it is not allowed: policy gdpr-compliance: EU users must use …"
-    refusal = told("reject_command", Reason(AT, "command", why, by="ann", policies=POLICIES), act=False)
+    refusal = told("reject_command", Reason(AT, "command", why, actor="ann", policies=POLICIES), act=False)
     text = printed(refusal)
     for wanted in (
         "refuse support · EU · small (v2)", why, "Policies", "gdpr-compliance", "deny",
@@ -69,11 +69,11 @@ def test_a_budget_stop_has_its_cause_its_numbers_and_what_the_proposal_spent():
     assert "budget: more money in `budget`, or less spent before this moment" in text
 
 
-def a_finding(metric, verdict, *, role="guardrail", otherwise="", **numbers):
+def a_finding(metric, verdict, *, role="guardrail", counterfactual="", **numbers):
     return Finding(
         finding_id=f"{metric}-{role}", segment="EU", kind="comparison", metric=metric, role=role, verdict=verdict,
         window_start_at=AT - 60_000, window_end_at=AT, sentence=f"{metric}", variant="v2", unit="relative",
-        level=0.95, n=1204, n_control=1198, otherwise=otherwise,
+        level=0.95, n=1204, n_control=1198, counterfactual=counterfactual,
         evidence=(Evidence(partition=0, first_offset=10, last_offset=19),), **numbers,
     )  # fmt: skip
 
@@ -87,9 +87,9 @@ def told_with(kind, cause, why, findings, **fields):
 def test_a_promotion_says_interval_n_alternatives_and_what_would_have_changed_it():
     findings = (
         a_finding("quality", "pass", role="goal", estimate=0.12, low=0.08, high=0.16, margin=0.0,
-                  otherwise="would not have passed with a bound under −0 %"),
+                  counterfactual="would not have passed with a bound under −0 %"),
         a_finding("latency", "pass", estimate=-0.05, low=-0.1, high=0.02, margin=0.2,
-                  otherwise="would not have passed with a bound under +2 %"),
+                  counterfactual="would not have passed with a bound under +2 %"),
     )  # fmt: skip
     others = (Alternative(variant="v3", model="tiny", why="is banned until Monday: too slow"),)
     text = printed(
@@ -116,7 +116,7 @@ def test_on_a_narrow_terminal_no_number_is_cut_off():
 def test_a_rollback_says_which_bound_was_broken_and_with_which_it_would_have_stayed():
     findings = (
         a_finding("quality", "fail", estimate=-0.3, low=-0.53, high=-0.07, margin=0.05,
-                  otherwise="would not have failed with a bound of −7.2 % or more"),
+                  counterfactual="would not have failed with a bound of −7.2 % or more"),
     )  # fmt: skip
     text = printed(
         told_with("rollback", "guardrail", "guardrail failed: quality −30 %", findings, generation=3)

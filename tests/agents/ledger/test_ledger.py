@@ -34,7 +34,7 @@ FINDING = Finding(
     n_effective=599.75, margin=0.05, evidence=(Evidence(partition=0, first_offset=10, last_offset=4000),),
 )  # fmt: skip
 DECISION = Decision(
-    decision_id="d-1", segment="math", kind="promote", mode="auto", decided_at=AT + 60_000, why="cheaper",
+    decision_id="d-1", segment="math", kind="promote", autonomy="auto", decided_at=AT + 60_000, why="cheaper",
     generation=3, rollout="r-1", variant="v2", model="small", incumbent="v1", weight_bps=9800,
     estimates=(Estimate(metric="quality", verdict="pass", finding_id="f-1", n=1200),),
     rejected=(Alternative(variant="v3", model="tiny", why="banned"),), findings_hash="00",
@@ -54,7 +54,7 @@ ARM = ArmOfConfiguration(
 CONFIGURATION = Configuration(
     target="support", generation=3, decision="d-1", issued_at=AT, salt="support:1", segments={"other": (ARM,)}
 )
-COMMAND = Command(command="freeze", by="ada", reason="holiday")
+COMMAND = Command(command="freeze", actor="ada", reason="holiday")
 ALERT = Alert(severity="critical", sentence="the provider is down")
 DECLARED = Target(target="support", incumbent="big", models=(Model(name="big"), Model(name="small")))
 STORED = (FINDING, DECISION, STATUS, ORDER, CONFIGURATION, COMMAND, ALERT, DECLARED)

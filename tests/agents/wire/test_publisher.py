@@ -19,7 +19,7 @@ from tests.support.recording import murmur2
 from tests.support.toys import await_, create_topics
 
 CHAT = Target(target="chat", incumbent="big", models=(Model(name="big"),))
-FREEZE = Command(command="freeze", by="ann", reason="holidays")
+FREEZE = Command(command="freeze", actor="ann", reason="holidays")
 
 
 def configuration(generation, target="chat"):
@@ -88,7 +88,7 @@ class TestPublisher:
 
     def test_what_is_too_large_is_refused_with_its_size(self, settings):
         publisher = Publisher(settings)
-        loud = Command(command="freeze", by="ann", reason="x" * 2_000_000)
+        loud = Command(command="freeze", actor="ann", reason="x" * 2_000_000)
         with pytest.raises(NotDelivered, match=r"2,000,\d+ bytes: .*too large"):
             publisher.put("findings", event_of(loud, "chat"))
         publisher.settle()

@@ -25,7 +25,7 @@ SERVES = {"code": OLD, "other": OLD}
 def a_decision(kind, **fields):
     given = {
         "decision_id": f"{kind}-{fields.get('generation', 0)}", "segment": "code", "kind": kind,
-        "mode": "auto",
+        "autonomy": "auto",
         "decided_at": 1_700_000_000_000, "why": "because", "rollout": "r-1", "variant": NEW, "model": "new",
         "incumbent": OLD,
     }  # fmt: skip

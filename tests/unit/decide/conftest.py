@@ -72,7 +72,7 @@ class Desk:
 
     def command(self, command, **more):
         told = Command(
-            command=command, by=more.pop("by", "ann"), reason=more.pop("reason", "because"), **more
+            command=command, actor=more.pop("by", "ann"), reason=more.pop("reason", "because"), **more
         )
         return self._feed(CommandEvent, told)
 
@@ -81,7 +81,7 @@ class Desk:
 
     def policy(self, verdict, decision):
         told = PolicyVerdict(
-            decision=decision, verdict=verdict, by="no-small-models", reason="not for billing"
+            decision=decision, verdict=verdict, actor="no-small-models", reason="not for billing"
         )
         return self._feed(PolicyVerdictEvent, told)
 

@@ -31,7 +31,7 @@ class TestAutonomy:
         assert minutes(desk, 5) == []
         assert desk.statuses == ["awaiting_approval"]
         (started,) = desk.command("approve", decision=asked.decision_id)
-        assert (started.kind, started.act, started.by, started.generation) == ("start", True, "ann", 2)
+        assert (started.kind, started.act, started.actor, started.generation) == ("start", True, "ann", 2)
         assert started.rollout == asked.rollout
         assert started.decision_id != asked.decision_id
         assert kinds(minutes(desk, 10)) == ["advance"] * 4 + ["promote"]
@@ -47,14 +47,14 @@ class TestAutonomy:
     def test_a_no_ends_it_without_a_generation_and_the_next_is_asked_about(self, desk):
         (asked,) = desk.started(autonomy="approve")
         (ended,) = desk.command("reject", decision=asked.decision_id)
-        assert (ended.kind, ended.generation, ended.by) == ("rollback", 0, "ann")
+        assert (ended.kind, ended.generation, ended.actor) == ("rollback", 0, "ann")
         assert desk.statuses == ["awaiting_approval", "aborted"]
         assert [one.model for one in minutes(desk, 2)] == ["small"]
 
     def test_without_an_answer_it_expires_and_is_asked_about_again(self, desk):
         desk.started(autonomy="approve")
         (ended,) = desk.passes(1800)
-        assert (ended.kind, ended.cause, ended.by) == ("rollback", "approval", "decide")
+        assert (ended.kind, ended.cause, ended.actor) == ("rollback", "approval", "decide")
         assert desk.statuses == ["awaiting_approval", "expired"]
         assert [one.model for one in minutes(desk, 2)] == ["tiny"]
 
@@ -73,7 +73,7 @@ class TestFreeze:
     def test_stops_starts(self, desk):
         desk.declare()
         (answer,) = desk.command("freeze", reason="release day")
-        assert (answer.kind, answer.segment, answer.by) == ("hold", "*", "ann")
+        assert (answer.kind, answer.segment, answer.actor) == ("hold", "*", "ann")
         (told,) = minutes(desk, 5)
         assert (told.kind, told.cause) == ("hold", "frozen")
         assert "release day" in told.why
@@ -132,7 +132,7 @@ class TestHands:
     def test_pause_and_resume(self, desk):
         desk.started()
         (paused,) = desk.command("pause")
-        assert (paused.kind, paused.generation, paused.by) == ("pause", 0, "ann")
+        assert (paused.kind, paused.generation, paused.actor) == ("pause", 0, "ann")
         assert minutes(desk, 5) == []
         assert kinds(desk.command("resume")) == ["resume"]
         assert desk.statuses == ["step", "paused", "step"]
@@ -150,7 +150,7 @@ class TestHands:
     def test_promote_by_hand(self, desk):
         desk.started()
         (promoted,) = desk.command("promote", reason="we know it is good")
-        assert (promoted.kind, promoted.by) == ("promote", "ann")
+        assert (promoted.kind, promoted.actor) == ("promote", "ann")
         assert "we know it is good" in promoted.why
         assert desk.arms() == {("incumbent", "tiny"): 9800, ("holdback", "large"): 200}
 
@@ -248,7 +248,7 @@ class TestVerdictsOfPolicies:
     def test_a_denial_ends_the_decision_that_waits(self, desk):
         (asked,) = desk.started(autonomy="approve")
         (answer,) = desk.policy("deny", asked.decision_id)
-        assert (answer.kind, answer.cause, answer.by) == ("rollback", "approval", "no-small-models")
+        assert (answer.kind, answer.cause, answer.actor) == ("rollback", "approval", "no-small-models")
         assert "not for billing" in answer.why
 
     def test_a_denial_of_what_does_not_wait_is_answered(self, desk):

@@ -108,7 +108,7 @@ def test_where_everybody_is_on_trial_the_control_is_what_they_differ_from():
 
 def a_decision(**fields):
     return Decision(
-        decision_id="d", segment="s", kind="start", mode="approve", decided_at=0, why="", **fields
+        decision_id="d", segment="s", kind="start", autonomy="approve", decided_at=0, why="", **fields
     )
 
 

@@ -80,7 +80,7 @@ class TestCycles:
         desk.declare(incumbent="tiny")
         idle(desk, 1)
         (answer,) = desk.command("optimize")
-        assert (answer.kind, answer.act, answer.by) == ("hold", False, "ann")
+        assert (answer.kind, answer.act, answer.actor) == ("hold", False, "ann")
         assert "considered with the next closed window" in answer.why
         idle(desk, 1)
         segment = desk.state.segments["other"]

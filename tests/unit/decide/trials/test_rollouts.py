@@ -31,7 +31,7 @@ class TestStart:
 
     def test_a_decision_can_be_doubted(self, desk):
         (decision,) = desk.started()
-        assert decision.mode == "auto"
+        assert decision.autonomy == "auto"
         assert decision.rollout == f"r-{decision.decision_id}"
         assert decision.incumbent == desk.state.segments["other"].incumbent
         assert [one.n for one in decision.estimates] == [500] * 4

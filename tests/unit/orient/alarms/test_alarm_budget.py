@@ -173,7 +173,15 @@ def main(weeks=6, seeds=3, *sizes):
                     if week >= LEARNT_WEEKS:
                         by_key[f"{key} {'*' if name == WHOLE else 'segment'} {found.severity}"] += 1
                     if "-v" in sys.argv:
-                        print(week, name, found.severity, found.sentence, "|", found.otherwise, found.margin)
+                        print(
+                            week,
+                            name,
+                            found.severity,
+                            found.sentence,
+                            "|",
+                            found.counterfactual,
+                            found.margin,
+                        )
             judged = int(seeds) * (int(weeks) - LEARNT_WEEKS)
             print(
                 f"{per_minute:g} a minute, bound {bound}: {sum(by_key.values()) / judged:.2f} a week of {judged};",

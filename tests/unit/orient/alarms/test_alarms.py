@@ -43,7 +43,7 @@ class Ear:
         self.at += self.length * MINUTE_MS
         saying = Observation(
             subject=subject, metric="latency", score=score, severity=severity, estimate=1.0, low=0.0,
-            high=2.0, unit="ms", n=9, sentence="slow", otherwise="under 2", warmup_left=warmup_left,
+            high=2.0, unit="ms", n=9, sentence="slow", counterfactual="under 2", warmup_left=warmup_left,
         )  # fmt: skip
         return list(heard(self.book, self.tuning, [saying], analyzer="performance", context=self.context()))
 
@@ -80,7 +80,7 @@ def test_one_id_through_its_life_and_another_in_the_next():
     assert len({f.finding_id for f in told}) == 4
     assert {f.opened_at for f in told[:3]} == {10 * MINUTE_MS}
     assert [f.verdict for f in told] == ["fail", "fail", "pass", "fail"]
-    assert {f.otherwise for f in told} == {"under 2"}
+    assert {f.counterfactual for f in told} == {"under 2"}
 
 
 def test_growing_worse_is_told_at_once_and_growing_better_is_not():

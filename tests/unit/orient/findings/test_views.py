@@ -245,7 +245,7 @@ class TestSplit:
         assert (found.n, found.n_control, found.margin, found.variant) == (9000, 10_000, 0.5, hand.cheap)
         assert found.estimate == pytest.approx(9 / 19)
         assert "check whether callers lose or repeat" in found.sentence
-        assert found.otherwise
+        assert found.counterfactual
 
     @pytest.mark.parametrize(
         ("candidate", "control", "propensities"),
@@ -272,7 +272,7 @@ class TestSplit:
     def test_without_any_control_is_held_against_what_was_promised_to_it(self, world, hand):
         (found,) = self.said(world, hand, 400, 0)
         assert (found.estimate, found.n_control) == (1.0, 0)
-        assert "no control at all" in found.otherwise
+        assert "no control at all" in found.counterfactual
 
     def test_of_generations_with_other_weights_is_judged_generation_by_generation(self, world, hand):
         # 1:1 and then 49:1, both as promised: the whole is no mismatch.
@@ -310,8 +310,8 @@ class TestOtherwise:
             w.minute_by_minute(1, *cells)[0], metric="quality", kind="comparison", window_end_at=60_000
         )
         assert found.verdict == "inconclusive"
-        assert found.otherwise.startswith("passes with a bound of −1")
-        assert found.otherwise.endswith("answers per arm like these")
+        assert found.counterfactual.startswith("passes with a bound of −1")
+        assert found.counterfactual.endswith("answers per arm like these")
 
     @pytest.mark.parametrize(
         ("right", "verdict", "words"),
@@ -326,7 +326,7 @@ class TestOtherwise:
             w.minute_by_minute(1, *cells)[0], metric="quality", kind="comparison", window_end_at=60_000
         )
         assert found.verdict == verdict
-        assert words in found.otherwise
+        assert words in found.counterfactual
 
     def test_of_too_few_is_how_many_there_must_be(self, world, hand, pick):
         w = world(hand.target())
@@ -334,4 +334,4 @@ class TestOtherwise:
         found = pick(
             w.minute_by_minute(1, *cells)[0], metric="quality", kind="comparison", window_end_at=60_000
         )
-        assert found.otherwise == "nothing is concluded under 20 answers of each arm"
+        assert found.counterfactual == "nothing is concluded under 20 answers of each arm"

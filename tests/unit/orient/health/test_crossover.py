@@ -38,7 +38,7 @@ def test_units_that_meet_both_arms_make_the_comparisons_worthless(world, hand):
     assert found.low > ALLOWED
     assert found.estimate == pytest.approx(1 / 3, abs=0.15)
     assert "met candidate and control in one generation" in found.sentence
-    assert found.otherwise
+    assert found.counterfactual
 
 
 def test_a_few_shared_names_are_not_worth_a_word(world, hand):
