@@ -345,11 +345,11 @@ class Host:
         return True
 
     async def _pass_watermark(self, part: Partition, event: WatermarkEvent) -> None:
-        stall_ms, word = self.wiring.stall_ms, event.data
-        before, lagged = part.watermark(), stalled(part.watermarks, stall_ms)
+        stalled_source_ms, word = self.wiring.stalled_source_ms, event.data
+        before, lagged = part.watermark(), stalled(part.watermarks, stalled_source_ms)
         part.of = max(part.of, word.of)
         part.watermarks[word.partition] = max(part.watermarks.get(word.partition, -1), word.passed_at)
-        lagging, at = stalled(part.watermarks, stall_ms), event.offset
+        lagging, at = stalled(part.watermarks, stalled_source_ms), event.offset
         changed = lagging.keys() != lagged.keys()
         behind = [name for name, row in part.rows.items() if row.applied < at] if changed else []
         if (now := part.watermark()) > before:

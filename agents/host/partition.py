@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from optimizer.model.progress import STALL_MS
+from optimizer.model.progress import STALLED_SOURCE_MS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +33,7 @@ class Wiring:
     """Whether watermarks go on to the same partition of the topic that carries them."""
     at_once: int = 10_000
     """So many records are decoded, folded and let go before more are looked at."""
-    stall_ms: int = STALL_MS
+    stalled_source_ms: int = STALLED_SOURCE_MS
     """A source partition that lags so far, in event time, is told to every row."""
 
 

@@ -25,5 +25,5 @@ def wire(settings: Settings, catalogue: Catalogue) -> Wiring:
         quarantine=catalogue.name("quarantine"),
         checkpoint_s=settings.checkpoint_s("orient"),
         hands_on_watermark=True,
-        stall_ms=settings.stalled_source_s * 1000,
+        stalled_source_ms=settings.stalled_source_s * 1000,
     )

@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 WATERMARK_DELAY_S = 5
 """How far a watermark stays behind the clock unless a setting says otherwise: stragglers of so long are counted."""
 
-STALL_MS = 300_000
+STALLED_SOURCE_MS = 300_000
 """A source partition this far behind the foremost one, in event time, is reported: everything waits for it."""
 
 
@@ -31,7 +31,7 @@ class Watermark(Struct, frozen=True, gc=False):
     """What `observe` left out of its panes since the last watermark, by reason."""
 
 
-def stalled(passed: Mapping[int, int], stall_ms: int = STALL_MS) -> dict[int, int]:
-    """The source partitions that lag the foremost by more than `stall_ms`, of partition → instant passed."""
+def stalled(passed: Mapping[int, int], stalled_source_ms: int = STALLED_SOURCE_MS) -> dict[int, int]:
+    """The source partitions that lag the foremost by more than `stalled_source_ms`, of partition → instant passed."""
     leading = max(passed.values(), default=0)
-    return {number: at for number, at in sorted(passed.items()) if leading - at > stall_ms}
+    return {number: at for number, at in sorted(passed.items()) if leading - at > stalled_source_ms}

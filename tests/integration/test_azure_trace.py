@@ -28,7 +28,7 @@ from tests.support.cluster import Cluster, Worker
 
 SERVICES = ("code", "conv")
 LENGTHS_S = (60, 300, 900, 3600)
-LATENESS_S = 5
+WATERMARK_DELAY_S = 5
 CLOSING_S = (30, 60)
 P95 = 0.95
 ACCURACY = 0.01
@@ -187,7 +187,7 @@ def bodies(panes):
     return [json.dumps(json.loads(value)["data"], sort_keys=True) for value in panes.values()]
 
 
-def test_calls_shuffled_within_the_lateness_give_the_same_windows(rows, kafka, panes, tmp_path):
-    shuffled = observed(kafka, tmp_path, lambda p: log_of(rows, p, seed=2, delayed_s=LATENESS_S))
+def test_calls_shuffled_within_the_watermark_delay_give_the_same_windows(rows, kafka, panes, tmp_path):
+    shuffled = observed(kafka, tmp_path, lambda p: log_of(rows, p, seed=2, delayed_s=WATERMARK_DELAY_S))
     assert len(shuffled) != 0
     assert everything(panes) == everything(shuffled)

@@ -1,7 +1,7 @@
 """What every pane must hold, computed from what was sent and nothing of ours but the rules in words.
 
 pane      ten seconds of the epoch
-closed    whatever ends by the last tick less the lateness, cut to whole panes; late after that
+closed    whatever ends by the last tick less the watermark delay, cut to whole panes; late after that
 late      in the books of the pane that starts where the closed ones end
 bucket    the first k with floor(gamma^k) at or above the value, gamma = 101/99
 """
@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections import Counter, defaultdict
 from typing import NamedTuple
 
-PANE_MS, LATENESS_MS = 10_000, 5_000
+PANE_MS, WATERMARK_DELAY_MS = 10_000, 5_000
 UNDECLARED = "undeclared"
 SUMS = (
     "calls", "errors", "costed", "cost_nano_usd", "cost_squares", "input_tokens", "output_tokens", "scored",
@@ -43,7 +43,7 @@ class Books:
         """By the identity of a shape: the traffic keeps its shapes as long as these books are."""
 
     def tick(self, partition, at_ms):
-        boundary = (at_ms - LATENESS_MS) // PANE_MS * PANE_MS
+        boundary = (at_ms - WATERMARK_DELAY_MS) // PANE_MS * PANE_MS
         self._closed[partition] = max(self._closed[partition], boundary)
 
     def repeat(self, partition):

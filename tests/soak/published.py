@@ -6,7 +6,7 @@ from statistics import quantiles
 from typing import NamedTuple
 
 from agents.wire.quarantined import ID
-from tests.soak.books import LATE, LATENESS_MS, SUMS, Place
+from tests.soak.books import LATE, SUMS, WATERMARK_DELAY_MS, Place
 from tests.support import records
 
 EXAMPLES = 3
@@ -46,8 +46,8 @@ def gather(aggregates, until_ms):
         elif record.partition == 0:
             for reason, n in data.get("counts", {}).items():
                 counts[data["partition"], reason] += n
-            if data["passed_at"] + LATENESS_MS <= until_ms:
-                lags.append(record.timestamp_ms - data["passed_at"] - LATENESS_MS)
+            if data["passed_at"] + WATERMARK_DELAY_MS <= until_ms:
+                lags.append(record.timestamp_ms - data["passed_at"] - WATERMARK_DELAY_MS)
     return Published(panes, counts, lags, repeated, wrong)
 
 

@@ -173,4 +173,4 @@ def test_what_the_program_found_is_listed_as_such():
 
 def test_the_lag_that_targets_are_told_is_orients():
     told = settings.Settings(stalled_source_s=7)
-    assert 7000 == orient.wire(told, catalogue.load(told.prefix)).stall_ms
+    assert 7000 == orient.wire(told, catalogue.load(told.prefix)).stalled_source_ms

@@ -2,7 +2,7 @@
 
 from optimizer.loop import Loop, time_of
 from optimizer.model.event import WatermarkEvent
-from optimizer.model.progress import STALL_MS, Watermark, stalled
+from optimizer.model.progress import STALLED_SOURCE_MS, Watermark, stalled
 from optimizer.orient.stage import Orient
 
 
@@ -14,9 +14,9 @@ def mark(partition, at):
 
 def test_only_what_lags_the_foremost_by_more_than_the_declared_time_is_stalled():
     assert stalled({}) == {}
-    assert stalled({0: 0, 1: STALL_MS}) == {}
-    assert stalled({0: 5, 1: STALL_MS + 6, 2: 0}) == {0: 5, 2: 0}
-    assert stalled({0: 0, 1: 1001, 2: 1}, stall_ms=1000) == {0: 0}
+    assert stalled({0: 0, 1: STALLED_SOURCE_MS}) == {}
+    assert stalled({0: 5, 1: STALLED_SOURCE_MS + 6, 2: 0}) == {0: 5, 2: 0}
+    assert stalled({0: 0, 1: 1001, 2: 1}, stalled_source_ms=1000) == {0: 0}
 
 
 def test_each_target_is_told_once_when_a_partition_stalls_and_once_when_it_goes_on(hand):
