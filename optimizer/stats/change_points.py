@@ -115,8 +115,8 @@ def segments(series: Values, *, penalty: float, min_samples: int) -> list[int]:
     return cuts[::-1]
 
 
-def _jumps(series: Values, fewest: int) -> list[int]:
-    """The changes of a mostly constant series: the places from which one new value holds `min_samples` times in a row."""
+def _jumps(series: Values, min_samples: int) -> list[int]:
+    """The changes of a mostly constant series: places from which one new value holds `min_samples` times in a row."""
     cuts: list[int] = []
     level = series[0]
     for i in range(1, len(series) - min_samples + 1):
