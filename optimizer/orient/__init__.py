@@ -1,1 +1,1 @@
-"""Panes become findings: what is served, what a candidate changes, and how sure that is."""
+"""Orient turns panes into findings: what is served, what a candidate changes, and how sure that is."""

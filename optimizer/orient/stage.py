@@ -1,4 +1,4 @@
-"""Panes in, findings out: one row for each target.
+"""Orient turns panes into findings, one row for each target.
 
 Folding only gathers: a pane waits, merged with those of its time, until every source partition
 has passed it. Everything that is believed is believed at a boundary: at the end of each pane
@@ -34,7 +34,7 @@ from optimizer.stage import Durable, Emit, Rejected, Step
 
 
 class Orient(Durable[OrientState]):
-    """The second stage: what is true of a target, and how sure that is."""
+    """The stage orient: what is true of a target, and how sure that is."""
 
     name = "orient"
     state_type = OrientState
@@ -49,11 +49,11 @@ class Orient(Durable[OrientState]):
         self.bytes_max = bytes_max
 
     def initial(self, row: str) -> OrientState:
-        """A target of which nothing is known."""
+        """The state of a new target."""
         return OrientState(target=row)
 
     def fold(self, state: OrientState, events: Sequence[Any]) -> Step[OrientState]:
-        """Takes in panes and declarations; nothing is believed before time passes."""
+        """Buffer panes and take declarations over; findings come only as time passes."""
         rejected = []
         for event in events:
             if isinstance(event, PaneEvent):
@@ -71,7 +71,7 @@ class Orient(Durable[OrientState]):
         return Step(state, (), rejected)
 
     def next_timer(self, state: OrientState) -> int | None:
-        """The end of the next pane that waits, or the next minute while anything is alive."""
+        """The end of the next buffered pane, or the next minute while anything is alive."""
         due = [min(state.room) + self.pane_ms] if state.room else []
         left_out = state.late.panes or state.crowded.panes or state.watching.tuning.unopened
         if state.segments or state.watching.left or (state.declared and left_out):
@@ -79,7 +79,7 @@ class Orient(Durable[OrientState]):
         return min(due, default=None)
 
     def on_watermark(self, state: OrientState, watermark: int) -> Step[OrientState]:
-        """Passes every boundary up to `watermark` at which there is something to say."""
+        """Pass every boundary up to `watermark` at which there is something to do."""
         emitted: list[Emit] = []
         while (at := self.next_timer(state)) is not None and at <= watermark:
             emitted += (Emit(data=found, at=at, subject=state.target) for found in self._pass(state, at))
@@ -89,7 +89,7 @@ class Orient(Durable[OrientState]):
     def on_stalled_sources(
         self, state: OrientState, stalled: Mapping[int, int], leading_at: int
     ) -> Step[OrientState]:
-        """Says of a declared target which source partitions its windows wait for, and when they wait no more."""
+        """Report for a declared target which source partitions its windows wait for, and when the wait is over."""
         if state.declared is None:
             return Step(state)
         found = waited(state.target, stalled, leading_at)
@@ -105,7 +105,7 @@ class Orient(Durable[OrientState]):
             _leave_out(state.crowded, pane)
 
     def _pass(self, state: OrientState, at: int) -> list[Finding]:
-        """What is to be said at a boundary: the end of a pane, of a minute, or of both."""
+        """The findings at a boundary: the end of a pane, of a minute, or of both."""
         ends_minute = at % MINUTE_MS == 0
         held = state.room.pop(at - self.pane_ms, None)
         found: list[Finding] = []
@@ -141,7 +141,7 @@ def _leave_out(books: Left, pane: Pane) -> None:
 
 
 def _count(state: OrientState, held: Held, pane: Span) -> list[Finding]:
-    """Counts a pane in every window and trial; returns what it tripped."""
+    """Count a pane in every window and trial; returns the findings of broken hard limits."""
     names = set(state.segment_names())
     parts = united(
         part if part.segment in names else Part(OTHER, part.arm, part.generation, part.variant, part.sums)
@@ -178,7 +178,7 @@ def _last_minute(state: OrientState, pane: Span) -> Span:
 
 
 def _tripped(state: OrientState, name: str, parts: list[Part], pane: Span) -> list[Finding]:
-    """The trips of a segment's candidates in the pane just counted, whose evidence is that of the last minute."""
+    """The hard limits that a segment's candidates broke in the pane just counted, with the last minute's evidence."""
     assert state.declared  # noqa: S101 - the caller asked
     found: list[Finding] = []
     for variant, trial in sorted(state.segments[name].trials.items()):
@@ -192,7 +192,7 @@ def _tripped(state: OrientState, name: str, parts: list[Part], pane: Span) -> li
 
 
 def _summed(some: list[Sums]) -> Sums:
-    """All together, to be read only: a single one is not copied."""
+    """The sum of all, read-only: a single one is not copied."""
     if len(some) == 1:
         return some[0]
     sums = Sums()
@@ -202,7 +202,7 @@ def _summed(some: list[Sums]) -> Sums:
 
 
 def _compared(state: OrientState, at: int, *, harm_only: bool) -> list[Finding]:
-    """The comparisons of every trial with calls that are news: since the last minute, or the last look."""
+    """The comparisons of every trial with new calls: since the last minute, or since the last check for harm."""
     assert state.declared  # noqa: S101 - the caller asked
     found: list[Finding] = []
     everyone = [(name, trial, compare.pair_of(trial)) for name, trial in trials.live(state)]
@@ -228,7 +228,7 @@ def _compared(state: OrientState, at: int, *, harm_only: bool) -> list[Finding]:
 
 
 def _covered(state: OrientState, at: int, *, all_segments: bool) -> list[Finding]:
-    """The coverage of segments where it changed, and at a full minute of all that were called in it."""
+    """The coverage of segments where it changed; at a full minute, of all segments that were called in it."""
     found: list[Finding] = []
     for name in state.segment_names():
         segment = state.segments.get(name)
@@ -243,7 +243,7 @@ def _covered(state: OrientState, at: int, *, all_segments: bool) -> list[Finding
 
 
 def _close(state: OrientState, at: int) -> list[Finding]:
-    """Closes the windows that end at `at`, and forgets what has long been silent."""
+    """Close the windows that end at `at`, and forget what has long been silent."""
     found: list[Finding] = []
     closing = [window for window in state.windows if window.closes(at)]
     for window, longer in zip(closing, (*state.windows[1:], None), strict=False):
@@ -278,7 +278,7 @@ def _levels(state: OrientState, window: Window, at: int) -> list[Finding]:
 
 
 def _watched(state: OrientState, window: Window, at: int, *, hops: bool = False) -> list[Finding]:
-    """What the analyzers make known of a window that has closed."""
+    """The analyzers' findings about a window that has closed."""
     if not state.segments or not watched(window.length_ms, hops=hops):
         return []
     span, audience = Span(at - window.length_ms, at, window.offsets), _audience(state)
@@ -292,7 +292,7 @@ def _watched(state: OrientState, window: Window, at: int, *, hops: bool = False)
 
 
 def _hopped(state: OrientState, window: Window, at: int) -> list[Finding]:
-    """What the analyzers make known of the window that hops, now that `window` has closed."""
+    """The analyzers' findings about the hopping window, now that `window` has closed."""
     recent = [closed for closed in state.hops if closed[0] > at - HOPPING_MS]
     recent.append((at, Window(HOP_MS, dict(window.segments), window.offsets.copy())))
     state.hops = [closed for closed in recent if closed[0] > at - HOPPING_MS + HOP_MS]
@@ -300,7 +300,7 @@ def _hopped(state: OrientState, window: Window, at: int) -> list[Finding]:
 
 
 def _forget(state: OrientState, at: int) -> list[Finding]:
-    """Ends what nobody has called for long, and the alarms of it."""
+    """End the trials and segments without calls for SILENCE_MS, and their alarms."""
     found: list[Finding] = []
     span, audience = Span(at - MINUTE_MS, at, Offsets()), _audience(state)
     silent = [name for name, kept in state.segments.items() if at - kept.called_at >= SILENCE_MS]

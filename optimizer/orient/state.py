@@ -1,4 +1,4 @@
-"""What orient remembers of one target, and how much that can be.
+"""The state of orient for one target, with a bound on every part of it.
 
 Everything that outside input can make grow has a bound here. Beside the panes that wait for
 the watermark, which have a room of their own, a target holds four open windows and two closed ones
@@ -24,35 +24,36 @@ from optimizer.orient.windows.offsets import Offsets
 from optimizer.orient.windows.windows import LENGTHS_MS, Window
 
 SILENCE_MS = 15 * 60_000
-"""After this long without a call, a segment or a candidate is forgotten."""
+"""Time without a call after which a segment or a candidate is forgotten, ms."""
 TRIALS_PER_SEGMENT = 8
 TRIALS = 18
-"""Of all segments together: one for each of 17, and one to spare."""
+"""Most trials in all segments together: one for each of 17, and one to spare."""
 INSTANCES = 64
-"""Whose word on the generation they use is remembered."""
+"""Most instances whose applied generation is remembered."""
 STEADY_BYTES = 700_000
-"""What a row takes at most without the panes that wait."""
+"""Most bytes of a row without the panes that wait."""
 
 LESS_ROOM = 3
-"""Where a declaration has first tokens or lengths kept, the panes that wait have one part in so many of their room: the
-trials of 17 segments may then take 115 kB more."""
+"""Divisor of the waiting panes' room where a declaration has first tokens or lengths kept: the
+trials of 17 segments may then take 115 kB more.
+"""
 UNASSIGNED = "-"
 """The variant of calls that carry no assignment."""
 NO_VARIANTS = (OTHER, UNASSIGNED)
 
 
 class Spent(Struct, array_like=True):
-    """Sums over the calls of one minute."""
+    """Sums over the calls of one minute, of one segment and variant."""
 
     calls: int = 0
     costed: int = 0
     cost_nano_usd: int = 0
     answered: int = 0
-    """Calls that users have met: a shadow's are not among them."""
+    """Calls answered to users; a shadow's are not among them."""
 
 
 Minute = dict[str, dict[str, Spent]]
-"""Segment → variant on trial, or nothing for those who are not → what was spent."""
+"""Segment → variant on trial, empty for calls not on trial → their sums."""
 
 
 @lru_cache(maxsize=4096)
@@ -61,19 +62,19 @@ def _kept(guardrails: Guardrails, hard_limits: HardLimits) -> tuple[Row, ...]:
 
 
 class Declared(Struct, kw_only=True):
-    """What orient needs to know of a declaration."""
+    """The part of a declaration that findings depend on."""
 
     segments: tuple[str, ...]
     guardrails: Guardrails
     hard_limits: HardLimits
     risks: ChangeRisks
     models: dict[str, str]
-    """Variant → what it is called: the model, and what is turned on it."""
+    """Variant → its display name: the model, and the levers that are turned on it."""
     objective: Objective = "cost"
     alarms: Alarms = Alarms()
     margins: Margins = Margins()
     tells_spend: bool = False
-    """Whether a budget or policies want to know what is spent."""
+    """True if a budget or policies need findings of spend."""
 
     @staticmethod
     def of(target: Target) -> "Declared":
@@ -101,31 +102,31 @@ class Declared(Struct, kw_only=True):
 
 
 class Coverage(Struct, kw_only=True, omit_defaults=True):
-    """How far a generation has spread in a segment, by the last pane that told."""
+    """The spread of a generation in a segment, by the last pane that tells it."""
 
     generation: int = 0
     share: float = 1.0
     n: int = 0
     since_at: int = 0
     by_instances: bool = False
-    """Told by what instances applied, as no call carried an assignment."""
+    """True if it is known from what instances applied, as no call carried an assignment."""
     said: int | None = None
     """The generation last reported."""
 
 
 class Segment(Struct, kw_only=True, omit_defaults=True):
-    """What outlives a window."""
+    """The part of a segment's state that outlives a window."""
 
     called_at: int
-    """End of the last pane with calls."""
+    """End of the last pane with calls, ms since the epoch."""
     measured: dict[Metric, int] = {}
-    """Metric → end of the last minute in which it had a value."""
+    """Metric → end of the last minute in which it had a value, ms since the epoch."""
     coverage: Coverage = field(default_factory=Coverage)
     trials: dict[str, Trial] = {}
 
 
 class Left(Struct, omit_defaults=True):
-    """Panes that were not counted since this was last reported."""
+    """Panes excluded since the last report, and their calls."""
 
     panes: int = 0
     calls: int = 0
@@ -137,30 +138,30 @@ class OrientState(Struct, kw_only=True, omit_defaults=True):
     target: str
     declared: Declared | None = None
     closed_at: int = 0
-    """Every pane that ends by then has been counted; ms since the epoch."""
+    """Every pane that ends by this instant (ms since the epoch) has been counted."""
     room: dict[int, Held] = {}
-    """Start → panes the watermark has not passed."""
+    """Start of a pane → panes with this start that the watermark has not passed."""
     windows: list[Window] = field(default_factory=lambda: [Window(length) for length in LENGTHS_MS])
     recent: list[tuple[int, Offsets]] = []
-    """End and evidence of the panes of the last minute."""
+    """End and evidence of each pane of the last minute."""
     hops: list[tuple[int, Window]] = []
-    """End of the latest closed windows of HOP_MS, and these: all but the oldest part of the one that hops."""
+    """End and content of the latest closed windows of HOP_MS: all but the oldest part of the hopping window."""
     watching: Watching = field(default_factory=Watching)
     segments: dict[str, Segment] = {}
     spend: Minute = {}
-    """What was spent since the last full minute."""
+    """Spend since the last full minute."""
     applied: dict[str, tuple[int, int]] = {}
-    """Hash of an instance's name → when it last spoke, and the generation it uses."""
+    """Hash of an instance's name → instant of its last report, and the generation it uses."""
     late: Left = field(default_factory=Left)
-    """Arrived after their window had closed."""
+    """Panes that arrived after their window had closed."""
     crowded: Left = field(default_factory=Left)
-    """Found no room to wait in."""
+    """Panes that found no room to wait in."""
 
     def __post_init__(self) -> None:
-        """Gives a row of fewer lengths the windows that it lacks."""
+        """Give a row of fewer lengths the windows that it lacks."""
         known = {window.length_ms for window in self.windows}
         self.windows += (Window(length) for length in LENGTHS_MS if length not in known)
 
     def segment_names(self) -> tuple[str, ...]:
-        """The segments that are told apart; an undeclared target has only `other`."""
+        """The target's segments; an undeclared target has only `other`."""
         return self.declared.segments if self.declared else (OTHER,)

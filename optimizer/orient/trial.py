@@ -1,4 +1,4 @@
-"""What orient remembers of one trial: its sums, the split of its calls, and the units that met its arms."""
+"""The state of one trial: its sums, the split of its calls, and the units that met its arms."""
 
 from msgspec import Struct, field
 
@@ -11,7 +11,7 @@ from optimizer.stats.bottom_k import smallest
 from optimizer.stats.sample_ratio import evidence
 
 GENERATIONS = 4
-"""Whose calls are counted apart: as many as there are steps; of older ones their evidence is kept."""
+"""Generations whose calls are counted apart, as many as there are steps; of older ones the evidence is kept."""
 
 
 class Counted(Struct, array_like=True):
@@ -25,7 +25,7 @@ class Counted(Struct, array_like=True):
 
     @property
     def promised(self) -> tuple[float, float] | None:
-        """What candidate and control were promised; None where that is not known."""
+        """The shares promised to candidate and control; None where that is not known."""
         if self.clipped or not self.candidate_weights:
             return None
         candidate = self.candidate * MILLIONTHS / self.candidate_weights
@@ -36,19 +36,19 @@ class Counted(Struct, array_like=True):
 
     @property
     def evidence(self) -> float:
-        """Logarithm of the Bayes factor against the promise."""
+        """The logarithm of the Bayes factor against the promised shares."""
         promised = self.promised
         return evidence((self.candidate, self.control), promised) if promised else 0.0
 
 
 class Split(Struct, omit_defaults=True):
-    """The calls of a trial, by generation, and the evidence of those that are no longer counted apart."""
+    """The calls of a trial by generation, and the evidence of generations that are no longer counted apart."""
 
     counted: dict[int, Counted] = {}
     past: float = 0.0
 
     def add(self, part: Part) -> None:
-        """Counts a part of a pane of the candidate or its control."""
+        """Count a part of a pane, of the candidate or its control."""
         if not part.sums.weighted:
             return
         calls, clipped, weights = part.sums.weighted[:3]
@@ -69,14 +69,14 @@ class Split(Struct, omit_defaults=True):
 
 
 class Met(Struct, omit_defaults=True):
-    """Samples of the units that met each arm in the newest generation."""
+    """Samples of the units that met each arm, in the newest generation."""
 
     generation: int = -1
     candidate: list[int] = []
     control: list[int] = []
 
     def add(self, part: Part) -> None:
-        """Notes the units of a part of a pane of the candidate or its control."""
+        """Add the units in a part of a pane, of the candidate or its control."""
         if part.generation > self.generation:
             self.generation, self.candidate, self.control = part.generation, [], []
         if part.generation < self.generation or not part.units:
@@ -88,10 +88,10 @@ class Met(Struct, omit_defaults=True):
 
 
 class Stretch(Struct, kw_only=True, omit_defaults=True):
-    """What both arms amount to since an instant after the trial's beginning."""
+    """The sums of both arms since an instant after the trial's beginning."""
 
     number: int
-    """It is the so many-th to begin anew, from 1 on."""
+    """Count of restarts so far, from 1 on."""
     since_at: int
     candidate: Sums = field(default_factory=Sums)
     control: Sums = field(default_factory=Sums)
@@ -104,7 +104,7 @@ class Trial(Struct, kw_only=True, omit_defaults=True):
     since_at: int
     """Start of the first pane with a call of the candidate."""
     seen_at: int
-    """End of the last one."""
+    """End of the last pane with a call of the candidate."""
     generations: tuple[int, int] = (2**53, 0)
     """First and last generation among the candidate's calls."""
     candidate: Sums = field(default_factory=Sums)
@@ -112,17 +112,17 @@ class Trial(Struct, kw_only=True, omit_defaults=True):
     beside: int = 1
     """The most candidates that were ever called in one pane and generation, this one among them."""
     stretch: Stretch | None = None
-    """What is watched for harm beside the whole, once the trial is long enough."""
+    """The stretch watched for late harm beside the whole trial, once that is long enough."""
     split: Split = field(default_factory=Split)
     met: Met = field(default_factory=Met)
     newest_control: tuple[int, str] = (-1, "")
     """Newest generation and variant among the control's calls."""
     offsets: Offsets = field(default_factory=Offsets)
     fresh: bool = True
-    """Whether calls came since all its comparisons were told."""
+    """True if calls came since all comparisons were last reported."""
     stirred: bool = True
-    """Whether calls came since it was last looked at for harm."""
+    """True if calls came since the last check for harm."""
     recent: list[tuple[int, int, int]] = []
-    """End, calls and errors of the candidate's panes of the last minute."""
+    """End (ms since the epoch), calls and errors of the candidate's panes of the last minute."""
     over: dict[Metric, list[tuple[int, int]]] = {}
-    """Metric with a tail → end and calls of the latest consecutive panes whose p95 was over its hard limit."""
+    """Metric with a tail → end and calls of the latest consecutive panes with a p95 over its hard limit."""

@@ -116,7 +116,7 @@ def segments(series: Values, *, penalty: float, min_samples: int) -> list[int]:
 
 
 def _jumps(series: Values, min_samples: int) -> list[int]:
-    """The changes of a mostly constant series: where a new value begins to hold `min_samples` times in a row."""
+    """The changes of a mostly constant series: places from which one new value holds `min_samples` times in a row."""
     cuts: list[int] = []
     level = series[0]
     for i in range(1, len(series) - min_samples + 1):

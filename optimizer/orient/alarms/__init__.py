@@ -1,1 +1,1 @@
-"""From what analyzers observe to findings that open, go on and close."""
+"""Alarms: analyzers' observations become findings that open, go on and close."""

@@ -33,35 +33,35 @@ from optimizer.stage import time_of
 STEP, MOST = 1.2, 4.0
 WEEK_MS = 7 * 86_400_000
 INCIDENT_MS = 30 * 60_000
-"""Openings nearer to one another than this are one incident."""
+"""Openings nearer to one another than this are one incident, ms."""
 SLOW_MS = 15 * 60_000
-"""Windows as long as this are not debounced: they took long enough."""
+"""Windows at least this long (ms) are not debounced: they took long enough."""
 RUNNING = 2
-"""Windows of shorter ones."""
+"""Consecutive shorter windows that open or close an alarm."""
 CALM = 0.8
-"""Of the bound it opened at: below, it is over."""
+"""Share of the bound at opening; an alarm below it is over."""
 TOLD_MS = 60 * 60_000
 LAPSE_MS = 3 * 60 * 60_000
-"""An alarm whose subject is not judged for so long is closed: nobody knows."""
+"""An alarm whose subject has not been judged for this long (ms) is closed, as its state is unknown."""
 OPEN_MOST = 32
-"""Alarms of a target."""
+"""Most open alarms of a target."""
 REMEMBERED = 16
-"""Subjects of a segment whose own bound is raised, those raised most."""
+"""Most subjects of a segment whose own bound is raised; those raised most are kept."""
 RANK: dict[Severity, int] = {"info": 0, "warning": 1, "critical": 2}
 
 
 class Raised(Struct, array_like=True):
-    """Steps by which a bound stands raised, as of `at`."""
+    """The steps by which a bound is raised, as of `at` (ms since the epoch)."""
 
     steps: float = 0.0
     at: int = 0
 
     def now(self, at: int, per_week: float) -> float:
-        """What has not drained yet."""
+        """The steps that have not drained yet at `at`."""
         return max(0.0, self.steps - per_week * max(0, at - self.at) / WEEK_MS)
 
     def step(self, at: int, per_week: float) -> None:
-        """One opening more."""
+        """Add the step of one more opening."""
         self.steps, self.at = self.now(at, per_week) + 1.0, at
 
 
@@ -71,39 +71,39 @@ class Open(Struct, array_like=True):
     alarm_id: str
     opened_at: int
     bound: float
-    """Multiple of the analyzer's own at which it opened."""
+    """The bound at which it opened, a multiple of the analyzer's own."""
     severity: Severity
-    """As last told."""
+    """Severity last published."""
     metric: Metric
     told_at: int
     heard_at: int
     calm: int = 0
-    """Windows running that were back."""
+    """Consecutive windows below the bound."""
 
 
 class Book(Struct, omit_defaults=True):
     """The alarms of one segment; keys are `analyzer/subject`."""
 
     rising: dict[str, int] = {}
-    """Windows running over the bound, of what is not yet open."""
+    """Key → consecutive windows over the bound, for subjects that are not open yet."""
     open: dict[str, Open] = {}
     raised: dict[str, Raised] = {}
     told: list[str] = []
-    """Subjects whose learning was told; of WHOLE only."""
+    """Subjects that were reported to be learning; of WHOLE only."""
 
 
 class Tuning(Struct, omit_defaults=True):
-    """What all segments of a target share."""
+    """The part of the alarm budget that all segments of a target share."""
 
     raised: Raised = field(default_factory=Raised)
     opened: int = 0
-    """Alarms that are open."""
+    """Number of open alarms."""
     unopened: int = 0
-    """Since this was last told, how many found OPEN_MOST of them."""
+    """Alarms not opened because OPEN_MOST were open, since the last report of such."""
 
 
 class Context(NamedTuple):
-    """Who hears, and of which window."""
+    """The target, segment and window that an analyzer's observations belong to."""
 
     target: str
     segment: str
@@ -111,13 +111,13 @@ class Context(NamedTuple):
     generation: int
     declared: Alarms
     explained: frozenset[str] = frozenset()
-    """Keys that are open in a segment: of the whole they would say the same again."""
+    """Keys that are open in a segment: for the whole target they would repeat the same."""
 
 
 def heard(
     book: Book, tuning: Tuning, sayings: Iterable[Observation], *, analyzer: str, context: Context
 ) -> Iterator[Finding]:
-    """The findings that some sayings of one analyzer lead to; the book is changed in place."""
+    """Update the alarms of a segment with one analyzer's observations; yields the findings to publish."""
     for saying in sayings:
         key = f"{analyzer}/{saying.subject}"
         if saying.is_learning and key not in book.open:
@@ -133,7 +133,7 @@ def heard(
 
 
 def lapsed(book: Book, tuning: Tuning, context: Context, *, after_ms: int = LAPSE_MS) -> Iterator[Finding]:
-    """Closes what has not been judged for `after_ms`, ms; all of it, where that is 0."""
+    """Close the alarms whose subjects have not been judged for `after_ms` (ms), all alarms if that is 0."""
     at = context.window.end_at
     for key, known in sorted(book.open.items()):
         if at - known.heard_at >= after_ms:
@@ -144,7 +144,7 @@ def lapsed(book: Book, tuning: Tuning, context: Context, *, after_ms: int = LAPS
 
 
 def farewell(key: str, known: Open, context: Context) -> Finding:
-    """The last word on an alarm of which nothing more is heard."""
+    """The closing finding of an alarm whose subject is no longer judged."""
     saying = Observation(
         subject=key.partition("/")[2], metric=known.metric, score=0.0, severity=known.severity,
         estimate=None, low=None, high=None, unit="", n=0,
@@ -154,7 +154,7 @@ def farewell(key: str, known: Open, context: Context) -> Finding:
 
 
 def bound_of(book: Book, tuning: Tuning, key: str, context: Context) -> float:
-    """The multiple of an analyzer's own bound over which a subject is raised now."""
+    """The present bound of a subject, as a multiple of the analyzer's own bound."""
     declared, at = context.declared, context.window.end_at
     if declared.bound is not None:
         return declared.bound
@@ -189,7 +189,7 @@ def _opens(book: Book, tuning: Tuning, key: str, *, saying: Observation, context
 
 
 def _raise(book: Book, tuning: Tuning, key: str, context: Context) -> None:
-    """Counts an opening against the budget."""
+    """Count an opening against the budget."""
     at, per_week = context.window.end_at, context.declared.per_week
     if not tuning.raised.steps or at - tuning.raised.at >= INCIDENT_MS:
         tuning.raised.step(at, per_week)

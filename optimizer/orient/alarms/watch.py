@@ -1,4 +1,4 @@
-"""What the analyzers remember of one segment, and how a closed window is shown to them.
+"""Shows each closed window to the analyzers, and keeps their state of every segment.
 
 Baselines outlive silence: a segment that nobody calls at night is known in the morning. Alarms do not: when
 a segment is forgotten they are closed, as nobody knows any more.
@@ -23,9 +23,9 @@ from optimizer.orient.windows.sums import Sums
 from optimizer.orient.windows.windows import Serving
 
 LEAST_RELATIVE, LEAST_ABSOLUTE = 0.01, 0.001
-"""A margin of 0 is read as this: nothing is raised for less."""
+"""Least margins, relative and absolute: a declared margin of 0 is read as these."""
 CHEAPER = 0.5
-"""Times the incumbent's price."""
+"""Most that a cheaper model may cost, as a multiple of the incumbent's price."""
 
 if TYPE_CHECKING:
     States = Any
@@ -39,34 +39,34 @@ else:
 
 
 class Watch(Struct, omit_defaults=True):
-    """One segment, or WHOLE."""
+    """The analyzers' states and the alarms of one segment, or of WHOLE."""
 
     states: States = field(default_factory=States)
     book: Book = field(default_factory=Book)
 
 
 class Watching(Struct, kw_only=True, omit_defaults=True):
-    """All that is watched of a target."""
+    """The analyzers' states and the alarms of all segments of a target."""
 
     segments: dict[str, Watch] = {}
     tuning: Tuning = field(default_factory=Tuning)
     left: list[tuple[str, str, Open]] = []
-    """Segment, key and alarm of what was open when it was withdrawn: to be closed at the next minute."""
+    """Segment, key and alarm of each alarm that was open at a withdrawal: to be closed at the next minute."""
 
     def keep(self, names: set[str]) -> None:
-        """Forgets the segments that are not named; their alarms are still to be closed."""
+        """Forget the segments that are not named; their alarms are still to be closed."""
         for name in [name for name in self.segments if name not in names and name != WHOLE]:
             self.left += ((name, key, known) for key, known in self.segments.pop(name).book.open.items())
 
     def withdraw(self) -> None:
-        """Forgets everything but the alarms that are still to be closed."""
+        """Forget everything but the alarms that are still to be closed."""
         self.keep(set())
         whole = self.segments.pop(WHOLE, Watch())
         self.left += ((WHOLE, key, known) for key, known in whole.book.open.items())
 
 
 class Audience(Struct, frozen=True):
-    """Whose windows they are."""
+    """The target whose windows are watched, with its margins and its alarm budget."""
 
     target: str
     margins: Margins
@@ -74,7 +74,7 @@ class Audience(Struct, frozen=True):
 
 
 def margins_of(target: Target) -> Margins:
-    """What a declaration calls much; where nothing is guarded, the defaults."""
+    """The margins of a declaration; the defaults for metrics that are not guarded."""
     usual = Margins()
     return Margins(
         quality_drop=_much(target, "quality", usual.quality_drop),
@@ -90,7 +90,7 @@ def margins_of(target: Target) -> Margins:
 
 
 def _much(target: Target, metric: Metric, usual: float) -> float:
-    """The declared margin of a guarded metric, else the usual one; never nothing."""
+    """The declared margin of a guarded metric, else the usual one; never 0."""
     row = ROWS[metric]
     declared = dict(margins(target.guardrails)).get(row, usual)
     return max(declared, LEAST_RELATIVE if row.is_relative else LEAST_ABSOLUTE)
@@ -98,7 +98,7 @@ def _much(target: Target, metric: Metric, usual: float) -> float:
 
 @lru_cache(maxsize=16)
 def watched(length_ms: int, *, hops: bool) -> tuple[Analyzer, ...]:
-    """Who wants the windows of this length; `hops` tells the overlapping ones from the tumbling ones."""
+    """The analyzers that take windows of this length; `hops` selects the overlapping windows, not the tumbling ones."""
     return tuple(
         one for one in ANALYZERS if length_ms in one.lengths_ms and hops == getattr(one, "hops", False)
     )
@@ -107,7 +107,7 @@ def watched(length_ms: int, *, hops: bool) -> tuple[Analyzer, ...]:
 def watch(
     watching: Watching, audience: Audience, *, segment: str, serving: Serving | None, window: Span, hops: bool
 ) -> Iterator[Finding]:
-    """Shows a closed window of one segment to those who want its length; what they make known.
+    """Show a closed window of one segment to the analyzers of its length; yields the findings to publish.
 
     `hops` tells the overlapping window from the tumbling one of the same length.
     """
@@ -131,7 +131,7 @@ def watch(
 
 
 def silenced(watching: Watching, audience: Audience, segment: str, window: Span) -> Iterator[Finding]:
-    """Closes the alarms of a segment that nobody has called for long."""
+    """Close the alarms of a segment without calls for SILENCE_MS; yields the findings."""
     kept = watching.segments.get(segment)
     if kept is not None:
         context = Context(audience.target, segment, window, 0, audience.declared)
@@ -139,7 +139,7 @@ def silenced(watching: Watching, audience: Audience, segment: str, window: Span)
 
 
 def left(watching: Watching, target: str, window: Span) -> Iterator[Finding]:
-    """Closes the alarms of what is not declared any more."""
+    """Close the alarms of segments that are not declared any more; yields the findings."""
     gone, watching.left = watching.left, []
     watching.tuning.opened -= len(gone)
     for segment, key, known in sorted(gone, key=lambda one: one[:2]):
@@ -155,7 +155,7 @@ def _state(kept: Watch, analyzer: Analyzer, length: int) -> Any:
 
 
 def _cheaper(target: Target) -> str | None:
-    """The cheapest declared model that costs at most CHEAPER times what the incumbent does, per token."""
+    """The cheapest declared model that costs at most CHEAPER times as much as the incumbent per token, if any."""
     prices = {
         one.name: one.input_usd_per_million_tokens + one.output_usd_per_million_tokens
         for one in target.models

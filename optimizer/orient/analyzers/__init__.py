@@ -22,4 +22,4 @@ ANALYZERS: tuple[Analyzer, ...] = (
     ChangePointAnalyzer(),
     PatternAnalyzer(),
 )
-"""All there are; the laws in tests/laws/test_analyzers.py hold for each."""
+"""All analyzers; the laws in tests/laws/test_analyzers.py hold for each."""

@@ -1,4 +1,4 @@
-"""Anomalies: five minutes unlike any before them at this time of the day and of the week.
+"""Anomalies: finds five minutes unlike any before them at this time of the day and of the week.
 
 Each number is held against its seasonal profile and its own records (`stats.extremes`): alarms of noise of
 whatever law are rare, and rarer with time. Latency, cost and rate are logarithms: what is twice as much is
@@ -19,17 +19,17 @@ from optimizer.orient.windows.sums import Sums
 from optimizer.stats.extremes import Extremes, Judged
 
 WINDOW_CALLS_FEWEST = 20
-"""Calls of a window below which it says nothing but how many they are."""
+"""Calls of a window below which only their number is judged."""
 LEAST: dict[Metric, float] = {"latency": 0.1, "cost": 0.1, "quality": 0.02, "errors": 0.01, "calls": 0.2}
-"""What is worth a word: of logarithms, of a score, of a share."""
+"""Metric → least distance that is reported: of logarithms, of a score, of a share."""
 ERRORS = 2.0
-"""Standard errors of a reading that are not worth a word either."""
+"""Standard errors of a reading up to which a distance is not reported."""
 FAR = 300.0
-"""Of a logarithm: beyond it all is equally far."""
+"""Distance of a logarithm beyond which all values are equally far."""
 
 
 class AnomalyState(Struct, omit_defaults=True):
-    """What each number has been."""
+    """The memory of each number's series."""
 
     latency: Extremes = field(default_factory=Extremes)
     cost: Extremes = field(default_factory=Extremes)
@@ -39,7 +39,7 @@ class AnomalyState(Struct, omit_defaults=True):
 
 
 class AnomalyAnalyzer:
-    """Single windows out of the ordinary."""
+    """The analyzer of single windows out of the ordinary."""
 
     name: ClassVar[str] = "anomaly"
     lengths_ms: ClassVar[tuple[int, ...]] = (300_000,)
@@ -48,11 +48,11 @@ class AnomalyAnalyzer:
     state_type: ClassVar[type[AnomalyState]] = AnomalyState
 
     def initial(self) -> AnomalyState:
-        """Nothing is usual yet."""
+        """The state in which nothing is usual yet."""
         return AnomalyState()
 
     def update(self, state: AnomalyState, window: Watched) -> list[Observation]:
-        """One saying for each number that the window tells."""
+        """One observation for each number that the window has."""
         sayings = []
         for metric, read in _readings(window.sums, window.end_at - window.start_at):
             past: Extremes = getattr(state, metric)
@@ -65,7 +65,7 @@ class AnomalyAnalyzer:
 
 
 def _readings(sums: Sums, span_ms: int) -> Iterator[tuple[Metric, Reading]]:
-    """The numbers of a window that enough calls tell."""
+    """The numbers of a window that have enough calls."""
     durations, quality = sums.durations, sums.quality
     if durations.count >= WINDOW_CALLS_FEWEST and (latency := log_p95(durations)):
         yield "latency", latency
@@ -100,7 +100,7 @@ def _said(metric: Metric, read: Reading, told: Judged, *, window: Watched, warmu
 
 
 def _natural(metric: Metric, value: float) -> float:
-    """The value in its own unit: latency was ln µs, cost ln US dollars, the rate ln calls per second."""
+    """The value in its own unit, from ln µs for latency, ln US dollars for cost, ln calls per second for the rate."""
     if metric in ("quality", "errors"):
         return value
     told = exp(min(max(value, -FAR), FAR))

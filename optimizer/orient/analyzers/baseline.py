@@ -1,4 +1,4 @@
-"""What a number has been lately, window by window, and whether it is out of the ordinary now.
+"""Baseline: a number's recent past, window by window, and whether its value now is out of the ordinary.
 
 The past is a level and a spread that forget with a half-life of a day of five minutes. A value is far out
 if it is improbable *and* large: many deviations away, of the past's spread or its own sampling error where
@@ -31,15 +31,15 @@ from optimizer.stats.ewma import Ewma
 from optimizer.stats.seasonal import HOUR_MS, Profile
 
 HALF_LIFE = 288.0
-"""Windows: a day of five minutes, three days of fifteen."""
+"""Half-life of the past in windows: a day of five minutes, three days of fifteen."""
 YOUNG = 36
-"""Windows until anything can be said to be unusual: three hours of five minutes."""
+"""Windows until any value can be called unusual: three hours of five minutes."""
 Z = 4.5
-"""Deviations: once in 300,000 windows by chance, if windows were normal; heavier tails meet the debounce."""
+"""Deviations that are improbable: once in 300,000 normal windows; the debounce covers heavier tails."""
 CLIP = 3.0
-"""Deviations as far as which a value is learned."""
+"""Deviations to which a value is clipped before it is learned."""
 FAR = 50.0
-"""Of a logarithm: beyond it all is equally far."""
+"""Distance of a logarithm beyond which all values are equally far."""
 STEP = 1000.0
 """A profile counts in millionths; courses are kept in thousandths, in two thirds of the room."""
 
@@ -51,22 +51,22 @@ class Judged(NamedTuple):
 
     score: float
     effect: float
-    """How far from the usual, towards the side that is watched: absolute, or relative of a logarithm."""
+    """Distance from the usual, towards the side that is watched: absolute, or relative of a logarithm."""
     usual: float | None
     low: float | None
-    """The interval of what would not have been improbable."""
+    """Lower bound of the values that would not have been improbable."""
     high: float | None
     warmup_left: int
-    """So many windows until there is enough of a past to be surprised by; 0 where there is."""
+    """Windows left until the past is long enough to judge; 0 where it is."""
 
     @property
     def is_young(self) -> bool:
-        """Whether nothing can be said to be unusual yet."""
+        """True if nothing can be called unusual yet."""
         return self.warmup_left > 0
 
 
 class Baseline(Struct, array_like=True):
-    """A number's own history: a few floats, whatever it was."""
+    """The past of one number: a few floats."""
 
     seen: Ewma = field(default_factory=lambda: Ewma(half_life=HALF_LIFE))
     count: int = 0
@@ -75,7 +75,7 @@ class Baseline(Struct, array_like=True):
         self, read: Reading, *, floor: float, margin: float, side: Side = "up", young: int = YOUNG,
         is_log: bool = False,
     ) -> Judged:  # fmt: skip
-        """What a finite reading is against all before it, and learns it.
+        """Judge a finite reading against all readings before it, then learn it.
 
         `floor` > 0 is the least deviation, in the reading's unit; `margin` > 0 the effect that matters;
         `young` the number of windows below which nothing is surprising.
@@ -94,11 +94,11 @@ class Baseline(Struct, array_like=True):
         return Judged(score, effect, usual, low, high, warmup_left)
 
     def deviation(self, error: float, floor: float) -> float:
-        """One deviation of a reading with that standard error; at least `floor`, in the reading's unit."""
+        """One deviation of a reading with standard error `error`; at least `floor`, in the reading's unit."""
         return sqrt(max(self.seen.variance or 0.0, error * error) + floor * floor)
 
     def learn(self, value: float, *, deviation: float, young: int = YOUNG) -> None:
-        """Takes a finite value in, no farther than CLIP deviations once the past is not young."""
+        """Learn a finite value, clipped to CLIP deviations once the past is not young."""
         level = self.seen.level
         if level is not None and self.count >= young:
             value = min(max(value, level - CLIP * deviation), level + CLIP * deviation)
@@ -107,23 +107,23 @@ class Baseline(Struct, array_like=True):
 
 
 class Seasonal(Struct, array_like=True):
-    """The history of a number that comes and goes with the hour of the week, in UTC."""
+    """The past of a number that comes and goes with the hour of the week, in UTC."""
 
     past: Baseline = field(default_factory=Baseline)
-    """Of what it was without its course."""
+    """Past of the values without their course."""
     profile: Profile = field(default_factory=Profile)
     """The course: distances of hours to the level, divided by STEP."""
     hour_at: int = 0
     """Start of the hour that is being learned, ms since the epoch."""
     distance: float = 0.0
-    """Sum of the distances of its windows."""
+    """Sum of the distances of the hour's windows."""
     windows: int = 0
 
     def judge(
         self, read: Reading, at: int, *, floor: float, margin: float, side: Side = "up", young: int = YOUNG,
         is_log: bool = False,
     ) -> Judged:  # fmt: skip
-        """As `Past.judge`, of a window that starts at `at` (ms since the epoch)."""
+        """The judgement of `Baseline.judge`, for a window that starts at `at` (ms since the epoch)."""
         level, course = self.past.seen.level, self.profile.course(at) * STEP
         told = self.past.judge(
             read._replace(value=read.value - course),
@@ -144,7 +144,7 @@ class Seasonal(Struct, array_like=True):
 
 
 def _effect(far: float, side: Side, *, is_log: bool) -> float:
-    """The effect that a distance is; of `both`, a fall to half counts as a rise to twice."""
+    """The effect of a distance; on side `both`, a fall to half counts as a rise to twice."""
     towards = {"up": far, "down": -far, "both": abs(far)}[side]
     if not is_log:
         return towards

@@ -1,4 +1,4 @@
-"""Change points: since when latency, cost, quality, errors or the length of prompts have another level.
+"""Change points: finds when latency, cost, quality, errors or the length of prompts took another level.
 
 The hours of the last eight days, less what is usual at their hour of the day, are cut where their level
 changed (`stats.change_points`). Cutting costs milliseconds, and is only done where the last hours lie apart
@@ -22,22 +22,23 @@ from optimizer.stats.change_points import change_points
 from optimizer.stats.robust import MAD_TO_SIGMA
 
 KEPT = 192
-"""Hours: eight days."""
+"""Hours kept: eight days."""
 YOUNG = 48
-"""Hours, so that every hour of the day has been seen twice."""
+"""Hours until changes are looked for, so that every hour of the day has been seen twice."""
 RECENT = 24
-"""Hours for which a change is news."""
+"""Hours for which a change is reported."""
 HOUR_CALLS_FEWEST = 20
-"""Calls of an hour below which it says nothing."""
+"""Calls of an hour below which it is not judged."""
 APART = {3: 2.5, 6: 1.8, 12: 1.2}
 """Last hours → how many spreads their median lies from that of all before, for a cut to be looked for."""
 FEWEST_HOURS, STAYED = 3, 0.5
-"""The median of the first hours has gone at least half the way: one bad hour is no level."""
+"""Hours after a change, whose median must have gone this share of the way: one bad hour is no level."""
 CERTAIN = 4.0
 """Standard errors between the levels: 24 places for a cut on 7 days in 5 numbers, each by normal chance on
-either side, are wrong once in 19 weeks."""
+either side, are wrong once in 19 weeks.
+"""
 MUCH = 0.2
-"""Of the cost, and of the length of prompts: relative."""
+"""Relative change of the cost, and of the length of prompts, that is large."""
 LEAST_SCORE = 0.1
 FAR = 300.0
 SCALE = 1_000_000
@@ -45,14 +46,14 @@ SCALE = 1_000_000
 
 
 class Number(NamedTuple):
-    """A number of an hour, and what of it is much."""
+    """One number of an hour, and the change of it that is large."""
 
     name: str
     metric: Metric
     words: str
     value: float
     error: float
-    """Its standard error; 0 where it is unknown."""
+    """Standard error; 0 where it is unknown."""
     n: int
     margin: float
     is_log: bool
@@ -65,7 +66,7 @@ class ChangeState(Struct, omit_defaults=True):
 
 
 class ChangePointAnalyzer:
-    """Levels that have changed and stayed."""
+    """The analyzer of levels that have changed and stayed."""
 
     name: ClassVar[str] = "change_point"
     lengths_ms: ClassVar[tuple[int, ...]] = (HOUR_MS,)
@@ -74,11 +75,11 @@ class ChangePointAnalyzer:
     state_type: ClassVar[type[ChangeState]] = ChangeState
 
     def initial(self) -> ChangeState:
-        """No hour was seen."""
+        """The state before the first hour."""
         return ChangeState()
 
     def update(self, state: ChangeState, window: Watched) -> list[Observation]:
-        """One saying for each number that the hour tells."""
+        """One observation for each number that the hour has."""
         sayings = []
         for number in _numbers(window):
             hours = state.series.setdefault(number.name, [])
@@ -89,7 +90,7 @@ class ChangePointAnalyzer:
 
 
 def _numbers(window: Watched) -> Iterator[Number]:
-    """What enough calls of the hour tell."""
+    """The numbers of the hour that have enough calls."""
     sums, margins = window.sums, window.margins
     durations, quality = sums.durations, sums.quality
     if durations.count >= HOUR_CALLS_FEWEST and (read := log_p95(durations)):
@@ -155,7 +156,7 @@ def _error(old: list[float], new: list[float], least: float) -> float:
 
 
 def _lies_apart(rest: list[float]) -> bool:
-    """Whether the last hours may be another level: a cheap look before cutting, rarely mistaken."""
+    """True if the last hours may be another level: a cheap check before cutting, rarely wrong."""
     early = rest[:-RECENT]
     middle = median(early)
     spread = MAD_TO_SIGMA * median(abs(value - middle) for value in early)

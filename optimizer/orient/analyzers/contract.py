@@ -1,4 +1,4 @@
-"""What an analyzer is: a watcher of what a segment's users meet, window by window.
+"""The contract of an analyzer: it watches what a segment's users meet, window by window.
 
 An analyzer folds closed windows of one length and says of each what it saw: how surprising it is and
 what a person should understand. It neither remembers what it has raised nor counts its alarms: whether a
@@ -23,14 +23,16 @@ Severity = Literal["info", "warning", "critical"]
 
 
 class Margins(NamedTuple):
-    """What a declaration calls much: severities follow from it. The defaults are those of a declaration."""
+    """The margins of a declaration, from which severities follow. The defaults are those of a declaration."""
 
     quality_drop: float = 0.05
-    """Relative, as is the next."""
+    """Relative."""
     latency_rise: float = 0.20
+    """Relative."""
     error_rise: float = 0.02
-    """Absolute, as is the next."""
+    """Absolute."""
     error_limit: float = 0.25
+    """Absolute."""
     latency_limit_ms: float | None = None
     spend_usd_per_day: float | None = None
     cheaper: str | None = None
@@ -38,30 +40,31 @@ class Margins(NamedTuple):
 
 
 class Watched(NamedTuple):
-    """A closed window as an analyzer meets it; half-open, ms since the epoch."""
+    """A closed window as it is shown to an analyzer; half-open, ms since the epoch."""
 
     start_at: int
     end_at: int
     segment: str
     """A declared segment, `other`, or WHOLE."""
     sums: Sums
-    """Of the calls that are not on trial; empty where there were none."""
+    """Sums over the calls that are not on trial; empty where there were none."""
     generation: int = 0
-    """The newest among them."""
+    """Newest generation among the calls."""
     margins: Margins = Margins()
 
 
 class Observation(NamedTuple):
-    """What an analyzer sees in one window of one subject; said at every window it can judge."""
+    """An analyzer's judgement on one subject in one window; made for every window that can be judged."""
 
     subject: str
-    """What it is about, stable over time: `latency.p95`, `cost.burn`; opens and closes as one."""
+    """Stable name of the subject: `latency.p95`, `cost.burn`; opens and closes as one alarm."""
     metric: Metric
     score: float
-    """How far beyond what is usual, in multiples of the bound at which it would be raised: over 1 raises.
-    Self-tuning multiplies that bound; 0 is nothing remarkable."""
+    """Distance beyond the usual, in multiples of the bound at which it would be raised: over 1 raises.
+    Self-tuning multiplies that bound; 0 is nothing remarkable.
+    """
     severity: Severity
-    """Should it be raised."""
+    """Severity of the alarm, should it be raised."""
     estimate: float | None
     low: float | None
     high: float | None
@@ -72,11 +75,11 @@ class Observation(NamedTuple):
     counterfactual: str = ""
     """What would have changed the verdict: the bound, or how many more calls."""
     warmup_left: int = 0
-    """So many windows until it can be judged. Where there are any it is too young, and never raised."""
+    """Windows left until the subject can be judged; while there are any, it is never raised."""
 
     @property
     def is_learning(self) -> bool:
-        """Whether it is too young to be judged."""
+        """True if the subject is too young to be judged."""
         return self.warmup_left > 0
 
 
@@ -85,11 +88,11 @@ class Analyzer(Protocol):
 
     name: ClassVar[str]
     lengths_ms: ClassVar[tuple[int, ...]]
-    """Of the windows it wants: among those of `optimizer.orient.windows.windows.LENGTHS_MS`."""
+    """Lengths of the windows it takes, among `optimizer.orient.windows.windows.LENGTHS_MS`."""
     per_segment: ClassVar[bool]
-    """Whether it watches each segment; all watch WHOLE."""
+    """True if it watches each segment; all watch WHOLE."""
     bytes_max: ClassVar[int]
-    """What its state of one segment takes at most, encoded."""
+    """Most bytes of its encoded state of one segment."""
     state_type: ClassVar[type[Any]]
 
     def initial(self) -> Any:
@@ -97,5 +100,5 @@ class Analyzer(Protocol):
         ...
 
     def update(self, state: Any, window: Watched) -> list[Observation]:
-        """What the window shows; the state is changed in place."""
+        """The observations on a window; `state` is changed in place."""
         ...

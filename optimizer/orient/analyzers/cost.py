@@ -1,4 +1,4 @@
-"""Cost: how fast money is spent, what a call costs, and whether the day will stay inside its budget.
+"""Cost: the rate of spend, the cost of a call, and the forecast of the day against its budget.
 
 Spend and cost per call are held against their own last days, each fifteen minutes; of spend the course of the hour
 of the week is taken away before. The forecast for the day (of UTC) adds to what was spent what the usual rate will
@@ -26,39 +26,39 @@ from optimizer.stats.ewma import Ewma
 from optimizer.stats.proportion import Z95
 
 COSTED_FEWEST = 20
-"""Calls with a known cost below which a window says nothing."""
+"""Calls with a known cost below which a window is not judged."""
 YOUNG = 96
 """Windows until spend is known: a day, as calls come and go with it."""
 FLOOR = 0.05
-"""Of a logarithm."""
+"""Least deviation of a logarithm."""
 DEARER = 0.2
-"""Of what a call costs, relative."""
+"""Relative rise of the cost of a call that is large."""
 FASTER = 1.0
-"""Of spend: twice the usual."""
+"""Relative rise of spend that is large: twice the usual."""
 RATE_HALF_LIFE = 12.0
-"""Windows: three hours."""
+"""Half-life of the rate in windows: three hours."""
 RATE_YOUNG = 4
 KNOWN_LEAST = 0.5
-"""Share of the calls whose cost must be known, for a forecast to be one."""
+"""Least share of calls whose cost must be known for a forecast."""
 
 
 class Cost(Struct, omit_defaults=True):
-    """The past of two numbers, and the day so far."""
+    """The past of spend and of the cost of a call, and the day so far."""
 
     spend: Seasonal = field(default_factory=Seasonal)
     each: Baseline = field(default_factory=Baseline)
     day: int = 0
-    """Of UTC, since the epoch."""
+    """Day of UTC, since the epoch."""
     spent_nano_usd: int = 0
     since_at: int = 0
     """Start of the first window of the day that was counted."""
     rate: Ewma = field(default_factory=lambda: Ewma(half_life=RATE_HALF_LIFE))
-    """US dollars of a window."""
+    """Spend of a window, US dollars."""
     rates: int = 0
 
 
 class CostAnalyzer:
-    """What serving costs."""
+    """The analyzer of what serving costs."""
 
     name: ClassVar[str] = "cost"
     lengths_ms: ClassVar[tuple[int, ...]] = (900_000,)
@@ -67,11 +67,11 @@ class CostAnalyzer:
     state_type: ClassVar[type[Cost]] = Cost
 
     def initial(self) -> Cost:
-        """Nothing was spent."""
+        """The state in which nothing was spent."""
         return Cost()
 
     def update(self, state: Cost, window: Watched) -> list[Observation]:
-        """Burn, cost of a call and, of all segments together, the day's forecast."""
+        """Observations on spend, on the cost of a call and, for all segments together, on the day's forecast."""
         return list(_said(state, window))
 
 
@@ -111,7 +111,7 @@ def _said(state: Cost, window: Watched) -> Iterator[Observation]:
 
 
 def _spend(state: Cost, window: Watched) -> None:
-    """Counts a window of the day; a window belongs to the day in which it starts."""
+    """Add a window to its day: the day in which it starts."""
     day = window.start_at // DAY_MS
     if day != state.day:
         state.day, state.spent_nano_usd, state.since_at = day, 0, window.start_at

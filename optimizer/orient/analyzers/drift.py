@@ -1,4 +1,4 @@
-"""Drift: the answers' lengths, the first tokens or the prompts of an hour are not those of the days before.
+"""Drift: finds hours whose answers' lengths, first tokens or prompts differ from those of the days before.
 
 The law of an hour's values is held against a reference that forgets within a day, by the population
 stability index less what two samples of one law of these sizes have by chance. Large is what exceeds both
@@ -30,35 +30,35 @@ from optimizer.stats.jensen_shannon import jensen_shannon
 from optimizer.stats.stability_index import stability_index
 
 MUCH = 0.25
-"""Of the index: a large move by its rule of thumb."""
+"""Population stability index that is a large move by its rule of thumb."""
 MARGIN = 1.2
 Z = 3.72
-"""Of the index: by chance once in 10,000 hours, a year of one target, at the very bound."""
+"""Deviations of the index: by chance once in 10,000 hours, a year of one target, at the very bound."""
 YOUNG = 24
-"""Hours: a day has been seen."""
+"""Hours until a law is judged: one day."""
 HOURS = 24
-"""That the reference remembers, about."""
+"""Hours that the reference remembers, about."""
 HOUR_VALUES_FEWEST = 100
-"""Values of an hour below which it says nothing."""
+"""Values of an hour below which it is not judged."""
 FADED = 2.0 ** (-1 / 336)
-"""What is left of a record after an hour: half in two weeks."""
+"""Factor on a record at each hour: half is left after two weeks."""
 PROMPT_MUCH, PROMPT_FLOOR = 0.25, 0.05
 COUNT_MOST = 10**9
-"""Calls of a bucket in an hour."""
+"""Most calls counted in a bucket in an hour."""
 
 
 class Law(Struct, array_like=True):
-    """What an hour's values have been."""
+    """The law of an hour's values, by a reference."""
 
     hours: int = 0
     reference: dict[int, int] = {}
-    """Bucket → HOURS times the count of an hour, about."""
+    """Bucket → about HOURS times its count in an hour."""
     record: float = 0.0
     """The greatest certain move, slowly forgotten."""
 
 
 class DriftState(Struct, omit_defaults=True):
-    """Two laws and a mean."""
+    """The laws of output lengths and first tokens, and the mean of the prompts."""
 
     output: Law = field(default_factory=Law)
     first_token: Law = field(default_factory=Law)
@@ -66,7 +66,7 @@ class DriftState(Struct, omit_defaults=True):
 
 
 class DriftAnalyzer:
-    """What is asked and answered, as far as it can be counted."""
+    """The analyzer of what is asked and answered, as far as it can be counted."""
 
     name: ClassVar[str] = "drift"
     lengths_ms: ClassVar[tuple[int, ...]] = (3_600_000,)
@@ -75,11 +75,11 @@ class DriftAnalyzer:
     state_type: ClassVar[type[DriftState]] = DriftState
 
     def initial(self) -> DriftState:
-        """Nothing is usual yet."""
+        """The state in which nothing is usual yet."""
         return DriftState()
 
     def update(self, state: DriftState, window: Watched) -> list[Observation]:
-        """One saying for each law that enough calls tell."""
+        """One observation for each law that has enough calls."""
         sayings = []
         for subject, law, hour in (
             ("output", state.output, output_lengths(window.sums)),
@@ -93,12 +93,12 @@ class DriftAnalyzer:
 
 
 def output_lengths(sums: Sums) -> Histogram:
-    """The answers' lengths in buckets of 2 %, each standing for a COARSE one; output tokens."""
+    """The histogram of the answers' output tokens, in buckets of 2 %, each standing for a COARSE one."""
     return Histogram.spread(sums.output, COARSE)
 
 
 def drifted(reference: Histogram, hour: Histogram) -> float | None:
-    """How far the second law has certainly moved from the first, in multiples of MUCH; None of nothing."""
+    """The certain move of the law of `hour` from the reference, in multiples of MUCH; None of nothing."""
     found = stability_index(reference, hour)
     return None if found is None else max(0.0, found.moved - Z * found.error) / MUCH
 

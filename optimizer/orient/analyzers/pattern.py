@@ -1,4 +1,4 @@
-"""Patterns: calls and latency that follow the time of the day and of the week, and days that do not.
+"""Patterns: finds calls and latency that follow the time of the day and of the week, and days that do not.
 
 A seasonal profile learns each hour of the week. Its strength is the part of the variance that it explains.
 A pattern is told once, for a day, when it is known; afterwards a day whose course is not that of the profile
@@ -23,50 +23,50 @@ from optimizer.stats.ewma import Ewma
 from optimizer.stats.seasonal import DAY_HOURS, HOUR_MS, Profile
 
 YOUNG = 96
-"""Hours: four days, so that each hour of the day has been seen four times."""
+"""Hours until a pattern can be found: four days, so that each hour of the day has been seen four times."""
 HALF_LIFE = 336.0
-"""Hours: two weeks."""
+"""Half-life in hours: two weeks."""
 FOUND = 0.5
-"""Of the variance: what follows the clock less is no pattern."""
+"""Least share of the variance that a pattern explains."""
 MUCH = 2.5
-"""Times the usual spread around the profile."""
+"""Multiple of the usual spread around the profile that is large."""
 FLOOR = 0.05
-"""Of a logarithm: no profile is known better."""
+"""Least spread of a logarithm: no profile is known better."""
 PATTERN_CALLS_FEWEST = 20
 FAR = 300.0
 
 
 class Course(Struct, array_like=True):
-    """A number's week."""
+    """The weekly course of one number."""
 
     profile: Profile = field(default_factory=Profile)
     hours: int = 0
-    """Up to YOUNG."""
+    """Number of hours, counted up to YOUNG."""
     whole: Ewma = field(default_factory=lambda: Ewma(half_life=HALF_LIFE))
-    """Of the values, logarithms."""
+    """Mean and variance of the values, logarithms."""
     rest: Ewma = field(default_factory=lambda: Ewma(half_life=HALF_LIFE))
-    """Of the values less what was usual, until a day ago."""
+    """Mean and variance of the values less the usual, until a day ago."""
     lately: list[float] = []
-    """The last 24 of these."""
+    """The last 24 values less the usual."""
     found_at: int = 0
-    """When a pattern was first known; ms since the epoch."""
+    """Instant at which a pattern was first found, ms since the epoch."""
 
     @property
     def strength(self) -> float:
-        """The explained part of the variance, from 0 to 1."""
+        """The explained share of the variance, from 0 to 1."""
         whole, rest = self.whole.variance, self.rest.variance
         return max(0.0, 1 - rest / whole) if whole and rest is not None else 0.0
 
 
 class PatternState(Struct, omit_defaults=True):
-    """Two courses."""
+    """The courses of calls and latency."""
 
     calls: Course = field(default_factory=Course)
     latency: Course = field(default_factory=Course)
 
 
 class PatternAnalyzer:
-    """What the clock explains."""
+    """The analyzer of patterns that follow the clock."""
 
     name: ClassVar[str] = "pattern"
     lengths_ms: ClassVar[tuple[int, ...]] = (HOUR_MS,)
@@ -75,11 +75,11 @@ class PatternAnalyzer:
     state_type: ClassVar[type[PatternState]] = PatternState
 
     def initial(self) -> PatternState:
-        """Nothing is known of the clock."""
+        """The state before the first hour."""
         return PatternState()
 
     def update(self, state: PatternState, window: Watched) -> list[Observation]:
-        """Two sayings for each number that the hour tells: that it has a pattern, and that today has not."""
+        """Two observations for each number that the hour has: that it follows a pattern, and that today does not."""
         sayings: list[Observation] = []
         for metric, read in _readings(window):
             sayings += _said(metric, read, getattr(state, metric), window)
@@ -136,7 +136,7 @@ def _learn(course: Course, at: int, value: float) -> None:
 
 
 def _extremes(profile: Profile, at: int) -> str:
-    """When on this day of the week most and least is usual, and how many times apart."""
+    """The hours of this day of the week at which most and least is usual, and their ratio."""
     midnight = at - at % (DAY_HOURS * HOUR_MS)
     hours = [profile.usual(midnight + hour * HOUR_MS) or 0.0 for hour in range(DAY_HOURS)]
     most, least = max(hours), min(hours)

@@ -19,20 +19,20 @@ from optimizer.orient.analyzers.readings import first_tokens, log_p95, log_rate,
 from optimizer.stats.histogram import Histogram
 
 TIMED_CALLS_FEWEST = 20
-"""Calls of a window below which it says nothing of percentiles or shares."""
+"""Calls of a window below which percentiles and shares are not judged."""
 RATE_YOUNG = 288
-"""Windows: a day, as calls come and go with it."""
+"""Windows until the call rate is known: a day, as calls come and go with it."""
 FLOOR = 0.03
-"""Of a logarithm: histograms are as coarse."""
+"""Least deviation of a logarithm: histograms are as coarse."""
 SHARE_FLOOR = 0.002
 MUCH = 1.0
-"""Of a rate: twice, or half."""
+"""Relative change of the call rate that is large: twice, or half."""
 CRITICAL = 2.5
-"""Times the declared margin."""
+"""Multiple of the declared margin from which an effect is critical."""
 
 
 class Performance(Struct, omit_defaults=True):
-    """The past of four numbers."""
+    """The past of latency, first token, errors and call rate."""
 
     latency: Seasonal = field(default_factory=Seasonal)
     first_token: Seasonal = field(default_factory=Seasonal)
@@ -41,7 +41,7 @@ class Performance(Struct, omit_defaults=True):
 
 
 class PerformanceAnalyzer:
-    """How fast, how many, and how many of them fail."""
+    """The analyzer of how fast calls are, how many come, and how many fail."""
 
     name: ClassVar[str] = "performance"
     lengths_ms: ClassVar[tuple[int, ...]] = (300_000,)
@@ -50,7 +50,7 @@ class PerformanceAnalyzer:
     state_type: ClassVar[type[Performance]] = Performance
 
     def initial(self) -> Performance:
-        """Nothing is usual yet."""
+        """The state in which nothing is usual yet."""
         return Performance()
 
     def update(self, state: Performance, window: Watched) -> list[Observation]:
@@ -127,5 +127,5 @@ def _busy(past: Seasonal, window: Watched) -> Observation:
 
 
 def severity(margins: float, *, over_limit: bool = False) -> Severity:
-    """Of an effect in multiples of the declared margin; what is over a declared limit is critical."""
+    """The severity of an effect in multiples of the declared margin; critical if it is over a declared limit."""
     return "critical" if over_limit or margins >= CRITICAL else "warning"

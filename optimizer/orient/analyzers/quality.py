@@ -17,27 +17,28 @@ from optimizer.orient.analyzers.readings import Reading
 from optimizer.stats.cusum import Cusum
 
 SCORED_FEWEST = 20
-"""Scored answers of a window below which it says nothing."""
+"""Scored answers of a window below which it is not judged."""
 FLOOR = 0.005
-"""Of a score: no window is known better than that."""
+"""Least deviation of a mean score: no window is known better."""
 SLACK, SHIFT = 0.75, 9.0
-"""Of the sum, in deviations: shifts of 1.5 deviations are found soonest; independent normal noise
-gets there once in millions of windows, by Siegmund's approximation exp(2k(h + 1.166)) / 2k²."""
+"""Slack and threshold of the sum, in deviations: shifts of 1.5 deviations are found soonest; independent normal
+noise gets there once in millions of windows, by Siegmund's approximation exp(2k(h + 1.166)) / 2k².
+"""
 LEAST = 0.1
-"""Score under which a relative drop means nothing."""
+"""Score below which a relative drop means nothing."""
 SCORES_MOST = 4.0
-"""Deviations that a single window adds at most: one bad quarter of an hour is no trend."""
+"""Most deviations that a single window adds to the sum: one bad quarter of an hour is no trend."""
 
 
 class QualityState(Struct, omit_defaults=True):
-    """The past of the mean, and the sum of its deviations."""
+    """The past of the mean score, and the sum of its deviations."""
 
     mean: Baseline = field(default_factory=Baseline)
     shift: Cusum = field(default_factory=lambda: Cusum(slack=SLACK, threshold=1e12))
 
 
 class QualityAnalyzer:
-    """How good the answers are."""
+    """The analyzer of how good the answers are."""
 
     name: ClassVar[str] = "quality"
     lengths_ms: ClassVar[tuple[int, ...]] = (900_000,)
@@ -47,11 +48,11 @@ class QualityAnalyzer:
     state_type: ClassVar[type[QualityState]] = QualityState
 
     def initial(self) -> QualityState:
-        """Nothing is usual yet."""
+        """The state in which nothing is usual yet."""
         return QualityState()
 
     def update(self, state: QualityState, window: Watched) -> list[Observation]:
-        """Level and trend; nothing where too few answers were scored."""
+        """Observations on level and trend; none where too few answers were scored."""
         moments = window.sums.quality
         mean, error = moments.mean, moments.standard_error
         if mean is None or error is None or moments.count < SCORED_FEWEST:

@@ -1,4 +1,4 @@
-"""The numbers that analyzers read off the sums of a window, each with its sampling error.
+"""Readings: the numbers that analyzers read from the sums of a window, each with its sampling error.
 
 Latencies, rates and costs vary by factors: they are read as logarithms, whose differences are relative
 changes, and whose errors hardly depend on the level.
@@ -24,9 +24,9 @@ class Reading(NamedTuple):
 
     value: float
     error: float
-    """Its standard error, in the same unit."""
+    """Standard error, in the same unit as `value`."""
     n: int
-    """How many calls tell it."""
+    """Number of calls behind it."""
 
 
 class Tail(NamedTuple):
@@ -38,7 +38,7 @@ class Tail(NamedTuple):
 
 
 def tail(histogram: Histogram) -> Tail | None:
-    """The 95th percentile between the order statistics that hold it in 95 %; None where nothing was measured."""
+    """The 95th percentile between the order statistics that enclose it in 95 % of cases; None of an empty histogram."""
     p95 = histogram.quantile(P95)
     if p95 is None:
         return None
@@ -73,7 +73,7 @@ def log_rate(calls: int, span_ms: int) -> Reading | None:
 
 
 def share(hits: int, of: int) -> Reading | None:
-    """A share, with the error of one hit and one miss more; None of nothing."""
+    """The share, with the error of one hit and one miss more; None of nothing."""
     if not of:
         return None
     smoothed = (hits + 1) / (of + 2)

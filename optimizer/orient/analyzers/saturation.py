@@ -1,4 +1,4 @@
-"""Saturation: something is at its limit, because it refuses, times out, or slows down with each call more.
+"""Saturation: finds a limit that is reached, as calls are refused, time out, or slow down with each call more.
 
 Refusals, timeouts and overload are errors of a kind that more calls make worse: a share of them that
 certainly exceeds the declared points is raised without any history. Queueing is raised where more calls than
@@ -22,13 +22,13 @@ from optimizer.orient.windows.error_classes import SORTS
 from optimizer.stats.proportion import Proportion, wilson
 
 ALPHA = 1e-4
-"""Of the interval of a share: once in 20,000 windows by chance at the very margin."""
+"""Risk of the interval of a share: once in 20,000 windows by chance at the very margin."""
 BUSY = 1.25
-"""Times the usual call rate, from which a slow window may be a queue."""
+"""Multiple of the usual call rate from which a slow window may be a queue."""
 CERTAIN = 3.0
-"""Of t: a slope by chance once in 700."""
+"""Least t of a certain slope: by chance once in 700."""
 KEPT = 2.0 ** (-1 / 288)
-"""Of the sums at the next window: half of them is left after a day of windows."""
+"""Factor on the sums at each window: half of them is left after a day of windows."""
 
 
 class Line(Struct, array_like=True):
@@ -42,13 +42,13 @@ class Line(Struct, array_like=True):
     yy: float = 0.0
 
     def learn(self, x: float, y: float) -> None:
-        """Takes a point in; those before weigh a little less."""
+        """Add a point; earlier points weigh a little less."""
         self.n, self.x, self.y = KEPT * self.n + 1, KEPT * self.x + x, KEPT * self.y + y
         self.xx, self.xy, self.yy = KEPT * self.xx + x * x, KEPT * self.xy + x * y, KEPT * self.yy + y * y
 
     @property
     def t(self) -> float:
-        """How certainly y grows with x; 0 where x does not vary, or too little is known."""
+        """The t statistic of the slope; 0 where x does not vary, or too few points are known."""
         if self.n <= 3:  # noqa: PLR2004 - a line has two parameters
             return 0.0
         sxx = self.xx - self.x * self.x / self.n
@@ -61,7 +61,7 @@ class Line(Struct, array_like=True):
 
 
 class Saturation(Struct, omit_defaults=True):
-    """The past of rate and latency, and how they go together."""
+    """The past of rate and latency, and the line through both."""
 
     latency: Baseline = field(default_factory=Baseline)
     rate: Baseline = field(default_factory=Baseline)
@@ -69,7 +69,7 @@ class Saturation(Struct, omit_defaults=True):
 
 
 class SaturationAnalyzer:
-    """Whether more calls would still be served."""
+    """The analyzer of saturation: whether more calls would still be served."""
 
     name: ClassVar[str] = "saturation"
     lengths_ms: ClassVar[tuple[int, ...]] = (300_000,)
@@ -78,11 +78,11 @@ class SaturationAnalyzer:
     state_type: ClassVar[type[Saturation]] = Saturation
 
     def initial(self) -> Saturation:
-        """Nothing is usual yet."""
+        """The state in which nothing is usual yet."""
         return Saturation()
 
     def update(self, state: Saturation, window: Watched) -> list[Observation]:
-        """Refusals, and queueing; nothing of fewer than TIMED_CALLS_FEWEST calls."""
+        """Observations on refusals and on queueing; none with fewer than TIMED_CALLS_FEWEST calls."""
         if window.sums.calls < TIMED_CALLS_FEWEST:
             return []
         queueing = _queueing(state, window)

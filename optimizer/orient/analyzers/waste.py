@@ -1,4 +1,4 @@
-"""Waste by segment: money that buys nothing, each hour, told as information.
+"""Waste: money that buys nothing, by segment, each hour, reported as information.
 
     model     answers are short and good, while a declared model costs at most half
     prompts   thousands of tokens go in for each that comes out
@@ -20,31 +20,31 @@ from optimizer.orient.analyzers.contract import Observation, Watched
 from optimizer.orient.analyzers.readings import Reading, share
 
 WASTE_CALLS_FEWEST = 50
-"""Calls of an hour below which it says nothing."""
+"""Calls of an hour below which it is not judged."""
 SHORT_TOKENS = 100.0
-"""Output of a call: a label, a number, a sentence or two."""
+"""Output tokens of a short answer: a label, a number, a sentence or two."""
 GOOD = 0.9
-"""Mean score, from which a cheaper model is worth trying."""
+"""Mean score from which a cheaper model is worth trying."""
 STEEP = 4
-"""Power of a score's share of GOOD: a tenth less is no longer nearly as good."""
+"""Exponent of a score's share of GOOD: a tenth less is no longer nearly as good."""
 LONG_TOKENS = 4_000.0
-"""Input of a call."""
+"""Input tokens of a long prompt."""
 LOPSIDED = 50.0
-"""Input tokens for one output token."""
+"""Input tokens for one output token that are many."""
 RETRIED = 0.05
-"""Share of answers asked for again, or of calls that failed."""
+"""Share of answers asked for again, or of calls that failed, that is much."""
 CACHE_MARGIN, CACHE_FLOOR, CACHE_YOUNG = 0.2, 0.02, 24
-"""Points of the cached share of the input, and hours until its usual is known."""
+"""Fall of the cached share of the input that matters, its least deviation, and hours until its usual is known."""
 
 
 class Waste(Struct, omit_defaults=True):
-    """The past of the cached share; the rest needs none."""
+    """The past of the cached share; the other judgements need none."""
 
     cached: Baseline = field(default_factory=Baseline)
 
 
 class WasteAnalyzer:
-    """What could be had for less."""
+    """The analyzer of what could be had for less."""
 
     name: ClassVar[str] = "waste"
     lengths_ms: ClassVar[tuple[int, ...]] = (3_600_000,)
@@ -53,11 +53,11 @@ class WasteAnalyzer:
     state_type: ClassVar[type[Waste]] = Waste
 
     def initial(self) -> Waste:
-        """Nothing is usual yet."""
+        """The state in which nothing is usual yet."""
         return Waste()
 
     def update(self, state: Waste, window: Watched) -> list[Observation]:
-        """What an hour wasted in a segment; of all segments together, nothing."""
+        """Observations on an hour of a segment; none on all segments together."""
         if window.segment == WHOLE or window.sums.calls < WASTE_CALLS_FEWEST:
             return []
         return list(_said(state, window))

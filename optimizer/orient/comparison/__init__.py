@@ -1,1 +1,1 @@
-"""A candidate against its concurrent control: effects, verdicts, hard limits."""
+"""Comparison: a candidate against its concurrent control: effects, verdicts, hard limits."""

@@ -1,4 +1,4 @@
-"""A candidate against its concurrent control, metric by metric, at any look.
+"""Compares a candidate with its concurrent control, metric by metric, at any look.
 
 Every declared guardrail asks whether the candidate is proven inside its margin (pass) or proven
 outside (fail); the goal asks the same of what the objective wants with a margin of nothing: proven
@@ -38,14 +38,15 @@ from optimizer.stats.restarts import risk_of
 
 INTERVAL = 0.05
 SINCE_BEGIN = 0.75
-"""Of the risk of a wrong fail, what is spent on the trial since its beginning: most harm is there from the
-first call on. What is left watches for harm that comes late."""
+"""Share of the risk of a wrong fail that is spent on the whole trial: most harm is there from the
+first call on. The rest watches for harm that comes late.
+"""
 TUNED_TO_FAIL = 120.0
-"""Units at which harm is proven earliest: at a third of the risk a p95 × 2.5 is then still proven by 100 calls."""
+"""Units at which harm is proven soonest: at a third of the risk a p95 × 2.5 is then still proven by 100 calls."""
 
 
 class Question(NamedTuple):
-    """What is asked of a candidate, and the chances of a wrong verdict that the answer may spend."""
+    """One question about a candidate, and the risks of a wrong verdict that the answer may spend."""
 
     metric: Metric
     role: Role
@@ -54,9 +55,9 @@ class Question(NamedTuple):
 
 
 def questions(declared: Declared, *, beside: int = 1, restart: int = 0) -> tuple[Question, ...]:
-    """What is asked of each of `beside` candidates tried together, on its whole trial or on its restart-th stretch.
+    """The questions about each of `beside` candidates tried together, on the whole trial or on its restart-th stretch.
 
-    The declared guardrails come first, then the goal, then what is only told.
+    The declared guardrails come first, then the goal, then signals.
     """
     return _questions(declared.guardrails, declared.objective, declared.risks, beside=beside, restart=restart)
 
@@ -107,7 +108,7 @@ def findings(
     at: int,
     harm_only: bool,
 ) -> list[Finding]:
-    """What there is to say of a trial; with `harm_only` the guardrails that failed since it began."""
+    """The findings of a trial; with `harm_only` the guardrails that failed since it began."""
     window, late = Span(trial.since_at, at, trial.offsets), trial.stretch
     late_pair = (Seen(late.candidate), Seen(late.control)) if late else None
     made = []
@@ -149,7 +150,7 @@ def findings(
 def overall(
     target: str, declared: Declared, *, everyone: Sequence[tuple[Trial, Pair]], at: int
 ) -> list[Finding]:
-    """The comparisons of each variant that is on trial in several segments, over all of them, if calls came."""
+    """The comparisons of each variant on trial in several segments, over all of them, if calls came."""
     by_variant: dict[str, list[tuple[Trial, Pair]]] = {}
     for trial, pair in everyone:
         by_variant.setdefault(trial.variant, []).append((trial, pair))
@@ -173,7 +174,7 @@ def overall(
 
 
 def pair_of(trial: Trial) -> Pair:
-    """Both arms of a trial, for one look."""
+    """The candidate's and the control's sums, for one look."""
     return Seen(trial.candidate), Seen(trial.control)
 
 
@@ -186,7 +187,7 @@ def _compared(
 
 
 def _is_untold(metric: Metric, trials: Sequence[Trial]) -> bool:
-    """Whether nobody declared the metric and no call of either arm tells it."""
+    """True if the metric is not declared and no call of either arm has a value of it."""
     return ROWS[metric].estimator == "ratio" and not any(
         units(metric, sums) for trial in trials for sums in (trial.candidate, trial.control)
     )
@@ -208,7 +209,7 @@ def _about(target: str, segment: str, trial: Trial, *, metric: Metric, role: Rol
 
 
 def _told(about: About, declared: Declared, effect: Effect, window: Span, *, began_at: int) -> Finding:
-    """The finding that says what was compared."""
+    """The finding of a comparison."""
     found, kept, control = effect
     measured = Measured(
         estimate=found.effect,
@@ -254,7 +255,7 @@ def worded(found: Comparison, about: About, name: str) -> str:
 
 
 def counterfactual_of(found: Comparison, about: About) -> str:
-    """What would have changed the verdict: another bound, or so many more units."""
+    """What would have changed the verdict: another bound, or a number of further units."""
     counted = ROWS[about.metric].counted
     if min(found.n_candidate, found.n_control) < CLAIMED_FEWEST:
         return f"nothing is concluded under {CLAIMED_FEWEST} {counted} of each arm"
@@ -274,6 +275,6 @@ def counterfactual_of(found: Comparison, about: About) -> str:
 
 
 def _bound(margin: Margin, digits: int = 6) -> str:
-    """The margin as it is declared, on the side on which it lies."""
+    """The margin as it is declared, with the sign of the side on which it lies."""
     sign = "−" if margin.better == "higher" else "+"
     return f"{sign}{number(margin.size * 100, digits=digits)} {'%' if margin.relative else 'points'}"

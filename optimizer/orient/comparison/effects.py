@@ -1,4 +1,4 @@
-"""What the sums of two arms tell of one metric: the arms read, adjusted, made comparable and compared.
+"""Effects: one metric of two arms, read from their sums, adjusted, stratified and compared.
 
 Quality, cost and output tokens are means, the first two less noisy where calls carry a covariate (`cuped`). Latency
 and first token are p95s of the calls that tell them, errors a share of calls, cost per good answer a ratio of means
@@ -32,13 +32,13 @@ from optimizer.stats.ratio import ratio
 from optimizer.stats.stratified import pooled
 
 ADJUSTED: tuple[Metric, ...] = ("quality", "cost")
-"""The means whose products with a covariate panes carry."""
+"""Means for which panes carry products with a covariate."""
 COVERED = 0.95
-"""Of an arm's units must carry a covariate: those that do then stand for all."""
+"""Least share of an arm's units that must carry a covariate, so that those that do stand for all."""
 
 
 class Seen:
-    """The sums of an arm as one look reads them: whatever is read, is read once."""
+    """The sums of an arm, each reading computed once for one look."""
 
     def __init__(self, sums: Sums) -> None:
         """Read `sums`, which must not change meanwhile."""
@@ -47,14 +47,14 @@ class Seen:
         self._tails: dict[Metric, Histogram] = {}
 
     def arm(self, metric: Metric) -> Arm:
-        """The arm as it was seen, of all metrics but those with a tail."""
+        """The arm's mean as it was seen, for every metric without a tail."""
         found = self._arms.get(metric)
         if found is None:
             found = self._arms[metric] = _arm(metric, self.sums)
         return found
 
     def tail(self, metric: Metric) -> Histogram:
-        """The values of a metric whose tail is compared, in microseconds."""
+        """The histogram of a metric whose tail is compared; durations in microseconds."""
         found = self._tails.get(metric)
         if found is None:
             found = self._tails[metric] = self.sums.compared(ROWS[metric])
@@ -66,17 +66,17 @@ Pair = tuple[Seen, Seen]
 
 
 class Effect(NamedTuple):
-    """A comparison, and what a covariate did for it."""
+    """A comparison, and the part of its error that a covariate left."""
 
     comparison: Comparison
     kept: float = 1.0
-    """The share of the squared error that is left after the adjustment; 1: not adjusted."""
+    """Share of the squared error that is left after the adjustment; 1: not adjusted."""
     control: float | None = None
-    """What the control shows by itself, in the metric's own unit; None where it shows nothing, or is several."""
+    """The control's own value, in the metric's unit; None where it has none, or there are several controls."""
 
 
 def compared(metric: Metric, strata: Sequence[Pair], *, margin: Margin, risks: Risks) -> Effect:
-    """What is known about the candidate in this metric, over all strata."""
+    """The effect of the candidate on one metric, over all strata."""
     if len(strata) > 1:
         strata = [pair for pair in strata if min(units(metric, arm.sums) for arm in pair) >= CLAIMED_FEWEST]
     estimator = ROWS[metric].estimator
@@ -98,7 +98,7 @@ def compared(metric: Metric, strata: Sequence[Pair], *, margin: Margin, risks: R
 
 
 def is_beyond(metric: Metric, pair: Pair, margin: Margin) -> bool:
-    """Whether the candidate was seen outside the margin: where it was not, no harm can be proven."""
+    """True if the candidate was seen outside the margin; otherwise no harm can be proven."""
     candidate, control = pair
     estimator = ROWS[metric].estimator
     if estimator == "tail":
@@ -110,7 +110,7 @@ def is_beyond(metric: Metric, pair: Pair, margin: Margin) -> bool:
 
 
 def units(metric: Metric, sums: Sums) -> int:
-    """How many calls tell the metric."""
+    """The number of calls with a value of the metric."""
     row = ROWS[metric]
     if row.estimator == "ratio":
         return sums.joint[0] if sums.joint else 0
@@ -145,13 +145,13 @@ def _shown(control: Arm) -> float | None:
 
 
 def _p95_ms(tails: Sequence[tuple[Histogram, Histogram]]) -> float | None:
-    """Of the control, where there is one stratum."""
+    """The control's p95 in ms, where there is one stratum."""
     slow_us = tails[0][1].quantile(1 - TAIL) if len(tails) == 1 else None
     return None if slow_us is None else slow_us / 1000
 
 
 def _adjusted(metric: Metric, pair: Pair, plain: tuple[Arm, Arm]) -> tuple[Arm, Arm]:
-    """Both arms, as they were seen or, where that can be done, adjusted for the covariate."""
+    """Both arms, adjusted for the covariate where that is possible, else as they were seen."""
     if metric not in ADJUSTED or not (pair[0].sums.covariates and pair[1].sums.covariates):
         return plain
     known = [_with_covariate(metric, Covariates(*arm.sums.covariates)) for arm in pair]
@@ -164,7 +164,7 @@ def _adjusted(metric: Metric, pair: Pair, plain: tuple[Arm, Arm]) -> tuple[Arm, 
 
 
 def _with_covariate(metric: Metric, told: Covariates) -> CoMoments:
-    """The covariate x and the metric y, over the calls that have both."""
+    """The moments of the covariate x and the metric y, over the calls that have both."""
     if metric == "quality":
         sums = (told.scored, told.scored_total, told.quality, told.scored_squares, told.quality_squares)
         return CoMoments(*sums, told.quality_cross, MILLIONTHS, MILLIONTHS)
@@ -173,5 +173,5 @@ def _with_covariate(metric: Metric, told: Covariates) -> CoMoments:
 
 
 def _squared_error(arms: tuple[Arm, Arm]) -> float:
-    """Of the difference of two means."""
+    """The squared error of the difference of two means."""
     return sum(float(arm.variance) / max(float(arm.n), 1.0) for arm in arms)

@@ -1,4 +1,4 @@
-"""Absolute limits that need no statistics: too many errors, or too slow, in a candidate's last minute.
+"""Hard limits: absolute limits on errors and p95s of a candidate's last minute, without statistics.
 
 A trip is looked for whenever a pane with calls of the candidate has passed: more than the
 declared share of errors among at least `min_calls` calls of the last minute, or a p95 (of latency, of the first token)
@@ -19,13 +19,13 @@ from optimizer.stats.proportion import Proportion, wilson
 
 SLOW_PANES = 3
 TAILS = tuple(row for row in TABLE if row.limit and row.estimator == "tail")
-"""The metrics with a hard limit of their p95."""
+"""Metrics with a hard limit of their p95."""
 P95 = 0.95
 LEVEL = 0.95
 
 
 def remember(trial: Trial, sums: Sums, *, declared: Declared, pane: Span) -> None:
-    """Takes in what the calls of the candidate in a pane amount to."""
+    """Record the candidate's calls in a pane for later checks of its limits."""
     recent = [past for past in trial.recent if past[0] > pane.end_at - MINUTE_MS]
     trial.recent = [*recent, (pane.end_at, sums.calls, sums.errors)]
     for row in TAILS:
@@ -44,7 +44,7 @@ def remember(trial: Trial, sums: Sums, *, declared: Declared, pane: Span) -> Non
 def findings(
     target: str, declared: Declared, *, segment: str, trial: Trial, pane: Span, sums: Sums
 ) -> list[Finding]:
-    """What a pane of the candidate tripped: nothing, or some limits.
+    """The hard limits that a pane of the candidate broke, as findings.
 
     `pane` is the pane just passed, with the evidence of the last minute; `sums` its calls.
     """

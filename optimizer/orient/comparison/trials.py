@@ -1,4 +1,4 @@
-"""Which calls belong to a candidate, and which to the control beside it.
+"""Assigns calls to trials: the candidate's calls, and those of the control beside it.
 
 A trial begins with the first pane in which a candidate is called and ends when it has not been
 called for SILENCE_MS; a candidate that returns later begins anew. Its control are the control
@@ -20,14 +20,14 @@ from optimizer.orient.windows.buffer import Part
 from optimizer.stats.restarts import is_over
 
 TRIED = ("candidate", "shadow")
-"""The arms whose calls are a candidate's; in shadow they are mirrored ones that no user meets."""
+"""Arms whose calls are a candidate's; those in shadow are mirrored calls that no user meets."""
 
 Found = tuple[str, Trial]
-"""A segment's name and one of its trials."""
+"""Name of a segment, and one of its trials."""
 
 
 def live(state: OrientState) -> list[Found]:
-    """Every trial, in the order of segments as declared, then of variants."""
+    """All trials, in the order of segments as declared, then of variants."""
     return [
         (name, state.segments[name].trials[variant])
         for name in state.segment_names()
@@ -37,7 +37,7 @@ def live(state: OrientState) -> list[Found]:
 
 
 def count(state: OrientState, name: str, parts: Iterable[Part], pane: Span) -> None:
-    """Adds a pane's calls of one segment to the trials they belong to."""
+    """Add a pane's calls of one segment to the trials they belong to."""
     segment = state.segments[name]
     parts = list(parts)
     called: dict[str, list[int]] = {}
@@ -71,14 +71,14 @@ def count(state: OrientState, name: str, parts: Iterable[Part], pane: Span) -> N
 
 
 def begin_anew(trial: Trial, at: int) -> None:
-    """Begins the watch for late harm, or begins it anew, where that is due at `at` (ms since the epoch)."""
+    """Begin or restart the watch for late harm, where that is due at `at` (ms since the epoch)."""
     stretch, age = trial.stretch, min(trial.candidate.calls, trial.control.calls)
     if is_over(min(stretch.candidate.calls, stretch.control.calls) if stretch else age, age):
         trial.stretch = Stretch(number=stretch.number + 1 if stretch else 1, since_at=at)
 
 
 def forget(segment: Segment, at: int) -> None:
-    """Ends the trials whose candidate has not been called for SILENCE_MS."""
+    """End the trials whose candidate has not been called for SILENCE_MS."""
     segment.trials = {v: trial for v, trial in segment.trials.items() if at - trial.seen_at < SILENCE_MS}
 
 
@@ -91,7 +91,7 @@ def _begin(state: OrientState, segment: Segment, variant: str, pane: Span) -> Tr
 
 
 def _make_room(state: OrientState, segment: Segment) -> None:
-    """Ends the trial whose candidate was called least recently, where there are too many."""
+    """End the trial whose candidate was called least recently, where there are too many."""
     if len(segment.trials) >= TRIALS_PER_SEGMENT:
         idle = min(segment.trials.values(), key=lambda trial: (trial.seen_at, trial.variant))
         del segment.trials[idle.variant]

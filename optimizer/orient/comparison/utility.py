@@ -1,4 +1,4 @@
-"""A candidate against its control in several metrics at once, as the declared weights count them.
+"""The worth of a candidate against its control: several metrics at once, by the declared weights.
 
     worth = sum over metrics of weight * sense * effect        sense 1 where more is better, else -1
     low   = sum of weight * (the worse end of each effect's interval)
@@ -20,7 +20,7 @@ from optimizer.stats.noninferiority import Comparison, Margin, Risks, Verdict
 
 
 def weighed(objective: Objective, strata: Sequence[Pair], *, risks: Risks) -> Effect:
-    """What is known about the candidate's worth, relative: 0.1 is a tenth of what the objective counts.
+    """The comparison of the candidate's worth, relative: 0.1 is a tenth of what the objective counts.
 
     It passes (fails) when its interval at `1 - 2 min(wrong_pass, wrong_fail)`, or `1 - interval` if that is
     narrower, lies above (below) nothing.
@@ -77,7 +77,7 @@ def _sum(found: Sequence[tuple[float, int, Comparison]], numbers: Sequence[float
 
 
 def _needed(fewest: Comparison, effect: float | None, low: float | None, high: float | None) -> int | None:
-    """About how many units an arm needs until the interval, which shrinks as their root, leaves nothing out."""
+    """The units an arm needs, about, until the interval, which shrinks as their root, excludes 0."""
     if not effect or low is None or high is None:
         return None
     half = effect - low if effect > 0 else high - effect

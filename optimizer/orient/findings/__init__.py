@@ -1,1 +1,1 @@
-"""How a finding is made and worded."""
+"""Findings: their ids, their numbers and their windows."""

@@ -1,4 +1,4 @@
-"""A finding is made here: its id from its content, its numbers in as many digits as are sure."""
+"""Makes a finding: its id from its content, its numbers in as many digits as are sure."""
 
 from functools import cached_property
 from hashlib import sha256
@@ -11,26 +11,27 @@ from optimizer.model.metric import Metric
 from optimizer.orient.windows.offsets import Offsets
 
 DIGITS = 8
-"""Significant digits of a reported number. Logarithms of two machines may differ in the sixteenth; what is
-written into an event must not."""
+"""Significant digits of a reported number. Logarithms of two machines may differ in the sixteenth, and
+equal findings must be equal bytes.
+"""
 
 
 class Span(Struct, frozen=True, dict=True):
-    """The window a belief is about: half-open, ms since the epoch, with its evidence."""
+    """The window of a finding: half-open, ms since the epoch, with its evidence."""
 
     start_at: int
     end_at: int
     offsets: Offsets
-    """Not to be changed once a finding was made."""
+    """Evidence; not to be changed once a finding was made."""
 
     @property
     def minutes(self) -> int:
-        """Its length, in whole minutes."""
+        """The window's length, in whole minutes."""
         return (self.end_at - self.start_at) // 60_000
 
     @cached_property
     def evidence(self) -> tuple[Evidence, ...]:
-        """The records of the input log behind the belief, by source partition."""
+        """The records of the input log behind the finding, by source partition."""
         return tuple(
             Evidence(partition=partition, first_offset=first, last_offset=last)
             for partition, (first, last) in sorted(self.offsets.spans.items())
@@ -38,7 +39,7 @@ class Span(Struct, frozen=True, dict=True):
 
 
 class About(Struct, frozen=True, kw_only=True):
-    """What a belief is about."""
+    """The subject of a finding."""
 
     target: str
     segment: str
@@ -49,11 +50,11 @@ class About(Struct, frozen=True, kw_only=True):
     control: str | None = None
     generation: int = 0
     subject: str = ""
-    """Analyzer and subject of an analysis."""
+    """Kind `analysis` only: analyzer and subject."""
 
 
 class Measured(Struct, frozen=True, kw_only=True):
-    """A number with its interval at confidence `level`, in `unit`, and how many calls stand behind it."""
+    """A number with its interval at confidence `level`, in `unit`, and the number of calls behind it."""
 
     estimate: float | None = None
     low: float | None = None
@@ -77,7 +78,7 @@ def finding(
     sentence: str,
     counterfactual: str = "",
 ) -> Finding:
-    """The finding; equal content has an equal id."""
+    """The finding about a window; equal content has an equal id."""
     content = [about.target, about.segment, about.kind, about.metric, about.variant or ""]
     if about.subject:
         content.append(about.subject)
@@ -113,7 +114,7 @@ def finding(
 
 
 def rounded(number: float | None) -> float | None:
-    """The number in DIGITS significant digits; None for what is no number."""
+    """The number in DIGITS significant digits; None if it is not finite."""
     if number is None or not isfinite(number):
         return None
     return float(f"{number:.{DIGITS}g}")

@@ -1,1 +1,1 @@
-"""Whether an experiment can be believed: sample ratio, crossover, adoption, lag."""
+"""Health: whether an experiment can be believed, by sample ratio, crossover, adoption and lag."""

@@ -1,4 +1,4 @@
-"""How far a generation has reached the callers of a segment.
+"""Adoption: how far a generation has reached the callers of a segment.
 
 The generation covered is the greatest g such that at least 95 % of the segment's calls in the
 last pane with calls carry a generation of g or newer. Callers that send no assignment cannot
@@ -18,7 +18,7 @@ CONVERGED = 0.95
 
 
 def hear(state: OrientState, applied: dict[str, int], at: int) -> None:
-    """Takes in what instances say they apply, the newest word of each."""
+    """Record the generations that instances report; the newest report of each counts."""
     for instance, generation in sorted(applied.items()):
         name = sha256(instance.encode()).hexdigest()[:12]  # of known length, as the row is bounded
         state.applied[name] = (at, generation)
@@ -27,7 +27,7 @@ def hear(state: OrientState, applied: dict[str, int], at: int) -> None:
 
 
 def spread(carried: dict[int, int]) -> tuple[int, float]:
-    """The generation covered and its share, of generation → how many carry it; at least one must."""
+    """The generation covered and its share, given generation → number of carriers; there must be at least one."""
     whole, reached = sum(carried.values()), 0
     for generation in sorted(carried, reverse=True):
         reached += carried[generation]
@@ -37,7 +37,7 @@ def spread(carried: dict[int, int]) -> tuple[int, float]:
 
 
 def update(state: OrientState, segment: Segment, parts: list[Part], pane: Span) -> None:
-    """Reads the coverage of a segment off a pane, where the pane tells anything."""
+    """Update the coverage of a segment from a pane, where the pane tells any."""
     carried: dict[int, int] = {}
     for part in parts:
         if part.sums.calls:

@@ -1,4 +1,4 @@
-"""Whether units of a trial met both of its arms, which the rule of assignment never lets happen.
+"""Crossover: checks that no unit of a trial met both arms, which the rule of assignment forbids.
 
 Within one generation a unit has one arm. Callers that draw anew for every call, or by a salt of their own, let it
 meet candidate and control in turns: then both arms are the same people, habits learnt in one are acted out in the
@@ -20,13 +20,13 @@ from optimizer.stats.bottom_k import overlap
 from optimizer.stats.proportion import at_least
 
 ALPHA = 0.001
-"""Of each look. Sketches change slowly, but a trial may be looked at for days."""
+"""Risk of each look. Sketches change slowly, but a trial may be looked at for days."""
 ALLOWED = 0.01
-"""Of the units: shared accounts, a name given twice."""
+"""Share of units that may meet both arms: shared accounts, a name given twice."""
 
 
 def findings(about: About, name: str, met: Met, window: Span) -> list[Finding]:
-    """That units met both arms, if they did; `about` names the trial, `name` its model."""
+    """The finding that units met both arms, if they did; `about` names the trial, `name` its model."""
     seen = overlap(met.candidate, met.control)
     surely = at_least(seen, alpha=ALPHA)
     if surely <= ALLOWED or seen.share is None:

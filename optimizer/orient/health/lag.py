@@ -1,4 +1,4 @@
-"""What orient says of itself: what was not counted, and whom it waits for."""
+"""Findings of orient about itself: excluded panes, and stalled source partitions."""
 
 from collections.abc import Mapping
 
@@ -13,7 +13,7 @@ from optimizer.orient.windows.offsets import Offsets
 
 
 def waited(target: str, stalled: Mapping[int, int], leading_at: int) -> Finding:
-    """That windows wait for the source partitions that lag the foremost, or that none lags any more."""
+    """The finding that windows wait for these stalled source partitions; of none, that the wait is over."""
     about = About(
         target=target, segment=OTHER, kind="health", metric="coverage", role="health", subject="stall"
     )
@@ -35,7 +35,7 @@ def waited(target: str, stalled: Mapping[int, int], leading_at: int) -> Finding:
 
 
 def left_out(state: OrientState, at: int) -> list[Finding]:
-    """What was not counted since the last minute, if anything."""
+    """The findings of panes and calls excluded since the last minute, if any."""
     late, crowded = state.late, state.crowded
     panes, calls = late.panes + crowded.panes, late.calls + crowded.calls
     unopened, state.watching.tuning.unopened = state.watching.tuning.unopened, 0

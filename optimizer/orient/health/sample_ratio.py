@@ -1,4 +1,4 @@
-"""Whether the calls of a trial are split between its arms as was promised.
+"""Sample ratio: checks that the calls of a trial are split between its arms as promised.
 
 Every call says with which probability its unit met its arm, so the calls of an arm and the sum of their
 1 / propensity tell what the arm was promised in a generation. A control of which no call tells it was
@@ -23,32 +23,32 @@ from optimizer.stats.sample_ratio import p_value
 
 ALPHA = 0.001
 DEVIATION = 0.05
-"""Of the ratio of both arms' calls to the promised ratio."""
+"""Least relative deviation of the arms' ratio from the promised one that counts."""
 
 
 class Judged(Struct, frozen=True):
-    """The split over all generations that are counted."""
+    """The split over all generations that are counted, with its p-value."""
 
     candidate: int
     control: int
     expected: float
-    """Of the candidate's share of both arms' calls."""
+    """Expected share of the candidate in both arms' calls."""
     p_value: float
 
     @property
     def deviation(self) -> float:
-        """By how much the ratio of the arms differs from the promised one: -0.1 is a tenth less candidate."""
+        """The relative deviation of the arms' ratio from the promised one: -0.1 is a tenth less candidate."""
         promised = self.expected / (1 - self.expected)
         return self.candidate / self.control / promised - 1 if self.control else inf
 
     @property
     def is_wrong(self) -> bool:
-        """Whether the split is wrong beyond doubt, and by enough to matter."""
+        """True if the split is wrong beyond doubt, and by enough to matter."""
         return self.p_value <= ALPHA and abs(self.deviation) > DEVIATION
 
 
 def judged(split: Split) -> Judged | None:
-    """The split so far; None where nothing was promised."""
+    """The judgement on a split so far; None where nothing was promised."""
     known = [(told, told.promised) for told in split.counted.values()]
     told = [(one, promised) for one, promised in known if promised is not None]
     if not told:
@@ -60,7 +60,7 @@ def judged(split: Split) -> Judged | None:
 
 
 def findings(about: About, name: str, split: Split, window: Span) -> list[Finding]:
-    """That the split of a trial is wrong, if it is; `about` names the trial, `name` its model."""
+    """The finding of a wrong split, if it is wrong; `about` names the trial, `name` its model."""
     found = judged(split)
     if found is None or not found.is_wrong:
         return []

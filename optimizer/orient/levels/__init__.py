@@ -1,1 +1,1 @@
-"""How each arm does by itself: levels of its metrics, and what the target spends."""
+"""Levels: the metrics of what is served, and the target's spend."""

@@ -1,4 +1,4 @@
-"""What a segment's users meet now: latency, cost, quality and errors of those not on trial, and what else is guarded.
+"""Levels: the metrics of a segment's calls that are not on trial, each with its interval.
 
 The 95th percentile has the distribution-free interval of its order statistics, means the normal
 one, shares Wilson's: each for one look, as on a dashboard. A level has no limit to break; it is
@@ -25,7 +25,7 @@ from optimizer.stats.moments import Moments
 from optimizer.stats.proportion import Z95, Proportion, wilson
 
 LEVEL = 0.95
-"""What `Z95` is the quantile of."""
+"""Confidence that belongs to the quantile `Z95`."""
 WORDS: Mapping[Unit, Callable[[float], str]] = {
     "ms": milliseconds, "usd": money, "score": score, "share": percent,
     "tokens": lambda value: f"{value:,.0f} tokens",
@@ -33,22 +33,22 @@ WORDS: Mapping[Unit, Callable[[float], str]] = {
 
 
 class Place(NamedTuple):
-    """Whose levels are told."""
+    """A segment whose levels are reported."""
 
     target: str
     segment: str
     rows: tuple[Row, ...]
-    """The metrics that are told."""
+    """The metrics to report."""
 
 
 @lru_cache(maxsize=64)
 def of(kept: tuple[Row, ...]) -> tuple[Row, ...]:
-    """The metrics whose levels are told, given those that a declaration has kept."""
+    """The metrics whose levels are reported, given those that a declaration has kept."""
     return tuple(row for row in TABLE if row.is_level and (not row.histogram or row in kept))
 
 
 def measured(row: Row, sums: Sums) -> Measured | None:
-    """The level with its interval; None where no call tells it."""
+    """The level of a metric with its interval; None where no call has a value of it."""
     read = sums.level(row)
     match row.estimator:
         case "tail":
@@ -60,7 +60,7 @@ def measured(row: Row, sums: Sums) -> Measured | None:
 
 
 def findings(place: Place, *, segment: Segment, serving: Serving | None, window: Span) -> list[Finding]:
-    """The levels of a segment in a closed window; notes in `segment` what was measured."""
+    """The levels of a segment in a closed window; records in `segment` which metrics were measured."""
     if serving is not None and serving.calls and not serving.sums.calls:
         return []  # everything is on trial
     made = []

@@ -1,4 +1,4 @@
-"""What the calls of a minute cost: those not on trial, and each variant on trial beside them.
+"""Spend: the cost of a minute's calls, for those not on trial and for each variant on trial.
 
 Told only of targets whose declaration has a budget or policies. A call that came too late for its pane
 is not in here; `llmopt explain` and the ledger have the findings, minute by minute.
@@ -14,13 +14,13 @@ from optimizer.orient.state import Minute, Spent
 from optimizer.orient.windows.buffer import Part
 
 ON_TRIAL = ("candidate", "shadow")
-"""Arms whose calls are told by their variant; all others are not on trial."""
+"""Arms whose calls are counted by variant; calls of all others are not on trial."""
 MOST_VARIANTS = 8
-"""On trial in one segment in one minute; what is more is told as the last of them."""
+"""Most variants on trial in one segment in one minute; further ones are counted as the last of them."""
 
 
 def add(minute: Minute, parts: Iterable[Part]) -> None:
-    """Count the parts of a pane."""
+    """Add the parts of a pane to the minute's spend."""
     for part in parts:
         mine = minute.setdefault(part.segment, {})
         variant = part.variant if part.arm in ON_TRIAL else ""

@@ -1,1 +1,1 @@
-"""From panes to windows: admitted, buffered until time has passed them, and summed."""
+"""Windows: panes are admitted, buffered until time has passed them, and summed."""

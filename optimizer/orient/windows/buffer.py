@@ -1,4 +1,4 @@
-"""Panes that the watermark has not passed yet: merged by start, in bounded room.
+"""The buffer of panes that the watermark has not passed yet: merged by start, in bounded room.
 
 Source partitions are not equally fast. What the fast ones have already sent waits here for
 the slow ones, merged as it arrives. When the room is full, the panes of each minute become
@@ -32,28 +32,28 @@ class Part(Struct, array_like=True):
     variant: str
     sums: Sums
     units: list[int] = []
-    """A sample of the units, as `optimizer.model.pane.Cell`."""
+    """A sample of the units, as in `optimizer.model.pane.Cell`."""
 
     @property
     def key(self) -> tuple[str, Arm, int, str]:
-        """What parts that can be added have in common."""
+        """The key by which parts can be added."""
         return self.segment, self.arm, self.generation, self.variant
 
 
 class Held(Struct, array_like=True):
-    """Everything known of the panes that start at one instant."""
+    """The content of all panes that start at one instant."""
 
     parts: list[Part] = []
-    """In the order of their keys."""
+    """The parts, sorted by key."""
     offsets: Offsets = field(default_factory=Offsets)
     applied: dict[str, int] = {}
-    """Instance → newest generation it said it uses."""
+    """Instance → newest generation it reported."""
     size: int = 0
-    """Bytes when encoded, about."""
+    """Approximate size when encoded, bytes."""
 
     @staticmethod
     def of(pane: Pane, kept: tuple[Row, ...] = ()) -> "Held":
-        """What a single pane says; `kept` are metrics that only some declarations want kept."""
+        """The content of a single pane; `kept` are metrics that only some declarations want kept."""
         parts = (
             Part(cell.segment, cell.arm, cell.generation, cell.variant, Sums.of(cell, kept), cell.units)
             for cell in pane.cells
@@ -64,7 +64,7 @@ class Held(Struct, array_like=True):
         return held
 
     def add(self, more: "Held") -> None:
-        """Adds what other panes say of the same time."""
+        """Add the content of other panes of the same time."""
         self.parts = united((*self.parts, *more.parts))
         self.offsets.widen(more.offsets)
         for instance, generation in more.applied.items():
@@ -73,7 +73,7 @@ class Held(Struct, array_like=True):
 
 
 def united(parts: Iterable[Part]) -> list[Part]:
-    """Parts of equal key added up, in the order of their keys."""
+    """The parts with those of equal key added up, sorted by key."""
     found: dict[tuple[str, Arm, int, str], Part] = {}
     for part in parts:
         known = found.get(part.key)
@@ -87,7 +87,7 @@ def united(parts: Iterable[Part]) -> list[Part]:
 
 
 def admit(room: dict[int, Held], pane: Pane, *, bytes_max: int, kept: tuple[Row, ...] = ()) -> bool:
-    """Whether the pane found room; if so, it is merged with those of the same start.
+    """Merge the pane with those of the same start; False if it found no room.
 
     `kept` are metrics that only some declarations want kept.
     """
@@ -109,7 +109,7 @@ def _size(room: dict[int, Held]) -> int:
 
 
 def _coarsen(room: dict[int, Held], pane_ms: int) -> None:
-    """Merges the panes of each minute under the minute's last pane."""
+    """Merge the panes of each minute under the minute's last pane."""
     for start in sorted(room):
         last = start - start % MINUTE_MS + MINUTE_MS - pane_ms
         if start != last:

@@ -1,4 +1,4 @@
-"""Why calls fail, in sorts that merge exactly: refused, timed out, overloaded.
+"""Classifies failed calls into counters that merge exactly: refused, timed out, overloaded.
 
 Classes of errors are any text; these three say that something is at its limit, whoever's vendor says
 so in whichever words. What is none of them is only counted.
@@ -16,7 +16,7 @@ _WORDS = (
     ("timeout", "timed_out", "timed out", "deadline", "408", "504"),
     ("503", "529", "overload", "unavailable", "capacity"),
 )
-"""In lower case, by sort: what the class of an error contains."""
+"""Words, in lower case, that the class of an error of each sort contains."""
 
 
 @lru_cache(maxsize=1024)
@@ -26,7 +26,7 @@ def _sort_of(error_type: str) -> int | None:
 
 
 def sorted_out(errors: Mapping[str, int]) -> list[int]:
-    """How many errors are of each of SORTS; nothing where none is."""
+    """The number of errors of each of SORTS; empty if there are none."""
     found = [0] * len(SORTS)
     for error_type, n in errors.items():
         sort = _sort_of(error_type)

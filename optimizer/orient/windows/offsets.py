@@ -1,4 +1,4 @@
-"""The records of the input log behind a belief: of each source partition the first and the last offset.
+"""Evidence: the first and last offset of the input log, by source partition.
 
 Merges exactly, in any order and any grouping, and takes bounded room whatever the number of partitions is: the spans
 of the EVIDENCE_MOST partitions with the lowest numbers are kept whole; of all others it is kept that there were records
@@ -31,7 +31,7 @@ class Offsets(Struct, array_like=True):
         return int.from_bytes(self.beyond, "little").bit_count()
 
     def widen(self, more: "Offsets") -> None:
-        """Lets every partition's span reach as far as both do; `more` stays its owner's."""
+        """Extend every partition's span to cover both; `more` is left unchanged."""
         spans = self.spans
         for partition, (first, last) in more.spans.items():
             low, high = spans.get(partition, (first, last))
@@ -40,7 +40,7 @@ class Offsets(Struct, array_like=True):
             self._give_way(more.beyond)
 
     def _give_way(self, beyond: bytes) -> None:
-        """Leaves out what is not among the lowest partitions, and notes what was left out elsewhere."""
+        """Drop spans that are not among the lowest partitions, and record them with those dropped elsewhere."""
         bits = int.from_bytes(self.beyond, "little") | int.from_bytes(beyond, "little")
         for partition in sorted(self.spans)[EVIDENCE_MOST:]:
             del self.spans[partition]
@@ -48,11 +48,11 @@ class Offsets(Struct, array_like=True):
         self.beyond = bits.to_bytes((bits.bit_length() + 7) // 8, "little")
 
     def copy(self) -> "Offsets":
-        """The same, to be widened by itself."""
+        """An independent copy."""
         return Offsets(dict(self.spans), self.beyond)
 
 
 def offsets_of(partition: int, first: int, last: int) -> Offsets:
-    """The span of one partition, below PARTITIONS_MOST; none where `first` is negative: nothing was read."""
+    """The span of one partition, below PARTITIONS_MOST; empty where `first` is negative, as no record was read."""
     assert 0 <= partition < PARTITIONS_MOST, "unfit panes are refused"  # noqa: S101 - a programming error
     return Offsets({partition: (first, last)}) if first >= 0 else Offsets()

@@ -26,17 +26,17 @@ from optimizer.stats.moments import Moments
 from optimizer.stats.proportion import Proportion
 
 SERVING = ("incumbent", "control")
-"""The arms whose calls make a level; of others neither first tokens nor output lengths are read."""
+"""Arms whose calls make a level; for other arms neither first tokens nor output lengths are read."""
 THOUSANDTHS = 1000
 ON_TRIAL = ("candidate", "control", "shadow")
-"""The arms that are compared: only of them are the tails in `Sums.guarded`."""
+"""Arms that are compared: only their tails are kept in `Sums.guarded`."""
 MEANS = frozenset(row.name for row in TABLE if row.histogram and row.estimator == "mean")
 _VALUES = tuple(round(value_of(bucket) * THOUSANDTHS) for bucket in range(BUCKETS))
-"""Bucket of `optimizer.stats.histogram` → what it stands for, in thousandths."""
+"""Value that each bucket of `optimizer.stats.histogram` stands for, in thousandths."""
 
 
 def added(numbers: list[int], more: list[int]) -> list[int]:
-    """Sums, one by one; nothing stands for as many zeros as it takes. The second list stays its owner's."""
+    """The elementwise sum; a shorter list counts as padded with zeros. `more` is left unchanged."""
     if not more:
         return numbers
     if not numbers:
@@ -49,7 +49,7 @@ def _numbers(part: Struct | None) -> list[int]:
 
 
 def _guarded(cell: Cell, row: Row) -> list[int]:
-    """What `Sums.guarded` keeps of a cell for one metric; nothing where no call told it or nobody reads it."""
+    """The entry of one metric in `Sums.guarded` for a cell; empty where no call told it or no reader needs it."""
     counts: dict[int, int] = getattr(cell, row.histogram)
     if row.estimator == "tail":
         return dense(counts, FINE) if cell.arm in ON_TRIAL else []
@@ -64,7 +64,7 @@ def _guarded(cell: Cell, row: Row) -> list[int]:
 
 
 class Sums(Struct, array_like=True):
-    """What some calls amount to; the units are those of `optimizer.model.pane.Cell`."""
+    """The sums of some calls; the units are those of `optimizer.model.pane.Cell`."""
 
     calls: int = 0
     errors: int = 0
@@ -77,30 +77,31 @@ class Sums(Struct, array_like=True):
     quality_millionths: int = 0
     quality_squares: int = 0
     latency: Dense = []
-    """Microseconds of the calls that succeeded, FINE."""
+    """Durations of the calls that succeeded, microseconds, FINE."""
     listed: int = 0
     cached_input_tokens: int = 0
     cache_write_input_tokens: int = 0
     reasoning_tokens: int = 0
     first_token: Dense = []
-    """Microseconds, COARSE."""
+    """Times to the first token, microseconds, COARSE."""
     output: Dense = []
     """Output tokens of a call, COARSE."""
     joint: list[int] = []
-    """As `optimizer.model.pane.Joint`, field by field; empty for nothing, as are the next two."""
+    """Fields of `optimizer.model.pane.Joint` in order; empty for none. `weighted` and `covariates` likewise."""
     weighted: list[int] = []
     covariates: list[int] = []
     failed_as: list[int] = []
-    """Of `errors`, how many were of each of `optimizer.orient.windows.error_classes.SORTS`, in that order."""
+    """Failed calls of each of `optimizer.orient.windows.error_classes.SORTS`, in that order."""
     retried: int = 0
     """Answers whose user asked again."""
     guarded: dict[Metric, list[int]] = {}
-    """Metric → what is kept of it only where a declaration guards or limits it: of a tail the histogram, FINE; of a
-    mean how many calls told it, their sum and their sum of squares, in thousandths and their squares."""
+    """Metric → what is kept only where a declaration guards or limits the metric: of a tail the histogram, FINE; of a
+    mean the number of calls, their sum and their sum of squares, in thousandths and their squares.
+    """
 
     @staticmethod
     def of(cell: Cell, kept: Iterable[Row] = ()) -> "Sums":
-        """The sums of a cell: what is read of its arm; `kept` are the metrics to keep in `guarded`."""
+        """The sums of a cell, as far as its arm needs them; `kept` are the metrics to keep in `guarded`."""
         is_level = cell.arm in SERVING
         return Sums(
             calls=cell.calls,
@@ -205,25 +206,25 @@ class Sums(Struct, array_like=True):
 
     @property
     def quality(self) -> Moments:
-        """Scores from 0 to 1."""
+        """The moments of the scores, 0 … 1."""
         return Moments(self.scored, self.quality_millionths, self.quality_squares, MILLIONTHS)
 
     @property
     def cost(self) -> Moments:
-        """US dollars of the calls whose cost is known."""
+        """The moments of the known costs, US dollars."""
         return Moments(self.costed, self.cost_nano_usd, self.cost_squares, NANO_USD)
 
     @property
     def failures(self) -> Proportion:
-        """Calls that failed, of all calls."""
+        """The share of calls that failed."""
         return Proportion(self.calls, self.errors)
 
     @property
     def succeeded(self) -> int:
-        """How many calls succeeded: those in `durations`."""
+        """The number of calls that succeeded: those in `durations`."""
         return self.durations.count
 
     @property
     def durations(self) -> Histogram:
-        """Microseconds of the calls that succeeded."""
+        """The histogram of durations of the calls that succeeded, microseconds."""
         return Histogram(run=self.latency)

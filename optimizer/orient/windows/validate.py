@@ -1,4 +1,4 @@
-"""Which panes can be merged with others: what must hold, so that whatever holds of each holds of the sum.
+"""Validates panes before they are merged: checks properties that hold of a sum if they hold of each part.
 
 Counts that are not negative, no more errors than calls, squares that some values could have (Cauchy-Schwarz),
 buckets of the one histogram there is, samples in order: each of these survives adding up, and with them no sum that
@@ -22,11 +22,11 @@ COUNTS = (
 HISTOGRAMS = ("latency_us", "first_token_us", "output_lengths")
 _counts, _histograms = attrgetter(*COUNTS), attrgetter(*HISTOGRAMS)
 GREATEST = 10**60
-"""No sum is greater: floats are made of them."""
+"""Largest sum allowed, because floats are made of sums."""
 
 
 def unfit(pane: Pane, pane_ms: int) -> str | None:
-    """Why a pane cannot be merged with others, naming the field; None where it can."""
+    """The reason why a pane cannot be merged with others, naming the field; None if it can."""
     if pane.start_at % pane_ms or pane.start_at < 0:
         return f"start_at must be a multiple of {pane_ms} ms, found {pane.start_at}"
     if pane.start_at > LATEST_AT:

@@ -1,4 +1,4 @@
-"""Tumbling and hopping windows over what is served to those who are not on trial.
+"""Tumbling and hopping windows over the calls that are not on trial.
 
 A window is the sum of its panes: every pane that ends inside [start, start + length) of the
 epoch-aligned window is added once, and the sums are read when the window closes. Only the shortest
@@ -20,25 +20,25 @@ from optimizer.orient.windows.offsets import Offsets
 from optimizer.orient.windows.sums import SERVING, Sums
 
 LENGTHS_MS = (MINUTE_MS, 5 * MINUTE_MS, 15 * MINUTE_MS, 60 * MINUTE_MS)
-"""Each divides the next; aligned to the epoch."""
+"""Lengths of the tumbling windows, ms, aligned to the epoch; each divides the next."""
 LEVELS_MS = LENGTHS_MS[:2]
-"""Those whose levels are told."""
+"""Lengths of the windows whose levels are reported."""
 HOPPING_MS, HOP_MS = 15 * MINUTE_MS, 5 * MINUTE_MS
-"""The window that overlaps, and by how much it moves on."""
+"""Length of the overlapping window, and the step by which it moves on, ms."""
 
 
 class Serving(Struct, array_like=True):
-    """What a segment's calls in a window amount to."""
+    """The sums of a segment's calls in a window."""
 
     sums: Sums
-    """Of the arms in SERVING, without what only comparisons read."""
+    """Sums over the arms in SERVING, without fields that only comparisons read."""
     newest: tuple[int, str] = (0, "")
     """Newest generation and variant among them."""
     calls: int = 0
-    """Of all arms."""
+    """Calls of all arms."""
 
     def add(self, more: "Serving") -> None:
-        """Adds what another time amounts to."""
+        """Add the sums of another time."""
         self.sums.add_level(more.sums)
         self.newest = max(self.newest, more.newest)
         self.calls += more.calls
@@ -52,7 +52,7 @@ class Window(Struct):
     offsets: Offsets = field(default_factory=Offsets)
 
     def add(self, part: Part) -> None:
-        """Counts a part of a pane that lies in this window."""
+        """Add a part of a pane that lies in this window."""
         serving = self.segments.get(part.segment)
         if serving is None:
             serving = self.segments[part.segment] = Serving(Sums())
@@ -62,7 +62,7 @@ class Window(Struct):
             serving.newest = max(serving.newest, (part.generation, part.variant))
 
     def merge(self, shorter: "Window") -> None:
-        """Counts a shorter window that has just closed inside this one."""
+        """Add a shorter window that has just closed inside this one."""
         self.offsets.widen(shorter.offsets)
         for name, serving in shorter.segments.items():
             known = self.segments.get(name)
@@ -71,16 +71,16 @@ class Window(Struct):
             known.add(serving)
 
     def closes(self, at: int) -> bool:
-        """Whether a window of this length ends at `at` (ms since the epoch)."""
+        """True if a window of this length ends at `at` (ms since the epoch)."""
         return at % self.length_ms == 0
 
     def clear(self) -> None:
-        """Begins the next window."""
+        """Empty it for the next window."""
         self.segments = {}
         self.offsets = Offsets()
 
     def whole(self) -> Serving:
-        """All segments together."""
+        """The sums of all segments together."""
         everything = Serving(Sums())
         for serving in self.segments.values():
             everything.add(serving)
@@ -88,7 +88,7 @@ class Window(Struct):
 
 
 def hopped(closed: Iterable[Window]) -> Window:
-    """The overlapping window that some windows of HOP_MS, following one another, make."""
+    """The overlapping window that consecutive windows of HOP_MS make up."""
     window = Window(HOPPING_MS)
     for shorter in closed:
         window.merge(shorter)
