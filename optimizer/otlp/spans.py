@@ -67,9 +67,9 @@ class Span:
         self.events = message.events
         self.is_failed = message.status.code == _STATUS_ERROR or found.get("level") == "ERROR"
         self.call_id = call_id_of(key)
-        """What feedback names the call by."""
+        """The id by which feedback names the call."""
         self.models = _models(found.get("model"), found.get("response_model"))
-        """What the model is called, without a gateway's `provider/` before it."""
+        """Names of the model, without a gateway's `provider/` before them."""
 
     @property
     def event_id(self) -> str:

@@ -46,7 +46,7 @@ class Book:
         self._models = {model.name for model in world.target.models}
         self.life = Life(levers=levers_of(world.target), course={name: [] for name in first if world.course})
         self.arms: Mapping[str, tuple[Arm, ...]] = {name: (arm,) for name, arm in first.items()}
-        """As they are laid out now."""
+        """Segment → its arms as they are laid out now."""
         self._after_s = 0.0
         self._of_candidate: dict[str, int] = {}
         """Segment → calls that a candidate has answered since its rollout began."""

@@ -1,4 +1,4 @@
-"""How likely each arm is the best one, given what is believed of each: by quadrature.
+"""The probability of each arm to be the best one, given a belief about each: by quadrature.
 
     P(i best) = integral f_i(x) prod_{j != i} F_j(x) dx
 

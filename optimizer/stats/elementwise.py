@@ -75,7 +75,7 @@ def log_of_one_more(than: Floats) -> Floats:
 
 
 def infinite(of: Floats) -> Truths:
-    """Where it is infinite."""
+    """True where the value is infinite."""
     return isinf(of) if isinstance(of, _PLAIN) else np.isinf(of)
 
 

@@ -79,15 +79,15 @@ def _span(bucket: int) -> tuple[int, int]:
 
 
 class Histogram:
-    """How many values fell into each bucket; never changed after construction."""
+    """The number of values in each bucket; never changed after construction."""
 
     __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, counts: Mapping[int, int] | None = None, *, run: Dense | None = None) -> None:
-        """Of bucket → how many, or of a dense one, which must not change meanwhile."""
+        """Build it from bucket → count, or from a dense run, which must not change meanwhile."""
         self.run: Dense = dense(counts or {}, WHOLE) if run is None else run
         self.count = sum(self.run) - self.run[0] if self.run else 0
-        """How many values."""
+        """Number of values."""
 
     @staticmethod
     def of(values: npt.NDArray[np.int64]) -> "Histogram":
@@ -184,7 +184,7 @@ class Histogram:
 
 
 def _left(bucket: int) -> float:
-    """Where a bucket begins for interpolation: the edge of the one before."""
+    """The lower end of a bucket for interpolation: the edge of the one before."""
     return float(EDGES[bucket - 1]) if bucket else 0.0
 
 

@@ -1,4 +1,4 @@
-"""How unlike two distributions are, from 0 (equal) to 1 (nothing in common): Jensen-Shannon.
+"""Jensen-Shannon divergence: how unlike two distributions are, from 0 (equal) to 1 (nothing in common).
 
     divergence = H((p + q)/2) - (H(p) + H(q))/2,  H(p) = -sum p log2 p
     expected   = (bins - 1) * (1/n + 1/m) / (8 log 2)      of two samples of one law

@@ -1,4 +1,4 @@
-"""How a watch that begins anew now and then stays within one risk.
+"""Restarts: how a watch that begins anew now and then stays within one risk.
 
 What has been good for long dilutes what has just turned bad: an average since the beginning
 needs about as many bad units again as there were good ones, times the margin over the fall. A
@@ -31,5 +31,5 @@ def risk_of(number: int, whole: float) -> float:
 
 
 def is_over(units: int, age: int) -> bool:
-    """Whether a sequence of so many units is to begin anew, so many units after the first beginning."""
+    """True if a sequence of `units` units is to begin anew, `age` units after the first beginning."""
     return units >= max(LEAST, age // PART)

@@ -1,4 +1,4 @@
-"""How much a distribution has moved, less what chance alone moves it: the population stability index.
+"""The population stability index: how much a distribution has moved, less what chance alone moves it.
 
     index    = sum_b (q_b - p_b) * log(q_b / p_b)
     expected = (bins - 1) * (1/n + 1/m)                    of two samples of one law
@@ -40,7 +40,7 @@ class Stability:
 
     index: float
     expected: float
-    """What two samples of one law of these sizes have on average."""
+    """Mean index of two samples of one law of these sizes."""
     bins: int
     p_value: float
     size: float

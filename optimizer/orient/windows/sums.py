@@ -183,7 +183,7 @@ class Sums(Struct, array_like=True):
         self.latency = dense_sum(self.latency, more.latency, FINE)
 
     def compared(self, row: Row) -> Any:
-        """What arms are compared by in a metric: `Moments`, a `Histogram` or a `Proportion`, by its estimator."""
+        """The `Moments`, `Histogram` or `Proportion` by which arms are compared in a metric, by its estimator."""
         if not row.histogram:
             return getattr(self, row.sums)
         numbers = self.guarded.get(row.name, [])
@@ -193,7 +193,7 @@ class Sums(Struct, array_like=True):
         return Moments(count, total, squares, THOUSANDTHS)
 
     def level(self, row: Row) -> Any:
-        """What the level of a metric is read from, as of `compared`."""
+        """The summary from which a metric's level is read, of the same types as `compared`."""
         return getattr(self, row.sums) if row.sums else self.compared(row)
 
     @property
