@@ -5,6 +5,9 @@ import subprocess
 from collections import Counter
 from pathlib import Path
 
+from optimizer.decide.strategies import STRATEGIES
+from optimizer.orient.analyzers import ANALYZERS
+
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 ARCHITECTURE = DOCS / "architecture.md"
@@ -80,3 +83,13 @@ def test_every_package_is_named_once_in_the_architecture():
     }
     rows = re.findall(r"^\| `((?:optimizer|agents)/[a-z_/]+)` \|", ARCHITECTURE.read_text(), re.MULTILINE)
     assert dict.fromkeys(packages, 1) == Counter(rows)
+
+
+def test_every_strategy_has_its_row():
+    rows = re.findall(r"^\| `([a-z_]+)` \|", (DOCS / "strategies.md").read_text(), re.MULTILINE)
+    assert set(STRATEGIES) <= set(rows)
+
+
+def test_every_analyzer_has_its_row():
+    rows = re.findall(r"^\| ([a-z_]+)(?: \(`\*` only\))? \|", (DOCS / "orient.md").read_text(), re.MULTILINE)
+    assert {one.name for one in ANALYZERS} <= set(rows)

@@ -5,6 +5,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from llm_auto_optimizer_client.configuration import Turned
 
 from optimizer.declaration.levers import LEVERS, candidates, neighbours
 from optimizer.declaration.validate import mistakes
@@ -124,8 +125,8 @@ def test_every_lever_of_the_folder_is_pulled():
     assert all(own[name] in LEVERS for name in own)
 
 
-def test_a_lever_of_one_field_has_it_in_the_declaration_the_variant_and_the_configuration():
-    for holder in (Levers, Variant, ArmOfConfiguration):
+def test_a_lever_of_one_field_has_it_in_the_declaration_the_variant_the_configuration_and_the_sdk():
+    for holder in (Levers, Variant, ArmOfConfiguration, Turned):
         assert set(FIELDS) <= set(holder.__struct_fields__)
 
 
