@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from agents import resources
 from agents.cli.app import app
 from agents.cli.evaluation import promises
-from agents.declarations import worlds
+from agents.declarations import documents, worlds
 from optimizer.simulation.claims import CLAIMS, LIVES
 from optimizer.simulation.simulate import live, live_together
 
@@ -54,7 +54,7 @@ def test_the_demo_is_declared_in_its_world_as_it_is_in_the_demo():
     world, _ = worlds.read(resources.path("compose/worlds/demo.yaml"))
     longer, _ = worlds.read(resources.path("compose/worlds/routerbench.yaml"))
     text = resources.path("compose/demo/target.yaml").read_text(encoding="utf-8")
-    declared, mistakes = worlds.declared(text, type(world.target))
+    declared, mistakes = documents.declared(text, type(world.target))
     assert not mistakes
     assert world.target == declared == longer.target
 

@@ -147,7 +147,7 @@ class TestLevels:
         assert length.estimate == pytest.approx(300, rel=0.01)
         assert length.low < 300 < length.high
         assert (
-            "output tokens in grade-school-math: 299 tokens a call (287 tokens … 312 tokens)"
+            "output tokens in grade-school-math: 299 tokens a call (287 … 312 tokens)"
             in length.sentence
         )
 
