@@ -131,7 +131,7 @@ def test_explain_names_evidence_interval_n_and_rejected_alternatives(told):
         "tiny (v3)", "banned until tomorrow",
         "metrics/0", "offsets 10 to 4,009 (4,000 records)", "metrics/3",
         "about 9,000 calls per arm", "quality: an interval 1.6 % nearer its margin would no longer pass",
-        "promoted (Observe), 98 % on the candidate", "configuration", "release: the holdback is over",
+        "promoted (Observe), 98 % on the candidate", "configuration", "end_holdback: the holdback is over",
         "0.05 for a wrong promotion, 0.02 for a wrong rollback",
         "the findings in the ledger are those it was decided on",
     ):  # fmt: skip
