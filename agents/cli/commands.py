@@ -63,7 +63,7 @@ def _verb(kind: CommandKind):  # type: ignore[no-untyped-def]  # noqa: ANN202 - 
             reason: Reason,
             by: By = None,
         ) -> None:
-            command = Command(command=kind, actor=by or publish.person(), reason=reason, decision=decision)
+            command = Command(command=kind, actor=by or publish.person(), reason=reason, decision_id=decision)
             _say(target, command, _meant)
 
         return answer
@@ -136,7 +136,7 @@ def _about_an_arm(kind: CommandKind):  # type: ignore[no-untyped-def]  # noqa: A
 
 def _meant(settings: Settings, target: str, command: Command) -> str:
     """What an answer is to: `to start small instead of large at 5 %: `; empty where no such decision waits."""
-    waiting = (one for _, one in _waiting(settings, {target}) if one.decision_id == command.decision)
+    waiting = (one for _, one in _waiting(settings, {target}) if one.decision_id == command.decision_id)
     return next((f"to start {at_shares(one)} in {one.segment}: " for one in waiting), "")
 
 
@@ -146,7 +146,7 @@ def _as_data(configured: Configuration) -> dict[str, Any]:
     for segment, arms in configured.segments.items():
         words = differs(arms)
         for arm in data["segments"][segment]:
-            arm["differs"] = words.get(arm["variant"], "")
+            arm["differs"] = words.get(arm["variant_id"], "")
     return data
 
 
@@ -205,7 +205,7 @@ def status(
         for segment, arms in sorted(configured.segments.items()):
             words = differs(arms)
             text = "\n".join(
-                f"{arm.arm} {share(arm.weight_bps)}: {words.get(arm.variant, arm.model)}" for arm in arms
+                f"{arm.arm} {share(arm.weight_bps)}: {words.get(arm.variant_id, arm.model)}" for arm in arms
             )
             table.add_row(configured.target, str(configured.generation), segment, text)
     Console().print(table)
@@ -231,5 +231,5 @@ def _waiting(settings: Settings, targets: set[str]) -> list[tuple[str, Decision]
     return [
         (name, decision)
         for (name, _), decision in sorted(last.items())
-        if decision.kind == "start" and not decision.act and decision.autonomy != "advise"
+        if decision.kind == "start" and not decision.takes_effect and decision.autonomy != "advise"
     ]

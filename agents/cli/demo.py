@@ -134,7 +134,9 @@ def _print(console: Console, summary: Summary, *, keep_running: bool) -> None:
     )
     for rollout in summary.rollouts:
         if rollout.outcome == "promoted":
-            console.print(f"promoted {rollout.differs} for {rollout.segment} (decision {rollout.decision})")
+            console.print(
+                f"promoted {rollout.differs} for {rollout.segment} (decision {rollout.decision_id})"
+            )
     for one in summary.injected:
         took = (
             "not rolled back"

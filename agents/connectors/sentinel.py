@@ -58,7 +58,7 @@ def alerts(value: bytes | None, headers: Headers, *, origin: str, at_ms: int) ->
     targets = _targets(envelope, data)
     alert = Alert(
         severity=SEVERITIES.get(_word(data, ("severity", "level")), "warning"),
-        sentence=_sentence(envelope, data),
+        reason=_sentence(envelope, data),
         segment=_name(data.get("segment")),
     )
     at = _instant((envelope.get("time"), *(data.get(name) for name in _TIMES)), at_ms)

@@ -69,16 +69,16 @@ class Sums:
 class Story:
     """One rollout, from its first word to its last."""
 
-    rollout: str
+    rollout_id: str
     segment: str
-    variant: str
+    variant_id: str
     model: str
     started_at: int
     phase: str
     step: int
     weight_bps: int
-    why: str
-    decision: str
+    reason: str
+    decision_id: str
     """The decision that brought it where it is."""
     differs: str = ""
     """What the candidate changes of the incumbent, in words."""
@@ -161,7 +161,7 @@ class Books:
         self.panes += 1
         minute = event.data.start_at // MINUTE_MS
         for cell in event.data.cells:
-            who = Who(minute, cell.segment, cell.arm, cell.variant)
+            who = Who(minute, cell.segment, cell.arm, cell.variant_id)
             self.sums.setdefault(who, Sums()).add(cell)
 
     def _finding(self, event: FindingEvent) -> None:
@@ -169,7 +169,7 @@ class Books:
         finding = event.data
         if finding.kind == "comparison":
             self.newest[finding.segment, finding.metric] = finding
-        if finding.verdict == "fail" and finding.kind in ("trip", "comparison"):
+        if finding.verdict == "fail" and finding.kind in ("hard_limit", "comparison"):
             self.failures.append(finding)
 
     def _decision(self, event: DecisionEvent) -> None:
@@ -177,21 +177,21 @@ class Books:
 
     def _differs(self, said: RolloutStatus) -> str:
         """In words, as the decision told that brought the rollout; the model, where that was not read yet."""
-        decision = self.decisions.get(said.decision)
+        decision = self.decisions.get(said.decision_id)
         return in_words(decision) if decision else said.model
 
     def _status(self, event: RolloutStatusEvent) -> None:
         said: RolloutStatus = event.data
-        story = self.stories.get(said.rollout)
+        story = self.stories.get(said.rollout_id)
         if story is None:
-            story = self.stories[said.rollout] = Story(
-                said.rollout, said.segment, said.variant, said.model, said.since_at, said.phase,
-                said.step, said.weight_bps, said.why, said.decision,
+            story = self.stories[said.rollout_id] = Story(
+                said.rollout_id, said.segment, said.variant_id, said.model, said.since_at, said.phase,
+                said.step, said.weight_bps, said.reason, said.decision_id,
             )  # fmt: skip
         if story.phase == Phase.PROMOTED == said.phase:
             return  # the end of a holdback is no news of the rollout
         story.phase, story.step, story.weight_bps = said.phase, said.step, said.weight_bps
-        story.why, story.decision, story.differs = said.why, said.decision, self._differs(said)
+        story.reason, story.decision_id, story.differs = said.reason, said.decision_id, self._differs(said)
         if said.phase == Phase.PROMOTED:
             story.promoted_at = story.ended_at = said.since_at
         elif said.phase in FINAL:

@@ -56,7 +56,7 @@ class Change(Struct, frozen=True, kw_only=True):
 class Rollout(Struct, frozen=True, kw_only=True):
     """One rollout."""
 
-    variant: str
+    variant_id: str
     model: str
     differs: str
     """What it changed of the incumbent, in words."""
@@ -64,8 +64,8 @@ class Rollout(Struct, frozen=True, kw_only=True):
     outcome: str
     started_at: str
     ended_at: str | None
-    why: str
-    decision: str
+    reason: str
+    decision_id: str
 
 
 class Injected(Struct, frozen=True, kw_only=True):
@@ -258,8 +258,8 @@ def pair(books: Books, story: Story) -> tuple[Sums, Sums]:
 
     A promotion that held back too few calls yet is compared with the concurrent control of its rollout.
     """
-    decision = books.decisions.get(story.decision)
-    old = decision.incumbent if decision else None
+    decision = books.decisions.get(story.decision_id)
+    old = decision.incumbent_id if decision else None
     since = (story.promoted_at or 0) // MINUTE_MS + 1
     after = _beside(books, story, (old, "incumbent", "holdback"), (since, 2**62))
     if after[1].scored >= LEAST_UNITS:
@@ -275,7 +275,7 @@ def _beside(
     old_variant, new_arm, old_arm = sides
     new, old = Sums(), Sums()
     for who, sums in books.sums.items():
-        if (who.segment, who.arm, who.variant) == (story.segment, new_arm, story.variant):
+        if (who.segment, who.arm, who.variant) == (story.segment, new_arm, story.variant_id):
             beside = books.sums.get(Who(who.minute, who.segment, old_arm, old_variant or ""))
             if beside is not None and minutes[0] <= who.minute < minutes[1]:
                 new.add(sums)
@@ -300,27 +300,27 @@ def _weights(books: Books) -> dict[str, float]:
 
 def _rollout(story: Story) -> Rollout:
     return Rollout(
-        variant=story.variant,
+        variant_id=story.variant_id,
         model=story.model,
         differs=story.differs or story.model,
         segment=story.segment,
         outcome=story.outcome,
         started_at=rfc3339(story.started_at),
         ended_at=None if story.ended_at is None else rfc3339(story.ended_at),
-        why=story.why,
-        decision=story.decision,
+        reason=story.reason,
+        decision_id=story.decision_id,
     )
 
 
 def _injected(books: Books, injection: Injection) -> Injected:
     """When it was first proven, and when the last of the rollouts then live was rolled back."""
     mine = [story for story in books.stories.values() if story.model == injection.model]
-    variants = {story.variant for story in mine}
+    variants = {story.variant_id for story in mine}
     detected = min(
         (
             finding.window_end_at
             for finding in books.failures
-            if finding.variant in variants
+            if finding.variant_id in variants
             and injection.at is not None
             and finding.window_end_at >= injection.at
         ),
@@ -345,13 +345,13 @@ def _injected(books: Books, injection: Injection) -> Injected:
 
 def is_false(books: Books, story: Story, truth: Truth) -> bool:
     """Whether a rollout was rolled back for harm, or for not being cheaper, that is not true."""
-    decision = books.decisions.get(story.decision)
-    if story.phase != "rolled_back" or decision is None or decision.incumbent is None:
+    decision = books.decisions.get(story.decision_id)
+    if story.phase != "rolled_back" or decision is None or decision.incumbent_id is None:
         return False
-    incumbent = truth.model_of(decision.incumbent)
+    incumbent = truth.model_of(decision.incumbent_id)
     if decision.cause == "goal":
         return truth.is_cheaper(story.model, incumbent, story.segment)
-    if decision.cause not in ("guardrail", "trip"):
+    if decision.cause not in ("guardrail", "hard_limit"):
         return False
     return truth.is_inside(story.model, incumbent, story.segment, decision.decided_at)
 
@@ -362,10 +362,10 @@ def _held(books: Books, target: Target, truth: Truth, quality: Change) -> bool:
     if drop is not None and quality.estimate is not None and quality.estimate < -drop:
         return False
     for story in books.stories.values():
-        decision = books.decisions.get(story.decision)
-        if story.promoted_at is None or decision is None or decision.incumbent is None:
+        decision = books.decisions.get(story.decision_id)
+        if story.promoted_at is None or decision is None or decision.incumbent_id is None:
             continue
-        incumbent = truth.model_of(decision.incumbent)
+        incumbent = truth.model_of(decision.incumbent_id)
         if not truth.is_inside(story.model, incumbent, story.segment, story.promoted_at):
             return False
     return True

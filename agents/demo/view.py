@@ -143,7 +143,12 @@ class Screen:
 
     def _trial(self, books: Books, story: Story | None) -> tuple[str, str]:
         finding = books.newest.get((story.segment, "quality")) if story else None
-        if story is None or finding is None or finding.variant != story.variant or finding.estimate is None:
+        if (
+            story is None
+            or finding is None
+            or finding.variant_id != story.variant_id
+            or finding.estimate is None
+        ):
             return "", ""
         seen = change(finding.estimate)
         if finding.low is not None and finding.high is not None:
@@ -178,12 +183,12 @@ def told(event: Event, epoch_ms: int) -> str | None:
     if isinstance(event, DecisionEvent) and event.data.kind in TOLD:
         decision = event.data
         weight = f" → {share(decision.weight_bps)}" if decision.kind in ("start", "advance") else ""
-        why = decision.why if len(decision.why) <= WHY else decision.why[: WHY - 2] + " …"
+        why = decision.reason if len(decision.reason) <= WHY else decision.reason[: WHY - 2] + " …"
         return (
             f"[{clock((decision.decided_at - epoch_ms) / 1000)}] {decision.kind:<8} {decision.segment:<17} "
             f"{in_words(decision)}{weight}  {why}"
         )
-    if isinstance(event, FindingEvent) and event.data.kind == "trip" and event.data.verdict == "fail":
+    if isinstance(event, FindingEvent) and event.data.kind == "hard_limit" and event.data.verdict == "fail":
         at = clock((event.data.window_end_at - epoch_ms) / 1000)
-        return f"[{at}] trip     {event.data.segment:<17} {event.data.sentence}"
+        return f"[{at}] trip     {event.data.segment:<17} {event.data.reason}"
     return None

@@ -220,6 +220,6 @@ def _fragment(generation: int, segment: str, arm: ArmOfConfiguration) -> str:
     """A call's model and assignment as JSON; `?` stands for the unit."""
     return (
         f'"model":"{arm.model}","provider":"{arm.provider}","assignment":{{"generation":{generation},'
-        f'"variant":"{arm.variant}","arm":"{arm.arm}","segment":"{segment}",'
-        f'"propensity":{max(arm.weight_bps, 1) / 10_000:g},"unit":"?"}}'
+        f'"variant_id":"{arm.variant_id}","arm":"{arm.arm}","segment":"{segment}",'
+        f'"propensity":{max(arm.weight_bps, 1) / 10_000:g},"unit_id":"?"}}'
     )

@@ -43,7 +43,7 @@ class Following:
     what: str
     """The event type."""
     id: str
-    sentence: str
+    reason: str
     generation: int
 
 
@@ -101,7 +101,7 @@ _SELECT = """
 def _find(connection: psycopg.Connection[Any], wanted: str) -> dict[str, Any]:
     named = {
         "latest": ' ORDER BY d.decided_at DESC, d.at DESC, d.partition, d."offset" DESC LIMIT 1',
-        "first-promotion": " WHERE d.kind = 'promote' AND d.act"
+        "first-promotion": " WHERE d.kind = 'promote' AND d.takes_effect"
         ' ORDER BY d.decided_at, d.partition, d."offset" LIMIT 1',
     }
     with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
@@ -142,23 +142,23 @@ def _followed(connection: psycopg.Connection[Any], answer: Explanation) -> list[
     decision = answer.decision
     with connection.transaction():
         acts = connection.execute(
-            "SELECT at, type, rollout, coalesce(phase || ' (' || ooda_state || ')', command),"
+            "SELECT at, type, rollout_id, coalesce(phase || ' (' || ooda_state || ')', command),"
             " weight_bps, generation, 0 FROM rollouts"
-            " WHERE md5(decision) = md5(%(id)s) AND target = %(target)s"
+            " WHERE md5(decision_id) = md5(%(id)s) AND target = %(target)s"
             " UNION ALL SELECT at, 'configuration', target, 'in force', NULL, generation, 1"
             " FROM configurations"
-            " WHERE md5(decision) = md5(%(id)s) AND target = %(target)s ORDER BY 1, 7",
+            " WHERE md5(decision_id) = md5(%(id)s) AND target = %(target)s ORDER BY 1, 7",
             {"id": decision.decision_id, "target": answer.target},
         ).fetchall()
         later = connection.execute(
-            "SELECT at, 'decision', decision_id, kind || ': ' || why, weight_bps, generation"
-            " FROM optimization_decisions WHERE rollout = %s AND target = %s"
+            "SELECT at, 'decision', decision_id, kind || ': ' || reason, weight_bps, generation"
+            " FROM optimization_decisions WHERE rollout_id = %s AND target = %s"
             ' AND (decided_at, "offset") > (to_timestamp(%s / 1000.0), %s) ORDER BY decided_at, "offset"',
-            (decision.rollout, answer.target, decision.decided_at, answer.offset),
+            (decision.rollout_id, answer.target, decision.decided_at, answer.offset),
         ).fetchall()
     return [
         Following(
-            at=at, what=what, id=name, sentence=_with_share(what, sentence, weight), generation=generation
+            at=at, what=what, id=name, reason=_with_share(what, sentence, weight), generation=generation
         )
         for at, what, name, sentence, weight, generation, *_ in (*acts, *later)
     ]

@@ -64,7 +64,7 @@ TABLES = (
         kinds=("finding",),
         columns=(
             "finding_id", "segment", "kind", "metric", "role", "verdict", "window_start_at", "window_end_at",
-            "sentence", "variant", "control", "generation", "estimate", "low", "high", "unit", "level", "n",
+            "reason", "variant_id", "control_id", "generation", "estimate", "low", "high", "unit", "level", "n",
             "n_control", "n_effective", "n_needed", "margin",
         ),
     ),
@@ -81,15 +81,15 @@ TABLES = (
         name="rollouts",
         kinds=("rollout.status", "rollout.command"),
         columns=(
-            "rollout", "segment", "generation", "variant", "model", "phase", "ooda_state", "decision", "why",
-            "since_at", "step", "weight_bps", "command",
+            "rollout_id", "segment", "generation", "variant_id", "model", "phase", "ooda_state", "decision_id",
+            "reason", "since_at", "step", "weight_bps", "command",
         ),
         typed=True,
     ),
     Table(
         name="configurations",
         kinds=("configuration",),
-        columns=("generation", "decision", "issued_at", "salt", "segmented_by"),
+        columns=("generation", "decision_id", "issued_at", "salt", "segmented_by"),
     ),
     Table(
         name="commands",

@@ -48,5 +48,5 @@ def arm_of(configuration: Configuration, segment: str, unit: str) -> Assigned:
         end += arm.weight_bps
         if position < end:
             break
-    weight = sum(one.weight_bps for one in arms if (one.arm, one.variant) == (arm.arm, arm.variant))
+    weight = sum(one.weight_bps for one in arms if (one.arm, one.variant_id) == (arm.arm, arm.variant_id))
     return Assigned(arm, weight / BUCKETS, name)

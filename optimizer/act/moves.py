@@ -26,15 +26,15 @@ class Unfit(OptimizerError):
 
 def _start(state: ActState, served: Served, decision: Decision) -> Iterator[Any]:
     rolling = served.rolling
-    if rolling is not None and rolling.rollout == decision.rollout:
+    if rolling is not None and rolling.rollout == decision.rollout_id:
         phase = advance(rolling.phase, Event.APPROVED)
     elif rolling is not None and rolling.phase not in ENDS:
         raise Unfit(f"a segment has one rollout at a time, {rolling.rollout} is under way")
     else:
         phase = advance(Phase.PLANNED, Event.DECIDED)
     fresh = Rolling(
-        rollout=decision.rollout or "",
-        variant=decision.variant or "",
+        rollout=decision.rollout_id or "",
+        variant=decision.variant_id or "",
         model=decision.model or "",
         incumbent=served.incumbent,
         phase=phase,
@@ -46,7 +46,7 @@ def _start(state: ActState, served: Served, decision: Decision) -> Iterator[Any]
         yield _status(fresh, decision, why=f"refused: {reason}")
         return
     before, served.rolling = _slices(state, served), fresh
-    if not decision.act:
+    if not decision.takes_effect:
         fresh.phase = advance(phase, Event.APPROVAL_NEEDED)
         yield _status(fresh, decision)
         return
@@ -60,13 +60,13 @@ def _start(state: ActState, served: Served, decision: Decision) -> Iterator[Any]
 def _unfit(state: ActState, served: Served, decision: Decision) -> str:
     """The reason why the candidate of a start cannot be tried; empty if it can."""
     declared = state.declaration
-    if decision.act and not decision.generation:
+    if decision.takes_effect and not decision.generation:
         return "a start must bring a new generation into force"
     if decision.weights:
         return _unfit_weights(state, served, decision)
-    if declared is None or decision.variant not in variants_of(declared):
-        return f"variant must be declared, found {decision.variant!r}"
-    if decision.variant == served.incumbent:
+    if declared is None or decision.variant_id not in variants_of(declared):
+        return f"variant must be declared, found {decision.variant_id!r}"
+    if decision.variant_id == served.incumbent:
         return "variant must differ from the incumbent, there would be nothing to learn"
     return _unfit_shares(decision)
 
@@ -94,14 +94,14 @@ def _slices(state: ActState, served: Served) -> tuple[Slice, ...]:
     """The slices that serve the segment's buckets now."""
     assert state.declaration is not None, "only a declared segment is followed"  # noqa: S101 - an invariant
     arms = served.arms(variants_of(state.declaration))
-    return tuple((arm.arm, arm.variant, arm.weight_bps) for arm in arms)
+    return tuple((arm.arm, arm.variant_id, arm.weight_bps) for arm in arms)
 
 
 def _set_weights(state: ActState, served: Served, decision: Decision) -> Iterator[Any]:
     rolling = _of(served, decision)
     _need_generation(decision)
     if not rolling.slices:
-        raise Unfit(f"only several arms are reweighed, {rolling.rollout} has one candidate")
+        raise Unfit(f"only several arms have their weights set, {rolling.rollout} has one candidate")
     if reason := _unfit_weights(state, served, decision):
         raise Unfit(reason)
     if rolling.phase is not Phase.PAUSED:  # an arm is taken out in a pause too
@@ -182,7 +182,7 @@ _RESUMED = {Phase.BAKING: Event.BAKE_RESUMED, Phase.SHADOW: Event.SHADOW_RESUMED
 def _promote(state: ActState, served: Served, decision: Decision) -> Iterator[Any]:
     rolling = _of(served, decision)
     _need_generation(decision)
-    promoted = decision.variant or rolling.variant
+    promoted = decision.variant_id or rolling.variant
     tried = {variant for arm, variant, _ in rolling.slices if arm == "candidate"} or {rolling.variant}
     if promoted not in tried:
         raise Unfit(f"variant must be on trial here ({', '.join(sorted(tried))}), found {promoted}")
@@ -224,7 +224,7 @@ def _end_holdback(state: ActState, served: Served, decision: Decision) -> Iterat
     rolling = _of(served, decision)
     _need_generation(decision)
     if served.promoted is not rolling:
-        raise Unfit(f"only a promotion's holdback is released, {rolling.rollout} is in phase {rolling.phase}")
+        raise Unfit(f"only a promotion's holdback is ended, {rolling.rollout} is in phase {rolling.phase}")
     rolling.weight_bps = WHOLE_BPS
     served.promoted = None
     yield from _publish(state, rolling, decision, "set_weights")
@@ -237,10 +237,10 @@ def _end_holdback(state: ActState, served: Served, decision: Decision) -> Iterat
 def _of(served: Served, decision: Decision) -> Rolling:
     known = [rolling for rolling in (served.rolling, served.promoted) if rolling is not None]
     for rolling in known:
-        if rolling.rollout == decision.rollout:
+        if rolling.rollout == decision.rollout_id:
             return rolling
     own = " or ".join(rolling.rollout for rolling in known) or "none is under way"
-    raise Unfit(f"rollout must be the segment's own ({own}), found {decision.rollout}")
+    raise Unfit(f"rollout must be the segment's own ({own}), found {decision.rollout_id}")
 
 
 def _need_generation(decision: Decision) -> None:
@@ -268,22 +268,26 @@ def command_of(
     rollout, segment = whose
     weights: dict[str, int] = {}
     for arm in configuration.segments[segment]:
-        weights[arm.variant] = weights.get(arm.variant, 0) + arm.weight_bps
+        weights[arm.variant_id] = weights.get(arm.variant_id, 0) + arm.weight_bps
     return RolloutCommand(
-        command=command, rollout=rollout, segment=segment, generation=decision.generation, weights_bps=weights
+        command=command,
+        rollout_id=rollout,
+        segment=segment,
+        generation=decision.generation,
+        weights_bps=weights,
     )
 
 
 def _status(rolling: Rolling, decision: Decision, *, why: str = "", segment: str = "") -> RolloutStatus:
     return RolloutStatus(
-        rollout=rolling.rollout,
+        rollout_id=rolling.rollout,
         segment=segment or decision.segment,
-        variant=rolling.variant,
+        variant_id=rolling.variant,
         model=rolling.model,
         phase=rolling.phase,
         ooda_state=OODA[rolling.phase],
-        decision=decision.decision_id,
-        why=why or decision.why,
+        decision_id=decision.decision_id,
+        reason=why or decision.reason,
         since_at=rolling.since_at,
         generation=rolling.generation,
         step=rolling.step,

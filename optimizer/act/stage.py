@@ -62,9 +62,9 @@ def follow(state: ActState, decision: Decision) -> list[Any]:
         return list(_declare(state, decision))
     _check_generation(state, decision)
     if decision.kind == "restore":
-        return list(_return(state, decision))
+        return list(_restore(state, decision))
     handler = HANDLERS.get(decision.kind)
-    if handler is None or (decision.rollout is None):
+    if handler is None or (decision.rollout_id is None):
         return []
     served = state.segments.get(decision.segment)
     if state.declaration is None or served is None:
@@ -105,15 +105,15 @@ def _declare(state: ActState, decision: Decision) -> Iterator[Any]:
         state.declaration, state.segments = None, {}
 
 
-def _return(state: ActState, decision: Decision) -> Iterator[Any]:
+def _restore(state: ActState, decision: Decision) -> Iterator[Any]:
     """Restore an earlier configuration for everybody, in every segment; whatever is on trial ends."""
     declared = state.declaration
     if declared is None or set(decision.serves) != set(declared.segment_names()):
-        raise Unfit("return must carry what serves each declared segment from now on")
+        raise Unfit("restore must carry what serves each declared segment from now on")
     if unknown := set(decision.serves.values()) - set(variants_of(declared)):
         raise Unfit(f"serves must name declared variants, found {sorted(unknown)}")
     if not decision.generation:
-        raise Unfit("return must bring a new generation into force, found 0")
+        raise Unfit("restore must bring a new generation into force, found 0")
     variants = variants_of(declared)
     before, state.generation = state.segments, decision.generation
     state.segments = {name: Served(incumbent=incumbent) for name, incumbent in decision.serves.items()}

@@ -80,7 +80,7 @@ class ActState(Struct, kw_only=True, omit_defaults=True):
         return Configuration(
             target=self.target,
             generation=self.generation,
-            decision=decision.decision_id,
+            decision_id=decision.decision_id,
             issued_at=decision.decided_at,
             salt=f"{self.target}:{SALT_VERSION}",
             segments={name: self.segments[name].arms(variants) for name in declared.segment_names()},

@@ -34,7 +34,7 @@ def obey(state: DecideState, command: Command, at: int, token: str) -> list[Deci
     if command.command in ("freeze", "unfreeze"):
         return [_switch(state, command, reason)]
     if command.command == "restore":
-        return [_return(state, command, reason)]
+        return [_restore(state, command, reason)]
     if command.command == "optimize":
         answers = list(_optimize(state, command, reason))
     else:
@@ -47,7 +47,7 @@ def alarm(state: DecideState, alert: Alert, at: int, token: str) -> list[Decisio
     """A critical alert takes back whatever users meet of a candidate; any other one changes nothing."""
     if alert.severity != "critical" or not _is_news(state, token):
         return []
-    reason = Reason(at, "alert", f"critical alert: {alert.sentence}", token=token)
+    reason = Reason(at, "alert", f"critical alert: {alert.reason}", token=token)
     return [
         one.trial.take_out("alerted", reason)
         for one in editors(state, alert.segment)
@@ -62,7 +62,7 @@ def ruled(state: DecideState, verdict: PolicyVerdict, at: int, token: str) -> li
     reason = Reason(
         at, "approval", f"denied by {verdict.actor}: {verdict.reason}", actor=verdict.actor, token=token
     )
-    waiting = _waiting(editors(state, None), verdict.decision)
+    waiting = _waiting(editors(state, None), verdict.decision_id)
     answers = [one.trial.end("rejected", reason) for one in waiting]
     return answers or [refuse(state, reason, _NOTHING["reject"])]
 
@@ -79,8 +79,8 @@ def editors(state: DecideState, segment: str | None) -> list[SegmentEditor]:
 
 def refuse(state: DecideState, reason: Reason, because: str, *, segment: str = WHOLE_TARGET) -> Decision:
     """The answer to what cannot be done."""
-    refused = reason._replace(why=f"{reason.why}: refused, {because}")
-    return record(state, "reject_command", refused, segment=segment, act=False)
+    refused = reason._replace(text=f"{reason.text}: refused, {because}")
+    return record(state, "reject_command", refused, segment=segment, takes_effect=False)
 
 
 def _refuse(editor: SegmentEditor, reason: Reason, because: str) -> Decision:
@@ -105,15 +105,15 @@ def _switch(state: DecideState, command: Command, reason: Reason) -> Decision:
         if scope in state.frozen:
             return refuse(state, reason, f"it is frozen already ({state.frozen[scope]})", segment=scope)
         state.frozen[scope] = f"{command.actor}: {command.reason}"
-        return record(state, "hold", reason, segment=scope, act=False)
+        return record(state, "hold", reason, segment=scope, takes_effect=False)
     if scope not in state.frozen:
         where = f"; frozen is {', '.join(state.frozen)}" if state.frozen else ""
         return refuse(state, reason, f"it is not frozen{where}", segment=scope)
     del state.frozen[scope]
-    return record(state, "resume", reason, segment=scope, act=False)
+    return record(state, "resume", reason, segment=scope, takes_effect=False)
 
 
-def _return(state: DecideState, command: Command, reason: Reason) -> Decision:
+def _restore(state: DecideState, command: Command, reason: Reason) -> Decision:
     wanted = command.generation
     if command.segment is not None:
         because = "a generation is the whole target's: leave out the segment, or `rollback` it"
@@ -128,9 +128,9 @@ def _optimize(state: DecideState, command: Command, reason: Reason) -> Iterator[
     for segment in free:
         schedule.at_once(segment, slowly=True)
     if free:
-        why = f"{reason.why}: considered with the next closed window"
+        why = f"{reason.text}: considered with the next closed window"
         scope = command.segment or WHOLE_TARGET
-        yield record(state, "hold", reason._replace(why=why), segment=scope, act=False)
+        yield record(state, "hold", reason._replace(text=why), segment=scope, takes_effect=False)
 
 
 def _may_be_considered(segment: Segment) -> bool:
@@ -144,7 +144,7 @@ Editors = list[SegmentEditor]
 
 
 def _approve(meant: Editors, command: Command, reason: Reason) -> Iterator[Decision]:
-    for one in _waiting(meant, command.decision):
+    for one in _waiting(meant, command.decision_id):
         if refusal := one.trial.refusal("approved") or one.admission.against_a_yes():
             yield _refuse(one, reason, refusal)
         else:
@@ -163,18 +163,18 @@ def _agreed(editor: SegmentEditor, reason: Reason, variant: str = "") -> Decisio
     trial.agreed = {**trial.agreed, variant: [*agreed, person]}
     if len(agreed) + 1 >= needed:
         return None
-    why = f"{reason.why}; {len(agreed) + 1} of {needed} have said yes, somebody else must, too"
+    why = f"{reason.text}; {len(agreed) + 1} of {needed} have said yes, somebody else must, too"
     about = variant or trial.variant
     model = editor.declared.models.get(about)
     return editor.decide(
-        "hold", reason._replace(cause="approval", why=why),
-        act=False, variant=about or None, model=model.name if model else None, incumbent=trial.control,
+        "hold", reason._replace(cause="approval", text=why),
+        takes_effect=False, variant_id=about or None, model=model.name if model else None, incumbent_id=trial.control,
         differs=differs(editor.declared, trial.control, trial.arms),
     )  # fmt: skip
 
 
 def _reject(meant: Editors, command: Command, reason: Reason) -> Iterator[Decision]:
-    for one in _waiting(meant, command.decision):
+    for one in _waiting(meant, command.decision_id):
         yield one.trial.end("rejected", reason._replace(cause="approval"))
 
 
@@ -266,7 +266,7 @@ def _unban(meant: Editors, command: Command, reason: Reason) -> Iterator[Decisio
             return
         for of in meant:
             if (ban := of.bans(variant)) is not None:
-                yield of.lift(variant, reason._replace(why=f"{reason.why}; it was banned: {ban.why}"))
+                yield of.lift(variant, reason._replace(text=f"{reason.text}; it was banned: {ban.reason}"))
 
 
 def _named(

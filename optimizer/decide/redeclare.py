@@ -35,11 +35,11 @@ def declare(state: DecideState, target: Target, at: int, token: str) -> Iterator
     reset = _reset(state, before, declared) if before else frozenset()
     if before:
         for name, because in _ended(state, before, declared, reset).items():
-            ended = reason._replace(why=f"{reason.why}: {because}")
+            ended = reason._replace(text=f"{reason.text}: {because}")
             editor = SegmentEditor(state, name, before)
             yield editor.trial.end("undeclared", ended)
         for name in _released(state, declared, reset):
-            released = reason._replace(why=f"{reason.why}: the holdback is over")
+            released = reason._replace(text=f"{reason.text}: the holdback is over")
             yield SegmentEditor(state, name, before).trial.end_holdback(released)
     generation = state.next_generation()
     state.declaration, state.revision = target, target.revision
@@ -54,8 +54,8 @@ def declare(state: DecideState, target: Target, at: int, token: str) -> Iterator
     }
     word = "is withdrawn" if target.withdrawn else "is in force"
     yield record(
-        state, "declare", reason._replace(why=f"{reason.why} {word}"),
-        generation=generation, declaration=target, incumbent=declared.incumbent,
+        state, "declare", reason._replace(text=f"{reason.text} {word}"),
+        generation=generation, declaration=target, incumbent_id=declared.incumbent,
         serves={name: segment.incumbent for name, segment in state.segments.items()},
     )  # fmt: skip
     if target.withdrawn:

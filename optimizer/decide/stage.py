@@ -119,12 +119,16 @@ def keep(state: DecideState, finding: Finding) -> None:
     # One slot per kind and metric, and arm of several, bounds what waits. Proven harm is never overwritten
     # by better news.
     several = segment.trial is not None and segment.trial.allocation != "stepwise"
-    slot = f"{finding.kind}/{finding.metric}" + (f"/{finding.variant}" if several else "")
+    slot = f"{finding.kind}/{finding.metric}" + (f"/{finding.variant_id}" if several else "")
     if finding.role == "goal":
         slot += "/goal"  # of a metric that is guarded, too
     known = segment.waiting.get(slot)
     if known is not None:
-        if known.verdict == "fail" and finding.verdict != "fail" and finding.kind in ("trip", "comparison"):
+        if (
+            known.verdict == "fail"
+            and finding.verdict != "fail"
+            and finding.kind in ("hard_limit", "comparison")
+        ):
             return
         if known.window_end_at > finding.window_end_at or _longer(finding, known):
             return
@@ -142,7 +146,7 @@ def _concerns(segment: Segment, finding: Finding) -> bool:
         return True
     if trial is None or not trial.is_served:
         return finding.kind == "level" and trial is None
-    if finding.kind not in ("comparison", "trip", "health") or finding.variant not in trial.arms:
+    if finding.kind not in ("comparison", "hard_limit", "health") or finding.variant_id not in trial.arms:
         return False
     if _is_only_told(finding):
         return False
@@ -186,10 +190,10 @@ def judge_segment(editor: SegmentEditor) -> Decision | None:
     due = [finding for finding in segment.waiting.values() if finding.window_end_at <= now_at]
     segment.waiting = {slot: f for slot, f in segment.waiting.items() if f.window_end_at > now_at}
     due = [finding for finding in due if not _is_outdated(editor.declared.goal, finding)]
-    due.sort(key=lambda finding: (finding.kind, finding.metric, finding.variant or "", finding.role))
+    due.sort(key=lambda finding: (finding.kind, finding.metric, finding.variant_id or "", finding.role))
     for finding in due:
         if finding.kind == "coverage":
-            segment.coverage_generation = max(segment.coverage_generation, finding.generation)
+            segment.adopted_generation = max(segment.adopted_generation, finding.generation)
     if segment.held is not None and segment.held.until_at <= now_at and editor.may_move:
         return editor.trial.end_holdback(Reason(now_at, "passed", "the time of the holdback is over"))
     for finding in due:
@@ -234,8 +238,8 @@ def _watch(editor: SegmentEditor, trial: Trial, due: list[Finding]) -> Decision 
     segment, now_at, is_single = editor.segment, editor.now_at, trial.allocation == "stepwise"
     if not trial.clock_is_set:
         trial.step_at, trial.clock_is_set = now_at, True
-    if trial.converged_at is None and segment.coverage_generation >= trial.generation:
-        trial.converged_at = now_at
+    if trial.adopted_at is None and segment.adopted_generation >= trial.generation:
+        trial.adopted_at = now_at
     due = relevant(trial, due)
     compared = [finding for finding in due if finding.kind == "comparison"]
     unwell = [finding for finding in due if finding.kind == "health"]
@@ -284,9 +288,9 @@ def _go_on(editor: SegmentEditor, trial: Trial, compared: list[Finding]) -> Deci
 def _shadowed(editor: SegmentEditor, trial: Trial, reason: Reason) -> Decision:
     """A shadow analysis has passed, and nobody was served: it is said, and not begun again for a while."""
     called, remedy = editor.declared.name_of(trial.variant), "declare another strategy to serve it"
-    why = f"{called} does well in shadow, no user has met it; {remedy}; {reason.why}"
-    editor.ban(trial.variant, reason._replace(why=f"did well in shadow; {reason.why}"))
-    return editor.trial.conclude(reason._replace(why=why))
+    why = f"{called} does well in shadow, no user has met it; {remedy}; {reason.text}"
+    editor.ban(trial.variant, reason._replace(text=f"did well in shadow; {reason.text}"))
+    return editor.trial.conclude(reason._replace(text=why))
 
 
 def _held(editor: SegmentEditor, judged: Judgement) -> Reason | None:
@@ -296,16 +300,16 @@ def _held(editor: SegmentEditor, judged: Judgement) -> Reason | None:
         by = editor.frozen_by
         cause: Cause = "frozen" if by else "approval"
         mode = f"autonomy is {editor.target.autonomy}, which only goes back"
-        return reason._replace(cause=cause, why=f"{f'frozen by {by}' if by else mode}; {judged.why}")
+        return reason._replace(cause=cause, text=f"{f'frozen by {by}' if by else mode}; {judged.reason}")
     if judged.action != "on" or (against := editor.admission.of_step()) is None:
         return None
     return reason._replace(
-        cause=against.cause, why=f"{against.sentence}; {judged.why}", policies=against.policies
+        cause=against.cause, text=f"{against.reason}; {judged.reason}", policies=against.policies
     )
 
 
 def _ruling(judged: Judgement, now_at: int) -> Reason:
-    return Reason(now_at, judged.cause, judged.why, judged.findings)
+    return Reason(now_at, judged.cause, judged.reason, judged.findings)
 
 
 def _tell(editor: SegmentEditor, reason: Reason) -> Decision | None:
@@ -321,9 +325,9 @@ def _overdue(hand: InHand) -> list[tuple[Cause, int, str]]:
         return []
     converge_s = hand.target.rollout.converge_s
     late: list[tuple[Cause, int, str]] = []
-    if trial.converged_at is None:
+    if trial.adopted_at is None:
         why = f"generation {trial.generation} is not seen in 95 % of the calls after {duration(converge_s)}"
-        late.append(("not_converged", trial.step_at + converge_s * MS, why))
+        late.append(("not_adopted", trial.step_at + converge_s * MS, why))
     heard_at = max(trial.step_at, trial.judged_at)
     arms = " | ".join(map(hand.declared.name_of, trial.arms))
     why = f"no comparison of {arms} has arrived for {duration(SILENCE_S)}: telemetry lost, or no calls"

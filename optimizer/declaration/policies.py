@@ -57,7 +57,7 @@ class Said(NamedTuple):
     """One per policy, in the order of their declaration."""
 
     def _why(self, *outcomes: Outcome) -> str:
-        said = (f"policy {one.policy}: {one.why}" for one in self.results if one.outcome in outcomes)
+        said = (f"policy {one.policy_id}: {one.reason}" for one in self.results if one.outcome in outcomes)
         return "; ".join(said)
 
     @property
@@ -118,9 +118,12 @@ def _of_policy(policy: Policy, context: Any, facts: Mapping[str, Any]) -> Policy
     shares = [one.share_bps for one in said if one.share_bps is not None]
     gravest = min(said, key=lambda one: GRAVEST_FIRST.index(one.outcome), default=None)
     if gravest is None:
-        return PolicyResult(policy=policy.id, outcome="allow")
+        return PolicyResult(policy_id=policy.id, outcome="allow")
     return PolicyResult(
-        policy=policy.id, outcome=gravest.outcome, why=gravest.why, share_bps=min(shares, default=None)
+        policy_id=policy.id,
+        outcome=gravest.outcome,
+        reason=gravest.reason,
+        share_bps=min(shares, default=None),
     )
 
 
@@ -137,11 +140,11 @@ def _of_rule(policy: str, rule: Rule, context: Any, facts: Mapping[str, Any]) ->
         unknown: Outcome = "undecidable" if rule.action == "deny" else "require_approval"
         outcome = "warn" if rule.action == "warn" else unknown
         why = f"cannot be answered, {_reason(error, spoken, facts)} ({words})"
-        return PolicyResult(policy=policy, outcome=outcome, why=why)
+        return PolicyResult(policy_id=policy, outcome=outcome, reason=why)
     if not answer:
         return None
     share_bps = rule.share_bps if rule.action == "limit" else None
-    return PolicyResult(policy=policy, outcome=rule.action, why=words, share_bps=share_bps)
+    return PolicyResult(policy_id=policy, outcome=rule.action, reason=words, share_bps=share_bps)
 
 
 def _reason(error: Exception, spoken: Iterable[str], facts: Mapping[str, Any]) -> str:

@@ -27,12 +27,12 @@ class Assignment(Struct, frozen=True, gc=False):
     """Which arm of which configuration served a call: made by `optimizer.act.assign`."""
 
     generation: Annotated[int, Meta(ge=0, le=2**53)]
-    variant: Name
+    variant_id: Name
     arm: Arm
     segment: Name = OTHER
     propensity: Annotated[float, Meta(gt=0, le=1)] = 1.0
     """The probability with which this unit met this arm."""
-    unit: Annotated[str, Meta(max_length=128)] | None = None
+    unit_id: Annotated[str, Meta(max_length=128)] | None = None
     """A hash of whatever is kept together: a user, a conversation."""
 
 
@@ -120,7 +120,7 @@ class Metric(Struct, frozen=True, kw_only=True):
     """Tells apart the series of one name that one source sends."""
     started_at: Annotated[int, Meta(ge=0, le=2**53)] | None = None
     """When a cumulative series began (ms since the epoch): another instant means that it began anew."""
-    variant: Name | None = None
+    variant_id: Name | None = None
 
 
 class Applied(Struct, frozen=True, gc=False):

@@ -34,24 +34,24 @@ class Command(Struct, frozen=True, kw_only=True):
     """None: every segment."""
     variant: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
     """What `promote`, `rollback` and `unban` are about: the id, the label or the model of one arm."""
-    decision: Name | None = None
+    decision_id: Name | None = None
     """The decision that is approved or rejected."""
     generation: Annotated[int, Meta(ge=1, le=2**53)] | None = None
     """The generation that `restore` goes back to: one of the last five."""
 
 
 class Alert(Struct, frozen=True, kw_only=True):
-    """Another system's alarm; a critical one is an absolute trip."""
+    """Another system's alarm; a critical one counts as a broken hard limit."""
 
     severity: Literal["info", "warning", "critical"]
-    sentence: Annotated[str, Meta(min_length=1, max_length=1000)]
+    reason: Annotated[str, Meta(min_length=1, max_length=1000)]
     segment: Name | None = None
 
 
 class PolicyVerdict(Struct, frozen=True, kw_only=True):
     """What a policy outside the loop says of a decision that waits for approval."""
 
-    decision: Name
+    decision_id: Name
     verdict: Literal["allow", "deny"]
     """An `allow` approves nothing: that stays with people. A `deny` ends the rollout."""
     actor: Annotated[str, Meta(min_length=1, max_length=128)]

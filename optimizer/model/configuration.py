@@ -15,7 +15,7 @@ class ArmOfConfiguration(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One arm of a segment: what to call, and for which share of the units; None: as the caller does it."""
 
     arm: Arm
-    variant: str
+    variant_id: str
     weight_bps: int
     model: str
     provider: str = field(default_factory=lambda: "")
@@ -39,7 +39,7 @@ def differs(arms: Sequence[ArmOfConfiguration]) -> dict[str, str]:
     """
     known = {one.arm: one for one in reversed(arms)}
     before = known.get("incumbent") or known.get("control") or (arms[0] if arms else None)
-    return differences(before.served, {one.variant: one.served for one in arms}) if before else {}
+    return differences(before.served, {one.variant_id: one.served for one in arms}) if before else {}
 
 
 class Configuration(Struct, frozen=True, kw_only=True):
@@ -51,7 +51,7 @@ class Configuration(Struct, frozen=True, kw_only=True):
 
     target: str
     generation: int
-    decision: str
+    decision_id: str
     issued_at: int
     """Milliseconds since the epoch, event time."""
     salt: str

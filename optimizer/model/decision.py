@@ -14,16 +14,16 @@ DecisionKind = Literal[
     "start", "advance", "hold", "pause", "resume", "promote", "rollback", "end_holdback", "reject_command", "declare",
     "set_weights", "conclude", "restore", "unban",
 ]  # fmt: skip
-"""`end_holdback` ends a holdback; `reject_command` answers a command that cannot be followed; `declare` puts the first
+"""`end_holdback` gives what was held back to the incumbent; `reject_command` answers a command that cannot be followed; `declare` puts the first
 configuration of a target in force; `set_weights` moves the shares of several arms; `conclude` ends what was only
 meant to find something out; `restore` brings back what an earlier generation was served by; `unban` lets a variant be
 tried again."""
 
 Cause = Literal[
     "", "alert", "approval", "budget", "choice", "command", "declaration", "error", "frozen", "goal", "guardrail",
-    "inconclusive", "limit", "no_data", "not_converged", "passed", "policy", "trip",
+    "inconclusive", "limit", "no_data", "not_adopted", "passed", "policy", "hard_limit",
 ]  # fmt: skip
-"""What kind of reason a decision has; `why` has the numbers."""
+"""What kind of reason a decision has; `reason` has the numbers."""
 
 WHOLE_TARGET = "*"
 """The segment of a decision that concerns all of them."""
@@ -49,9 +49,9 @@ class Estimate(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Alternative(Struct, frozen=True, kw_only=True):
     """What was not chosen, and why."""
 
-    variant: str
+    variant_id: str
     model: str
-    why: str
+    reason: str
 
 
 class Decision(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -64,18 +64,18 @@ class Decision(Struct, frozen=True, kw_only=True, omit_defaults=True):
     autonomy: Autonomy
     decided_at: int
     """The watermark (ms since the epoch) at which it was taken."""
-    why: str
+    reason: str
     """One sentence."""
     cause: Cause = ""
-    act: bool = True
+    takes_effect: bool = True
     """False: advice only, or waiting for a human's yes."""
     generation: int = 0
     """The configuration generation this decision brings into force; 0: none."""
-    rollout: str | None = None
-    variant: str | None = None
+    rollout_id: str | None = None
+    variant_id: str | None = None
     """The candidate."""
     model: str | None = None
-    incumbent: str | None = None
+    incumbent_id: str | None = None
     """The variant that is served otherwise."""
     step: int = 0
     weight_bps: int = 0
@@ -103,7 +103,7 @@ class Decision(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Several arms: variant → its share after this decision, the incumbent's too; they add up to 10,000."""
     mirror_bps: int = 0
     """The share of the units whose calls are mirrored to the candidate, which serves nobody."""
-    returns_to: int = 0
+    restored_generation: int = 0
     """Only on `restore`: the generation whose incumbents serve again."""
     differs: dict[str, str] = {}
     """Variant → what it changes of the incumbent, in words: of everything that is or was on trial here."""
@@ -111,7 +111,7 @@ class Decision(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def on_trial(decision: Decision) -> dict[str, str]:
     """Variant → what it changes of the incumbent: of the one that a decision is about, else of all that are tried."""
-    about = decision.variant or ""
+    about = decision.variant_id or ""
     return {about: decision.differs[about]} if about in decision.differs else decision.differs
 
 
@@ -122,9 +122,9 @@ def in_words(decision: Decision) -> str:
 
 def at_shares(decision: Decision) -> str:
     """The same with the share of each: `small instead of large at 5 %`."""
-    shares = {decision.variant or "": decision.weight_bps, **decision.weights}
+    shares = {decision.variant_id or "": decision.weight_bps, **decision.weights}
     shadow = f"in shadow of {share(decision.mirror_bps)}" if decision.mirror_bps else ""
-    tried = on_trial(decision) or {decision.variant or "": decision.model or ""}
+    tried = on_trial(decision) or {decision.variant_id or "": decision.model or ""}
     return " | ".join(
         " ".join(filter(None, (words, f"at {share(shares[one])}" if shares.get(one) else shadow)))
         for one, words in tried.items()

@@ -8,7 +8,7 @@ from optimizer.model.metric import Metric
 
 Verdict = Literal["pass", "fail", "inconclusive", "error", "no_data"]
 Role = Literal["goal", "guardrail", "signal", "health"]
-Kind = Literal["level", "comparison", "trip", "coverage", "health", "analysis", "spend"]
+Kind = Literal["level", "comparison", "hard_limit", "coverage", "health", "analysis", "spend"]
 Severity = Literal["", "info", "warning", "critical"]
 Status = Literal["", "learning", "opened", "updated", "closed"]
 
@@ -40,11 +40,11 @@ class Finding(Struct, frozen=True, kw_only=True, omit_defaults=True):
     verdict: Verdict
     window_start_at: int
     window_end_at: int
-    sentence: str
+    reason: str
     """What a person should understand from it."""
-    variant: str | None = None
+    variant_id: str | None = None
     """Whom it is about; the candidate of a comparison."""
-    control: str | None = None
+    control_id: str | None = None
     """The variant compared with."""
     generation: int = 0
     """The newest generation among the calls behind it."""

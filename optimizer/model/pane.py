@@ -91,7 +91,7 @@ class Cell(Struct, omit_defaults=True):
     """What the calls of one (generation, variant, arm, segment) amount to."""
 
     generation: int
-    variant: str
+    variant_id: str
     arm: Arm
     segment: str
     calls: int = 0
@@ -139,7 +139,7 @@ class Measure(Struct, kw_only=True, omit_defaults=True):
 
     name: str
     unit: str = ""
-    variant: str | None = None
+    variant_id: str | None = None
     count: int = 0
     total_millionths: int = 0
     squares: int = 0

@@ -39,9 +39,9 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class PolicyResult(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a policy said of a decision: its gravest rule."""
 
-    policy: str
+    policy_id: str
     outcome: Outcome
-    why: str = ""
+    reason: str = ""
     """The rule's message or condition; for what could not be answered the reason."""
     share_bps: int | None = None
     """With `limit`: the share it allows."""

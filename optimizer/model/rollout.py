@@ -8,16 +8,16 @@ from msgspec import Struct
 class RolloutStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Where a rollout stands after a decision."""
 
-    rollout: str
+    rollout_id: str
     segment: str
-    variant: str
+    variant_id: str
     model: str
     phase: str
     """A phase of `optimizer.act.machine`."""
     ooda_state: str
     """The specification's state, a projection of the phase."""
-    decision: str
-    why: str
+    decision_id: str
+    reason: str
     since_at: int
     generation: int = 0
     step: int = 0
@@ -28,7 +28,7 @@ class RolloutCommand(Struct, frozen=True, kw_only=True):
     """What an actuator outside the loop has to bring about: the same as the configuration says."""
 
     command: Literal["set_weights", "promote", "rollback"]
-    rollout: str
+    rollout_id: str
     segment: str
     generation: int
     weights_bps: dict[str, int]

@@ -195,7 +195,7 @@ _OF_UNIT: dict[str, Callable[[float], str]] = {
 
 def outcome(finding: Finding) -> str:
     """`quality −38.2 % (−44 … −30.1 %, n 61 and 60): fail`, as far as the finding has numbers."""
-    text = finding.metric if finding.kind != "trip" else f"trip on {finding.metric}"
+    text = finding.metric if finding.kind != "hard_limit" else f"hard limit of {finding.metric}"
     if finding.role == "goal" and finding.metric != "cost":
         text += " as the goal"  # a guardrail may speak of the same metric
     if finding.estimate is not None:

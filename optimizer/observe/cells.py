@@ -122,7 +122,7 @@ def key_of(declared: Declared, assignment: Assignment | None, attributes: dict[s
     segment = assignment.segment
     if segment != OTHER and segment not in declared.values:
         segment = declared.segment_by(attributes)
-    return assignment.generation, intern(assignment.variant), assignment.arm, intern(segment)
+    return assignment.generation, intern(assignment.variant_id), assignment.arm, intern(segment)
 
 
 def cell_of(cells: dict[Key, Sums], key: Key) -> tuple[Sums, Key]:

@@ -129,7 +129,7 @@ class Folding(Intake):
         groups, repeated = self.memory.groups, self._repeated
         starts, are_in_time = self._starts(events)
         keys = [
-            (start, event.subject, token.generation, token.variant, token.arm, token.segment)
+            (start, event.subject, token.generation, token.variant_id, token.arm, token.segment)
             if (token := event.data.assignment) is not None
             else self._unassigned(event, start)
             for event, start in zip(events, starts, strict=True)

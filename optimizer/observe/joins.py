@@ -52,7 +52,7 @@ def origin_of(event: CallEvent, declared: Declared | None, start_at: int) -> Ori
             return Origin(event.subject, 0, ANONYMOUS, "incumbent", OTHER, UNDECLARED_THEN, start_at)
         token = call.assignment
         return Origin(
-            event.subject, token.generation, token.variant, token.arm, OTHER, UNDECLARED_THEN, start_at
+            event.subject, token.generation, token.variant_id, token.arm, OTHER, UNDECLARED_THEN, start_at
         )
     key = key_of(declared, call.assignment, call.attributes)
     return Origin(intern(event.subject), *key, declared.since, start_at)

@@ -93,7 +93,7 @@ class Measures:
 
     def add(self, metric: Metric, amount: Amount) -> bool:
         """Add a point; False if there was no room, so that it is counted in `other` only."""
-        held = self._room((metric.name, metric.unit, metric.variant))
+        held = self._room((metric.name, metric.unit, metric.variant_id))
         if held is None:
             self._other().count += sum(amount.counts) if amount.counts else 1
             return False
@@ -131,7 +131,7 @@ class Measures:
         held = self.held.get(name)
         if held is None and name != LEFT_OVER and len(self.held) - (LEFT_OVER in self.held) < NAMES:
             scale = SCALES.get(name[1], MILLIONTHS)
-            held = self.held[name] = Measure(name=name[0], unit=name[1], variant=name[2], scale=scale)
+            held = self.held[name] = Measure(name=name[0], unit=name[1], variant_id=name[2], scale=scale)
         return None if name == LEFT_OVER else held
 
     def _other(self) -> Measure:

@@ -62,7 +62,7 @@ class Point(NamedTuple):
 def series_of(event: MetricEvent) -> str:
     """The key of a series: a digest of its sender, target and metric."""
     told = event.data
-    named = (event.source, event.subject, told.name, told.unit, told.series, told.variant)
+    named = (event.source, event.subject, told.name, told.unit, told.series, told.variant_id)
     return blake2b(_encode(named), digest_size=8).hexdigest()
 
 

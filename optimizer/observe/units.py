@@ -30,8 +30,8 @@ def are_told_by(token: Assignment | None, key: Key, taken: Key) -> bool:
 def places(calls: Sequence[Call], groups: Sequence[Group]) -> list[int]:
     """The place of each call's unit in the hash; NOWHERE if its cell samples no units or the call names none."""
     return [
-        place(token.unit)
-        if group.samples_units and (token := call.assignment) is not None and token.unit
+        place(token.unit_id)
+        if group.samples_units and (token := call.assignment) is not None and token.unit_id
         else NOWHERE
         for call, group in zip(calls, groups, strict=True)
     ]

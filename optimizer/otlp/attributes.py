@@ -48,11 +48,11 @@ TABLE: tuple[Row, ...] = (
     # Ours: docs/otlp.md. A caller that follows a configuration says here which one served the call.
     Row("llmopt.target", "target", "text", "ours"),
     Row("llmopt.generation", "assignment.generation", "whole", "ours"),
-    Row("llmopt.variant", "assignment.variant", "text", "ours"),
+    Row("llmopt.variant.id", "assignment.variant_id", "text", "ours"),
     Row("llmopt.arm", "assignment.arm", "text", "ours"),
     Row("llmopt.segment", "assignment.segment", "text", "ours"),
     Row("llmopt.propensity", "assignment.propensity", "number", "ours"),
-    Row("llmopt.unit", "assignment.unit", "text", "ours"),
+    Row("llmopt.unit.id", "assignment.unit_id", "text", "ours"),
     Row("llmopt.covariate", "covariate", "number", "ours"),
     # Verdicts on answers, `gen_ai.evaluation.result`; never their explanation.
     Row("gen_ai.evaluation.name", "evaluation.name", "text", "GenAI C"),

@@ -164,7 +164,7 @@ def _marked(name: str, value: Any) -> Meaning:
 
 def assignment_of(found: Mapping[str, Any], unread: list[str]) -> Assignment | None:
     """The assignment of a call; None unless generation, variant and arm are all given."""
-    generation, variant = found.get("assignment.generation"), found.get("assignment.variant")
+    generation, variant = found.get("assignment.generation"), found.get("assignment.variant_id")
     arm: Any = found.get("assignment.arm")
     if generation is None and variant is None and arm is None:
         return None
@@ -174,9 +174,9 @@ def assignment_of(found: Mapping[str, Any], unread: list[str]) -> Assignment | N
         return None
     return Assignment(
         generation=generation,
-        variant=variant,
+        variant_id=variant,
         arm=arm,
         segment=found.get("assignment.segment", OTHER),
         propensity=propensity,
-        unit=found.get("assignment.unit"),
+        unit_id=found.get("assignment.unit_id"),
     )

@@ -111,7 +111,7 @@ def event(point: Any, series: Series) -> MetricEvent:
             temporality=series.temporality,
             series=mark,
             started_at=started_ns // 1_000_000 if instant(started_ns) else None,
-            variant=text(own.get("llmopt.variant")),
+            variant_id=text(own.get("llmopt.variant.id")),
         ),
     )
 

@@ -106,9 +106,9 @@ class Book:
     def write_down(self, decision: Decision) -> None:
         """Record a decision that acts."""
         self.life.decisions += 1
-        if not decision.act:
+        if not decision.takes_effect:
             return
-        if decision.kind == "start" and decision.variant and decision.model in self._models:
+        if decision.kind == "start" and decision.variant_id and decision.model in self._models:
             self._begin(decision, str(decision.model))
         elif decision.kind in ENDS and decision.segment in self._live:
             self._end(decision)
@@ -122,7 +122,7 @@ class Book:
             began_s=(decision.decided_at - BEGIN_AT) / 1000,
         )  # fmt: skip
         self.life.rollouts.append(began)
-        self._live[segment] = began, beside, str(decision.variant)
+        self._live[segment] = began, beside, str(decision.variant_id)
 
     def _end(self, decision: Decision) -> None:
         segment = decision.segment
@@ -132,7 +132,7 @@ class Book:
         rollout.answers = self._of_candidate.get(segment, 0)
         rollout.mirrored = self._of_shadow.get(segment, 0)
         tried = next(
-            (arm for arm in self.arms[segment] if arm.assignment and arm.assignment.variant == variant),
+            (arm for arm in self.arms[segment] if arm.assignment and arm.assignment.variant_id == variant),
             Arm(rollout.model, None, 0),
         )
         candidate, control = self._truth(segment, tried), self._truth(segment, beside)

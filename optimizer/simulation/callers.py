@@ -133,7 +133,7 @@ class Callers:
 
     def _arm(self, one: ArmOfConfiguration, segment: str, generation: int) -> Arm:
         propensity = one.weight_bps / BUCKETS or 1.0
-        token = Assignment(generation, one.variant, one.arm, segment, propensity)
+        token = Assignment(generation, one.variant_id, one.arm, segment, propensity)
         return Arm(one.model, token, one.weight_bps, self._factor(one.model, one.parameters))
 
     def _factor(self, model: str, parameters: Any) -> float:

@@ -69,7 +69,7 @@ def _rollouts(lives: Sequence[Life]) -> Iterator[Rollout]:
 
 def is_called_worse(rollout: Rollout) -> bool:
     """True if a candidate was rolled back because of findings, not for want of an answer."""
-    return rollout.outcome == "rolled_back" and rollout.cause in ("guardrail", "trip", "goal")
+    return rollout.outcome == "rolled_back" and rollout.cause in ("guardrail", "hard_limit", "goal")
 
 
 def is_truly_better(rollout: Rollout) -> bool:

@@ -21,9 +21,9 @@ CREATE TABLE findings (
     verdict         text NOT NULL,
     window_start_at timestamptz NOT NULL,
     window_end_at   timestamptz NOT NULL,
-    sentence        text NOT NULL,
-    variant         text,
-    control         text,
+    reason          text NOT NULL,
+    variant_id      text,
+    control_id      text,
     generation      bigint NOT NULL,
     estimate        double precision,
     low             double precision,
@@ -56,14 +56,14 @@ CREATE TABLE optimization_decisions (
     kind            text NOT NULL,
     autonomy        text NOT NULL,
     decided_at      timestamptz NOT NULL,
-    why             text NOT NULL,
+    reason          text NOT NULL,
     cause           text NOT NULL,
-    act             boolean NOT NULL,
+    takes_effect    boolean NOT NULL,
     generation      bigint NOT NULL,
-    rollout         text,
-    variant         text,
+    rollout_id      text,
+    variant_id      text,
     model           text,
-    incumbent       text,
+    incumbent_id    text,
     step            bigint NOT NULL,
     weight_bps      bigint NOT NULL,
     actor           text NOT NULL,
@@ -87,15 +87,15 @@ CREATE TABLE rollouts (
     at              timestamptz NOT NULL,
     -- What the event is: 'rollout.status' tells, 'rollout.command' orders; each leaves the other's columns null.
     type            text NOT NULL,
-    rollout         text NOT NULL,
+    rollout_id      text NOT NULL,
     segment         text NOT NULL,
     generation      bigint NOT NULL,
-    variant         text,
+    variant_id      text,
     model           text,
     phase           text,
     ooda_state      text,
-    decision        text,
-    why             text,
+    decision_id     text,
+    reason          text,
     since_at        timestamptz,
     step            bigint,
     weight_bps      bigint,
@@ -103,8 +103,8 @@ CREATE TABLE rollouts (
     event           jsonb NOT NULL,
     PRIMARY KEY (topic, partition, "offset")
 );
-CREATE INDEX rollouts_by_decision ON rollouts (md5(decision));
-CREATE INDEX rollouts_by_rollout ON rollouts (md5(rollout));
+CREATE INDEX rollouts_by_decision ON rollouts (md5(decision_id));
+CREATE INDEX rollouts_by_rollout ON rollouts (md5(rollout_id));
 CREATE INDEX rollouts_by_event ON rollouts (md5(source || '#' || event_id));
 
 CREATE TABLE configurations (
@@ -116,7 +116,7 @@ CREATE TABLE configurations (
     target          text,
     at              timestamptz NOT NULL,
     generation      bigint NOT NULL,
-    decision        text NOT NULL,
+    decision_id     text NOT NULL,
     issued_at       timestamptz NOT NULL,
     salt            text NOT NULL,
     segmented_by    text,
@@ -124,7 +124,7 @@ CREATE TABLE configurations (
     PRIMARY KEY (topic, partition, "offset")
 );
 CREATE INDEX configurations_by_target ON configurations (target, generation);
-CREATE INDEX configurations_by_decision ON configurations (md5(decision));
+CREATE INDEX configurations_by_decision ON configurations (md5(decision_id));
 CREATE INDEX configurations_by_event ON configurations (md5(source || '#' || event_id));
 
 -- What people and other systems told the loop: 'command', 'alert', 'target.declared'.
@@ -141,9 +141,8 @@ CREATE TABLE commands (
     actor           text,
     reason          text,
     segment         text,
-    decision        text,
+    decision_id     text,
     severity        text,
-    sentence        text,
     revision        bigint,
     event           jsonb NOT NULL,
     PRIMARY KEY (topic, partition, "offset")

@@ -20,7 +20,7 @@ from optimizer.model.finding import Finding
 
 FINDING = Finding(
     finding_id="f", segment="math", kind="comparison", metric="cost", role="goal", verdict="pass",
-    window_start_at=0, window_end_at=60_000, sentence="cheaper", estimate=-0.5, control_estimate=0.004,
+    window_start_at=0, window_end_at=60_000, reason="cheaper", estimate=-0.5, control_estimate=0.004,
 )  # fmt: skip
 ADDED = "control_estimate"
 """An attribute of findings that the first tables have no column for."""

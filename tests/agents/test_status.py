@@ -30,7 +30,7 @@ TURNED = {
 
 def arm(name, variant, weight_bps):
     fields = {field: getattr(variant, field) for field in Variant.__struct_fields__}
-    return ArmOfConfiguration(arm=name, variant=variant.variant_id, weight_bps=weight_bps, **fields)
+    return ArmOfConfiguration(arm=name, variant_id=variant.variant_id, weight_bps=weight_bps, **fields)
 
 
 class Kafka:
@@ -41,11 +41,11 @@ class Kafka:
         rest_bps = 10_000 - 500 * (len(candidates) + 1)
         arms = (*arms, arm("incumbent", LARGE, rest_bps), arm("control", LARGE, 500))
         self.configuration = Configuration(
-            target="chat", generation=2, decision="d1", issued_at=0, salt="", segments={"mail": arms}
+            target="chat", generation=2, decision_id="d1", issued_at=0, salt="", segments={"mail": arms}
         )
         self.decision = Decision(
-            decision_id="d2", segment="code", kind="start", autonomy="approve", decided_at=0, why="", act=False,
-            variant=candidates[0].variant_id, model=candidates[0].model, weight_bps=500,
+            decision_id="d2", segment="code", kind="start", autonomy="approve", decided_at=0, reason="",
+            takes_effect=False, variant_id=candidates[0].variant_id, model=candidates[0].model, weight_bps=500,
             differs=differences(LARGE, {candidates[0].variant_id: candidates[0]}),
         )  # fmt: skip
         self.sent = []

@@ -49,19 +49,19 @@ def test_the_id_of_what_a_stage_publishes_derives_from_its_source_and_sequence(n
 def test_the_ids_of_decision_and_rollout_derive(decision):
     said = decision.data
     expected = decision_id(
-        decision.subject, said.segment, said.kind, said.decided_at, said.generation, said.variant
+        decision.subject, said.segment, said.kind, said.decided_at, said.generation, said.variant_id
     )
     started = decision_id(
-        decision.subject, said.segment, "start", STARTED_AT, said.generation - 1, said.variant
+        decision.subject, said.segment, "start", STARTED_AT, said.generation - 1, said.variant_id
     )
-    assert (expected, f"r-{started}") == (said.decision_id, said.rollout)
+    assert (expected, f"r-{started}") == (said.decision_id, said.rollout_id)
 
 
 def test_the_finding_is_what_its_comparison_is_worded_as(belief):
     said = belief.data
     about = About(
         target=belief.subject, segment=said.segment, kind=said.kind, metric=said.metric, role=said.role,
-        variant=said.variant, control=said.control, generation=said.generation,
+        variant_id=said.variant_id, control_id=said.control_id, generation=said.generation,
     )  # fmt: skip
     arms = (said.n, said.n_control)
     comparison = Comparison(
@@ -82,7 +82,7 @@ def test_the_finding_is_what_its_comparison_is_worded_as(belief):
         window,
         said.verdict,
         measured=measured,
-        sentence=sentence,
+        reason=sentence,
         counterfactual=counterfactual_of(comparison, about),
     )
     assert expected == said
@@ -95,7 +95,7 @@ def test_the_decision_rests_on_the_finding(decision, belief):
     assert (estimate_of(belief.data),) == said.estimates
     assert belief.data.evidence == said.evidence
     assert sha256(_encode((belief.data,))).hexdigest() == said.findings_hash
-    assert reason == said.why
+    assert reason == said.reason
 
 
 def test_examples_that_follow_the_decision_name_it(decision):
@@ -104,7 +104,7 @@ def test_examples_that_follow_the_decision_name_it(decision):
     )
     verdict = example("policy.verdict").data
     said = decision.data
-    assert {said.decision_id} == {status.decision, configuration.decision, verdict.decision}
-    assert {said.rollout} == {status.rollout, order.rollout}
+    assert {said.decision_id} == {status.decision_id, configuration.decision_id, verdict.decision_id}
+    assert {said.rollout_id} == {status.rollout_id, order.rollout_id}
     assert {said.generation} == {status.generation, order.generation, configuration.generation}
-    assert said.why == status.why
+    assert said.reason == status.reason

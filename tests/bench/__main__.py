@@ -103,7 +103,7 @@ class Bench:
                  "process.\n")  # fmt: skip
         self.table(
             ("", *HEADS),
-            ("trip → rolled back", *milliseconds(rows["trip"])),
+            ("trip → rolled back", *milliseconds(rows["hard_limit"])),
             ("level → rollout started", *milliseconds(rows["start"])),
         )
 

@@ -36,7 +36,7 @@ def a_finding(segment, kind, metric, end, **more):
     }
     return Finding(
         finding_id=f"{segment}-{kind}-{metric}", segment=segment, kind=kind, metric=metric,
-        window_start_at=end - MINUTE_MS, window_end_at=end, sentence=f"{metric} of {segment}", **(fields | more),
+        window_start_at=end - MINUTE_MS, window_end_at=end, reason=f"{metric} of {segment}", **(fields | more),
     )  # fmt: skip
 
 
@@ -56,8 +56,8 @@ def told(row, end, dice):
         if live is not None:
             for metric, _ in LEVELS:
                 role, unit = ("goal" if metric == "cost" else "guardrail"), "relative"
-                yield a_finding(segment, "comparison", metric, end, role=role, unit=unit, variant=live.variant,
-                                control=kept.incumbent, generation=generation, n_control=300,
+                yield a_finding(segment, "comparison", metric, end, role=role, unit=unit, variant_id=live.variant,
+                                control_id=kept.incumbent, generation=generation, n_control=300,
                                 estimate=dice.uniform(-0.01, 0.01))  # fmt: skip
 
 

@@ -53,9 +53,9 @@ def call(i, target, dice, *, segmented):
         data=Call(
             call_id=f"{i:012d}", latency_ms=dice.randrange(5_000, 3_000_000) / 1000, model="m-large", provider="acme",
             assignment=Assignment(
-                generation=3, variant=f"{i % 2:012x}", arm=arm, propensity=0.05,
+                generation=3, variant_id=f"{i % 2:012x}", arm=arm, propensity=0.05,
                 segment=f"task-{i % 4}" if segmented else "other",
-                unit=f"u{i % 981:07d}",  # a multiple of the arms: a unit has one
+                unit_id=f"u{i % 981:07d}",  # a multiple of the arms: a unit has one
             ),
             input_tokens=dice.randrange(4000), output_tokens=dice.randrange(800),
             cost_usd=dice.randrange(1_000_000) / 1e8, quality=Quality(score=dice.randrange(101) / 100),
@@ -86,7 +86,7 @@ def shapes(dice, targets=TARGETS):
         event = call(i, name_of(number), dice, segmented=targets == TARGETS)
         head, rest = sent(event).split(b'"@"', 1)
         middle, last = rest.split(time, 1)
-        subject, variant = event.subject.encode(), event.data.assignment.variant.encode()
+        subject, variant = event.subject.encode(), event.data.assignment.variant_id.encode()
         parts = head + b'"', b'"' + middle + b'"', b'"' + last
         cut.append(Shape(*parts, subject, number % PARTITIONS, subject + b"/" + variant))
     return cut

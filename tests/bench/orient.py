@@ -37,7 +37,7 @@ def a_cell(dice, arm, segment):
     usd = [dice.randrange(10**5, 10**7) for _ in range(CALLS)]
     scores = [dice.randrange(10**6) for _ in range(CALLS // 3)]
     return Cell(
-        generation=3, variant=variant, arm=arm, segment=segment, calls=CALLS + 1, errors={"timeout": 1},
+        generation=3, variant_id=variant, arm=arm, segment=segment, calls=CALLS + 1, errors={"timeout": 1},
         latency_us=Histogram.of(np.array([round(x * 1000) for x in ms])).counts,
         first_token_us=Histogram.of(np.array([round(x * 300) for x in ms])).counts,
         output_lengths=Histogram.of(np.array([round(x) for x in ms])).counts,

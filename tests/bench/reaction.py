@@ -49,7 +49,7 @@ class Follower(Thread):
                 self.seen.setdefault((found.target, found.generation), now)
                 for arm in found.segments["other"]:
                     if arm.arm == "candidate":
-                        self.candidates[found.target] = arm.variant
+                        self.candidates[found.target] = arm.variant_id
 
     def has_seen(self, names, generation, limit_s):
         deadline = time.monotonic() + limit_s
@@ -66,7 +66,7 @@ class Follower(Thread):
 def finding(name, at_ms, **told):
     usual = {
         "finding_id": f"{name}-{told['kind']}-{at_ms}", "segment": "other", "verdict": "pass",
-        "window_start_at": at_ms - 10_000, "window_end_at": at_ms, "sentence": "as in the benchmark", "n": 500,
+        "window_start_at": at_ms - 10_000, "window_end_at": at_ms, "reason": "as in the benchmark", "n": 500,
     }  # fmt: skip
     return event_of(Finding(**(usual | told)), name, source="/bench", at_ms=at_ms)
 
@@ -113,8 +113,8 @@ def main(targets):
         ]
 
     def tripped(name, at_ms):
-        found = {"variant": follower.candidates[name], "verdict": "fail", "generation": STARTED}
-        return [finding(name, at_ms, kind="trip", metric="errors", role="guardrail", **found)]
+        found = {"variant_id": follower.candidates[name], "verdict": "fail", "generation": STARTED}
+        return [finding(name, at_ms, kind="hard_limit", metric="errors", role="guardrail", **found)]
 
     started = lead(publisher, names, worth_a_try)
     follower.has_seen(names, STARTED, ANSWER_S)
@@ -122,7 +122,7 @@ def main(targets):
     follower.has_seen(names, ROLLED_BACK, ANSWER_S)
     rows = {
         "start": percentiles([follower.seen[name, STARTED] - started[name] for name in names]),
-        "trip": percentiles([follower.seen[name, ROLLED_BACK] - ended[name] for name in names]),
+        "hard_limit": percentiles([follower.seen[name, ROLLED_BACK] - ended[name] for name in names]),
     }
     print(json.dumps(rows), flush=True)
 

@@ -124,7 +124,7 @@ class Callers:
     def _inventive(self, n, i, seconds):
         return call(
             "inventor", f"i-{n}-{i}", seconds,
-            assignment=Assignment(generation=1, variant=f"v-{n}-{i}", arm="incumbent", segment=f"s-{n}-{i}"),
+            assignment=Assignment(generation=1, variant_id=f"v-{n}-{i}", arm="incumbent", segment=f"s-{n}-{i}"),
             error_type=f"error-{n}-{i}", attributes={"task": f"task-{n}-{i}"},
         )  # fmt: skip
 

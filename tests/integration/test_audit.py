@@ -46,20 +46,25 @@ def payload(topic, i):
     if topic == "findings":
         return Finding(
             finding_id=f"f-{i}", segment="other", kind="level", metric="cost", role="signal", verdict="pass",
-            window_start_at=AT, window_end_at=AT + i, sentence="as before", estimate=i / 7, n=i,
+            window_start_at=AT, window_end_at=AT + i, reason="as before", estimate=i / 7, n=i,
         )  # fmt: skip
     if topic == "decisions":
         return Decision(
-            decision_id=f"d-{i}", segment="other", kind="hold", autonomy="auto", decided_at=AT + i, why="x"
+            decision_id=f"d-{i}", segment="other", kind="hold", autonomy="auto", decided_at=AT + i, reason="x"
         )
     if topic == "rollouts":
         return RolloutStatus(
-            rollout="r", segment="other", variant="v", model="m", phase="step", ooda_state="Act",
-            decision=f"d-{i}", why="x", since_at=AT + i,
+            rollout_id="r", segment="other", variant_id="v", model="m", phase="step", ooda_state="Act",
+            decision_id=f"d-{i}", reason="x", since_at=AT + i,
         )  # fmt: skip
-    arm = ArmOfConfiguration(arm="incumbent", variant="v", weight_bps=10_000, model="m")
+    arm = ArmOfConfiguration(arm="incumbent", variant_id="v", weight_bps=10_000, model="m")
     return Configuration(
-        target="t", generation=i, decision=f"d-{i}", issued_at=AT + i, salt="t:1", segments={"other": (arm,)}
+        target="t",
+        generation=i,
+        decision_id=f"d-{i}",
+        issued_at=AT + i,
+        salt="t:1",
+        segments={"other": (arm,)},
     )
 
 

@@ -32,7 +32,7 @@ from tests.support.cluster import Cluster, Worker
 EPOCH = datetime(2026, 3, 1, tzinfo=UTC)
 PANE_S = 10
 MEGABYTES_10 = 10_000_000
-ASSIGNED = Assignment(generation=3, variant="v", arm="candidate", segment="code")
+ASSIGNED = Assignment(generation=3, variant_id="v", arm="candidate", segment="code")
 CHAT = Target(
     target="chat", incumbent="big", models=(Model(name="big"),),
     segments=Segments(attribute="task", values=("code",)),
@@ -140,11 +140,11 @@ BAD = {
         carrying(latency_ms=float("inf")), "data.latency_ms", "data.latency_ms: a finite number, got NaN or Infinity"
     ),
     "an unheard-of arm": Bad(
-        carrying(assignment={"generation": 1, "variant": "v", "arm": "leg"}),
+        carrying(assignment={"generation": 1, "variant_id": "v", "arm": "leg"}),
         "data.assignment.arm", "data.assignment.arm: Invalid enum value 'leg'",
     ),
     "a negative generation": Bad(
-        carrying(assignment={"generation": -1, "variant": "v", "arm": "control"}),
+        carrying(assignment={"generation": -1, "variant_id": "v", "arm": "control"}),
         "data.assignment.generation", "data.assignment.generation: Expected `int` >= 0",
     ),
     "a score above 1": Bad(
@@ -329,7 +329,7 @@ def test_what_only_looks_odd_is_folded(seen, name):
 
 def test_calls_of_every_spelling_are_counted_in_the_cells_they_belong_to(seen):
     first = next(p for p in seen.panes if p.end_at == at_ms(PANE_S) and len(p.cells) > 1)
-    cells = {(c.generation, c.variant, c.arm, c.segment): c.calls for c in first.cells}
+    cells = {(c.generation, c.variant_id, c.arm, c.segment): c.calls for c in first.cells}
     assert cells == {
         (0, "-", "incumbent", "other"): 6,
         (3, "v", "candidate", "other"): 1,

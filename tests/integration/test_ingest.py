@@ -227,7 +227,7 @@ def test_feedback_and_alerts_arrive_where_they_are_read(world, entrance):
     (feedback,) = (event for event in world.on("metrics", "feedback") if event.subject == "chat")
     (alert,) = (event for event in world.on("findings", "alert") if event.subject == "chat")
     assert (feedback.id, feedback.data.value) == ("c-1/t-1", "up")
-    assert (alert.subject, alert.data.severity, alert.data.sentence) == ("chat", "critical", "Leak")
+    assert (alert.subject, alert.data.severity, alert.data.reason) == ("chat", "critical", "Leak")
 
 
 def test_what_is_refused_leaves_nothing_behind(world, entrance):

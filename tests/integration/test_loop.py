@@ -176,7 +176,7 @@ def newest_by_verb(run):
 
 
 def test_the_bad_candidate_was_rolled_back_and_the_good_one_promoted(run):
-    outcomes = {(d.kind, d.model, d.segment) for d in run.payloads("decisions") if d.act}
+    outcomes = {(d.kind, d.model, d.segment) for d in run.payloads("decisions") if d.takes_effect}
     for segment in recordings.SEGMENTS:
         assert ("rollback", "bad", segment) in outcomes
         assert ("rollback", "good", segment) not in outcomes
@@ -214,7 +214,7 @@ def test_the_first_promotion_is_explained_with_evidence_interval_n_and_what_was_
         assert min(one["n"], one["n_control"]) >= 40
     assert {one["partition"] for one in decision["evidence"]} == set(range(recordings.P))
     assert all(one["first_offset"] < one["last_offset"] for one in decision["evidence"])
-    rejected = {one["model"]: one["why"] for one in decision["rejected"]}
+    rejected = {one["model"]: one["reason"] for one in decision["rejected"]}
     assert "banned" in rejected["bad"]
     assert told["findings_hold"] is True
     assert "configuration" in {one["what"] for one in told["followed"]}

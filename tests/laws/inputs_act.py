@@ -37,7 +37,7 @@ def history(seed):
             forged = structs.replace(
                 event.data,
                 generation=event.data.generation + random.choice((0, 0, 1, 7)),
-                rollout=random.choice((event.data.rollout, "r-forged")),
+                rollout=random.choice((event.data.rollout_id, "r-forged")),
                 weight_bps=random.choice((0, 400, 10_000)),
             )
             events.append(structs.replace(event, offset=len(events), data=forged))

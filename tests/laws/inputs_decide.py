@@ -117,7 +117,7 @@ class Author:
         number = len(self.events)
         found = {
             "finding_id": f"f{number}", "segment": "other", "role": "guardrail", "verdict": "pass",
-            "window_start_at": self.at - 60_000, "window_end_at": self.at, "sentence": "so it is",
+            "window_start_at": self.at - 60_000, "window_end_at": self.at, "reason": "so it is",
             "n": self.random.randrange(2000), "n_control": 9, "estimate": self.random.random(),
             "evidence": (Evidence(partition=number % 3, first_offset=number, last_offset=number + 9),),
         }  # fmt: skip
@@ -127,11 +127,11 @@ class Author:
         """A finding about anything, of any time."""
         random = self.random
         self.find(
-            random.choice(NAMES), random.choice(("comparison", "trip", "level", "coverage")),
+            random.choice(NAMES), random.choice(("comparison", "hard_limit", "level", "coverage")),
             random.choice(METRICS), verdict=random.choice(VERDICTS),
             segment=random.choice((*SEGMENTS, "other")),
             window_end_at=self.at + random.choice((-600_000, -10_000, 0, 10_000, 60_000)),
-            variant=variant_of(Model(name=f"m{random.randrange(9)}")).variant_id,
+            variant_id=variant_of(Model(name=f"m{random.randrange(9)}")).variant_id,
             generation=random.randrange(5),
         )  # fmt: skip
 
@@ -146,7 +146,7 @@ class Author:
         wish = Command(
             command=kind, actor=random.choice(("ann", "bob")), reason="because",
             segment=None if kind == "restore" else segment,
-            decision=random.choice((None, *waiting)),
+            decision_id=random.choice((None, *waiting)),
             variant=random.choice((None, *self._variants(name, kind))),
             generation=random.choice((None, random.randrange(1, 200), *self._generations(name) * 3)),
         )  # fmt: skip
@@ -164,7 +164,7 @@ class Author:
 
     def alert(self):
         severity = self.random.choice(("info", "critical"))
-        self.write(AlertEvent, self.random.choice(NAMES), Alert(severity=severity, sentence="a leak"))
+        self.write(AlertEvent, self.random.choice(NAMES), Alert(severity=severity, reason="a leak"))
 
     def policy(self):
         random = self.random
@@ -178,7 +178,7 @@ class Author:
             ),
         ]
         told = PolicyVerdict(
-            decision=random.choice(waiting),
+            decision_id=random.choice(waiting),
             verdict=random.choice(("allow", "deny")),
             actor="rule",
             reason="so",
@@ -201,7 +201,7 @@ class Author:
                     told = {"segment": segment, "alarm_id": segment, "status": status, "severity": severity}
                     self.find(name, "analysis", random.choice(METRICS), **told)
                 for variant in (None, *(known.candidates() or ("gone",))):
-                    told = {"segment": segment, "variant": variant, "role": "signal", "n_effective": 9.0}
+                    told = {"segment": segment, "variant_id": variant, "role": "signal", "n_effective": 9.0}
                     self.find(name, "spend", "cost", **told)
                 if known.trial is not None and known.trial.allocation == "adaptive":
                     self.compare_arms(name, segment, known)
@@ -220,7 +220,7 @@ class Author:
                     }
                     for variant in known.trial.arms:
                         verdict = random.choices(VERDICTS, (40, 1, 3, 1, 1))[0]
-                        self.find(name, "comparison", metric, variant=variant, verdict=verdict, **more)
+                        self.find(name, "comparison", metric, variant_id=variant, verdict=verdict, **more)
         self.write(WatermarkEvent, None, Watermark(partition=0, of=1, passed_at=self.at))
 
     def compare_arms(self, name, segment, known):
@@ -229,7 +229,7 @@ class Author:
             for metric in METRICS if variant != known.incumbent else ():
                 estimate = self.random.uniform(-0.5, 0.2)
                 self.find(
-                    name, "comparison", metric, segment=segment, variant=variant, control=known.incumbent,
+                    name, "comparison", metric, segment=segment, variant_id=variant, control_id=known.incumbent,
                     role="goal" if metric == "cost" else "guardrail", unit="relative",
                     verdict=self.random.choices(VERDICTS, (40, 1, 3, 1, 1))[0],
                     estimate=estimate, low=estimate - 0.1, high=estimate + 0.1, level=0.95,

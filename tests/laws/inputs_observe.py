@@ -60,7 +60,7 @@ class Author:
             return None
         return Assignment(
             generation=self.random.choice((0, 3, 4, 2**53)),
-            variant=self.random.choice(("a1", "b2")),
+            variant_id=self.random.choice(("a1", "b2")),
             arm=self.random.choice(ARMS),
             segment=self.random.choice((*SEGMENTS, "other", "unheard")),
             propensity=self.random.choice((1.0, 0.05, 0.3, 1e-6)),
@@ -127,7 +127,12 @@ class Author:
             told = random.choice(({}, {"value": float("nan")}))
         variant = random.choice((None, "a1"))
         data = Metric(
-            name=name, temporality=temporality, series=series, started_at=started_at, variant=variant, **told
+            name=name,
+            temporality=temporality,
+            series=series,
+            started_at=started_at,
+            variant_id=variant,
+            **told,
         )
         self.write(MetricEvent, random.choice(NAMES), data, time=self.around(), source="/exporter")
 

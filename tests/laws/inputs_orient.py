@@ -53,7 +53,7 @@ class Author:
         costs = [random.randrange(10 ** random.choice((3, 7, 14))) for _ in range(calls)]
         return Cell(
             generation=generation,
-            variant=variant,
+            variant_id=variant,
             arm=arm,
             segment=random.choice(SEGMENTS),
             calls=calls,
@@ -172,7 +172,7 @@ def flood(seed):
         cells = [
             Cell(
                 generation=number,
-                variant=f"{random.randrange(30):0128d}".replace("0", "字"),
+                variant_id=f"{random.randrange(30):0128d}".replace("0", "字"),
                 arm=arm,
                 segment=random.choice(segments),
                 calls=10**9,

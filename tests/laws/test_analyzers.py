@@ -147,10 +147,10 @@ class TestAnalyzerLaws:
         with np.errstate(all="raise"):
             sayings = [one for some in said(analyzer, windows(analyzer, life, seed=1))[1] for one in some]
         for saying in sayings:
-            assert saying.sentence
+            assert saying.reason
             assert saying.subject
             assert len(saying.subject) <= 64
-            assert len(saying.sentence) <= 400
+            assert len(saying.reason) <= 400
             assert not math.isnan(saying.score)
         assert len({saying.subject for saying in sayings}) <= SUBJECTS
 
@@ -160,4 +160,4 @@ class TestAnalyzerLaws:
         state = analyzer.initial()
         for window in shown:
             for saying in analyzer.update(state, window._replace(margins=margins)):
-                assert saying.score <= 1 or saying.is_learning, saying.sentence
+                assert saying.score <= 1 or saying.is_learning, saying.reason

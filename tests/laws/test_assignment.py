@@ -22,7 +22,7 @@ def a_configuration(arms, generation=1):
     return Configuration(
         target="chat",
         generation=generation,
-        decision="d",
+        decision_id="d",
         issued_at=0,
         salt="chat:1",
         segments={"other": arms},
@@ -130,8 +130,13 @@ class TestVectors:
         }
         for one in vectors["assignments"]:
             assigned = arm_of(layouts[one["configuration"]], one["segment"], one["unit"])
-            expected = (one["arm"], one["variant"], one["propensity"], one["served_as"])
-            assert expected == (assigned.arm.arm, assigned.arm.variant, assigned.propensity, assigned.segment)
+            expected = (one["arm"], one["variant_id"], one["propensity"], one["served_as"])
+            assert expected == (
+                assigned.arm.arm,
+                assigned.arm.variant_id,
+                assigned.propensity,
+                assigned.segment,
+            )
 
     def test_every_arm_of_every_layout_is_met(self, vectors):
         met = {(one["configuration"], one["served_as"], one["arm"]) for one in vectors["assignments"]}

@@ -10,7 +10,7 @@ from optimizer.stage import NAMESPACE, Emit, published
 
 FOUND = Finding(
     finding_id="f", segment="other", kind="level", metric="calls", role="signal", verdict="pass",
-    window_start_at=0, window_end_at=60_000, sentence="",
+    window_start_at=0, window_end_at=60_000, reason="",
 )  # fmt: skip
 
 

@@ -51,7 +51,7 @@ def test_nobody_is_on_trial_without_a_concurrent_control_of_equal_size_where_bot
             for arms in configuration.segments.values():
                 shares = Counter()
                 for arm in arms:
-                    shares[arm.arm, arm.variant] += arm.weight_bps
+                    shares[arm.arm, arm.variant_id] += arm.weight_bps
                 on_trial = [share for (arm, _), share in shares.items() if arm == "candidate"]
                 control = sum(share for (arm, _), share in shares.items() if arm == "control")
                 if on_trial:

@@ -89,7 +89,7 @@ def test_growing_equal_arms_moves_no_unit_between_them(arms, sizes_bps, unit):
         decided = {"old": BUCKETS - arms * size} | dict.fromkeys(names, size)
         slices = dealt(slices, wanted(decided, "old"))
         arm = arm_of(_configuration(mixed(variants, slices)), "other", unit)
-        met.append((arm.arm.arm, arm.arm.variant))
+        met.append((arm.arm.arm, arm.arm.variant_id))
         assert arm.propensity * BUCKETS == pytest.approx(sizes(slices)[met[-1]])
     on_trial = [one for one in met if one[0] != "incumbent"]
     assert len(set(on_trial)) <= 1
@@ -124,5 +124,5 @@ def test_weights_that_cannot_be_laid_out_say_why(weights, reason):
 
 def _configuration(arms):
     return Configuration(
-        target="chat", generation=1, decision="d", issued_at=0, salt="chat:1", segments={"other": arms}
+        target="chat", generation=1, decision_id="d", issued_at=0, salt="chat:1", segments={"other": arms}
     )

@@ -57,7 +57,7 @@ def a_finding(random, **fields):
     half = random.choice((0.01, 0.1, 0.5))
     return Finding(
         finding_id=f"f{random.randrange(10**9)}", segment="triage", verdict="pass", role="signal",
-        window_start_at=NOW_AT - 60_000, window_end_at=NOW_AT - random.randrange(10**9), sentence="it is so",
+        window_start_at=NOW_AT - 60_000, window_end_at=NOW_AT - random.randrange(10**9), reason="it is so",
         estimate=estimate, low=estimate - half, high=estimate + half, level=0.95, unit="relative",
         n=random.choice((0, 5, 200, 5000)), **fields,
     )  # fmt: skip
@@ -73,7 +73,11 @@ def a_situation(random, declared):
         )  # fmt: skip
         memory.remember(
             a_finding(
-                random, kind="comparison", metric=metric, variant=random.choice(variants), control=control
+                random,
+                kind="comparison",
+                metric=metric,
+                variant_id=random.choice(variants),
+                control_id=control,
             )
         )
     bans = {
@@ -150,9 +154,9 @@ class TestStrategyLaws:
             near = {one.variant_id for one in candidates(declared, situation.incumbent)}
             running = situation.trial.weights.keys() if situation.trial else set()
             for one in proposed(strategy, declared, situation):
-                if one.action == "start" and one.variant is not None:
-                    assert one.variant in near
-                    assert not situation.is_banned(one.variant)
+                if one.action == "start" and one.variant_id is not None:
+                    assert one.variant_id in near
+                    assert not situation.is_banned(one.variant_id)
                 if one.action == "start":
                     assert not any(situation.is_banned(v) for v in one.weights if v != situation.incumbent)
                 assert one.weights.keys() <= near | running | {situation.incumbent}
@@ -172,8 +176,8 @@ class TestStrategyLaws:
             assert len(found) <= MOST_PROPOSALS
             for one in found:
                 assert one.strategy == strategy.name
-                assert one.why or strategy.name == "pareto"
-                assert all(other.why and other.variant != one.variant for other in one.rejected)
+                assert one.reason or strategy.name == "pareto"
+                assert all(other.reason and other.variant_id != one.variant_id for other in one.rejected)
 
     def test_it_has_something_to_say_in_some_of_the_cases(self, strategy):
         assert any(proposed(strategy, declared, situation) for declared, situation in CASES)
@@ -186,7 +190,11 @@ def test_what_is_remembered_stays_small():
         for i in range(400):
             memory.remember(
                 a_finding(
-                    random, kind="comparison", metric="cost", variant=f"{i % 40:012}", control=f"{i % 7:012}"
+                    random,
+                    kind="comparison",
+                    metric="cost",
+                    variant_id=f"{i % 40:012}",
+                    control_id=f"{i % 7:012}",
                 )
             )
         sizes.append(len(msgspec.json.encode(memory)))

@@ -16,7 +16,7 @@ four spaces further in.
     users N                                                  how many there are; a thousand million, if nothing is said
     lose ARM SHARE                                           this share of an arm's calls is not reported
     run 10m                                                  time passes
-    say COMMAND [segment=…] [variant=…] [by=…]: REASON       a person
+    say COMMAND [segment=…] [variant=…] [actor=…]: REASON    a person
     alert SEVERITY: SENTENCE                                 another system
     show                                                     the configuration in force
 """
@@ -186,12 +186,14 @@ class World:
         decision = self.asked if kind in ("approve", "reject") else None
         self._feed(
             CommandEvent,
-            Command(command=kind, actor=given.pop("by", "ann"), reason=reason, decision=decision, **given),
+            Command(
+                command=kind, actor=given.pop("actor", "ann"), reason=reason, decision_id=decision, **given
+            ),
         )
 
     def do_alert(self, rest):
         severity, _, sentence = rest.partition(": ")
-        self._feed(AlertEvent, Alert(severity=severity, sentence=sentence))
+        self._feed(AlertEvent, Alert(severity=severity, reason=sentence))
 
     def do_show(self, _rest):
         for segment, arms in sorted(self._newest().segments.items()):
@@ -230,8 +232,8 @@ class World:
         shadows = [arm for arm in self.followed.segments[met.segment] if arm.arm == "shadow"]
         for arm in [met.arm, *(shadows if met.arm.arm == "control" else [])]:
             assignment = Assignment(
-                generation=self.followed.generation, variant=arm.variant, arm=arm.arm,
-                segment=met.segment, propensity=met.propensity, unit=unit,
+                generation=self.followed.generation, variant_id=arm.variant_id, arm=arm.arm,
+                segment=met.segment, propensity=met.propensity, unit_id=unit,
             )  # fmt: skip
             effect = {}
             for turn in arm.parameters.items():
@@ -278,14 +280,14 @@ class World:
         assert self.loop.quarantined == []
 
     def _tell(self, decision):
-        if decision.kind == "start" and not decision.act:
+        if decision.kind == "start" and not decision.takes_effect:
             self.asked = decision.decision_id
         at = (decision.decided_at - BEGIN_AT) // 1000
         words = [f"{at // 3600}:{at // 60 % 60:02}:{at % 60:02}", decision.segment, decision.kind]
         words += self._subject(decision)
         words += [f"generation {decision.generation}"] if decision.generation else []
-        words += [] if decision.act else ["(not applied)"]
-        self.said.append(f"{' '.join(words)}: {decision.why}")
+        words += [] if decision.takes_effect else ["(not applied)"]
+        self.said.append(f"{' '.join(words)}: {decision.reason}")
 
     @staticmethod
     def _subject(decision):

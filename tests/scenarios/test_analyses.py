@@ -70,7 +70,7 @@ class Story:
         at = (found.window_end_at - BEGIN_AT) // MINUTE_MS
         minutes = (found.window_end_at - found.window_start_at) // MINUTE_MS
         told = f"{at // 60}:{at % 60:02} {found.segment} {found.subject} {found.status} {found.severity}"
-        return f"{told} ({minutes} m, n {found.n}): {found.sentence}. {found.counterfactual}"
+        return f"{told} ({minutes} m, n {found.n}): {found.reason}. {found.counterfactual}"
 
     def _pane(self):
         dice, is_ = self.dice, self.nature
@@ -80,7 +80,7 @@ class Story:
         usd = [round(is_["usd"] * dice.uniform(0.5, 1.5) * 1e9) for _ in range(n)]
         scores = [round(min(1, max(0, dice.gauss(is_["quality"], 0.1))) * 1e6) for _ in range(n // 3)]
         cell = Cell(
-            generation=1, variant="v", arm="incumbent", segment="mail", calls=n,
+            generation=1, variant_id="v", arm="incumbent", segment="mail", calls=n,
             errors={is_["error_type"]: failed} if failed else {},
             latency_us=_histogram(ms), first_token_us=_histogram([x * is_["first_ms"] / is_["ms"] for x in ms]),
             costed=n, cost_nano_usd=sum(usd), cost_squares=sum(x * x for x in usd),

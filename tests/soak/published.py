@@ -57,7 +57,7 @@ def _add(panes, place, data):
     for i, name in enumerate(LATE):
         late[i] += (data.get("late") or {}).get(name, 0)
     for cell in data.get("cells", []):
-        key = cell["generation"], cell["variant"], cell["arm"], cell["segment"]
+        key = cell["generation"], cell["variant_id"], cell["arm"], cell["segment"]
         sums, latency = cells.setdefault(key, ([0] * len(SUMS), Counter()))
         told = cell | {"errors": sum(cell.get("errors", {}).values())}
         for i, name in enumerate(SUMS):

@@ -65,7 +65,7 @@ def shape(dice):
     error = dice.random() < ERROR_SHARE
     data = (
         f'{{"call_id":"c","latency_ms":{latency_us // 1000}.{latency_us % 1000:03d},"model":"big","assignment":'
-        f'{{"generation":{generation},"variant":"{variant}","arm":"{arm}","segment":"{segment}","propensity":0.5}},'
+        f'{{"generation":{generation},"variant_id":"{variant}","arm":"{arm}","segment":"{segment}","propensity":0.5}},'
         f'"input_tokens":{tokens_in},"output_tokens":{tokens_out},"cost_usd":0.{cost_nano:09d}'
         + ("" if quality is None else f',"quality":{{"score":{quality / 1e6:.6f}}}')
         + (',"error_type":"timeout"' if error else "")

@@ -30,13 +30,13 @@ def rewrite():
     _decision(loaded["decision"], belief)
     decision = loaded["decision"]["data"]
     loaded["rollout.status"]["data"] |= {
-        "rollout": decision["rollout"],
-        "decision": decision["decision_id"],
-        "why": decision["why"],
+        "rollout_id": decision["rollout_id"],
+        "decision_id": decision["decision_id"],
+        "reason": decision["reason"],
     }
-    loaded["rollout.command"]["data"]["rollout"] = decision["rollout"]
-    loaded["configuration"]["data"]["decision"] = decision["decision_id"]
-    loaded["policy.verdict"]["data"]["decision"] = decision["decision_id"]
+    loaded["rollout.command"]["data"]["rollout_id"] = decision["rollout_id"]
+    loaded["configuration"]["data"]["decision_id"] = decision["decision_id"]
+    loaded["policy.verdict"]["data"]["decision_id"] = decision["decision_id"]
     for name, event in loaded.items():
         _save(name, event)
     for name in CHAIN:
@@ -50,7 +50,7 @@ def _finding(event):
     data = event["data"]
     arms = (data["n"], data["n_control"])
     data["n_effective"] = float(f"{2 / (1 / arms[0] + 1 / arms[1]):.8g}")
-    named = ("segment", "kind", "metric", "role", "variant", "control", "generation")
+    named = ("segment", "kind", "metric", "role", "variant_id", "control_id", "generation")
     about = About(target=event["subject"], **{name: data[name] for name in named})
     comparison = Comparison(
         verdict=data["verdict"],
@@ -64,22 +64,22 @@ def _finding(event):
         n_needed=None,
         margin=Margin(data["margin"], "lower"),
     )
-    data["sentence"] = worded(comparison, about, "gpt-4o-mini")
+    data["reason"] = worded(comparison, about, "gpt-4o-mini")
     if counterfactual := counterfactual_of(comparison, about):
         data["counterfactual"] = counterfactual
-    keys = ("segment", "kind", "metric", "variant", "window_start_at", "window_end_at")
+    keys = ("segment", "kind", "metric", "variant_id", "window_start_at", "window_end_at")
     key = "\x1f".join((event["subject"], *(str(data[name]) for name in keys)))
     data["finding_id"] = sha256(key.encode()).hexdigest()[:16]
 
 
 def _decision(event, belief):
     data, target = event["data"], event["subject"]
-    of_it = (data["segment"], data["kind"], data["decided_at"], data["generation"], data["variant"])
+    of_it = (data["segment"], data["kind"], data["decided_at"], data["generation"], data["variant_id"])
     data["decision_id"] = decision_id(target, *of_it)
-    started = (data["segment"], "start", STARTED_AT, data["generation"] - 1, data["variant"])
-    data["rollout"] = "r-" + decision_id(target, *started)
+    started = (data["segment"], "start", STARTED_AT, data["generation"] - 1, data["variant_id"])
+    data["rollout_id"] = "r-" + decision_id(target, *started)
     climbed = f"from {share(500)} to {share(data['weight_bps'])}"
-    data["why"] = f"{climbed}; passed after {duration(STEP_S)}: {outcomes([belief])}"
+    data["reason"] = f"{climbed}; passed after {duration(STEP_S)}: {outcomes([belief])}"
     data["estimates"][0]["finding_id"] = belief.finding_id
     data["findings_hash"] = sha256(_encode((belief,))).hexdigest()
 

@@ -104,8 +104,8 @@ class World:
             arm, propensity, segment = arm_of(configuration, segment, unit)
             model = arm.model
             assignment = Assignment(
-                generation=configuration.generation, variant=arm.variant, arm=arm.arm, segment=segment,
-                propensity=propensity, unit=unit,
+                generation=configuration.generation, variant_id=arm.variant_id, arm=arm.arm, segment=segment,
+                propensity=propensity, unit_id=unit,
             )  # fmt: skip
         data = Call(
             call_id=f"c{self.n}",

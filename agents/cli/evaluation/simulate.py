@@ -120,7 +120,7 @@ def summarised(lives: list[Life]) -> dict[str, Any]:
         "promoted": len(promoted),
         "rolled_back": len(rolled_back),
         "harmless_rolled_back_for_harm": _share(
-            [r for r in rolled_back if not r.is_harmful and r.cause in ("guardrail", "trip")],
+            [r for r in rolled_back if not r.is_harmful and r.cause in ("guardrail", "hard_limit")],
             harmless,
         ),
         "harmless_promoted": _share(_by(harmless, "promoted"), harmless),

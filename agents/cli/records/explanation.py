@@ -43,7 +43,7 @@ def as_data(told: Explanation) -> dict[str, Any]:
 def as_text(told: Explanation) -> RenderableType:
     """The same for people, to be printed by rich."""
     decision = told.decision
-    blocks: list[RenderableType] = [_headline(told), Text(decision.why, style="bold"), _facts(told)]
+    blocks: list[RenderableType] = [_headline(told), Text(decision.reason, style="bold"), _facts(told)]
     if decision.estimates:
         blocks += [_heading("It was decided on"), _estimates(told)]
     if changes := would_change(told):
@@ -81,7 +81,7 @@ def would_change(told: Explanation) -> list[str]:
 def _of_rules(decision: Decision) -> list[str]:
     """What it would have taken where a rule, and no comparison, decided."""
     said = [
-        f"policy {one.policy}: another answer to what it asks ({one.why})"
+        f"policy {one.policy_id}: another answer to what it asks ({one.reason})"
         for one in decision.policies
         if one.outcome == "deny"
     ]
@@ -109,8 +109,8 @@ def _headline(told: Explanation) -> Text:
     text = Text()
     text.append(f"{decision.kind} ", style="bold cyan")
     text.append(f"{told.target} · {decision.segment}")
-    if decision.model or decision.variant or decision.differs:
-        variants = ", ".join(on_trial(decision)) or decision.variant
+    if decision.model or decision.variant_id or decision.differs:
+        variants = ", ".join(on_trial(decision)) or decision.variant_id
         text.append(f" · {in_words(decision)} ({variants})")
     text.append(f"  {decision.decision_id}", style="dim")
     return text
@@ -118,7 +118,7 @@ def _headline(told: Explanation) -> Text:
 
 def _facts(told: Explanation) -> Table:
     decision, table = told.decision, _plain()
-    acts = "acted on" if decision.act else "not acted on: advice, or waiting for a yes"
+    acts = "acted on" if decision.takes_effect else "not acted on: advice, or waiting for a yes"
     table.add_row("when", f"{instant(decision.decided_at)} (event time)")
     table.add_row("who", f"{decision.actor}, mode {decision.autonomy}, {acts}")
     if decision.cause:
@@ -126,7 +126,7 @@ def _facts(told: Explanation) -> Table:
     if decision.generation:
         weight = (
             f", step {decision.step}, {share(decision.weight_bps)} on the candidate"
-            if decision.variant
+            if decision.variant_id
             else ""
         )
         table.add_row("brings", f"generation {decision.generation}{weight}")
@@ -134,10 +134,10 @@ def _facts(told: Explanation) -> Table:
         for variant, words in on_trial(decision).items():
             arm_bps = decision.weights.get(variant)
             table.add_row("on trial", words + (f" at {share(arm_bps)}" if arm_bps else ""), variant)
-    if decision.incumbent:
-        table.add_row("instead of", decision.incumbent)
-    if decision.rollout:
-        table.add_row("rollout", decision.rollout)
+    if decision.incumbent_id:
+        table.add_row("instead of", decision.incumbent_id)
+    if decision.rollout_id:
+        table.add_row("rollout", decision.rollout_id)
     if decision.alpha_promotion or decision.alpha_rollback:
         table.add_row(
             "error budget",
@@ -174,7 +174,7 @@ def _estimates(told: Explanation) -> Table:
 def _rejected(decision: Decision) -> Table:
     table = _plain()
     for alternative in decision.rejected:
-        table.add_row(f"{alternative.model} ({alternative.variant})", alternative.why)
+        table.add_row(f"{alternative.model} ({alternative.variant_id})", alternative.reason)
     return table
 
 
@@ -182,7 +182,7 @@ def _policies(decision: Decision) -> Table:
     table = _plain()
     for said in decision.policies:
         limit = f" (at most {share(said.share_bps)})" if said.share_bps is not None else ""
-        table.add_row(said.policy, said.outcome.replace("_", " ") + limit, said.why)
+        table.add_row(said.policy_id, said.outcome.replace("_", " ") + limit, said.reason)
     return table
 
 
@@ -201,11 +201,11 @@ def _evidence(decision: Decision) -> Table:
 
 def _followed(told: Explanation) -> RenderableType:
     if not told.followed:
-        return Text("  nothing yet" if told.decision.act else "  nothing: it was not acted on")
+        return Text("  nothing yet" if told.decision.takes_effect else "  nothing: it was not acted on")
     table = _plain()
     for one in told.followed:
         generation = f"generation {one.generation}" if one.generation else ""
-        table.add_row(f"{one.at:%Y-%m-%d %H:%M:%S}", one.what, one.id, one.sentence, generation)
+        table.add_row(f"{one.at:%Y-%m-%d %H:%M:%S}", one.what, one.id, one.reason, generation)
     return table
 
 

@@ -226,4 +226,4 @@ _EXPECTED = tuple(_ANSWERS)
 def _health(trouble: str | None) -> Response:
     if trouble is None:
         return JSONResponse({"status": "ok"})
-    return JSONResponse({"status": "failing", "why": trouble}, HTTPStatus.SERVICE_UNAVAILABLE)
+    return JSONResponse({"status": "failing", "reason": trouble}, HTTPStatus.SERVICE_UNAVAILABLE)

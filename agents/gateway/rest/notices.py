@@ -161,7 +161,7 @@ def _of_alertmanager(alert: _Firing) -> AlertEvent:
         source=ALERTMANAGER,
         time=alert.starts_at,
         subject=labels["target"],
-        data=Alert(severity=severity, sentence=sentence[:SENTENCE_LENGTH], segment=labels.get("segment")),
+        data=Alert(severity=severity, reason=sentence[:SENTENCE_LENGTH], segment=labels.get("segment")),
     )
 
 

@@ -145,6 +145,6 @@ def _get(summary: str) -> dict[str, Any]:
         "get": {
             "summary": summary,
             "security": [{}],
-            "responses": {"200": {"description": "Yes"}, "503": {"description": "No; `why` says why"}},
+            "responses": {"200": {"description": "Yes"}, "503": {"description": "No; `reason` says why"}},
         }
     }

@@ -75,7 +75,7 @@ def _arm(variants: Variants, arm: Arm, variant_id: str, weight_bps: int) -> ArmO
     variant = variants[variant_id]
     return ArmOfConfiguration(
         arm=arm,
-        variant=variant_id,
+        variant_id=variant_id,
         weight_bps=weight_bps,
         **{name: getattr(variant, name) for name in variant.__struct_fields__},
     )

@@ -21,9 +21,9 @@ def enter(state: DecideState, spend: Finding) -> None:
     segment = state.segments.get(spend.segment)
     if segment is None or nano is None:
         return
-    if spend.variant is None:
+    if spend.variant_id is None:
         segment.others = (nano, spend.n) if nano and spend.n else segment.others
-    elif (trial := segment.trial) is not None and spend.variant in trial.arms:
+    elif (trial := segment.trial) is not None and spend.variant_id in trial.arms:
         others_nano, calls = segment.others
         extra = nano - (others_nano * spend.n_control // calls if calls else 0)
         trial.extra_nano += extra
@@ -123,5 +123,5 @@ def announced(state: DecideState) -> list[Decision]:
         if use.share_bps >= min(declared.budget.warn_bps, WHOLE_BPS) and key not in state.books.told:
             state.books.told.append(key)
             reason = Reason(state.now_at, "budget", f"{use}: {what}", token=key)
-            said.append(record(state, "hold", reason, act=False))
+            said.append(record(state, "hold", reason, takes_effect=False))
     return said

@@ -46,7 +46,7 @@ class Note(NamedTuple):
     """What stands against a change."""
 
     cause: Cause
-    sentence: str
+    reason: str
     policies: tuple[PolicyResult, ...] = ()
 
 
@@ -139,11 +139,11 @@ class Admission:
             note = Note("limit", f"it {waits}")
         if note is None or len(shares) == 1:
             return note
-        return note._replace(sentence=f"{self.hand.declared.name_of(variant)}: {note.sentence}")
+        return note._replace(reason=f"{self.hand.declared.name_of(variant)}: {note.reason}")
 
     def _banned(self, variant: str) -> Note | None:
         ban = self.hand.bans(variant)
-        return Note("choice", f"it is banned: {ban.why}") if ban is not None else None
+        return Note("choice", f"it is banned: {ban.reason}") if ban is not None else None
 
     def _too_many(self, shares: Mapping[str, int]) -> Note | None:
         hand, limits = self.hand, self.hand.target.limits
@@ -203,7 +203,7 @@ class Admission:
         if trial is None:
             return
         trial.reserved_nano = start.reserve_nano
-        trial.granted = [one.policy for one in start.policies if one.outcome == "require_approval"]
+        trial.granted = [one.policy_id for one in start.policies if one.outcome == "require_approval"]
         turns = [
             turns_parameters(hand.declared, hand.segment.incumbent, v) for v in hand.segment.candidates()
         ]
@@ -242,7 +242,7 @@ class Admission:
         granted = segment.trial.granted if segment.trial is not None else []
         for variant, share_bps in arms.items():
             said = self.evidence.asked(variant, share_bps)
-            new = Said(tuple(one for one in said.results if one.policy not in granted))
+            new = Said(tuple(one for one in said.results if one.policy_id not in granted))
             if new.asks:
                 return Note("policy", f"{new.asks}{answer}", said.results)
             if (against := _not_allowed(said, share_bps)) is not None:

@@ -37,9 +37,9 @@ def consider(editor: SegmentEditor) -> Outcome:
     outcome = arbitrate(strategy.propose(seen, declared, near), declared)
     if segment.trial is not None or (outcome.chosen is not None and outcome.chosen.action == "rollback"):
         return outcome
-    told = {one.variant for one in outcome.rejected}
+    told = {one.variant_id for one in outcome.rejected}
     barred = [
-        Alternative(variant=one.variant_id, model=declared.name_of(one.variant_id), why=why)
+        Alternative(variant_id=one.variant_id, model=declared.name_of(one.variant_id), reason=why)
         for one in near
         if one.variant_id not in told and (why := seen.barred(one.variant_id))
     ]
@@ -83,15 +83,17 @@ def arbitrate(proposals: Sequence[Proposal], declared: Declared) -> Outcome:
         return Outcome(None, ())
     ranked = sorted(proposals, key=_rank)
     chosen = ranked[0]
-    rejected = {one.variant: one for one in chosen.rejected}
+    rejected = {one.variant_id: one for one in chosen.rejected}
     for lost in ranked[1:]:
         if lost.variant is None or lost.variant in (chosen.variant, *rejected):
             continue
         model = declared.name_of(lost.variant) if lost.variant in declared.variants else ""
-        rejected[lost.variant] = Alternative(variant=lost.variant, model=model, why=_against(lost, chosen))
+        rejected[lost.variant] = Alternative(
+            variant_id=lost.variant, model=model, reason=_against(lost, chosen)
+        )
     for one in (one for lost in ranked[1:] for one in lost.rejected):
-        if one.variant != chosen.variant:
-            rejected.setdefault(one.variant, one)
+        if one.variant_id != chosen.variant:
+            rejected.setdefault(one.variant_id, one)
     return Outcome(chosen, tuple(rejected.values())[:MOST_REJECTED])
 
 

@@ -51,7 +51,7 @@ def realised(editor: SegmentEditor, decision: Decision | None) -> None:
     segment, state = editor.segment, editor.state
     if decision is None or decision.kind not in ("promote", "rollback"):
         return
-    variant, former = decision.variant or "", decision.incumbent or ""
+    variant, former = decision.variant_id or "", decision.incumbent_id or ""
     if decision.kind == "promote":
         told = worth(segment.memory, variant, former, weights(editor.target))
         reward = told.mean if told else 0.0

@@ -34,16 +34,16 @@ def look(editor: SegmentEditor) -> Selection:
     """What the declared strategy wants in a segment that has nothing on trial."""
     chosen, rejected = consider(editor)
     if chosen is None:
-        against = "; ".join(f"{one.model} {one.why}" for one in rejected)
+        against = "; ".join(f"{one.model} {one.reason}" for one in rejected)
         why = f"{editor.target.strategy} has nothing to propose" + (f": {against}" if against else "")
         return Selection(Choice(None, None, rejected, why=why), None)
     if chosen.action != "start" or chosen.weights:
         acts = chosen.action != "nothing"
-        return Selection(Choice(None, None, rejected, why=chosen.why, acts=acts, asks=chosen.asks), chosen)
+        return Selection(Choice(None, None, rejected, why=chosen.reason, acts=acts, asks=chosen.asks), chosen)
     model = editor.declared.models.get(chosen.variant or "")
     near = editor.declared.near(editor.segment.incumbent)
     candidate = next((one for one in near if one.variant_id == chosen.variant), None)
-    choice = Choice(chosen.variant, model, rejected, candidate, chosen.why, asks=chosen.asks)
+    choice = Choice(chosen.variant, model, rejected, candidate, chosen.reason, asks=chosen.asks)
     return Selection(choice, chosen)
 
 
@@ -55,9 +55,9 @@ def follow(editor: SegmentEditor, selection: Selection, reason: Reason, *, asks:
     if proposal.forgets:
         editor.segment.memory.known.clear()
     if proposal.action == "rollback":
-        return editor.trial.take_back(reason._replace(cause="alert", why=proposal.why))
+        return editor.trial.take_back(reason._replace(cause="alert", text=proposal.reason))
     if proposal.action != "start":
-        return editor.trial.hold(reason._replace(why=proposal.why), selection.choice.rejected)
+        return editor.trial.hold(reason._replace(text=proposal.reason), selection.choice.rejected)
     learning.tries(editor, selection.choice)
     if proposal.weights:
         return _begin_several(editor, proposal, selection.choice, reason, asks=asks)
@@ -71,9 +71,7 @@ def _begin(editor: SegmentEditor, choice: Choice, reason: Reason, *, asks: str) 
     ending = (
         f"; the holdback of {declared.name_of(segment.held.variant)} ends with it" if segment.held else ""
     )
-    why = (
-        f"{choice.why or reason_for(declared, segment.incumbent, choice)}; {reason.why}{ending}{wanted(asks)}"
-    )
+    why = f"{choice.why or reason_for(declared, segment.incumbent, choice)}; {reason.text}{ending}{wanted(asks)}"
     first_bps, mirror_bps = declared.first_bps
     spec = TrialSpec(
         {choice.variant: first_bps},
@@ -81,7 +79,7 @@ def _begin(editor: SegmentEditor, choice: Choice, reason: Reason, *, asks: str) 
         asks=choice.asks or bool(asks),
         rejected=choice.rejected,
     )
-    return editor.trial.begin(spec, reason._replace(why=why))
+    return editor.trial.begin(spec, reason._replace(text=why))
 
 
 def _begin_several(
@@ -91,7 +89,9 @@ def _begin_several(
     segment = editor.segment
     shares = {variant: bps for variant, bps in proposal.weights.items() if variant != segment.incumbent}
     spec = TrialSpec(shares, proposal.allocation, asks=proposal.asks or bool(asks), rejected=choice.rejected)
-    decision = editor.trial.begin(spec, reason._replace(why=f"{proposal.why}; {reason.why}{wanted(asks)}"))
+    decision = editor.trial.begin(
+        spec, reason._replace(text=f"{proposal.reason}; {reason.text}{wanted(asks)}")
+    )
     if segment.trial is not None and proposal.allocation == "fixed":
         segment.tested = tested(editor.declared)
     return decision
@@ -100,15 +100,15 @@ def _begin_several(
 def look_again(editor: SegmentEditor, trial: Trial, due: Sequence[Finding]) -> Decision | None:
     """What the strategy wants of several arms, when the main cycle has come round."""
     compared = tuple(one for one in due if one.kind == "comparison")
-    if not compared or not arms.may_be_reweighed(editor, trial):
+    if not compared or not arms.weights_may_be_set(editor, trial):
         return None
     chosen, rejected = consider(editor)
     editor.has_considered()
     if chosen is None or chosen.action != "set_weights":
         return None
-    reason = Reason(editor.now_at, "choice", chosen.why, compared)
+    reason = Reason(editor.now_at, "choice", chosen.reason, compared)
     if (against := editor.admission.of_shares(chosen.weights)) is not None:
-        why = f"{against.sentence}; {reason.why}"
-        held = reason._replace(cause=against.cause, why=why, policies=against.policies)
+        why = f"{against.reason}; {reason.text}"
+        held = reason._replace(cause=against.cause, text=why, policies=against.policies)
         return editor.trial.hold(held, rejected)
     return editor.trial.set_weights(chosen.weights, reason, rejected)

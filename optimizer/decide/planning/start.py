@@ -27,12 +27,14 @@ def begin(editor: SegmentEditor, selection: Selection, levels: list[Finding]) ->
         return follow(editor, selection, reason)
     linted = editor.admission.of_start(shares, tuple(levels))
     if (stops := linted.stops) is not None:
-        why = f"{editor.trial.names_of(tuple(shares))} is not tried: {stops.sentence}"
-        held = reason._replace(cause=stops.cause, why=why, policies=stops.policies)
+        why = f"{editor.trial.names_of(tuple(shares))} is not tried: {stops.reason}"
+        held = reason._replace(cause=stops.cause, text=why, policies=stops.policies)
         return editor.trial.hold(held, choice.rejected)
     editor.has_considered()
-    why = "; ".join(filter(None, (reason.why, linted.warns)))
-    decision = follow(editor, selection, reason._replace(why=why, policies=linted.policies), asks=linted.asks)
+    why = "; ".join(filter(None, (reason.text, linted.warns)))
+    decision = follow(
+        editor, selection, reason._replace(text=why, policies=linted.policies), asks=linted.asks
+    )
     editor.admission.started(linted)
     return decision
 
@@ -61,10 +63,10 @@ def obstacle(editor: SegmentEditor, choice: Choice, levels: tuple[Finding, ...])
             "choice",
             choice.why
             or "nothing is left to try: "
-            + "; ".join(f"{rejected.model} {rejected.why}" for rejected in choice.rejected),
+            + "; ".join(f"{rejected.model} {rejected.reason}" for rejected in choice.rejected),
         )
-    elif editor.may_move and segment.coverage_generation < segment.since_generation:
-        cause = "not_converged"
+    elif editor.may_move and segment.adopted_generation < segment.since_generation:
+        cause = "not_adopted"
         why = f"95 % of the calls must follow generation {segment.since_generation} before anything is tried"
-        why += f", they follow {max(segment.coverage_generation, 0)}"
+        why += f", they follow {max(segment.adopted_generation, 0)}"
     return Reason(editor.now_at, cause, why, levels) if cause else None

@@ -22,7 +22,7 @@ class Reason(NamedTuple):
     at: int
     """The watermark, ms since the epoch."""
     cause: Cause
-    why: str
+    text: str
     findings: tuple[Finding, ...] = ()
     actor: str = "decide"
     token: str = ""
@@ -38,12 +38,12 @@ def record(
     `fields` are those of Decision that say what changes: rollout, variant, generation, weight …
     """
     declared = state.declaration
-    generation, variant = fields.get("generation", 0), fields.get("variant") or ""
+    generation, variant = fields.get("generation", 0), fields.get("variant_id") or ""
     evidence, left_out = merged(reason.findings)
     shares = (declared.risks.max_attempts or 1) if declared else 1
     if declared is not None and "differs" not in fields:
         tried = [variant, *fields.get("weights", ())]
-        fields["differs"] = differs(derive(declared), fields.get("incumbent") or "", tried)
+        fields["differs"] = differs(derive(declared), fields.get("incumbent_id") or "", tried)
     return Decision(
         decision_id=decision_id(
             state.target, segment, kind, reason.at, generation, variant, *filter(None, [reason.token])
@@ -53,7 +53,7 @@ def record(
         autonomy=declared.autonomy if declared else "observe",
         decided_at=reason.at,
         cause=reason.cause,
-        why=reason.why,
+        reason=reason.text,
         actor=reason.actor,
         estimates=tuple(map(estimate_of, reason.findings)),
         evidence=evidence,

@@ -71,7 +71,7 @@ class InHand:
     def ban(self, variant: str, reason: Reason) -> None:
         """The variant is not tried again here for `rollout.ban_s`."""
         alive = {v: b for v, b in self.segment.bans.items() if b.until_at > reason.at and v != variant}
-        alive[variant] = Ban(reason.at + self.target.rollout.ban_s * MS, reason.why[:MAX_WHY], reason.at)
+        alive[variant] = Ban(reason.at + self.target.rollout.ban_s * MS, reason.text[:MAX_WHY], reason.at)
         self.segment.bans = dict(list(alive.items())[-MAX_BANS:])
 
     def lift(self, variant: str, reason: Reason) -> Decision:
@@ -81,8 +81,8 @@ class InHand:
         self.segment.considered_at = 0
         model = self.declared.models.get(variant)
         return self.decide(
-            "unban", reason, act=False,
-            variant=variant, model=model.name if model else None, incumbent=self.segment.incumbent,
+            "unban", reason, takes_effect=False,
+            variant_id=variant, model=model.name if model else None, incumbent_id=self.segment.incumbent,
         )  # fmt: skip
 
     def rest(self, at: int) -> None:

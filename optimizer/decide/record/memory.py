@@ -86,7 +86,7 @@ class Memory(Struct, kw_only=True, omit_defaults=True):
 
     def remember(self, finding: Finding) -> None:
         """Take in what a comparison says, if it has numbers; the newest word counts."""
-        variant, control = finding.variant, finding.control
+        variant, control = finding.variant_id, finding.control_id
         numbers = (finding.estimate, finding.low, finding.high, finding.level)
         estimate, low, high, level = numbers
         if (

@@ -31,7 +31,7 @@ class Ban(Struct, frozen=True, omit_defaults=True):
     """Why a variant is not tried again in a segment, and until when."""
 
     until_at: int
-    why: str
+    reason: str
     since_at: int = 0
     """When it was banned, so that a shorter `plan.ban_s` reaches it."""
 
@@ -77,7 +77,7 @@ class Trial(Struct, kw_only=True, omit_defaults=True):
     failover: bool = False
     """It was started because the incumbent itself failed; see `optimizer.decide.trials.failover`."""
     generation: int = 0
-    converged_at: int | None = None
+    adopted_at: int | None = None
     units: int = 0
     """Calls of the candidate, as its last comparison counted them."""
     units_before: int = 0
@@ -162,7 +162,7 @@ class Segment(Struct, kw_only=True, omit_defaults=True):
     bans: dict[str, Ban] = field(default_factory=dict)
     waiting: dict[str, Finding] = field(default_factory=dict)
     """Findings to be judged when time has passed their window, by what they are about."""
-    coverage_generation: int = -1
+    adopted_generation: int = -1
     """The generation that at least 95 % of the calls carry; -1: never heard."""
     rest_until_at: int = 0
     winner: str = ""

@@ -35,7 +35,7 @@ class AbTest(Strategy):
             return (winner,)
         if situation.tested == tested(declared):
             why = "the arms of `ab_test` have been tested here; declare others to test again"
-            return (Proposal(strategy=self.name, action="nothing", why=why),)
+            return (Proposal(strategy=self.name, action="nothing", reason=why),)
         return self._begin(situation, declared, candidates)
 
     def _begin(
@@ -51,7 +51,9 @@ class AbTest(Strategy):
             return ()
         if len(variants) == 1:
             why = f"{named(declared, variants)} alone is left to test, and needs no others beside it"
-            return (Proposal(strategy=self.name, action="start", variant=variants[0], lever=lever, why=why),)
+            return (
+                Proposal(strategy=self.name, action="start", variant=variants[0], lever=lever, reason=why),
+            )
         plan = declared.target.ab_test
         arm_bps = min(plan.arm_bps or declared.target.rollout.steps_bps[0], WHOLE_BPS // (len(variants) + 1))
         weights = {situation.incumbent: WHOLE_BPS - arm_bps * len(variants)} | dict.fromkeys(
@@ -61,7 +63,7 @@ class AbTest(Strategy):
         return (
             Proposal(
                 strategy=self.name, action="start", weights=weights, allocation="fixed", lever=lever,
-                why=f"{why}, until one is proven best",
+                reason=f"{why}, until one is proven best",
             ),
         )  # fmt: skip
 
@@ -73,8 +75,8 @@ class AbTest(Strategy):
         others = choose(declared, situation.incumbent, situation.bans, situation.now_at).rejected
         return Proposal(
             strategy=self.name, action="start", variant=winner,
-            why=f"{declared.name_of(winner)} has won the test here",
-            rejected=tuple(other for other in others if other.variant != winner),
+            reason=f"{declared.name_of(winner)} has won the test here",
+            rejected=tuple(other for other in others if other.variant_id != winner),
         )  # fmt: skip
 
     def _listed(self, situation: Situation, declared: Declared) -> list[str]:

@@ -53,12 +53,12 @@ class AlarmRules(Strategy):
         if alarm.severity not in ("warning", "critical"):
             return None
         if is_drift(alarm):
-            why = f"what is known of the variants is to be measured anew, as {alarm.sentence}"
-            return Proposal(strategy=self.name, action="hold", forgets=True, why=why)
+            why = f"what is known of the variants is to be measured anew, as {alarm.reason}"
+            return Proposal(strategy=self.name, action="hold", forgets=True, reason=why)
         if alarm.severity == "critical" and alarm.metric in ("errors", "quality") and situation.held:
             return Proposal(
                 strategy=self.name, action="rollback", variant=situation.incumbent,
-                why=f"the last promotion is taken back, as {alarm.sentence}",
+                reason=f"the last promotion is taken back, as {alarm.reason}",
             )  # fmt: skip
         for words, want in CALLED_FOR.get((alarm.metric, alarm.severity), ()):
             for one in want(situation, declared, situation.free(candidates)):
@@ -68,10 +68,10 @@ class AlarmRules(Strategy):
                 ):
                     return Proposal(
                         strategy=self.name, action="start", variant=one.variant_id, lever=one.lever,
-                        why=f"{label(one.variant, declared.target)} {words}, as {alarm.sentence}",
+                        reason=f"{label(one.variant, declared.target)} {words}, as {alarm.reason}",
                     )  # fmt: skip
-        why = f"no lever answers this alarm: {alarm.sentence}"
-        return Proposal(strategy=self.name, action="nothing", why=why)
+        why = f"no lever answers this alarm: {alarm.reason}"
+        return Proposal(strategy=self.name, action="nothing", reason=why)
 
 
 def is_drift(alarm: Finding) -> bool:

@@ -45,7 +45,7 @@ class Bandit(Strategy):
             return begun(self.name, situation, declared, candidates)
         control = control_of(running, situation.incumbent)
         laws = {variant: beside(law(one), control) for variant, one in running.earned.items()}
-        return reweighed(self.name, situation, declared, laws)
+        return weights_set(self.name, situation, declared, laws)
 
 
 def begun(
@@ -57,15 +57,15 @@ def begun(
         return ()
     share = mixed(situation, declared, dict.fromkeys(variants, 1 / (len(variants) + 1)))
     why = f"{named(declared, variants)} beside the incumbent, {MOVED_FEWEST} units each before shares move"
-    return (Proposal(strategy=name, action="start", weights=share, why=why),)
+    return (Proposal(strategy=name, action="start", weights=share, reason=why),)
 
 
-def reweighed(
+def weights_set(
     name: str, situation: Situation, declared: Declared, laws: Mapping[str, Normal | None]
 ) -> tuple[Proposal, ...]:
     """The shares that follow from what is believed of each candidate."""
     running = situation.trial
-    assert running is not None, "only several arms are reweighed"  # noqa: S101 - a programming error
+    assert running is not None, "only several arms have their weights set"  # noqa: S101 - a programming error
     tried = [variant for variant in running.weights if variant != situation.incumbent]
     told = {variant: laws.get(variant) for variant in tried}
     known = {variant: one for variant, one in told.items() if one is not None}
@@ -85,7 +85,7 @@ def reweighed(
         f"{named(declared, [best[0]])} is best with probability {percent(best[1])}, "
         f"worth {change(told_worth.mean)} ± {percent(told_worth.error)}"
     )
-    return (Proposal(strategy=name, action="set_weights", weights=wanted, why=why),)
+    return (Proposal(strategy=name, action="set_weights", weights=wanted, reason=why),)
 
 
 def shares(laws: Sequence[Normal], fresh: Sequence[int], *, floor: float = FLOOR) -> list[float]:

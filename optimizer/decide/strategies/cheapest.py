@@ -69,7 +69,7 @@ def choose(
         ):
             why = against
         elif ban is not None and ban.until_at > now_at:
-            why = f"is banned until {instant(ban.until_at)}: {ban.why}"
+            why = f"is banned until {instant(ban.until_at)}: {ban.reason}"
         elif chosen is not None:
             word = "is dearer than" if candidate.price > chosen.price else "comes after"
             why = f"{word} {label(chosen.variant, target)}, which is tried first"
@@ -77,7 +77,7 @@ def choose(
             chosen = candidate
             continue
         name = label(candidate.variant, target)
-        rejected.append(Alternative(variant=candidate.variant_id, model=name, why=why))
+        rejected.append(Alternative(variant_id=candidate.variant_id, model=name, reason=why))
     if chosen is None:
         return Choice(None, None, tuple(rejected))
     model = declared.models[chosen.variant_id]

@@ -60,15 +60,15 @@ class ContextualBandit(Strategy):
         )
         rejected = tuple(
             Alternative(
-                variant=one.variant_id, model=label(one.variant, declared.target),
-                why=f"is worth {change(expected)} ± {percent(spread)}, which is less to hope for",
+                variant_id=one.variant_id, model=label(one.variant, declared.target),
+                reason=f"is worth {change(expected)} ± {percent(spread)}, which is less to hope for",
             )
             for _, expected, spread, one in told[1:]
         )  # fmt: skip
         return (
             Proposal(
                 strategy=self.name, action="start", variant=best.variant_id, lever=best.lever,
-                low=mean - 2 * error, asks=True, why=why, rejected=rejected,
+                low=mean - 2 * error, asks=True, reason=why, rejected=rejected,
             ),
         )  # fmt: skip
 

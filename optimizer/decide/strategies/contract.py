@@ -50,7 +50,7 @@ class Proposal(Struct, frozen=True, kw_only=True):
 
     strategy: str
     action: Action
-    why: str
+    reason: str
     """A sentence without its full stop."""
     variant: str | None = None
     """The candidate to start, or to take back."""

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from optimizer.decide.evidence.rewards import beside, law
 from optimizer.decide.record.state import Trial
-from optimizer.decide.strategies.bandit import begun, control_of, reweighed
+from optimizer.decide.strategies.bandit import begun, control_of, weights_set
 from optimizer.decide.strategies.contract import Candidates, Proposal, Situation, Strategy
 from optimizer.declaration.declared import Declared
 from optimizer.stats.normal import Normal
@@ -37,7 +37,7 @@ class HierarchicalBandit(Strategy):
                 if variant in other.earned and other.weights.keys() >= {situation.incumbent, variant}
             ]
             laws[variant] = drawn(_against(running, variant, situation.incumbent), elsewhere)
-        return reweighed(self.name, situation, declared, laws)
+        return weights_set(self.name, situation, declared, laws)
 
 
 def _against(running: Trial, variant: str, incumbent: str) -> Normal | None:

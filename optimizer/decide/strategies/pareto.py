@@ -74,7 +74,7 @@ class Pareto(Strategy):
                 variant=best.candidate.variant_id,
                 lever=best.candidate.lever,
                 low=best.box[0][0],
-                why=f"{name} promises most of what is not surely beaten, {change(best.mean)} {ground}",
+                reason=f"{name} promises most of what is not surely beaten, {change(best.mean)} {ground}",
                 rejected=tuple(rejected),
             ),
         )
@@ -88,7 +88,7 @@ def _by_price(situation: Situation, declared: Declared) -> tuple[Proposal, ...]:
             action="nothing" if choice.variant is None else "start",
             variant=choice.variant,
             lever=choice.candidate.lever if choice.candidate else "model",
-            why="",
+            reason="",
             rejected=choice.rejected,
         ),
     )
@@ -99,14 +99,14 @@ def _believed(
 ) -> tuple[list[Believed], list[Alternative]]:
     """What may be tried, with what is believed of it, and the rest with the reasons against it."""
     fallback = choose(declared, situation.incumbent, situation.bans, situation.now_at)
-    by_price = {one.variant: one.why for one in fallback.rejected if one.why.startswith(NO_PROMISE)}
+    by_price = {one.variant_id: one.reason for one in fallback.rejected if one.reason.startswith(NO_PROMISE)}
     believed, rejected = [], []
     for candidate in candidates:
         one = _measured(situation, declared, candidate) or _listed(situation, declared, candidate)
         ban = situation.bans.get(candidate.variant_id)
         why = ""
         if ban is not None and ban.until_at > situation.now_at:
-            why = f"is banned until {instant(ban.until_at)}: {ban.why}"
+            why = f"is banned until {instant(ban.until_at)}: {ban.reason}"
         elif against := situation.barred(candidate.variant_id):
             why = against
         elif (
@@ -153,4 +153,6 @@ def _rank(one: Believed) -> tuple[float, float, str]:
 
 
 def _against(candidate: Candidate, declared: Declared, why: str) -> Alternative:
-    return Alternative(variant=candidate.variant_id, model=label(candidate.variant, declared.target), why=why)
+    return Alternative(
+        variant_id=candidate.variant_id, model=label(candidate.variant, declared.target), reason=why
+    )

@@ -101,13 +101,15 @@ class Tuning(Strategy):
             return None
         rejected = tuple(
             Alternative(
-                variant=one.variant_id, model=label(one.variant, declared.target), why="promises no more"
+                variant_id=one.variant_id,
+                model=label(one.variant, declared.target),
+                reason="promises no more",
             )
             for one in near
             if one is not best
         )
         return Proposal(
-            strategy=self.name, action="start", variant=best.variant_id, lever=name, low=promised, why=why,
+            strategy=self.name, action="start", variant=best.variant_id, lever=name, low=promised, reason=why,
             rejected=rejected,
         )  # fmt: skip
 

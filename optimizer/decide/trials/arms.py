@@ -35,7 +35,7 @@ LEAST_RATIO = 0.01
 def judge(editor: SegmentEditor, trial: Trial, due: Sequence[Finding]) -> Decision | None:
     """What follows for several arms from the findings of one watermark: harm first, then an end."""
     is_fixed = trial.allocation == "fixed"
-    by_arm = {arm: [f for f in due if f.variant == arm] for arm in trial.arms}
+    by_arm = {arm: [f for f in due if f.variant_id == arm] for arm in trial.arms}
     harmed = {
         arm: judged
         for arm, found in by_arm.items()
@@ -43,7 +43,7 @@ def judge(editor: SegmentEditor, trial: Trial, due: Sequence[Finding]) -> Decisi
     }
     if harmed:
         names = {arm: editor.declared.name_of(arm) for arm in harmed}
-        why = "; ".join(f"{names[arm]} is out, {judged.why}" for arm, judged in harmed.items())
+        why = "; ".join(f"{names[arm]} is out, {judged.reason}" for arm, judged in harmed.items())
         decisive = tuple(f for judged in harmed.values() for f in judged.findings)
         gravest = next(iter(harmed.values()))
         return editor.trial.take_out(
@@ -59,13 +59,13 @@ def judge(editor: SegmentEditor, trial: Trial, due: Sequence[Finding]) -> Decisi
     return _concluded(editor, trial, by_arm)
 
 
-def may_be_reweighed(editor: SegmentEditor, trial: Trial) -> bool:
+def weights_may_be_set(editor: SegmentEditor, trial: Trial) -> bool:
     """Whether the strategy may be asked for other shares: allowed, due, and the calls follow the last ones."""
     return (
         trial.allocation == "adaptive"
         and trial.phase == "step"
         and editor.may_move
-        and editor.segment.coverage_generation >= trial.generation
+        and editor.segment.adopted_generation >= trial.generation
         and editor.is_due
     )
 
@@ -155,7 +155,7 @@ def _is_behind(rival: Finding | None, leader: Finding, sense: int) -> bool:
 def _hear(segment: Segment, trial: Trial, due: Sequence[Finding], declared: Target) -> None:
     """Add what the newest comparisons tell of the arms, and of the control that met the most of them."""
     weighed = {metric: weight * ROWS[metric].direction for metric, weight in weights(declared).items()}
-    told = {one.variant for one in due if one.kind == "comparison" and one.metric in weighed}
+    told = {one.variant_id for one in due if one.kind == "comparison" and one.metric in weighed}
     known: dict[str, dict[Metric, Effect]] = {}
     for variant in sorted(trial.weights.keys() & told):
         effects = _effects(segment, variant, weighed)

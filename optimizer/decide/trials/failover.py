@@ -21,9 +21,9 @@ def answer(editor: SegmentEditor, levels: Sequence[Finding]) -> Decision | None:
     target, segment = editor.target, editor.segment
     if (storm := _storm(target, levels)) is None:
         return None
-    reason = Reason(editor.now_at, "trip", f"the incumbent itself fails: {outcome(storm)}", (storm,))
+    reason = Reason(editor.now_at, "hard_limit", f"the incumbent itself fails: {outcome(storm)}", (storm,))
     if by := editor.frozen_by:
-        return editor.trial.hold(reason._replace(cause="frozen", why=f"frozen by {by}; {reason.why}"))
+        return editor.trial.hold(reason._replace(cause="frozen", text=f"frozen by {by}; {reason.text}"))
     models = editor.declared.models
     to = next((v for v, m in models.items() if target.failover and m.name == target.failover.to), None)
     ban = editor.bans(to or "")
@@ -33,17 +33,17 @@ def answer(editor: SegmentEditor, levels: Sequence[Finding]) -> Decision | None:
     elif to == segment.incumbent:
         missing = f"{models[to].name}, the declared failover, is what fails"
     elif ban is not None:
-        missing = f"{models[to].name}, the declared failover, is banned: {ban.why}"
+        missing = f"{models[to].name}, the declared failover, is banned: {ban.reason}"
     elif bars := editor.evidence.asked(to, editor.declared.most_bps).bars:
         missing = f"{models[to].name}, the declared failover, is not allowed: {bars}"
     if to is None or missing:
-        return editor.trial.hold(reason._replace(why=f"{reason.why}; {missing}: a person is needed"))
+        return editor.trial.hold(reason._replace(text=f"{reason.text}; {missing}: a person is needed"))
     if target.autonomy == "advise" and segment.advised == to:
         return None
     weight_bps = editor.declared.most_bps
-    why = f"fails over to {models[to].name} at {share(weight_bps)}; {reason.why}"
+    why = f"fails over to {models[to].name} at {share(weight_bps)}; {reason.text}"
     spec = TrialSpec({to: weight_bps}, failover=True)
-    return editor.trial.begin(spec, reason._replace(why=why))
+    return editor.trial.begin(spec, reason._replace(text=why))
 
 
 def _storm(target: Target, levels: Sequence[Finding]) -> Finding | None:

@@ -34,7 +34,7 @@ class Judgement(NamedTuple):
 
     action: Action
     cause: Cause
-    why: str
+    reason: str
     findings: tuple[Finding, ...] = ()
     """What it rests on, the decisive ones first."""
 
@@ -59,14 +59,16 @@ def relevant(trial: Trial, findings: Sequence[Finding]) -> list[Finding]:
 def harm(findings: Sequence[Finding]) -> Judgement | None:
     """The reason to go back, if there is one: trips first, then guardrails, then the goal."""
     order: tuple[tuple[Cause, tuple[Finding, ...]], ...] = (
-        ("trip", tuple(f for f in findings if f.kind == "trip" and f.verdict == "fail")),
+        ("hard_limit", tuple(f for f in findings if f.kind == "hard_limit" and f.verdict == "fail")),
         ("guardrail", tuple(f for f in findings if f.role == "guardrail" and f.verdict == "fail")),
         ("goal", tuple(f for f in findings if f.role == "goal" and f.verdict == "fail")),
     )
     for cause, failing in order:
         if failing:
             others = tuple(f for f in findings if f not in failing)
-            return Judgement("back", cause, f"{cause} failed: {outcomes(failing)}", failing + others)
+            return Judgement(
+                "back", cause, f"{cause.replace('_', ' ')} failed: {outcomes(failing)}", failing + others
+            )
     return None
 
 
@@ -76,7 +78,7 @@ def judge(target: Target, trial: Trial, findings: Sequence[Finding], now_at: int
         return harmful
     if unwell := tuple(f for f in findings if f.kind == "health" and f.verdict == "error"):
         others = tuple(f for f in findings if f not in unwell)
-        return Judgement("hold", "error", "; ".join(f.sentence for f in unwell), unwell + others)
+        return Judgement("hold", "error", "; ".join(f.reason for f in unwell), unwell + others)
     newest = max((f.window_end_at for f in findings if f.kind == "comparison"), default=0)
     present = tuple(f for f in findings if f.kind == "comparison" and f.window_end_at == newest)
     present = tuple(sorted(present, key=lambda f: f.role != "goal"))  # what is wanted is said first
@@ -110,7 +112,7 @@ def _of_known(target: Target, trial: Trial, known: Known) -> Judgement:
     began_at = clock_at(target, trial, known.now_at)
     newest = max(finding.generation for finding in known.findings)
     if began_at is None or newest < trial.generation:
-        return Judgement("wait", "not_converged", "the step is not yet seen in the calls", known.findings)
+        return Judgement("wait", "not_adopted", "the step is not yet seen in the calls", known.findings)
     age_s = (known.now_at - began_at) / MS
     least_s = plan.bake_s if baking else plan.step_min_s
     if trial.phase == "shadow":
@@ -138,7 +140,7 @@ def _of_known(target: Target, trial: Trial, known: Known) -> Judgement:
 
 def clock_at(target: Target, trial: Trial, now_at: int) -> int | None:
     """When the step's clock began (ms): at convergence, or converge_s after the decision; None before."""
-    if trial.converged_at is not None:
-        return trial.converged_at
+    if trial.adopted_at is not None:
+        return trial.adopted_at
     latest_at = trial.step_at + target.rollout.converge_s * MS
     return latest_at if now_at >= latest_at else None

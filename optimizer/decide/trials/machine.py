@@ -18,7 +18,7 @@ Phase = Literal[
     "promoted", "rolled_back", "concluded", "dropped",
 ]  # fmt: skip
 Event = Literal[
-    "asked", "approved", "approved_for_shadow", "rejected", "expired", "passed", "last_passed", "reweighed",
+    "asked", "approved", "approved_for_shadow", "rejected", "expired", "passed", "last_passed", "weights_set",
     "arm_taken_out", "concluded", "promoted", "paused", "resumed", "bake_resumed", "shadow_resumed", "harmed",
     "alerted", "taken_back", "aborted", "forbidden", "undeclared",
 ]  # fmt: skip
@@ -42,7 +42,7 @@ TRANSITIONS: Mapping[Phase, Mapping[Event, Phase]] = MappingProxyType(
         "step": {
             "passed": "step",
             "last_passed": "baking",
-            "reweighed": "step",
+            "weights_set": "step",
             "arm_taken_out": "step",
             "paused": "paused",
             "concluded": "concluded",
@@ -71,7 +71,7 @@ ENDS = frozenset(phase for phase, heard in TRANSITIONS.items() if not heard)
 SERVED: frozenset[Phase] = frozenset({"step", "baking", "paused"})
 """Phases in which users meet a candidate; in a pause only where it was served before."""
 GROWING: frozenset[Event] = frozenset(
-    {"approved", "approved_for_shadow", "passed", "last_passed", "reweighed", "concluded", "promoted"}
+    {"approved", "approved_for_shadow", "passed", "last_passed", "weights_set", "concluded", "promoted"}
 )
 """What a freeze stops, and a mode that only goes back."""
 BANNING: frozenset[Event] = frozenset({"rejected", "harmed", "alerted", "taken_back"})

@@ -1,7 +1,7 @@
 """The way back to an earlier generation: what served each segment then serves it again, everybody.
 
-What was on trial then is not on trial again: a return is for the hour in which something is wrong, and a
-candidate without its comparison would be one more thing that can be. The return is a new, higher generation.
+What was on trial then is not on trial again: a restore is for the hour in which something is wrong, and a
+candidate without its comparison would be one more thing that can be. It is a new, higher generation.
 """
 
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ def remember(state: DecideState, decisions: Iterable[Decision]) -> None:
             serves = dict(decision.serves)
         else:
             serves[decision.segment] = (
-                decision.variant if decision.kind == "promote" else decision.incumbent
+                decision.variant_id if decision.kind == "promote" else decision.incumbent_id
             ) or ""
         state.past[decision.generation] = serves
         for old in sorted(state.past)[:-REMEMBERED]:
@@ -73,5 +73,5 @@ def go_back(state: DecideState, declared: Declared, wanted: int, reason: Reason)
         segment.incumbent, segment.held, segment.since_generation = serves[name], None, generation
         hand.rest(reason.at)
     return record(
-        state, "restore", reason, generation=generation, serves=dict(serves), returns_to=wanted
+        state, "restore", reason, generation=generation, serves=dict(serves), restored_generation=wanted
     )  # fmt: skip

@@ -92,7 +92,7 @@ class TrialEditor:
         before, segment.trial = segment.trial, trial
         decision = structs.replace(
             self._write("start", reason, generation=trial.generation),
-            act=acts, rollout=None, rejected=spec.rejected,
+            takes_effect=acts, rollout_id=None, rejected=spec.rejected,
         )  # fmt: skip
         if target.autonomy == "advise":
             segment.trial, segment.advised = before, advice(spec.arms)
@@ -101,7 +101,7 @@ class TrialEditor:
         if acts:
             self._serve()
         self._began(trial.generation)
-        return structs.replace(decision, rollout=trial.rollout)
+        return structs.replace(decision, rollout_id=trial.rollout)
 
     def approve(self, reason: Reason) -> Decision:
         """Start what was waiting for a yes."""
@@ -136,23 +136,23 @@ class TrialEditor:
         trial.step_at, trial.units_before, trial.reported, trial.agreed = reason.at, trial.units, [], {}
         if not higher:
             self._move("last_passed")
-            trial.converged_at = reason.at
-            why = f"bakes at {share(present)} for {duration(hand.target.rollout.bake_s)}; {reason.why}"
-            return self._write("advance", reason._replace(why=why))
+            trial.adopted_at = reason.at
+            why = f"bakes at {share(present)} for {duration(hand.target.rollout.bake_s)}; {reason.text}"
+            return self._write("advance", reason._replace(text=why))
         before = "shadow" if trial.phase == "shadow" else share(present)
-        why = f"from {before} to {share(higher[0])}; {reason.why}"
+        why = f"from {before} to {share(higher[0])}; {reason.text}"
         self._move("passed")
-        trial.mirror_bps, trial.step, trial.converged_at = 0, trial.step + 1, None
+        trial.mirror_bps, trial.step, trial.adopted_at = 0, trial.step + 1, None
         trial.arms = {trial.variant: higher[0]}
         trial.generation = hand.segment.since_generation = hand.state.next_generation()
-        return self._write("advance", reason._replace(why=why), generation=trial.generation)
+        return self._write("advance", reason._replace(text=why), generation=trial.generation)
 
     def set_weights(
         self, shares: Mapping[str, int], reason: Reason, rejected: tuple[Alternative, ...] = ()
     ) -> Decision:
         """Other shares for several arms (variant → basis points); the control has the rest."""
-        self._move("reweighed")
-        return structs.replace(self._reweighed(shares, reason), rejected=rejected)
+        self._move("weights_set")
+        return structs.replace(self._weights_set(shares, reason), rejected=rejected)
 
     def take_out(self, event: Event, reason: Reason, arms: Sequence[str] = ()) -> Decision:
         """Some arms are taken out and banned, and their shares are the control's; without any left it ends.
@@ -166,13 +166,13 @@ class TrialEditor:
         for arm in arms:
             self.hand.ban(arm, reason)
         self._move("arm_taken_out")
-        return self._reweighed(left, reason)
+        return self._weights_set(left, reason)
 
-    def _reweighed(self, shares: Mapping[str, int], reason: Reason) -> Decision:
+    def _weights_set(self, shares: Mapping[str, int], reason: Reason) -> Decision:
         hand, trial = self.hand, self.present
         trial.arms = {variant: bps for variant, bps in shares.items() if variant != trial.control}
         trial.earned = {variant: one for variant, one in trial.earned.items() if variant in trial.weights}
-        trial.step_at, trial.reported, trial.converged_at, trial.agreed = reason.at, [], None, {}
+        trial.step_at, trial.reported, trial.adopted_at, trial.agreed = reason.at, [], None, {}
         trial.generation = hand.segment.since_generation = hand.state.next_generation()
         return self._write("set_weights", reason, generation=trial.generation)
 
@@ -189,7 +189,7 @@ class TrialEditor:
         trial = self.present
         self._move(RESUMED[trial.paused_in])
         trial.step_at, trial.reported, trial.clock_is_set = reason.at, [], False
-        trial.converged_at = reason.at if trial.converged_at is not None else None
+        trial.adopted_at = reason.at if trial.adopted_at is not None else None
         return self._write("resume", reason)
 
     def hold(self, reason: Reason, rejected: tuple[Alternative, ...] = ()) -> Decision | None:
@@ -201,7 +201,9 @@ class TrialEditor:
         reported.append(reason.cause)
         del reported[:-MAX_REPORTED]
         if segment.trial is None:
-            return hand.decide("hold", reason, act=False, incumbent=segment.incumbent, rejected=rejected)
+            return hand.decide(
+                "hold", reason, takes_effect=False, incumbent_id=segment.incumbent, rejected=rejected
+            )
         return self._write("hold", reason)
 
     # -- an end ------------------------------------------------------------------------------------
@@ -212,7 +214,7 @@ class TrialEditor:
         decision = self._ended("concluded", "conclude", reason)
         if winner:
             model = hand.declared.models[winner]
-            decision = structs.replace(decision, variant=winner, model=model.name)
+            decision = structs.replace(decision, variant_id=winner, model=model.name)
             segment.winner, segment.rest_until_at = winner, reason.at
         return decision
 
@@ -246,8 +248,8 @@ class TrialEditor:
         others = choose(hand.declared, former, segment.bans, reason.at).rejected
         decision = structs.replace(
             self._write("promote", reason, generation=generation),
-            variant=promoted, model=hand.declared.models[promoted].name, weight_bps=WHOLE_BPS - kept, weights={},
-            rejected=tuple(other for other in others if other.variant != promoted),
+            variant_id=promoted, model=hand.declared.models[promoted].name, weight_bps=WHOLE_BPS - kept, weights={},
+            rejected=tuple(other for other in others if other.variant_id != promoted),
         )  # fmt: skip
         segment.incumbent, segment.since_generation = promoted, generation
         if kept:
@@ -255,7 +257,7 @@ class TrialEditor:
             segment.held = Held(rollout=trial.rollout, variant=former, share_bps=kept, until_at=until_at)
         surpassed = hand.declared.goal != "cost" and not trial.failover  # proven worse by what is wanted
         if surpassed or not is_cheaper_by_list(hand.declared, promoted, former):
-            hand.ban(former, reason._replace(why=f"gave way to {promoted}: {reason.why}"))
+            hand.ban(former, reason._replace(text=f"gave way to {promoted}: {reason.text}"))
         hand.rest(reason.at)
         return decision
 
@@ -271,7 +273,7 @@ class TrialEditor:
         model = hand.declared.models.get(promoted)
         decision = hand.decide(
             "rollback", reason,
-            generation=generation, rollout=held.rollout, variant=promoted, incumbent=held.variant,
+            generation=generation, rollout_id=held.rollout, variant_id=promoted, incumbent_id=held.variant,
             model=model.name if model else None,
         )  # fmt: skip
         segment.held = None
@@ -288,8 +290,8 @@ class TrialEditor:
         generation = segment.since_generation = hand.state.next_generation()
         return hand.decide(
             "end_holdback", reason,
-            generation=generation, rollout=held.rollout, variant=segment.incumbent, incumbent=segment.incumbent,
-            weight_bps=WHOLE_BPS,
+            generation=generation, rollout_id=held.rollout, weight_bps=WHOLE_BPS,
+            variant_id=segment.incumbent, incumbent_id=segment.incumbent,
         )  # fmt: skip
 
     # -- what they have in common ------------------------------------------------------------------
@@ -304,8 +306,8 @@ class TrialEditor:
         several = trial.allocation != "stepwise"
         return hand.decide(
             kind, reason,
-            generation=generation, rollout=trial.rollout, variant=trial.variant or None,
-            model=model.name if model else self.names_of(trial.arms), incumbent=hand.segment.incumbent,
+            generation=generation, rollout_id=trial.rollout, variant_id=trial.variant or None,
+            model=model.name if model else self.names_of(trial.arms), incumbent_id=hand.segment.incumbent,
             step=trial.step, weight_bps=trial.weight_bps, mirror_bps=trial.mirror_bps,
             weights=trial.weights if several else {},
         )  # fmt: skip

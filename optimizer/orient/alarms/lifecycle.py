@@ -148,7 +148,7 @@ def farewell(key: str, known: Open, context: Context) -> Finding:
     saying = Observation(
         subject=key.partition("/")[2], metric=known.metric, score=0.0, severity=known.severity,
         estimate=None, low=None, high=None, unit="", n=0,
-        sentence=f"{key.partition('/')[2]} in {place(context.segment)}: not judged any more, no calls tell it",
+        reason=f"{key.partition('/')[2]} in {place(context.segment)}: not judged any more, no calls tell it",
     )  # fmt: skip
     return _told(key, context, saying, status="closed", known=known, verdict="no_data")
 
@@ -234,18 +234,16 @@ def _told(
         estimate=saying.estimate, low=saying.low, high=saying.high, unit=saying.unit, n=saying.n,
         n_effective=float(saying.n),
     )  # fmt: skip
-    sentence = saying.sentence
+    reason = saying.reason
     if status == "learning":
         length_ms = context.window.end_at - context.window.start_at
         until = time_of(context.window.end_at + saying.warmup_left * length_ms)
-        sentence += f"; learning until {until:%Y-%m-%d %H:%M} UTC what is usual"
+        reason += f"; learning until {until:%Y-%m-%d %H:%M} UTC what is usual"
     if status == "closed" and known is not None:
-        sentence = (
-            f"over after {duration((context.window.end_at - known.opened_at) // 60_000 * 60)}: {sentence}"
-        )
+        reason = f"over after {duration((context.window.end_at - known.opened_at) // 60_000 * 60)}: {reason}"
     made = finding(
         about, context.window, "inconclusive" if status == "learning" else verdict,
-        measured=measured, sentence=sentence,
+        measured=measured, reason=reason,
     )  # fmt: skip
     return structs.replace(
         made, analyzer=analyzer, subject=subject, status=status, counterfactual=saying.counterfactual,

@@ -83,11 +83,11 @@ def _said(metric: Metric, read: Reading, told: Judged, *, window: Watched, warmu
     now = _natural(metric, read.value)
     low = high = usual = None
     name, where = ROWS[metric].words, place(window.segment)
-    sentence, counterfactual = f"{name} in {where}: {_worded(metric, now)}", ""
+    reason, counterfactual = f"{name} in {where}: {_worded(metric, now)}", ""
     if told.usual is not None:
         usual = _natural(metric, told.usual)
         low, high = (_natural(metric, told.usual + side * told.within) for side in (-1, 1))
-        sentence += f", {told.says}; {_worded(metric, usual)} is usual at this time"
+        reason += f", {told.says}; {_worded(metric, usual)} is usual at this time"
         counterfactual = f"{_worded(metric, low)} to {_worded(metric, high)} has been seen at such times"
     towards = "up" if told.says.endswith("up") or "above" in told.says else "down"
     is_worse = told.says == "unsteady" or ROWS[metric].direction == (-1 if towards == "up" else 1)
@@ -95,7 +95,7 @@ def _said(metric: Metric, read: Reading, told: Judged, *, window: Watched, warmu
         subject=f"anomaly.{metric}", metric=metric, score=told.surprise,
         severity="warning" if is_worse else "info",
         estimate=now, low=low, high=high, unit=ROWS[metric].unit, n=read.n,
-        sentence=sentence, counterfactual=counterfactual, warmup_left=warmup_left,
+        reason=reason, counterfactual=counterfactual, warmup_left=warmup_left,
     )  # fmt: skip
 
 

@@ -165,11 +165,11 @@ def _lies_apart(rest: list[float]) -> bool:
 
 def _said(number: Number, hours: list[tuple[int, int]], window: Watched) -> Observation:
     where, warmup_left = place(window.segment), max(0, YOUNG - len(hours))
-    sentence = f"{number.words} in {where}: {len(hours)} of {YOUNG} hours seen"
+    reason = f"{number.words} in {where}: {len(hours)} of {YOUNG} hours seen"
     unit = "relative" if number.is_log else "absolute"
     score, effect, found = 0.0, 0.0, None if warmup_left else newest_change(hours, number.error * SCALE)
     if not warmup_left:
-        sentence = f"{number.words} in {where}: no change of level within a day"
+        reason = f"{number.words} in {where}: no change of level within a day"
     if found is not None:
         since, before, now = found
         apart = (now - before) / SCALE
@@ -177,11 +177,11 @@ def _said(number: Number, hours: list[tuple[int, int]], window: Watched) -> Obse
         score = abs(effect) / number.margin
         words = quantity(effect, unit)
         at = datetime.fromtimestamp(since * HOUR_MS / 1000, UTC)
-        sentence = f"{number.words} in {where} has another level since {at:%Y-%m-%d %H:%M} UTC: {words}"
+        reason = f"{number.words} in {where} has another level since {at:%Y-%m-%d %H:%M} UTC: {words}"
     is_worse = effect < 0 if number.name == "quality" else effect > 0
     return Observation(
         subject=f"change.{number.name}", metric=number.metric, score=score,
         severity="warning" if is_worse else "info", estimate=effect, low=-number.margin, high=number.margin,
-        unit=unit, n=number.n, sentence=sentence,
+        unit=unit, n=number.n, reason=reason,
         counterfactual=f"a change by less than {size(number.margin, unit)} is not told", warmup_left=warmup_left,
     )  # fmt: skip

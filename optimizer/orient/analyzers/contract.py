@@ -71,7 +71,7 @@ class Observation(NamedTuple):
     """What was expected, or the interval of the estimate: the sentence says which; in `unit`."""
     unit: str
     n: int
-    sentence: str
+    reason: str
     counterfactual: str = ""
     """What would have changed the verdict: the bound, or how many more calls."""
     warmup_left: int = 0

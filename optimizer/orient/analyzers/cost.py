@@ -93,7 +93,7 @@ def _said(state: Cost, window: Watched) -> Iterator[Observation]:
     yield Observation(
         subject="cost.burn", metric="cost", score=burn.score, severity=severity(burn.effect / FASTER),
         estimate=usd / hours, low=low, high=high, unit="usd per hour", n=sums.costed,
-        sentence=f"spend in {where}: {money(usd / hours)} an hour, usually "
+        reason=f"spend in {where}: {money(usd / hours)} an hour, usually "
         f"{'unknown' if usual is None else money(usual)}",
         counterfactual="up to twice the usual is usual", warmup_left=burn.warmup_left,
     )  # fmt: skip
@@ -104,7 +104,7 @@ def _said(state: Cost, window: Watched) -> Iterator[Observation]:
     yield Observation(
         subject="cost.call", metric="cost", score=each.score, severity=severity(each.effect / DEARER),
         estimate=exp(read.value), low=low, high=high, unit="usd", n=read.n,
-        sentence=f"cost in {where}: {money(exp(read.value))} a call, usually "
+        reason=f"cost in {where}: {money(exp(read.value))} a call, usually "
         f"{'unknown' if usual is None else money(usual)}, {count(read.n)} calls",
         counterfactual=f"up to {percent(DEARER)} over the usual is usual", warmup_left=each.warmup_left,
     )  # fmt: skip
@@ -135,7 +135,7 @@ def _forecast(state: Cost, window: Watched, budget: float) -> Observation:
         subject="cost.budget", metric="cost", score=low / budget if certain or spent >= budget else 0.0,
         severity="critical" if spent >= budget else "warning",
         estimate=estimate, low=low, high=high, unit="usd", n=sums.costed,
-        sentence=f"spend today: {money(spent)} of {money(budget)}, {money(estimate)} forecast by midnight UTC, "
+        reason=f"spend today: {money(spent)} of {money(budget)}, {money(estimate)} forecast by midnight UTC, "
         f"cost known of {percent(known)} of the calls{whole}",
         counterfactual=f"raised where at least {money(budget)} is certain, found {money(low)}",
         warmup_left=warmup_left,

@@ -124,9 +124,9 @@ def _moved(subject: str, law: Law, hour: Histogram, window: Watched) -> Observat
     metric: Metric = "latency" if subject == "first_token" else "cost"
     names = {"output": "length of answers", "first_token": "time to the first token"}
     where, learnt = place(window.segment), law.hours
-    sentence = f"{names[subject]} in {where}: {learnt} of {YOUNG} hours seen"
+    reason = f"{names[subject]} in {where}: {learnt} of {YOUNG} hours seen"
     if not warmup_left:
-        sentence = (
+        reason = (
             f"{names[subject]} in {where}: median {_worded(subject, now)} after {_worded(subject, was)} in the "
             f"days before; its law certainly moved by {number(certain, most=2)} (PSI), "
             f"Jensen-Shannon {number(apart, most=2)}"
@@ -134,7 +134,7 @@ def _moved(subject: str, law: Law, hour: Histogram, window: Watched) -> Observat
     return Observation(
         subject=f"drift.{subject}", metric=metric, score=score,
         severity="warning", estimate=certain, low=0.0, high=max(MUCH, MARGIN * law.record), unit="psi",
-        n=hour.count, sentence=sentence,
+        n=hour.count, reason=reason,
         counterfactual=f"up to {number(max(MUCH, MARGIN * law.record), most=2)} is usual", warmup_left=warmup_left,
     )  # fmt: skip
 
@@ -145,13 +145,13 @@ def _prompt(past: Baseline, window: Watched) -> Observation:
     told = past.judge(read, floor=PROMPT_FLOOR, margin=PROMPT_MUCH, side="both", young=YOUNG, is_log=True)
     usual, low, high = (None if x is None else exp(min(x, 300.0)) for x in (told.usual, told.low, told.high))
     where = place(window.segment)
-    sentence = f"length of prompts in {where}: {past.count} of {YOUNG} hours seen"
+    reason = f"length of prompts in {where}: {past.count} of {YOUNG} hours seen"
     if not told.is_young:
         before = "unknown" if usual is None else number(usual, most=0)
-        sentence = f"length of prompts in {where}: {number(mean, most=0)} tokens on average, usually {before}"
+        reason = f"length of prompts in {where}: {number(mean, most=0)} tokens on average, usually {before}"
     return Observation(
         subject="drift.prompt", metric="cost", score=told.score, severity="warning",
-        estimate=mean, low=low, high=high, unit="tokens", n=read.n, sentence=sentence,
+        estimate=mean, low=low, high=high, unit="tokens", n=read.n, reason=reason,
         counterfactual="" if high is None else f"up to {number(high, most=0)} is usual", warmup_left=told.warmup_left,
     )  # fmt: skip
 

@@ -101,16 +101,14 @@ def _said(metric: Metric, read: Reading, course: Course, window: Watched) -> Ite
         course.found_at = window.end_at
     is_new = course.found_at and window.end_at - course.found_at < DAY_HOURS * HOUR_MS
     where = place(window.segment)
-    sentence = f"{name} in {where}: {course.hours} of {YOUNG} hours seen"
+    reason = f"{name} in {where}: {course.hours} of {YOUNG} hours seen"
     if not warmup_left:
-        sentence = (
-            f"{name} in {where}: the time of day and week explains {percent(strength)} of how it varies"
-        )
-        sentence += _extremes(course.profile, window.start_at) if strength >= FOUND else ""
+        reason = f"{name} in {where}: the time of day and week explains {percent(strength)} of how it varies"
+        reason += _extremes(course.profile, window.start_at) if strength >= FOUND else ""
     found = Observation(
         subject=f"pattern.{metric}", metric=metric, score=strength / FOUND if is_new else 0.0,
         severity="info", estimate=strength, low=0.0, high=FOUND, unit="share", n=read.n,
-        sentence=sentence, counterfactual=f"under {percent(FOUND)} is no pattern", warmup_left=warmup_left,
+        reason=reason, counterfactual=f"under {percent(FOUND)} is no pattern", warmup_left=warmup_left,
     )  # fmt: skip
     yield found
     spread = max(sqrt(course.rest.variance or 0.0), FLOOR)
@@ -119,7 +117,7 @@ def _said(metric: Metric, read: Reading, course: Course, window: Watched) -> Ite
     yield found._replace(
         subject=f"pattern_change.{metric}", score=score, severity="warning", estimate=today,
         high=MUCH * spread, unit="relative", counterfactual=f"up to {number(MUCH * spread, most=2)} is usual",
-        sentence=sentence if warmup_left else f"{name} in {where}: the course of the last 24 hours lies "
+        reason=reason if warmup_left else f"{name} in {where}: the course of the last 24 hours lies "
         f"{number(today, most=2)} (of a logarithm) around the usual one, where {number(spread, most=2)} is usual",
     )  # fmt: skip
 

@@ -86,7 +86,7 @@ def _slow(past: Seasonal, subject: str, window: Watched, durations: Histogram) -
         subject=subject, metric="latency", score=told.score,
         severity=severity(told.effect / margin, over_limit=over_limit),
         estimate=p95_ms, low=low, high=high, unit="ms", n=read.n,
-        sentence=f"{name} in {place(window.segment)}: {milliseconds(p95_ms)}, usually {before}, "
+        reason=f"{name} in {place(window.segment)}: {milliseconds(p95_ms)}, usually {before}, "
         f"{count(read.n)} calls",
         counterfactual=f"up to {bound} is usual" if bound else "", warmup_left=told.warmup_left,
     )  # fmt: skip
@@ -103,7 +103,7 @@ def _failing(past: Baseline, window: Watched) -> Observation:
         subject="errors.share", metric="errors", score=told.score,
         severity=severity(told.effect / margin, over_limit=read.value > window.margins.error_limit),
         estimate=read.value, low=0.0, high=bound, unit="share", n=read.n,
-        sentence=f"errors in {place(window.segment)}: {percent(read.value)} of {count(read.n)} calls, "
+        reason=f"errors in {place(window.segment)}: {percent(read.value)} of {count(read.n)} calls, "
         f"usually {before}",
         counterfactual=f"up to {percent(bound)} is usual", warmup_left=told.warmup_left,
     )  # fmt: skip
@@ -121,7 +121,7 @@ def _busy(past: Seasonal, window: Watched) -> Observation:
         subject="calls.rate", metric="calls", score=told.score,
         severity="warning" if told.effect >= CRITICAL * MUCH else "info",
         estimate=exp(read.value), low=low, high=high, unit="per second", n=read.n,
-        sentence=f"calls in {place(window.segment)}: {number(exp(read.value))} a second, usually {before}",
+        reason=f"calls in {place(window.segment)}: {number(exp(read.value))} a second, usually {before}",
         counterfactual="between half and twice the usual is usual", warmup_left=told.warmup_left,
     )  # fmt: skip
 

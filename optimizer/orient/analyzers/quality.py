@@ -72,7 +72,7 @@ class QualityAnalyzer:
             subject="quality.level", metric="quality", score=told.score,
             severity=severity(told.effect / margin), estimate=mean, low=told.low, high=told.high,
             unit="score", n=read.n,
-            sentence=f"quality in {where}: {score(mean)}, usually {before}, {count(read.n)} answers",
+            reason=f"quality in {where}: {score(mean)}, usually {before}, {count(read.n)} answers",
             counterfactual="" if usual is None else f"down to {score(usual - margin)} is within the margin",
             warmup_left=told.warmup_left,
         )  # fmt: skip
@@ -82,7 +82,7 @@ class QualityAnalyzer:
         )
         trend = level._replace(
             subject="quality.trend", score=state.shift.down / SHIFT, severity="warning",
-            sentence=level.sentence if told.is_young else sinking,
+            reason=level.reason if told.is_young else sinking,
             counterfactual=f"raised at a sum of {number(SHIFT)} deviations below the usual, "
             f"found {number(state.shift.down)}",
         )  # fmt: skip

@@ -100,7 +100,7 @@ def _refused(window: Watched) -> Observation:
         subject="saturation.refusals", metric="errors", score=low / margins.error_rise,
         severity=severity(seen / margins.error_rise, over_limit=seen > margins.error_limit),
         estimate=seen, low=low, high=high, unit="share", n=sums.calls,
-        sentence=f"at the limit in {place(window.segment)}: {percent(seen)} of {count(sums.calls)} calls "
+        reason=f"at the limit in {place(window.segment)}: {percent(seen)} of {count(sums.calls)} calls "
         f"({named or 'none refused, timed out or overloaded'})",
         counterfactual=f"raised where certainly more than {percent(margins.error_rise)} are, at least {percent(low)}",
     )  # fmt: skip
@@ -123,7 +123,7 @@ def _queueing(state: Saturation, window: Watched) -> Observation | None:
         subject="saturation.queueing", metric="latency", score=score,
         severity=severity(late.effect / margin), estimate=exp(slow.value) / 1000, low=low, high=high,
         unit="ms", n=slow.n,
-        sentence=f"{'rate and latency' if late.is_young else 'calls queue'} in {place(window.segment)}: "
+        reason=f"{'rate and latency' if late.is_young else 'calls queue'} in {place(window.segment)}: "
         f"{change(busy.effect)} calls and p95 latency {milliseconds(exp(slow.value) / 1000)}, usually {before}",
         counterfactual=f"raised where latency has grown with calls "
         f"(t over {number(CERTAIN)}, found {number(t, digits=2)})",

@@ -73,7 +73,7 @@ def _said(state: Waste, window: Watched) -> Iterator[Observation]:
         yield _saying(
             "waste.prompts", excess,
             told=(each_in, "tokens", sums.calls),
-            sentence=f"long prompts in {where}: {number(each_in, most=0)} tokens in "
+            reason=f"long prompts in {where}: {number(each_in, most=0)} tokens in "
             f"and {number(each_out, most=0)} out a call",
             counterfactual=f"raised over {number(LONG_TOKENS)} tokens in and {number(LOPSIDED)} for one out",
         )  # fmt: skip
@@ -86,7 +86,7 @@ def _said(state: Waste, window: Watched) -> Iterator[Observation]:
         yield _saying(
             "waste.cache", told.score,
             told=(cached, "share", sums.calls),
-            sentence=f"cache misses in {where}: {percent(cached)} of the input came from a cache, usually "
+            reason=f"cache misses in {where}: {percent(cached)} of the input came from a cache, usually "
             f"{'unknown' if told.usual is None else percent(told.usual)}",
             counterfactual=f"raised {size(CACHE_MARGIN, 'absolute')} below the usual",
         )._replace(warmup_left=told.warmup_left)  # fmt: skip
@@ -95,7 +95,7 @@ def _said(state: Waste, window: Watched) -> Iterator[Observation]:
     yield _saying(
         "waste.retries", max(0.0, again.value - 2 * again.error) / RETRIED,
         told=(again.value, "share", sums.calls),
-        sentence=f"paid twice in {where}: {count(sums.retried)} answers asked for again and "
+        reason=f"paid twice in {where}: {count(sums.retried)} answers asked for again and "
         f"{count(sums.errors)} calls failed, of {count(sums.calls)}",
         counterfactual=f"raised where certainly more than {percent(RETRIED)} are",
     )  # fmt: skip
@@ -109,7 +109,7 @@ def _powerful(window: Watched, each_out: float) -> Observation:
     return _saying(
         "waste.model", max(0.0, excess),
         told=(mean, "score", sums.scored),
-        sentence=f"more model than needed in {place(window.segment)}: {score(mean)} with "
+        reason=f"more model than needed in {place(window.segment)}: {score(mean)} with "
         f"{number(each_out, most=0)} tokens out a call; {cheaper or 'no declared model'} costs at most half",
         counterfactual=f"raised under {number(SHORT_TOKENS)} tokens out, certainly over {score(GOOD)}, "
         f"with a cheaper model declared",
@@ -117,10 +117,10 @@ def _powerful(window: Watched, each_out: float) -> Observation:
 
 
 def _saying(
-    subject: str, score: float, *, told: tuple[float, str, int], sentence: str, counterfactual: str
+    subject: str, score: float, *, told: tuple[float, str, int], reason: str, counterfactual: str
 ) -> Observation:  # fmt: skip
     estimate, unit, n = told
     return Observation(
         subject=subject, metric="quality" if unit == "score" else "cost", score=score, severity="info",
-        estimate=estimate, low=None, high=None, unit=unit, n=n, sentence=sentence, counterfactual=counterfactual,
+        estimate=estimate, low=None, high=None, unit=unit, n=n, reason=reason, counterfactual=counterfactual,
     )  # fmt: skip

@@ -200,8 +200,8 @@ def _about(target: str, segment: str, trial: Trial, *, metric: Metric, role: Rol
         kind="health" if role == "health" else "comparison",
         metric=metric,
         role=role,
-        variant=trial.variant,
-        control=trial.newest_control[1] or None,
+        variant_id=trial.variant,
+        control_id=trial.newest_control[1] or None,
         generation=max(trial.generations[1], trial.newest_control[0]),
         # A metric that is guarded may be the goal, too: two findings about one window.
         subject="goal" if role == "goal" and metric != "cost" else "",
@@ -224,14 +224,14 @@ def _told(about: About, declared: Declared, effect: Effect, window: Span, *, beg
         n_needed=found.n_needed,
         margin=found.margin.size,
     )
-    sentence = worded(found, about, declared.name_of(about.variant or ""))
+    reason = worded(found, about, declared.name_of(about.variant_id or ""))
     if kept < 1 and found.effect is not None:
-        sentence += f", variance {change(kept - 1)} by the covariate"
+        reason += f", variance {change(kept - 1)} by the covariate"
     if window.start_at > began_at:
-        sentence += f", in the last {duration(window.minutes * 60)}"
+        reason += f", in the last {duration(window.minutes * 60)}"
     counterfactual = counterfactual_of(found, about)
     return finding(
-        about, window, found.verdict, measured=measured, sentence=sentence, counterfactual=counterfactual
+        about, window, found.verdict, measured=measured, reason=reason, counterfactual=counterfactual
     )
 
 

@@ -53,10 +53,10 @@ def findings(
         return About(
             target=target,
             segment=segment,
-            kind="trip",
+            kind="hard_limit",
             metric=metric,
             role="guardrail",
-            variant=trial.variant,
+            variant_id=trial.variant,
             generation=trial.generations[1],
         )
 
@@ -86,12 +86,12 @@ def _storm(about: About, whose: str, *, declared: Declared, trial: Trial, pane: 
         n_effective=float(calls),
         margin=limit,
     )
-    sentence = (
+    reason = (
         f"errors {whose}: {percent(errors / calls)} of {count(calls)} calls in the last minute, "
         f"limit {percent(limit)}: trip"
     )
     window = Span(max(trial.since_at, pane.end_at - MINUTE_MS), pane.end_at, pane.offsets)
-    return [finding(about, window, "fail", measured=measured, sentence=sentence)]
+    return [finding(about, window, "fail", measured=measured, reason=reason)]
 
 
 def _slowness(
@@ -106,9 +106,9 @@ def _slowness(
     if p95_us is None:
         return []
     measured = Measured(estimate=p95_us / 1000, unit="ms", n=calls, n_effective=float(calls), margin=limit_ms)
-    sentence = (
+    reason = (
         f"{row.words} {whose}: {milliseconds(p95_us / 1000)}, over the limit of {milliseconds(limit_ms)} "
         f"in {SLOW_PANES} panes running, {count(calls)} calls: trip"
     )
     window = Span(pane.end_at - SLOW_PANES * (pane.end_at - pane.start_at), pane.end_at, pane.offsets)
-    return [finding(about, window, "fail", measured=measured, sentence=sentence)]
+    return [finding(about, window, "fail", measured=measured, reason=reason)]

@@ -46,8 +46,8 @@ class About(Struct, frozen=True, kw_only=True):
     kind: Kind
     metric: Metric
     role: Role
-    variant: str | None = None
-    control: str | None = None
+    variant_id: str | None = None
+    control_id: str | None = None
     generation: int = 0
     subject: str = ""
     """Kind `analysis` only: analyzer and subject."""
@@ -75,11 +75,11 @@ def finding(
     verdict: Verdict,
     *,
     measured: Measured,
-    sentence: str,
+    reason: str,
     counterfactual: str = "",
 ) -> Finding:
     """The finding about a window; equal content has an equal id."""
-    content = [about.target, about.segment, about.kind, about.metric, about.variant or ""]
+    content = [about.target, about.segment, about.kind, about.metric, about.variant_id or ""]
     if about.subject:
         content.append(about.subject)
     key = "\x1f".join((*content, str(window.start_at), str(window.end_at)))
@@ -92,9 +92,9 @@ def finding(
         verdict=verdict,
         window_start_at=window.start_at,
         window_end_at=window.end_at,
-        sentence=sentence,
-        variant=about.variant,
-        control=about.control,
+        reason=reason,
+        variant_id=about.variant_id,
+        control_id=about.control_id,
         generation=about.generation,
         estimate=rounded(measured.estimate),
         low=rounded(measured.low),

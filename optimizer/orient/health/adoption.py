@@ -80,5 +80,5 @@ def findings(target: str, name: str, segment: Segment, window: Span) -> list[Fin
         estimate=told.share, unit="share", n=told.n, n_effective=float(told.n), margin=CONVERGED
     )
     who = f"{count(told.n)} instances use" if told.by_instances else f"{count(told.n)} calls carry"
-    sentence = f"coverage in {name}: {percent(told.share)} of {who} generation {told.generation} or newer"
-    return [finding(about, window, "pass", measured=measured, sentence=sentence)]
+    reason = f"coverage in {name}: {percent(told.share)} of {who} generation {told.generation} or newer"
+    return [finding(about, window, "pass", measured=measured, reason=reason)]

@@ -31,7 +31,7 @@ def findings(about: About, name: str, met: Met, window: Span) -> list[Finding]:
     surely = at_least(seen, alpha=ALPHA)
     if surely <= ALLOWED or seen.share is None:
         return []
-    sentence = (
+    reason = (
         f"contamination of {name} in {about.segment}: {count(seen.hits)} of {count(seen.count)} units sampled by "
         f"their hash met candidate and control in one generation, at least {percent(surely)} of all: its "
         f"comparisons cannot be trusted; check whether callers assign by unit, with the configuration's salt, and "
@@ -50,6 +50,4 @@ def findings(about: About, name: str, met: Met, window: Span) -> list[Finding]:
     counterfactual = (
         f"nothing is said unless more than {percent(ALLOWED)} of the units are proven to have met both arms"
     )
-    return [
-        finding(about, window, "error", measured=measured, sentence=sentence, counterfactual=counterfactual)
-    ]
+    return [finding(about, window, "error", measured=measured, reason=reason, counterfactual=counterfactual)]

@@ -19,19 +19,17 @@ def waited(target: str, stalled: Mapping[int, int], leading_at: int) -> Finding:
     )
     since_at = min(stalled.values(), default=leading_at)
     if not stalled:
-        sentence = "all source partitions have come as far as the others: windows close again"
+        reason = "all source partitions have come as far as the others: windows close again"
         return finding(
-            about, Span(since_at, leading_at, Offsets()), "pass", measured=Measured(), sentence=sentence
+            about, Span(since_at, leading_at, Offsets()), "pass", measured=Measured(), reason=reason
         )
     named = ", ".join(str(number) for number in sorted(stalled)[:8]) + (" …" if len(stalled) > 8 else "")  # noqa: PLR2004
-    sentence = (
+    reason = (
         f"source partitions {named} stand {duration((leading_at - since_at) // MINUTE_MS * 60)} behind the foremost: "
         "no window closes until they go on; is observe running for them?"
     )
     measured = Measured(estimate=(leading_at - since_at) / 1000, unit="s", n=len(stalled))
-    return finding(
-        about, Span(since_at, leading_at, Offsets()), "error", measured=measured, sentence=sentence
-    )
+    return finding(about, Span(since_at, leading_at, Offsets()), "error", measured=measured, reason=reason)
 
 
 def left_out(state: OrientState, at: int) -> list[Finding]:
@@ -43,13 +41,11 @@ def left_out(state: OrientState, at: int) -> list[Finding]:
         return []
     state.late, state.crowded = Left(), Left()
     about = About(target=state.target, segment=OTHER, kind="health", metric="coverage", role="health")
-    sentence = (
+    reason = (
         f"{count(calls)} calls were not counted; panes that came after their window had closed: "
         f"{count(late.panes)}, panes that found no room to wait: {count(crowded.panes)}"
     )
     if unopened:
-        sentence += f"; alarms that did not open, as {OPEN_MOST} are open: {count(unopened)}"
+        reason += f"; alarms that did not open, as {OPEN_MOST} are open: {count(unopened)}"
     measured = Measured(n=calls, unit="calls")
-    return [
-        finding(about, Span(at - MINUTE_MS, at, Offsets()), "error", measured=measured, sentence=sentence)
-    ]
+    return [finding(about, Span(at - MINUTE_MS, at, Offsets()), "error", measured=measured, reason=reason)]

@@ -65,7 +65,7 @@ def findings(about: About, name: str, split: Split, window: Span) -> list[Findin
     if found is None or not found.is_wrong:
         return []
     seen = found.candidate / (found.candidate + found.control)
-    sentence = (
+    reason = (
         f"split of {name} in {about.segment}: {percent(seen)} of {count(found.candidate + found.control)} calls "
         f"of candidate and control are the candidate's, promised {percent(found.expected)}: its comparisons "
         f"cannot be trusted; check whether callers lose or repeat the calls of one arm, and whether both arms "
@@ -85,6 +85,4 @@ def findings(about: About, name: str, split: Split, window: Span) -> list[Findin
     counterfactual = (
         f"between about {percent(low)} and {percent(high)} nothing is said; seen {odds} of the promised ratio"
     )
-    return [
-        finding(about, window, "error", measured=measured, sentence=sentence, counterfactual=counterfactual)
-    ]
+    return [finding(about, window, "error", measured=measured, reason=reason, counterfactual=counterfactual)]

@@ -78,13 +78,13 @@ def findings(place: Place, *, segment: Segment, serving: Serving | None, window:
             kind="level",
             metric=metric,
             role="signal",
-            variant=variant if variant and variant not in NO_VARIANTS else None,
+            variant_id=variant if variant and variant not in NO_VARIANTS else None,
             generation=generation,
         )
         verdict: Verdict = "pass" if found else "no_data"
         told = found or Measured()
-        sentence = worded(about, told, calls=serving.sums.calls if serving else 0, minutes=window.minutes)
-        made.append(finding(about, window, verdict, measured=told, sentence=sentence))
+        reason = worded(about, told, calls=serving.sums.calls if serving else 0, minutes=window.minutes)
+        made.append(finding(about, window, verdict, measured=told, reason=reason))
     return made
 
 

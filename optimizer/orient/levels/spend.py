@@ -39,7 +39,7 @@ def findings(target: str, minute: Minute, window: Span) -> Iterator[Finding]:
         for variant, spent in sorted(by_variant.items()):
             about = About(
                 target=target, segment=segment, kind="spend", metric="cost", role="signal",
-                variant=variant or None,
+                variant_id=variant or None,
             )  # fmt: skip
             known = spent.cost_nano_usd / NANO_USD if spent.costed else None
             told = Measured(
@@ -48,7 +48,5 @@ def findings(target: str, minute: Minute, window: Span) -> Iterator[Finding]:
             )  # fmt: skip
             whose = f"{variant} in {segment}" if variant else f"{segment} without trials"
             amount = "an unknown amount" if known is None else money(known)
-            sentence = f"spend of {whose}: {amount} for {count(spent.calls)} calls, {count(spent.costed)} of known cost"
-            yield finding(
-                about, window, "pass" if spent.costed else "no_data", measured=told, sentence=sentence
-            )
+            reason = f"spend of {whose}: {amount} for {count(spent.calls)} calls, {count(spent.costed)} of known cost"
+            yield finding(about, window, "pass" if spent.costed else "no_data", measured=told, reason=reason)

@@ -55,7 +55,7 @@ class Held(Struct, array_like=True):
     def of(pane: Pane, kept: tuple[Row, ...] = ()) -> "Held":
         """The content of a single pane; `kept` are metrics that only some declarations want kept."""
         parts = (
-            Part(cell.segment, cell.arm, cell.generation, cell.variant, Sums.of(cell, kept), cell.units)
+            Part(cell.segment, cell.arm, cell.generation, cell.variant_id, Sums.of(cell, kept), cell.units)
             for cell in pane.cells
         )
         offsets = offsets_of(pane.partition, pane.first_offset, pane.last_offset)

@@ -35,14 +35,14 @@ class Assigned(Turned, frozen=True, kw_only=True):
     call_id: str
     provider: str = ""
     parameters: dict[str, Parameter] = field(default_factory=dict)
-    variant: str = "-"
+    variant_id: str = "-"
     arm: str = "incumbent"
     segment: str = OTHER
     generation: int = 0
     """0: the default, because no configuration is known."""
     propensity: float = 1.0
     """The probability with which this unit met this arm."""
-    unit: str = ""
+    unit_id: str = ""
     """A hash of the unit."""
     mirror: "Assigned | None" = None
     """A candidate in shadow: make this call a second time with it, after the user was answered, and report it
@@ -52,8 +52,8 @@ class Assigned(Turned, frozen=True, kw_only=True):
     def token(self) -> str:
         """Everything `feedback` needs to know of this call, as a string of letters, digits, - and _."""
         token = Token(
-            self.target, self.call_id, self.generation, self.variant, self.arm,
-            self.segment, self.propensity, self.unit,
+            self.target, self.call_id, self.generation, self.variant_id, self.arm,
+            self.segment, self.propensity, self.unit_id,
         )  # fmt: skip
         return urlsafe_b64encode(msgspec.json.encode(token)).rstrip(b"=").decode()
 
@@ -64,11 +64,11 @@ class Token(Struct, array_like=True, frozen=True):
     target: str
     call_id: str
     generation: int
-    variant: str
+    variant_id: str
     arm: str
     segment: str
     propensity: float
-    unit: str
+    unit_id: str
 
 
 def read_token(token: str) -> Token:
@@ -113,7 +113,7 @@ class Router:
     def propensity(self, segment: str, arm: Arm) -> float:
         """The probability of meeting an arm, wherever in the segment it is listed."""
         arms = self.configuration.segments[segment]
-        weight = sum(one.weight_bps for one in arms if (one.arm, one.variant) == (arm.arm, arm.variant))
+        weight = sum(one.weight_bps for one in arms if (one.arm, one.variant_id) == (arm.arm, arm.variant_id))
         return weight / BUCKETS
 
     def mirrored_to(self, segment: str, arm: Arm) -> Arm | None:

@@ -70,7 +70,7 @@ class Arm(Turned, frozen=True, kw_only=True):
     """One arm of a segment: what to call, and for which share of the units."""
 
     arm: str
-    variant: str
+    variant_id: str
     weight_bps: int
     model: str
     provider: str = ""
@@ -84,7 +84,7 @@ class Configuration(Struct, frozen=True, kw_only=True):
     generation: int
     salt: str
     segments: dict[str, tuple[Arm, ...]]
-    decision: str = ""
+    decision_id: str = ""
     issued_at: int = 0
     """Milliseconds since the epoch, event time."""
     segmented_by: str | None = None

@@ -18,11 +18,11 @@ class Assignment(Struct, frozen=True):
     """Which arm of which configuration served a call."""
 
     generation: int
-    variant: str
+    variant_id: str
     arm: str
     segment: str
     propensity: float
-    unit: str | None = None
+    unit_id: str | None = None
 
 
 class Quality(Struct, frozen=True):
@@ -100,9 +100,9 @@ def assignment_of(assigned: Assigned | Token) -> Assignment | None:
         return None
     return Assignment(
         assigned.generation,
-        assigned.variant,
+        assigned.variant_id,
         assigned.arm,
         assigned.segment,
         assigned.propensity,
-        assigned.unit or None,
+        assigned.unit_id or None,
     )

@@ -112,12 +112,12 @@ class Follower:
                 call_id=call_id,
                 provider=arm.provider,
                 parameters=arm.parameters,
-                variant=arm.variant,
+                variant_id=arm.variant_id,
                 arm=arm.arm,
                 segment=served,
                 generation=held.generation,
                 propensity=propensity,
-                unit=name,
+                unit_id=name,
                 prompt=arm.prompt,
                 caching=arm.caching,
                 batching=arm.batching,
@@ -157,7 +157,7 @@ class Follower:
             )
             return self._event(call, at)
 
-        return self._sender.send(assigned.unit or assigned.call_id, record, events.HEADERS)
+        return self._sender.send(assigned.unit_id or assigned.call_id, record, events.HEADERS)
 
     def feedback(
         self, token: str, score: float, kind: events.FeedbackKind = "thumbs", *, at: datetime | None = None

@@ -39,7 +39,7 @@ def test_an_event_of_the_specification_is_an_alert_on_its_target():
     assert "warning" == event.data.severity
     assert (
         "Sentinel: performance_degradation; latency_p95 is 5,432, usually 1,234; perhaps Model overload"
-        == event.data.sentence
+        == event.data.reason
     )
     assert event == Decoder(["alert"]).decode(encode(event))
 
@@ -82,7 +82,7 @@ def test_a_target_is_found_under_each_of_its_names(said):
 def test_an_envelope_in_headers_is_one_too():
     headers = [("ce_subject", b"bot"), ("ce_time", b"2025-11-09T12:05:30Z"), ("ce_type", b"drift")]
     (event,) = read({"severity": "low"}, headers)
-    assert ("bot", "Sentinel: drift", 2025) == (event.subject, event.data.sentence, event.time.year)
+    assert ("bot", "Sentinel: drift", 2025) == (event.subject, event.data.reason, event.time.year)
 
 
 def test_without_an_instant_of_its_own_it_happened_when_it_was_written():
@@ -100,8 +100,8 @@ def test_what_is_over_is_no_alert():
 
 def test_a_sentence_is_one_line_of_bounded_length():
     (event,) = read(data(message="a\n\tb " * 10_000))
-    assert 1000 == len(event.data.sentence)
-    assert "\n" not in event.data.sentence
+    assert 1000 == len(event.data.reason)
+    assert "\n" not in event.data.reason
 
 
 def test_targets_are_bounded_in_number_and_length():

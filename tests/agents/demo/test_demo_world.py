@@ -51,11 +51,11 @@ def declared():
 def configured(*weighted, generation=1):
     """A configuration that serves every segment by these models: (arm, model, basis points)."""
     arms = tuple(
-        ArmOfConfiguration(arm=arm, variant=f"v-{model}", weight_bps=bps, model=model)
+        ArmOfConfiguration(arm=arm, variant_id=f"v-{model}", weight_bps=bps, model=model)
         for arm, model, bps in weighted
     )
     return Configuration(
-        target="gateway", generation=generation, decision="d", issued_at=0, salt="gateway:1",
+        target="gateway", generation=generation, decision_id="d", issued_at=0, salt="gateway:1",
         segments=dict.fromkeys(SEGMENTS, arms), segmented_by="task",
     )  # fmt: skip
 
@@ -163,8 +163,8 @@ class TestWorld:
         assert len(told) > 500
         for call in told:
             made = call.data.assignment
-            arm = router.arm_for(made.unit, made.segment)
-            assert (made.arm, made.variant, call.data.model) == (arm.arm, arm.variant, arm.model)
+            arm = router.arm_for(made.unit_id, made.segment)
+            assert (made.arm, made.variant_id, call.data.model) == (arm.arm, arm.variant_id, arm.model)
             assert made.segment == call.data.attributes["task"]
 
     def test_outcomes_are_the_recorded_ones(self, outcomes):
@@ -211,7 +211,7 @@ def a_pane(sequence, *cells, start_at=EPOCH):
 def a_cell(scores, costs, *, arm="incumbent", variant="old", segment="other"):
     millionths, nano = [round(s * 1e6) for s in scores], [round(c * 1e9) for c in costs]
     return Cell(
-        generation=1, variant=variant, arm=arm, segment=segment, calls=len(scores), costed=len(costs),
+        generation=1, variant_id=variant, arm=arm, segment=segment, calls=len(scores), costed=len(costs),
         cost_nano_usd=sum(nano), cost_squares=sum(c * c for c in nano), scored=len(scores),
         quality_millionths=sum(millionths), quality_squares=sum(q * q for q in millionths),
         latency_us={5: len(scores)},
@@ -283,7 +283,8 @@ class TestSummary:
         ):  # fmt: skip
             books.sums[Who(minute + offset, "other", arm, variant)] = sums([0.5] * 40, [cost] * 40)
         books.decisions["d"] = Decision(
-            decision_id="d", segment="other", kind="promote", autonomy="auto", decided_at=EPOCH, why="", incumbent=old
+            decision_id="d", segment="other", kind="promote", autonomy="auto", decided_at=EPOCH, reason="",
+            incumbent_id=old,
         )  # fmt: skip
         found = summarise(books, declared, Truth(load(), declared), Run(1, 1.0, 1, ()))
         assert found.cost_change_relative.estimate == pytest.approx(-0.75)
@@ -395,7 +396,7 @@ class TestRehearsal:
             assert set(found[name]) == {"cost_usd_per_1k_calls", "quality", "error_rate", "p95_ms"}
         for name in ("cost_change_relative", "quality_change_relative"):
             assert set(found[name]) == {"estimate", "low", "high"}
-        assert {"variant", "segment", "outcome", "started_at", "ended_at", "why", "decision"} <= set(
+        assert {"variant_id", "segment", "outcome", "started_at", "ended_at", "reason", "decision_id"} <= set(
             found["rollouts"][0]
         )
         assert {"kind", "at", "detected_at", "rolled_back_at"} <= set(found["injected"][0])

@@ -32,7 +32,7 @@ CALL = {
     "time": "2026-09-21T12:00:00Z", "data": {"call_id": "c-1", "latency_ms": 12.5, "model": "m"},
 }  # fmt: skip
 FEEDBACK = {"target": "chat", "call_id": "c-1", "kind": "thumbs", "score": 1.0}
-ALERT = {"target": "chat", "severity": "critical", "sentence": "Answers contain card numbers."}
+ALERT = {"target": "chat", "severity": "critical", "reason": "Answers contain card numbers."}
 FIRING = {
     "status": "firing", "fingerprint": "a1b2", "startsAt": "2026-09-21T12:00:00.123Z", "endsAt": "0001-01-01T00:00:00Z",
     "labels": {"alertname": "Leak", "severity": "critical", "target": "chat", "segment": "billing"},
@@ -292,7 +292,7 @@ class TestFeedback:
         client = Client()
         token = {
             "generation": 7,
-            "variant": "v",
+            "variant_id": "v",
             "arm": "candidate",
             "segment": "billing",
             "propensity": 0.05,
@@ -349,7 +349,7 @@ class TestFeedback:
             ({"id": 7}, "id"),
             ({"time": "noon"}, "time"),
             ({"scor": 1}, "scor"),
-            ({"assignment": {"generation": -1, "variant": "v", "arm": "candidate"}}, "assignment.generation"),
+            ({"assignment": {"generation": -1, "variant_id": "v", "arm": "candidate"}}, "assignment.generation"),
         ],
     )  # fmt: skip
     def test_what_is_wrong_is_told_by_the_field_of_the_body(self, changed, field):
@@ -373,7 +373,7 @@ class TestAlerts:
         assert (answer.status_code, answer.json()) == (202, {"accepted": 1, "ignored": 0})
         ((topic, event),) = client.publisher.taken
         assert (topic, event.id, event.subject) == ("findings", "leak-7", "chat")
-        assert event.data == Alert(severity="critical", sentence=ALERT["sentence"], segment="billing")
+        assert event.data == Alert(severity="critical", reason=ALERT["reason"], segment="billing")
 
     def test_an_alert_needs_something_that_tells_it_from_the_next(self):
         client = Client()
@@ -393,7 +393,7 @@ class TestAlerts:
         assert (first.source, first.subject) == ("/alertmanager", "chat")
         assert first.time == datetime(2026, 9, 21, 12, 0, 0, 123_000, tzinfo=UTC)
         assert first.data == Alert(
-            severity="critical", sentence="Leak: Answers contain card numbers.", segment="billing"
+            severity="critical", reason="Leak: Answers contain card numbers.", segment="billing"
         )
         assert first.id != other.id
 
@@ -426,7 +426,7 @@ class TestAlerts:
         client.alerts(
             {"version": "4", "alerts": [FIRING | {"annotations": notes, "labels": {"target": "chat"}}]}
         )
-        assert client.publisher.events()[0].data == Alert(severity="warning", sentence="x" * 1000)
+        assert client.publisher.events()[0].data == Alert(severity="warning", reason="x" * 1000)
 
     @pytest.mark.parametrize(
         ("changed", "field"),
@@ -482,13 +482,13 @@ class TestTrouble:
         assert client.publisher.probed == 1
         client.publisher.fatal = "fenced: restart this process"
         answer = client.ask("/health/live", method="GET")
-        assert (answer.status_code, answer.json()["why"]) == (503, "fenced: restart this process")
+        assert (answer.status_code, answer.json()["reason"]) == (503, "fenced: restart this process")
 
     def test_without_a_broker_it_is_not_ready(self):
         client = Client()
         client.publisher.in_trouble = "the broker does not answer"
         answer = client.ask("/health/ready", method="GET")
-        assert (answer.status_code, answer.json()["why"]) == (503, "the broker does not answer")
+        assert (answer.status_code, answer.json()["reason"]) == (503, "the broker does not answer")
         assert client.ask("/health/live", method="GET").status_code == 200
 
 

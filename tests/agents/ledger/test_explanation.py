@@ -18,9 +18,9 @@ from optimizer.model.target import ChangeRisks, Model, Target
 
 AT = 1_790_000_000_000
 POLICIES = (
-    PolicyResult(policy="gdpr-compliance", outcome="deny", why="EU users must use EU-hosted models"),
-    PolicyResult(policy="a-quarter", outcome="limit", why="not audited", share_bps=2500),
-    PolicyResult(policy="cost-daily-limit", outcome="allow"),
+    PolicyResult(policy_id="gdpr-compliance", outcome="deny", reason="EU users must use EU-hosted models"),
+    PolicyResult(policy_id="a-quarter", outcome="limit", reason="not audited", share_bps=2500),
+    PolicyResult(policy_id="cost-daily-limit", outcome="allow"),
 )
 
 
@@ -30,7 +30,7 @@ def told(kind, ruling, **fields):
     state.declaration = Target(
         target="support", incumbent="big", models=models, risks=ChangeRisks(max_attempts=4)
     )
-    decision = record(state, kind, ruling, segment="EU", model="small", variant="v2", **fields)
+    decision = record(state, kind, ruling, segment="EU", model="small", variant_id="v2", **fields)
     return Explanation(
         decision=decision, target="support", at=datetime.fromtimestamp(AT / 1000, UTC), topic="decisions",
         partition=0, offset=3, position=4, hash="0" * 64,
@@ -46,10 +46,12 @@ def printed(one, width=160):
 
 def test_a_refusal_by_a_policy_names_each_policy_and_what_it_said():
     why = "approve by ann: fine: refused, it is not allowed: policy gdpr-compliance: EU users must use …"
-    refusal = told("reject_command", Reason(AT, "command", why, actor="ann", policies=POLICIES), act=False)
+    refusal = told(
+        "reject_command", Reason(AT, "command", why, actor="ann", policies=POLICIES), takes_effect=False
+    )
     text = printed(refusal)
     for wanted in (
-        "refuse support · EU · small (v2)", why, "Policies", "gdpr-compliance", "deny",
+        "reject_command support · EU · small (v2)", why, "Policies", "gdpr-compliance", "deny",
         "EU users must use EU-hosted models", "limit (at most 25 %)", "cost-daily-limit", "allow",
     ):  # fmt: skip
         assert wanted in text
@@ -61,7 +63,7 @@ def test_a_refusal_by_a_policy_names_each_policy_and_what_it_said():
 
 def test_a_budget_stop_has_its_cause_its_numbers_and_what_the_proposal_spent():
     why = "106 % of the day's $40 are spent; so far small has cost $0.02 more than its control"
-    stop = told("rollback", Reason(AT, "budget", why), generation=7, rollout="r-1")
+    stop = told("rollback", Reason(AT, "budget", why), generation=7, rollout_id="r-1")
     text = printed(stop)
     for wanted in ("rollback support · EU · small (v2)", why, "budget", "generation 7", "0.0125 for a wrong"):
         assert wanted in text
@@ -72,7 +74,7 @@ def test_a_budget_stop_has_its_cause_its_numbers_and_what_the_proposal_spent():
 def a_finding(metric, verdict, *, role="guardrail", counterfactual="", **numbers):
     return Finding(
         finding_id=f"{metric}-{role}", segment="EU", kind="comparison", metric=metric, role=role, verdict=verdict,
-        window_start_at=AT - 60_000, window_end_at=AT, sentence=f"{metric}", variant="v2", unit="relative",
+        window_start_at=AT - 60_000, window_end_at=AT, reason=f"{metric}", variant_id="v2", unit="relative",
         level=0.95, n=1204, n_control=1198, counterfactual=counterfactual,
         evidence=(Evidence(partition=0, first_offset=10, last_offset=19),), **numbers,
     )  # fmt: skip
@@ -91,7 +93,7 @@ def test_a_promotion_says_interval_n_alternatives_and_what_would_have_changed_it
         a_finding("latency", "pass", estimate=-0.05, low=-0.1, high=0.02, margin=0.2,
                   counterfactual="would not have passed with a bound under +2 %"),
     )  # fmt: skip
-    others = (Alternative(variant="v3", model="tiny", why="is banned until Monday: too slow"),)
+    others = (Alternative(variant_id="v3", model="tiny", reason="is banned until Monday: too slow"),)
     text = printed(
         told_with("promote", "passed", "passed after 5 min", findings, generation=8, rejected=others)
     )
@@ -144,7 +146,7 @@ def test_a_rollback_for_verbosity_has_its_numbers_and_how_near_the_margin_they_w
 
 def test_a_refusal_by_a_guardrail_of_decisions_says_what_would_allow_it():
     why = "small is not tried: 3 candidates were started within 24 h, 3 may be"
-    text = printed(told("hold", Reason(AT, "limit", why), act=False))
+    text = printed(told("hold", Reason(AT, "limit", why), takes_effect=False))
     for wanted in (why, "limit", "not acted on", "limits: wider `limits` or `risks.max_attempts`"):
         assert wanted in text, wanted
 
@@ -167,7 +169,7 @@ def test_of_several_arms_each_is_named_with_its_share():
     start = told(
         "start", Reason(AT, "choice", "why"), differs=arms, weights={"v1": 9000, "v2": 500, "v3": 500}
     )
-    one = replace(start, decision=structs.replace(start.decision, variant=None, model=None))
+    one = replace(start, decision=structs.replace(start.decision, variant_id=None, model=None))
     text = printed(one)
     for words in arms.values():
         assert f"{words} at 5 %" in text

@@ -29,33 +29,38 @@ DAY = 86_400_000
 
 FINDING = Finding(
     finding_id="f-1", segment="math", kind="comparison", metric="quality", role="guardrail", verdict="pass",
-    window_start_at=AT, window_end_at=AT + 60_000, sentence='not worse: 2 % “better” \\ "so"', variant="v2",
-    control="v1", estimate=1e-7, low=-0.03, high=2e16, unit="relative", level=0.975, n=1200, n_control=1199,
+    window_start_at=AT, window_end_at=AT + 60_000, reason='not worse: 2 % “better” \\ "so"', variant_id="v2",
+    control_id="v1", estimate=1e-7, low=-0.03, high=2e16, unit="relative", level=0.975, n=1200, n_control=1199,
     n_effective=599.75, margin=0.05, evidence=(Evidence(partition=0, first_offset=10, last_offset=4000),),
 )  # fmt: skip
 DECISION = Decision(
-    decision_id="d-1", segment="math", kind="promote", autonomy="auto", decided_at=AT + 60_000, why="cheaper",
-    generation=3, rollout="r-1", variant="v2", model="small", incumbent="v1", weight_bps=9800,
+    decision_id="d-1", segment="math", kind="promote", autonomy="auto", decided_at=AT + 60_000, reason="cheaper",
+    generation=3, rollout_id="r-1", variant_id="v2", model="small", incumbent_id="v1", weight_bps=9800,
     estimates=(Estimate(metric="quality", verdict="pass", finding_id="f-1", n=1200),),
-    rejected=(Alternative(variant="v3", model="tiny", why="banned"),), findings_hash="00",
+    rejected=(Alternative(variant_id="v3", model="tiny", reason="banned"),), findings_hash="00",
     alpha_promotion=0.05, alpha_rollback=0.02,
 )  # fmt: skip
 STATUS = RolloutStatus(
-    rollout="r-1", segment="math", variant="v2", model="small", phase="promoted", ooda_state="Act",
-    decision="d-1",
-    why="cheaper", since_at=AT, generation=3,
+    rollout_id="r-1", segment="math", variant_id="v2", model="small", phase="promoted", ooda_state="Act",
+    decision_id="d-1",
+    reason="cheaper", since_at=AT, generation=3,
 )  # fmt: skip
 ORDER = RolloutCommand(
-    command="promote", rollout="r-1", segment="math", generation=3, weights_bps={"v1": 200, "v2": 9800}
+    command="promote", rollout_id="r-1", segment="math", generation=3, weights_bps={"v1": 200, "v2": 9800}
 )
 ARM = ArmOfConfiguration(
-    arm="incumbent", variant="v2", weight_bps=10_000, model="small", parameters={"t": 0.5}
+    arm="incumbent", variant_id="v2", weight_bps=10_000, model="small", parameters={"t": 0.5}
 )
 CONFIGURATION = Configuration(
-    target="support", generation=3, decision="d-1", issued_at=AT, salt="support:1", segments={"other": (ARM,)}
+    target="support",
+    generation=3,
+    decision_id="d-1",
+    issued_at=AT,
+    salt="support:1",
+    segments={"other": (ARM,)},
 )
 COMMAND = Command(command="freeze", actor="ada", reason="holiday")
-ALERT = Alert(severity="critical", sentence="the provider is down")
+ALERT = Alert(severity="critical", reason="the provider is down")
 DECLARED = Target(target="support", incumbent="big", models=(Model(name="big"), Model(name="small")))
 STORED = (FINDING, DECISION, STATUS, ORDER, CONFIGURATION, COMMAND, ALERT, DECLARED)
 
@@ -140,8 +145,7 @@ class TestEntries:
         body = entry_of(record_of(event_of(FINDING), 7)).body
         assert body == canonical(json.loads(body))
         assert (
-            " "
-            not in body.replace(FINDING.sentence, "").replace("not worse: 2 % “better”", "").split("so")[0]
+            " " not in body.replace(FINDING.reason, "").replace("not worse: 2 % “better”", "").split("so")[0]
         )
 
     def test_the_first_hash_is_the_stated_formula(self):
@@ -170,7 +174,7 @@ class TestEntries:
         expected, got = entry_of(record_of(event, 7)), entry_of(binary)
         assert expected.row == got.row
         assert (
-            json.loads(expected.body)["data"] | {"segment": None, "decision": None}
+            json.loads(expected.body)["data"] | {"segment": None, "decision_id": None}
             == json.loads(got.body)["data"]
         )
 

@@ -34,7 +34,7 @@ def finding(metric, verdict, **numbers):
     return Finding(
         finding_id=f"f-{metric}", segment="math", kind="comparison", metric=metric,
         role="goal" if metric == "cost" else "guardrail", verdict=verdict, window_start_at=AT - 60_000,
-        window_end_at=AT, sentence=f"{metric} compared", variant="v2", control="v1", unit="relative",
+        window_end_at=AT, reason=f"{metric} compared", variant_id="v2", control_id="v1", unit="relative",
         level=0.975, evidence=SEEN, **numbers,
     )  # fmt: skip
 
@@ -61,11 +61,11 @@ def declared():
 def promotion():
     """As decide writes it."""
     state = declared()
-    ruling = Reason(at=AT, cause="goal", why="cheaper, and no guardrail failed", findings=FINDINGS)
+    ruling = Reason(at=AT, cause="goal", text="cheaper, and no guardrail failed", findings=FINDINGS)
     return record(
         state, "promote", ruling, segment="math",
-        rollout="r-1", variant="v2", model="small", incumbent="v1", generation=6, step=4, weight_bps=9800,
-        rejected=(Alternative(variant="v3", model="tiny", why="banned until tomorrow"),),
+        rollout_id="r-1", variant_id="v2", model="small", incumbent_id="v1", generation=6, step=4, weight_bps=9800,
+        rejected=(Alternative(variant_id="v3", model="tiny", reason="banned until tomorrow"),),
     )  # fmt: skip
 
 
@@ -73,25 +73,25 @@ def the_story():
     """A start, findings, a promotion, and what act made of it."""
     state, decided = declared(), promotion()
     start = record(
-        state, "start", Reason(at=AT - 600_000, cause="choice", why="it is the cheapest"), segment="math",
-        rollout="r-1", variant="v2", model="small", generation=3,
+        state, "start", Reason(at=AT - 600_000, cause="choice", text="it is the cheapest"), segment="math",
+        rollout_id="r-1", variant_id="v2", model="small", generation=3,
     )  # fmt: skip
-    arm = ArmOfConfiguration(arm="incumbent", variant="v2", weight_bps=10_000, model="small")
+    arm = ArmOfConfiguration(arm="incumbent", variant_id="v2", weight_bps=10_000, model="small")
     status = RolloutStatus(
-        rollout="r-1", segment="math", variant="v2", model="small", phase="promoted", ooda_state="Observe",
-        decision=decided.decision_id, why=decided.why, since_at=AT, generation=6, step=4, weight_bps=9800,
+        rollout_id="r-1", segment="math", variant_id="v2", model="small", phase="promoted", ooda_state="Observe",
+        decision_id=decided.decision_id, reason=decided.reason, since_at=AT, generation=6, step=4, weight_bps=9800,
     )  # fmt: skip
     configured = Configuration(
         target="support",
         generation=6,
-        decision=decided.decision_id,
+        decision_id=decided.decision_id,
         issued_at=AT,
         salt="s",
         segments={"math": (arm,)},
     )
     release = record(
-        state, "end_holdback", Reason(at=AT + 9_000_000, cause="goal", why="the holdback is over"), segment="math",
-        rollout="r-1", variant="v2", generation=7,
+        state, "end_holdback", Reason(at=AT + 9_000_000, cause="goal", text="the holdback is over"), segment="math",
+        rollout_id="r-1", variant_id="v2", generation=7,
     )  # fmt: skip
     return start, *FINDINGS, decided, status, configured, release
 

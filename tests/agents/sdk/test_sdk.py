@@ -29,15 +29,15 @@ NOBODY = "127.0.0.1:9"
 def published(generation, model="small", target="chat"):
     arms = (
         ArmOfConfiguration(
-            arm="candidate", variant="new", weight_bps=2500, model=model, parameters={"top_p": 1}
+            arm="candidate", variant_id="new", weight_bps=2500, model=model, parameters={"top_p": 1}
         ),
-        ArmOfConfiguration(arm="incumbent", variant="old", weight_bps=5000, model="large"),
-        ArmOfConfiguration(arm="control", variant="old", weight_bps=2500, model="large"),
+        ArmOfConfiguration(arm="incumbent", variant_id="old", weight_bps=5000, model="large"),
+        ArmOfConfiguration(arm="control", variant_id="old", weight_bps=2500, model="large"),
     )
     return Published(
         target=target,
         generation=generation,
-        decision="d1",
+        decision_id="d1",
         issued_at=0,
         salt=f"{target}:1",
         segments={"billing": arms, "other": arms[1:2]},
@@ -78,7 +78,7 @@ class TestAssignment:
                 msgspec.convert(vectors["configurations"][vector["configuration"]], Configuration)
             )
             found = router.arm_for(vector["unit"], vector["segment"])
-            assert (found.arm, found.variant) == (vector["arm"], vector["variant"])
+            assert (found.arm, found.variant_id) == (vector["arm"], vector["variant_id"])
             served = router.segment_of(vector["segment"])
             assert router.propensity(served, found) == vector["propensity"]
 
@@ -90,7 +90,7 @@ class TestAssignment:
                 for segment in ("code", "other", "never heard of"):
                     expected = assign.arm_of(theirs, segment, unit)
                     found = router.arm_for(unit, segment)
-                    assert (expected.arm.arm, expected.arm.variant) == (found.arm, found.variant)
+                    assert (expected.arm.arm, expected.arm.variant_id) == (found.arm, found.variant_id)
                     assert expected.segment == router.segment_of(segment)
 
     def test_only_the_control_s_calls_are_mirrored_and_only_to_a_candidate_in_shadow(self, vectors):
@@ -114,7 +114,7 @@ class TestAssignment:
 class TestLevers:
     def test_whatever_the_optimizer_turns_reaches_the_caller(self):
         turned = ArmOfConfiguration(
-            arm="incumbent", variant="v", weight_bps=10_000, model="m",
+            arm="incumbent", variant_id="v", weight_bps=10_000, model="m",
             prompt=PromptVersion(name="reply", version="2", hash="0123abcd"), caching=Caching(mode="semantic"),
             batching=Batching(max_size=8), rate_limit=RateLimit(calls_per_s=5.0),
             cascade=Cascade(model="small", escalate_below=0.7),
@@ -137,13 +137,13 @@ class TestLevers:
 class TestToken:
     def test_feedback_finds_in_the_token_what_served_the_call(self):
         assigned = Assigned(
-            target="chat", model="m", call_id="c1", variant="v", arm="control", segment="ü", generation=7,
-            propensity=0.25, unit="u",
+            target="chat", model="m", call_id="c1", variant_id="v", arm="control", segment="ü", generation=7,
+            propensity=0.25, unit_id="u",
         )  # fmt: skip
         token = read_token(assigned.token)
         assert token.call_id == "c1"
         assert (
-            token.generation, token.variant, token.arm, token.segment, token.propensity,
+            token.generation, token.variant_id, token.arm, token.segment, token.propensity,
         ) == (7, "v", "control", "ü", 0.25)  # fmt: skip
 
     @pytest.mark.parametrize("wrong", ["", "§§§", "abc", "e30"])
@@ -171,7 +171,7 @@ class TestWithoutABroker:
     def test_the_default_serves_and_nothing_is_raised(self):
         with Follower("chat", NOBODY, default="large", **{"message.timeout.ms": 1000}) as follower:
             assigned = follower.assign("user-1", "billing")
-            assert (assigned.model, assigned.generation, assigned.variant) == ("large", 0, "-")
+            assert (assigned.model, assigned.generation, assigned.variant_id) == ("large", 0, "-")
             assert not follower.ready()
             assert not follower.wait_ready(0.01)
             assert follower.report(assigned, latency_ms=1.0)
@@ -307,21 +307,26 @@ class TestWithABroker:
         assert (1, "billing", expected.arm.arm, expected.propensity) == (
             made.generation, made.segment, made.arm, made.propensity,
         )  # fmt: skip
-        assert "user-1" not in (made.unit, call.data.call_id), "who it is stays with the caller"
+        assert "user-1" not in (made.unit_id, call.data.call_id), "who it is stays with the caller"
         assert (made, call.data.call_id) == (news.data.assignment, news.data.call_id)
 
     def test_a_mirrored_call_is_an_assignment_of_its_own(self, broker, follower):
         arms = (
-            ArmOfConfiguration(arm="shadow", variant="new", weight_bps=0, model="small"),
-            ArmOfConfiguration(arm="control", variant="old", weight_bps=10_000, model="large"),
+            ArmOfConfiguration(arm="shadow", variant_id="new", weight_bps=0, model="small"),
+            ArmOfConfiguration(arm="control", variant_id="old", weight_bps=10_000, model="large"),
         )
         publish(broker, msgspec.structs.replace(published(1), segments={"other": arms}))
         assert follower.wait_ready(20)
         assigned = follower.assign("user-1")
         mirror = assigned.mirror
         assert (assigned.model, assigned.arm) == ("large", "control")
-        assert (mirror.model, mirror.variant, mirror.arm, mirror.mirror) == ("small", "new", "shadow", None)
-        assert (mirror.propensity, mirror.unit, mirror.generation) == (1.0, assigned.unit, 1)
+        assert (mirror.model, mirror.variant_id, mirror.arm, mirror.mirror) == (
+            "small",
+            "new",
+            "shadow",
+            None,
+        )
+        assert (mirror.propensity, mirror.unit_id, mirror.generation) == (1.0, assigned.unit_id, 1)
         assert follower.report(mirror, latency_ms=3.0)
         assert follower.close() == 0
         calls = [found for found, _key in records(broker, 2) if isinstance(found, CallEvent)]

@@ -272,7 +272,7 @@ def tick():
 
 
 def pane_with(histogram):
-    cell = Cell(generation=1, variant="v", arm="control", segment="s", latency_us=histogram)
+    cell = Cell(generation=1, variant_id="v", arm="control", segment="s", latency_us=histogram)
     pane = Pane(start_at=0, end_at=10_000, partition=0, of=1, cells=[cell])
     at = datetime(2026, 1, 1, tzinfo=UTC)
     return PaneEvent(specversion="1.0", id="p", source="/o", time=at, subject="t", data=pane)
@@ -508,7 +508,7 @@ def avro(data):
 
 def test_a_call_with_everything_comes_through():
     event = call_with(
-        assignment=Assignment(generation=1, variant="v", arm="control", propensity=0.5, unit="u"),
+        assignment=Assignment(generation=1, variant_id="v", arm="control", propensity=0.5, unit_id="u"),
         quality=Quality(score=0.5),
         attributes={"task": "code"},
         cost_usd=0.0001,

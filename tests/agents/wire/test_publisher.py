@@ -23,9 +23,14 @@ FREEZE = Command(command="freeze", actor="ann", reason="holidays")
 
 
 def configuration(generation, target="chat"):
-    arm = ArmOfConfiguration(arm="incumbent", variant="v", weight_bps=10_000, model="big")
+    arm = ArmOfConfiguration(arm="incumbent", variant_id="v", weight_bps=10_000, model="big")
     return Configuration(
-        target=target, generation=generation, decision="d", issued_at=0, salt="s", segments={"other": (arm,)}
+        target=target,
+        generation=generation,
+        decision_id="d",
+        issued_at=0,
+        salt="s",
+        segments={"other": (arm,)},
     )
 
 

@@ -33,7 +33,7 @@ def a_decision(kind, **fields):
 
 
 DECLARE = a_decision(
-    "declare", segment="*", rollout=None, variant=None, generation=1, declaration=TARGET, serves=SERVES
+    "declare", segment="*", rollout_id=None, variant_id=None, generation=1, declaration=TARGET, serves=SERVES
 )
 START = a_decision("start", generation=2, step=1, weight_bps=500)
 ADVANCE = a_decision("advance", generation=3, step=2, weight_bps=2500)
@@ -63,7 +63,7 @@ def emitted(step, kind):
 
 def arms(step, segment="code"):
     (*_, last) = emitted(step, Configuration)
-    return [(arm.arm, arm.variant, arm.weight_bps) for arm in last.segments[segment]]
+    return [(arm.arm, arm.variant_id, arm.weight_bps) for arm in last.segments[segment]]
 
 
 class TestFollows:
@@ -72,7 +72,7 @@ class TestFollows:
         first, second = emitted(step, Configuration)
         assert set(first.segments) == set(second.segments) == {"code", "other"}
         assert (first.salt, second.salt) == ("chat:1", "chat:1")
-        assert (second.generation, second.decision, second.issued_at) == (2, "start-2", 1_700_000_000_000)
+        assert (second.generation, second.decision_id, second.issued_at) == (2, "start-2", 1_700_000_000_000)
         assert second.segmented_by == "task"
         candidate = second.segments["code"][0]
         assert (candidate.model, candidate.provider, candidate.parameters) == (
@@ -95,14 +95,14 @@ class TestFollows:
         for command in commands:
             weights = {}
             for arm in by_generation[command.generation].segments["code"]:
-                weights[arm.variant] = weights.get(arm.variant, 0) + arm.weight_bps
+                weights[arm.variant_id] = weights.get(arm.variant_id, 0) + arm.weight_bps
             assert weights == command.weights_bps
 
     def test_each_decision_about_a_rollout_is_reported(self):
         step = after(DECLARE, START, a_decision("hold"), ADVANCE, a_decision("pause"), a_decision("resume"))
         phases = [(one.phase, one.ooda_state) for one in emitted(step, RolloutStatus)]
         assert phases == [("step", "DEPLOYING")] * 3 + [("paused", "MONITORING"), ("step", "DEPLOYING")]
-        assert {one.why for one in emitted(step, RolloutStatus)} == {"because"}
+        assert {one.reason for one in emitted(step, RolloutStatus)} == {"because"}
 
     def test_everything_carries_the_target_and_the_time_of_the_decision(self):
         assert {(emit.subject, emit.at) for emit in after(DECLARE, START).emitted} == {
@@ -123,7 +123,7 @@ class TestFollows:
 
     @pytest.mark.parametrize("kind", ["hold", "resume", "reject_command"])
     def test_answers_about_the_whole_target_publish_nothing(self, kind):
-        assert len(after(DECLARE, a_decision(kind, segment="*", rollout=None)).emitted) == 1
+        assert len(after(DECLARE, a_decision(kind, segment="*", rollout_id=None)).emitted) == 1
 
     def test_what_is_no_decision_is_left_alone(self):
         mark = WatermarkEvent(
@@ -146,12 +146,12 @@ class TestRefuses:
             ([DECLARE, DECLARE], "generation must be above 1, found 1"),
             ([DECLARE, START, START], "generation must be 3"),
             ([DECLARE, a_decision("start", segment="cod", generation=2)], "found 'cod'"),
-            ([DECLARE, a_decision("advance", generation=2, rollout="r-9")], "none is under way"),
-            ([DECLARE, START, a_decision("pause", rollout="r-9")], "own (r-1), found r-9"),
+            ([DECLARE, a_decision("advance", generation=2, rollout_id="r-9")], "none is under way"),
+            ([DECLARE, START, a_decision("pause", rollout_id="r-9")], "own (r-1), found r-9"),
             ([DECLARE, START, a_decision("advance", generation=3, weight_bps=400)], "must be 500 … 9999"),
             ([DECLARE, START, a_decision("advance", generation=3, weight_bps=10_000)], "found 10000"),
             (
-                [DECLARE, START, a_decision("start", generation=3, rollout="r-2", weight_bps=500)],
+                [DECLARE, START, a_decision("start", generation=3, rollout_id="r-2", weight_bps=500)],
                 "r-1 is under way",
             ),
             ([DECLARE, START, a_decision("start", generation=3, weight_bps=500)], "does not hear approved"),
@@ -159,7 +159,7 @@ class TestRefuses:
             ([DECLARE, START, a_decision("promote", weight_bps=9800)], "promote must bring a new generation"),
             (
                 [DECLARE, START, a_decision("end_holdback", generation=3)],
-                "only a promotion's holdback is released",
+                "only a promotion's holdback is ended",
             ),
             ([DECLARE, START, a_decision("rollback")], "does not hear aborted"),
             ([a_decision("declare", generation=1)], "must carry the declaration"),
@@ -180,8 +180,8 @@ class TestRefuses:
     @pytest.mark.parametrize(
         ("fields", "reason"),
         [
-            ({"variant": "0" * 12}, "variant must be declared"),
-            ({"variant": OLD}, "must differ from the incumbent"),
+            ({"variant_id": "0" * 12}, "variant must be declared"),
+            ({"variant_id": OLD}, "must differ from the incumbent"),
             ({"weight_bps": 10_000}, "room for a control"),
             ({"weight_bps": 0}, "room for a control"),
         ],
@@ -190,15 +190,21 @@ class TestRefuses:
         step = after(DECLARE, msgspec.structs.replace(START, **fields))
         (status,) = emitted(step, RolloutStatus)
         assert status.phase == "aborted"
-        assert reason in status.why
+        assert reason in status.reason
         assert len(emitted(step, Configuration)) == 1
 
 
 def test_a_withdrawn_target_leaves_nobody_on_trial():
     gone = msgspec.structs.replace(TARGET, withdrawn=True, revision=2)
     withdraw = a_decision(
-        "declare", segment="*", rollout=None, variant=None, generation=3, declaration=gone, serves=SERVES
+        "declare",
+        segment="*",
+        rollout_id=None,
+        variant_id=None,
+        generation=3,
+        declaration=gone,
+        serves=SERVES,
     )
     last = emitted(after(DECLARE, START, withdraw), Configuration)[-1]
     assert {"incumbent"} == {arm.arm for arms in last.segments.values() for arm in arms}
-    assert {OLD} == {arm.variant for arms in last.segments.values() for arm in arms}
+    assert {OLD} == {arm.variant_id for arms in last.segments.values() for arm in arms}

@@ -19,7 +19,7 @@ VARIANTS = {"a": Variant(model="large", provider="acme"), "b": Variant(model="sm
 )
 def test_a_candidate_its_control_and_the_rest(weight, expected):
     assert expected == [
-        (arm.arm, arm.variant, arm.weight_bps) for arm in on_trial(VARIANTS, "a", "b", weight)
+        (arm.arm, arm.variant_id, arm.weight_bps) for arm in on_trial(VARIANTS, "a", "b", weight)
     ]
 
 

@@ -72,16 +72,16 @@ class Desk:
 
     def command(self, command, **more):
         told = Command(
-            command=command, actor=more.pop("by", "ann"), reason=more.pop("reason", "because"), **more
+            command=command, actor=more.pop("actor", "ann"), reason=more.pop("reason", "because"), **more
         )
         return self._feed(CommandEvent, told)
 
     def alert(self, severity="critical", segment=None):
-        return self._feed(AlertEvent, Alert(severity=severity, sentence="secrets leak", segment=segment))
+        return self._feed(AlertEvent, Alert(severity=severity, reason="secrets leak", segment=segment))
 
     def policy(self, verdict, decision):
         told = PolicyVerdict(
-            decision=decision, verdict=verdict, actor="no-small-models", reason="not for billing"
+            decision_id=decision, verdict=verdict, actor="no-small-models", reason="not for billing"
         )
         return self._feed(PolicyVerdictEvent, told)
 
@@ -89,11 +89,11 @@ class Desk:
         end_at = more.pop("end_at", self.now_at)
         found = {
             "finding_id": f"f{next(self.ids)}", "segment": "other", "kind": kind, "metric": metric,
-            "role": {"comparison": "goal" if metric == "cost" else "guardrail", "trip": "guardrail",
+            "role": {"comparison": "goal" if metric == "cost" else "guardrail", "hard_limit": "guardrail",
                      "level": "signal", "coverage": "health", "health": "health", "analysis": "signal",
                      "spend": "signal"}[kind],
             "verdict": verdict, "window_start_at": end_at - 60_000, "window_end_at": end_at,
-            "sentence": f"{metric} is {verdict}", "n": 100, "n_control": 100,
+            "reason": f"{metric} is {verdict}", "n": 100, "n_control": 100,
             "evidence": (Evidence(partition=0, first_offset=3, last_offset=9),),
         }  # fmt: skip
         self._feed(FindingEvent, Finding(**(found | more)))
@@ -117,7 +117,7 @@ class Desk:
             if verdict is not None:
                 self.find(
                     "comparison", metric, verdict, segment=segment, n=n, n_control=n,
-                    variant=variant or (live.variant if live else "gone"), generation=generation, unit="relative",
+                    variant_id=variant or (live.variant if live else "gone"), generation=generation, unit="relative",
                     estimate=-0.382, low=-0.44, high=-0.301, margin=0.05, level=0.98,
                 )  # fmt: skip
 

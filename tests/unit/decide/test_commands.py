@@ -20,19 +20,29 @@ class TestAutonomy:
 
     def test_advise_says_once_what_it_would_start_and_moves_nothing(self, desk):
         (advice,) = desk.started(autonomy="advise")
-        assert (advice.kind, advice.act, advice.generation, advice.model) == ("start", False, 0, "tiny")
+        assert (advice.kind, advice.takes_effect, advice.generation, advice.model) == (
+            "start",
+            False,
+            0,
+            "tiny",
+        )
         assert minutes(desk, 5) == []
         assert desk.arms() == {("incumbent", "large"): 10_000}
         assert desk.emitted["rollouts"] == []
 
     def test_approve_waits_for_a_yes_and_then_goes_by_itself(self, desk):
         (asked,) = desk.started(autonomy="approve")
-        assert (asked.kind, asked.act, asked.generation) == ("start", False, 0)
+        assert (asked.kind, asked.takes_effect, asked.generation) == ("start", False, 0)
         assert minutes(desk, 5) == []
         assert desk.statuses == ["awaiting_approval"]
-        (started,) = desk.command("approve", decision=asked.decision_id)
-        assert (started.kind, started.act, started.actor, started.generation) == ("start", True, "ann", 2)
-        assert started.rollout == asked.rollout
+        (started,) = desk.command("approve", decision_id=asked.decision_id)
+        assert (started.kind, started.takes_effect, started.actor, started.generation) == (
+            "start",
+            True,
+            "ann",
+            2,
+        )
+        assert started.rollout_id == asked.rollout_id
         assert started.decision_id != asked.decision_id
         assert kinds(minutes(desk, 10)) == ["advance"] * 4 + ["promote"]
         assert desk.loop.quarantined == []
@@ -40,13 +50,13 @@ class TestAutonomy:
     def test_after_a_late_yes_the_step_s_clock_begins_at_the_next_watermark(self, desk):
         (asked,) = desk.started(autonomy="approve")
         desk.now_at += 1_700_000
-        desk.command("approve", decision=asked.decision_id)
+        desk.command("approve", decision_id=asked.decision_id)
         assert desk.passes() == []
         assert desk.live.step_at == desk.now_at
 
     def test_a_no_ends_it_without_a_generation_and_the_next_is_asked_about(self, desk):
         (asked,) = desk.started(autonomy="approve")
-        (ended,) = desk.command("reject", decision=asked.decision_id)
+        (ended,) = desk.command("reject", decision_id=asked.decision_id)
         assert (ended.kind, ended.generation, ended.actor) == ("rollback", 0, "ann")
         assert desk.statuses == ["awaiting_approval", "aborted"]
         assert [one.model for one in minutes(desk, 2)] == ["small"]
@@ -76,7 +86,7 @@ class TestFreeze:
         assert (answer.kind, answer.segment, answer.actor) == ("hold", "*", "ann")
         (told,) = minutes(desk, 5)
         assert (told.kind, told.cause) == ("hold", "frozen")
-        assert "release day" in told.why
+        assert "release day" in told.reason
 
     def test_stops_steps_and_promotions_but_not_rollbacks(self, desk):
         desk.started()
@@ -113,11 +123,11 @@ class TestFreeze:
     def test_a_yes_waits_for_the_thaw(self, desk):
         (asked,) = desk.started(autonomy="approve")
         desk.command("freeze")
-        (answer,) = desk.command("approve", decision=asked.decision_id)
+        (answer,) = desk.command("approve", decision_id=asked.decision_id)
         assert answer.kind == "reject_command"
-        assert "unfreeze it first" in answer.why
+        assert "unfreeze it first" in answer.reason
         desk.command("unfreeze")
-        assert kinds(desk.command("approve", decision=asked.decision_id)) == ["start"]
+        assert kinds(desk.command("approve", decision_id=asked.decision_id)) == ["start"]
 
     def test_keeps_the_holdback_until_the_thaw(self, desk):
         desk.started()
@@ -151,7 +161,7 @@ class TestHands:
         desk.started()
         (promoted,) = desk.command("promote", reason="we know it is good")
         assert (promoted.kind, promoted.actor) == ("promote", "ann")
-        assert "we know it is good" in promoted.why
+        assert "we know it is good" in promoted.reason
         assert desk.arms() == {("incumbent", "tiny"): 9800, ("holdback", "large"): 200}
 
     def test_rollback_by_hand_bans(self, desk):
@@ -186,13 +196,13 @@ class TestHands:
     def test_where_nothing_is_live_every_command_is_refused_with_a_reason(self, desk, command):
         desk.declare()
         (answer,) = desk.command(command)
-        assert (answer.kind, answer.act, answer.generation) == ("reject_command", False, 0)
-        assert "refused, " in answer.why
+        assert (answer.kind, answer.takes_effect, answer.generation) == ("reject_command", False, 0)
+        assert "refused, " in answer.reason
 
     def test_an_unknown_segment_is_refused_with_the_known_ones(self, desk):
         desk.declare(segments=Segments(attribute="task", values=("code",)))
         (answer,) = desk.command("pause", segment="cod")
-        assert "there is no segment 'cod', only code, other" in answer.why
+        assert "there is no segment 'cod', only code, other" in answer.reason
 
     def test_an_undeclared_target_is_refused(self, desk):
         (answer,) = desk.command("freeze")
@@ -224,7 +234,7 @@ class TestAlerts:
             ("code", "rollback", "alert"),
             ("other", "rollback", "alert"),
         ]
-        assert "secrets leak" in answers[0].why
+        assert "secrets leak" in answers[0].reason
 
     def test_it_may_speak_of_one_segment(self, desk_of_two):
         assert [one.segment for one in desk_of_two.alert(segment="code")] == ["code"]
@@ -249,7 +259,7 @@ class TestVerdictsOfPolicies:
         (asked,) = desk.started(autonomy="approve")
         (answer,) = desk.policy("deny", asked.decision_id)
         assert (answer.kind, answer.cause, answer.actor) == ("rollback", "approval", "no-small-models")
-        assert "not for billing" in answer.why
+        assert "not for billing" in answer.reason
 
     def test_a_denial_of_what_does_not_wait_is_answered(self, desk):
         desk.started()

@@ -28,7 +28,9 @@ def promoted(desk, **changes):
 def test_a_parameter_is_tried_beside_a_control_without_it(desk):
     (started,) = desk.started(models=ONE, levers=TOKENS)
     assert (started.kind, started.model) == ("start", "large")
-    assert started.why.startswith("max_tokens 400 instead of the default: large with max_tokens 400 is next")
+    assert started.reason.startswith(
+        "max_tokens 400 instead of the default: large with max_tokens 400 is next"
+    )
     assert parameters(desk) == {"candidate": {"max_tokens": 400}, "incumbent": {}, "control": {}}
 
 
@@ -37,7 +39,7 @@ def test_what_gave_way_at_the_same_list_price_is_not_tried_again(desk):
     assert parameters(desk) == {"incumbent": {"max_tokens": 400}, "holdback": {}}
     ((banned, ban),) = desk.state.segments["other"].bans.items()
     assert banned == variant_of(*ONE).variant_id
-    assert ban.why.startswith(f"gave way to {promotion.variant}")
+    assert ban.reason.startswith(f"gave way to {promotion.variant_id}")
 
 
 def test_after_a_change_the_parameters_of_a_segment_rest_by_default_and_nothing_else_does(desk):
@@ -49,9 +51,9 @@ def test_after_a_change_the_parameters_of_a_segment_rest_by_default_and_nothing_
     said = [decision for _ in range(12) for decision in desk.minute()]
     assert kinds(said)[:2] == ["promote", "start"]
     after = said[1]
-    assert after.why.startswith("exact caching for 1 h instead of no caching of ours")
+    assert after.reason.startswith("exact caching for 1 h instead of no caching of ours")
     (against,) = [
-        one.why for one in after.rejected if "max_tokens 800" in one.model and "exact" not in one.model
+        one.reason for one in after.rejected if "max_tokens 800" in one.model and "exact" not in one.model
     ]
     assert against.startswith("waits until 2023-11-1")
     assert against.endswith("less than 5 % of the levers may change in a day")
@@ -61,7 +63,7 @@ def test_the_next_turn_starts_from_what_was_promoted(desk):
     promoted(desk, limits=Limits(parameter_changes_bps=10_000))
     decisions = [decision for _ in range(3) for decision in desk.minute()]
     (started,) = (decision for decision in decisions if decision.kind == "start")
-    assert started.why.startswith("max_tokens 800 instead of 400")
+    assert started.reason.startswith("max_tokens 800 instead of 400")
 
 
 def test_a_lever_added_in_mid_rollout_interrupts_nothing(desk):

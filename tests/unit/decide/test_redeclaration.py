@@ -146,7 +146,7 @@ def test_leaving_approve_drops_what_waits(desk):
     assert kinds(desk.declare(autonomy="auto", revision=2)) == ["rollback", "declare"]
     assert desk.statuses[-1] == "aborted"
     start = minutes(desk, 2)[-1]
-    assert (start.kind, start.act) == ("start", True)
+    assert (start.kind, start.takes_effect) == ("start", True)
 
 
 class TestWithdrawal:

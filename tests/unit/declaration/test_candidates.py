@@ -38,9 +38,9 @@ class TestVariants:
         assert msgspec.json.encode(Variant(model="m")) == b'{"model":"m","provider":"","parameters":{}}'
 
     def test_an_arm_without_levers_keeps_its_bytes(self):
-        arm = ArmOfConfiguration(arm="incumbent", variant="v", weight_bps=10_000, model="m")
+        arm = ArmOfConfiguration(arm="incumbent", variant_id="v", weight_bps=10_000, model="m")
         assert json.loads(msgspec.json.encode(arm)) == {
-            "arm": "incumbent", "variant": "v", "weight_bps": 10_000, "model": "m", "provider": "",
+            "arm": "incumbent", "variant_id": "v", "weight_bps": 10_000, "model": "m", "provider": "",
             "parameters": {},
         }  # fmt: skip
 
@@ -129,7 +129,7 @@ class TestChoice:
         incumbent = variant_of(models[0]).variant_id
         found = choose(derive(target), incumbent, {}, 0)
         assert found.model.name == "better"
-        (against,) = (one.why for one in found.rejected if one.model == "worse")
+        (against,) = (one.reason for one in found.rejected if one.model == "worse")
         assert against == "is not promised to be better: −12.5 % by list price and priors"
         assert "the best model by objective" in reason_for(derive(target), incumbent, found)
 

@@ -97,7 +97,7 @@ class TestWhatCannotBeAnswered:
     )
     def test_says_why(self, condition, words):
         result = said(condition)
-        assert (result.outcome, words in result.why) == ("undecidable", True)
+        assert (result.outcome, words in result.reason) == ("undecidable", True)
 
     def test_bars_what_is_to_be_decided_but_denies_nothing_that_runs(self):
         answer = asked([policy({"condition": "monthly_cost > 3.0", "action": "deny"})], FACTS)
@@ -110,7 +110,7 @@ class TestWhatCannotBeAnswered:
             {"condition": "daily_cost > 5.0", "action": "deny", "message": "too dear"},
         )
         answer = asked([policy(*rules), policy({"condition": "false", "action": "deny"}, name="q")], FACTS)
-        assert [(one.policy, one.outcome, one.why) for one in answer.results] == [
+        assert [(one.policy_id, one.outcome, one.reason) for one in answer.results] == [
             ("p", "deny", "too dear"),
             ("q", "allow", ""),
         ]

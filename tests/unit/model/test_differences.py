@@ -85,7 +85,7 @@ def test_what_is_the_same_differs_in_nothing():
 
 def an_arm(arm, variant, weight_bps):
     fields = {name: getattr(variant, name) for name in Variant.__struct_fields__}
-    return ArmOfConfiguration(arm=arm, variant=variant.variant_id, weight_bps=weight_bps, **fields)
+    return ArmOfConfiguration(arm=arm, variant_id=variant.variant_id, weight_bps=weight_bps, **fields)
 
 
 def test_of_a_configuration_each_arm_that_differs_is_named_and_the_control_is_not():
@@ -108,13 +108,13 @@ def test_where_everybody_is_on_trial_the_control_is_what_they_differ_from():
 
 def a_decision(**fields):
     return Decision(
-        decision_id="d", segment="s", kind="start", autonomy="approve", decided_at=0, why="", **fields
+        decision_id="d", segment="s", kind="start", autonomy="approve", decided_at=0, reason="", **fields
     )
 
 
 def test_a_decision_says_what_is_on_trial_at_which_share():
     decision = a_decision(
-        variant="v2",
+        variant_id="v2",
         model="large",
         weight_bps=500,
         differs={"v2": "large with temperature 0.7 instead of 0.2"},
@@ -133,15 +133,15 @@ def test_a_decision_names_each_of_several_arms_with_its_share():
 
 def test_a_winner_is_named_without_the_arms_it_has_won_against():
     decision = a_decision(
-        variant="v3", differs={"v2": "small instead of large", "v3": "tiny instead of large"}
+        variant_id="v3", differs={"v2": "small instead of large", "v3": "tiny instead of large"}
     )
     assert "tiny instead of large" == at_shares(decision)
 
 
 def test_a_decision_in_shadow_says_so():
-    decision = a_decision(variant="v2", mirror_bps=500, differs={"v2": "small instead of large"})
+    decision = a_decision(variant_id="v2", mirror_bps=500, differs={"v2": "small instead of large"})
     assert "small instead of large in shadow of 5 %" == at_shares(decision)
 
 
 def test_a_decision_that_knows_no_difference_names_the_model():
-    assert "small at 5 %" == at_shares(a_decision(variant="v2", model="small", weight_bps=500))
+    assert "small at 5 %" == at_shares(a_decision(variant_id="v2", model="small", weight_bps=500))

@@ -180,7 +180,7 @@ def test_an_open_side_of_an_interval_is_infinite():
 def test_the_outcome_of_a_finding_has_all_its_numbers():
     finding = Finding(
         finding_id="f", segment="s", kind="level", metric="errors", role="signal", verdict="pass",
-        window_start_at=0, window_end_at=1, sentence="", estimate=0.0, low=2.161e-17, high=0.003191, unit="share",
+        window_start_at=0, window_end_at=1, reason="", estimate=0.0, low=2.161e-17, high=0.003191, unit="share",
         n=1200,
     )  # fmt: skip
     assert "errors 0 % (0 … 0.319 %, n 1,200): pass" == outcome(finding)

@@ -86,7 +86,7 @@ class Log:
         return self.write(AppliedEvent, target, Applied(generation=generation, instance=instance), at)
 
     def assigned(self, segment="short", arm="candidate", generation=3, variant="v"):
-        return Assignment(generation=generation, variant=variant, arm=arm, segment=segment)
+        return Assignment(generation=generation, variant_id=variant, arm=arm, segment=segment)
 
     def panes(self, target="search"):
         return [e.data for e in self.emitted if isinstance(e.data, Pane) and e.subject == target]
@@ -94,7 +94,7 @@ class Log:
     def cells(self, target="search"):
         """All emitted cells of a target, by key."""
         return {
-            (cell.generation, cell.variant, cell.arm, cell.segment): cell
+            (cell.generation, cell.variant_id, cell.arm, cell.segment): cell
             for pane in self.panes(target)
             for cell in pane.cells
         }

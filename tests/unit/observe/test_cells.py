@@ -50,7 +50,7 @@ def test_calls_to_undeclared_targets_share_one_cell(log):
     log.tick(25)
     first, second = log.panes("undeclared")
     (cell,) = first.cells
-    assert (cell.generation, cell.variant, cell.arm, cell.segment) == (0, "-", "incumbent", "other")
+    assert (cell.generation, cell.variant_id, cell.arm, cell.segment) == (0, "-", "incumbent", "other")
     assert (cell.calls, cell.costed, cell.cost_nano_usd, cell.scored) == (2, 1, 2_000_000_000, 1)
     assert second.late.calls == 1
 
@@ -223,13 +223,13 @@ def merged(panes):
     total = {}
     for pane in panes:
         for cell in pane.cells:
-            key = (pane.start_at, cell.generation, cell.variant, cell.arm, cell.segment)
+            key = (pane.start_at, cell.generation, cell.variant_id, cell.arm, cell.segment)
             into = total.setdefault(key, {})
             for name, value in msgspec.to_builtins(cell).items():
                 if isinstance(value, dict):
                     for k, v in value.items():
                         into[name, k] = into.get((name, k), 0) + v
-                elif name not in ("generation", "variant", "arm", "segment"):
+                elif name not in ("generation", "variant_id", "arm", "segment"):
                     into[name] = into.get(name, 0) + value
     return {key: {k: v for k, v in into.items() if v} for key, into in total.items()}
 

@@ -172,7 +172,7 @@ def test_as_many_calls_as_are_summed_at_once_may_each_have_a_cell_of_their_own(l
     groups = [pane.group(Partial(0), Sums(), Origin("t", 1, "v", "control", "s", 0, 0)) for _ in range(n)]
     for group in groups:
         group.samples_units = True
-    token = Assignment(3, "v", "control", "s", 0.5, unit="u")
+    token = Assignment(3, "v", "control", "s", 0.5, unit_id="u")
     told = msgspec.structs.replace(event, data=msgspec.structs.replace(event.data, assignment=token))
     for begin in range(0, n, 1000):
         some = groups[begin : begin + 1000]
@@ -193,7 +193,7 @@ def test_what_a_cell_holds_is_published_under_its_own_names():
     for name, part in parts.items():
         setattr(sums, name, [next(numbers) for _ in part.__struct_fields__])
     cell = sums.cell((1, "v", "control", "s"))
-    assert (cell.generation, cell.variant, cell.arm, cell.segment) == (1, "v", "control", "s")
+    assert (cell.generation, cell.variant_id, cell.arm, cell.segment) == (1, "v", "control", "s")
     assert [getattr(cell, name) for name in BASE] == sums.base
     for name in ("errors", "feedback", "units", *HISTOGRAMS):
         assert getattr(cell, name) == getattr(sums, name)

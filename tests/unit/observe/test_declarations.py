@@ -85,7 +85,7 @@ def test_changes_are_forgotten_when_nothing_goes_back_behind_them(log):
 def test_what_belongs_on_another_topic_is_rejected(log):
     finding = Finding(
         finding_id="f", segment="s", kind="level", metric="cost", role="signal", verdict="pass",
-        window_start_at=0, window_end_at=1, sentence="None.",
+        window_start_at=0, window_end_at=1, reason="None.",
     )  # fmt: skip
     event = log.write(FindingEvent, "search", finding, 1)
     assert [event.offset] == [rejected.offset for rejected in log.rejected]

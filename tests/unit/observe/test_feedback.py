@@ -13,7 +13,7 @@ def scored(log, target="search"):
     told = {}
     for pane in log.panes(target):
         for c in pane.cells:
-            key = (c.generation, c.variant, c.arm, c.segment)
+            key = (c.generation, c.variant_id, c.arm, c.segment)
             n, total = told.get(key, (0, 0))
             if c.scored:
                 told[key] = (n + c.scored, total + c.quality_millionths)

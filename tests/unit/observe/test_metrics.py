@@ -24,10 +24,12 @@ def told(log, target="search"):
 def test_values_are_counted_by_name_unit_and_variant_with_their_squares(log):
     for value in (1.5, -2.5):
         log.metric(1, "depth", unit="{item}", value=value)
-    log.metric(1, "depth", unit="{item}", value=4.0, variant="v")
+    log.metric(1, "depth", unit="{item}", value=4.0, variant_id="v")
     log.metric(1, "age", unit="s", value=0.25, temporality="delta")
     log.tick(15)
-    assert [(m.name, m.unit, m.variant, m.count, m.total_millionths, m.squares) for m in log.measures()] == [
+    assert [
+        (m.name, m.unit, m.variant_id, m.count, m.total_millionths, m.squares) for m in log.measures()
+    ] == [
         ("age", "s", None, 1, 250_000, 62_500_000_000),
         ("depth", "{item}", None, 2, -1_000_000, 8_500_000_000_000),
         ("depth", "{item}", "v", 1, 4_000_000, 16_000_000_000_000),
@@ -146,7 +148,7 @@ def test_points_out_of_order_or_of_a_life_before_count_once(log, begin_ms):
 
 def test_series_are_told_apart_by_sender_target_name_unit_series_and_variant(log):
     log.declare("chat")
-    for data in ({}, {"name": "b"}, {"unit": "s"}, {"series": "2"}, {"variant": "v"}, {"target": "chat"}):
+    for data in ({}, {"name": "b"}, {"unit": "s"}, {"series": "2"}, {"variant_id": "v"}, {"target": "chat"}):
         points(log, 10, 11, **data)
     log.tick(15)
     assert log.counts() == {"series_unknown_start": 6}

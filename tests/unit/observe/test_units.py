@@ -9,7 +9,7 @@ from optimizer.stats.bottom_k import K, place
 
 def units_of(log):
     """(arm, variant, segment) → places, of everything published."""
-    return {(c.arm, c.variant, c.segment): c.units for pane in log.panes() for c in pane.cells}
+    return {(c.arm, c.variant_id, c.segment): c.units for pane in log.panes() for c in pane.cells}
 
 
 def called(log, units, *, arm="candidate", variant="v", segment="short", task="short"):

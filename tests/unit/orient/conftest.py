@@ -45,7 +45,7 @@ class Hand:
         nano, millionths = [round(x * 1e9) for x in usd], [round(x * 1e6) for x in scores]
         return Cell(
             generation=generation,
-            variant=variant or (Hand.cheap if arm == "candidate" else Hand.dear),
+            variant_id=variant or (Hand.cheap if arm == "candidate" else Hand.dear),
             arm=arm,
             segment=segment,
             calls=calls,
@@ -141,7 +141,7 @@ def pick():
     def of(findings, **wanted):
         """The one finding that is like this."""
         found = [f for f in findings if all(getattr(f, key) == value for key, value in wanted.items())]
-        assert len(found) == 1, [f.sentence for f in findings]
+        assert len(found) == 1, [f.reason for f in findings]
         return found[0]
 
     return of

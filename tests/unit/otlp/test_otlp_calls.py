@@ -8,11 +8,11 @@ from optimizer.model.call import Assignment
 CHAT = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-4o", "gen_ai.system": "openai"}
 ASSIGNED = {
     "llmopt.generation": 7,
-    "llmopt.variant": "v-1",
+    "llmopt.variant.id": "v-1",
     "llmopt.arm": "candidate",
     "llmopt.segment": "gold",
     "llmopt.propensity": 0.25,
-    "llmopt.unit": "u-9",
+    "llmopt.unit.id": "u-9",
 }
 
 
@@ -97,7 +97,7 @@ class TestAssignment:
             {"llmopt.arm": "winner"},
             {"llmopt.generation": -1},
             {"llmopt.propensity": 0.0},
-            {"llmopt.variant": ""},
+            {"llmopt.variant.id": ""},
         ],
         ids=lambda wrong: next(iter(wrong)),
     )

@@ -149,6 +149,6 @@ def test_sent_again_it_is_the_same_event_and_another_is_another(make, normaliser
 
 
 def test_its_assignment_is_kept(make, normaliser, a_record):
-    said = score(1.0, **{"llmopt.generation": 2, "llmopt.variant": "v", "llmopt.arm": "control"})
+    said = score(1.0, **{"llmopt.generation": 2, "llmopt.variant.id": "v", "llmopt.arm": "control"})
     (event,) = normaliser.logs(make.logs(a_record(said))).events
     assert Assignment(2, "v", "control") == event.data.assignment

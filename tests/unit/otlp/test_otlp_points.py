@@ -104,9 +104,9 @@ def test_series_are_told_apart_by_attributes_and_resource_in_any_order(a_metric,
 
 
 def test_target_and_variant_are_the_points_own(a_metric, the_point, make):
-    point = {"asInt": "1", "attributes": make.attributes({"llmopt.target": "t", "llmopt.variant": "v"})}
+    point = {"asInt": "1", "attributes": make.attributes({"llmopt.target": "t", "llmopt.variant.id": "v"})}
     event = the_point(a_metric("gauge", point))
-    assert ("t", "v") == (event.subject, event.data.variant)
+    assert ("t", "v") == (event.subject, event.data.variant_id)
 
 
 def test_any_other_metric_is_taken_too(a_metric, the_point):

@@ -52,7 +52,7 @@ def test_sent_again_they_are_judged_as_before(pair, make):
 def test_the_inner_one_takes_what_only_the_outer_one_knows(make, only):
     outer = make.span(
         CHAT | {"llmopt.target": "mine", "gen_ai.cost.total_cost": 0.5, "llmopt.attribute.task": "x"}
-        | {"llmopt.generation": 3, "llmopt.variant": "v", "llmopt.arm": "control"}
+        | {"llmopt.generation": 3, "llmopt.variant.id": "v", "llmopt.arm": "control"}
         | {"gen_ai.usage.input_tokens": 99},
         span=OUTER,
     )  # fmt: skip

@@ -69,11 +69,11 @@ def test_mirrored_calls_cost_money_and_are_no_calls_of_users():
 @pytest.mark.parametrize("weights", [(500, 9000, 500), (10_000,), (1, 9999), (0, 8000, 2000), (9999, 1)])
 def test_every_unit_is_served_by_the_arm_that_the_hash_of_all_languages_says(weights):
     arms = tuple(
-        ArmOfConfiguration(arm="candidate", variant=f"v{i}", weight_bps=weight, model="small")
+        ArmOfConfiguration(arm="candidate", variant_id=f"v{i}", weight_bps=weight, model="small")
         for i, weight in enumerate(weights)
     )
     configuration = Configuration(
-        target="t", generation=3, decision="d", issued_at=0, salt="salt", segments={"other": arms}
+        target="t", generation=3, decision_id="d", issued_at=0, salt="salt", segments={"other": arms}
     )
     world = a_world()
     callers = Callers(world, Declared(world), np.random.default_rng(1), "t")

@@ -26,7 +26,7 @@ def kinds(decisions):
 def spent(usd, at=NEW_YEAR_AT, n=100, costed=None, **more):
     found = {
         "finding_id": "f", "segment": "other", "kind": "spend", "metric": "cost", "role": "signal",
-        "verdict": "pass", "window_start_at": at, "window_end_at": at + 60_000, "sentence": "spent",
+        "verdict": "pass", "window_start_at": at, "window_end_at": at + 60_000, "reason": "spent",
         "estimate": usd, "unit": "usd", "n": n, "n_control": n, "n_effective": float(n if costed is None else costed),
     }  # fmt: skip
     return Finding(**(found | more))
@@ -34,7 +34,9 @@ def spent(usd, at=NEW_YEAR_AT, n=100, costed=None, **more):
 
 def spend(desk, usd, variant=None, n=100):
     """A minute's spend, told to decide."""
-    desk.find("spend", "cost", "pass", estimate=usd, n=n, n_control=n, n_effective=float(n), variant=variant)
+    desk.find(
+        "spend", "cost", "pass", estimate=usd, n=n, n_control=n, n_effective=float(n), variant_id=variant
+    )
 
 
 class TestBooks:
@@ -82,14 +84,14 @@ class TestTheDaysMoney:
         told = []
         for usd in (79, 1, 1, 19, 5):
             spend(desk, usd)
-            told += [one.why for one in desk.minute()]
+            told += [one.reason for one in desk.minute()]
         assert told == [
             "80 % of the day's $100 are spent: a warning",
             "100 % of the day's $100 are spent: no trial begins, and what costs more ends",
         ]
         desk.now_at += DAY_MS
         spend(desk, 85)
-        assert ["85 % of the day's $100 are spent: a warning"] == [one.why for one in desk.minute()]
+        assert ["85 % of the day's $100 are spent: a warning"] == [one.reason for one in desk.minute()]
 
     def test_when_it_is_spent_nothing_begins_until_tomorrow(self, desk):
         desk.declare(budget=BUDGET)
@@ -108,7 +110,7 @@ class TestTheDaysMoney:
         assert [one.kind for one in told] == expected
         assert {one.cause for one in told} == {"budget"}
         if len(expected) > 1:
-            assert told[-1].variant not in desk.state.segments["other"].bans
+            assert told[-1].variant_id not in desk.state.segments["other"].bans
             assert desk.arms() == {("incumbent", "large"): 10_000}
         else:
             assert [one.cause for one in desk.minute() if one.kind == "hold"] == ["budget"]
@@ -124,8 +126,8 @@ class TestTheDaysMoney:
         (asked,) = desk.started(autonomy="approve", budget=BUDGET)
         spend(desk, 120.0)
         desk.minute()
-        (answer,) = desk.command("approve", decision=asked.decision_id)
-        assert (answer.kind, "declare a larger budget" in answer.why) == ("reject_command", True)
+        (answer,) = desk.command("approve", decision_id=asked.decision_id)
+        assert (answer.kind, "declare a larger budget" in answer.reason) == ("reject_command", True)
 
 
 class TestTheMoneyOfTrials:
@@ -167,7 +169,7 @@ class TestTheMoneyOfTrials:
         spend(desk, 12.0, desk.live.variant)
         told = desk.minute()
         assert kinds(told) == [("other", "rollback", "budget")]
-        assert "trials have cost $11 of $10 more than their controls today, tiny among them" == told[0].why
+        assert "trials have cost $11 of $10 more than their controls today, tiny among them" == told[0].reason
         assert [("other", "hold", "budget")] == kinds(one for _ in range(5) for one in desk.minute())
 
 
@@ -183,7 +185,7 @@ class TestLimits:
             (cold, "1 parameters were tried otherwise within 24 h, 1 may be: 5 %"),
         ):
             start = desk.editor().admission.of_start({variant_of(model).variant_id: 500}, ())
-            assert (start.stops and start.stops.sentence[:52]) == (expected and expected[:52])
+            assert (start.stops and start.stops.reason[:52]) == (expected and expected[:52])
             state.started.append((state.now_at, True))
         state.started = [(state.now_at - DAY_MS, True)]
         assert desk.editor().admission.of_start({variant_of(cold).variant_id: 500}, ()).stops is None
@@ -199,7 +201,7 @@ class TestLimits:
         desk.started()
         variant = desk.live.variant
         desk.minute(quality="fail")
-        assert "it is banned" in desk.editor().admission.of_start({variant: 500}, ()).stops.sentence
+        assert "it is banned" in desk.editor().admission.of_start({variant: 500}, ()).stops.reason
 
     def test_a_share_on_trial_counts_every_segment(self, desk):
         desk.started(
@@ -215,7 +217,7 @@ class TestLimits:
                 desk.compared(segment)
             told += desk.passes()
         assert kinds(told) == [("code", "hold", "limit"), ("other", "hold", "limit")]
-        assert "with 25 % here 15 % of all calls were on trial, 10 % may be" in told[0].why
+        assert "with 25 % here 15 % of all calls were on trial, 10 % may be" in told[0].reason
 
 
 class TestPower:
@@ -281,12 +283,12 @@ class TestErrorBudget:
         assert ["start"] == [one.kind for _ in range(2) for one in desk.minute()]
         assert ["rollback"] == [one.kind for one in desk.minute(quality="fail")]
         (told,) = [one for _ in range(5) for one in desk.minute()]
-        assert "tiny has spent its error budget: tried 2 of 2 times" in told.why
-        assert {first.variant: 2} == desk.state.segments["other"].proposed
+        assert "tiny has spent its error budget: tried 2 of 2 times" in told.reason
+        assert {first.variant_id: 2} == desk.state.segments["other"].proposed
 
     def test_what_nobody_agreed_to_spends_nothing(self, desk):
         (asked,) = desk.started(autonomy="approve", risks=ChangeRisks(max_attempts=1))
-        desk.command("reject", decision=asked.decision_id)
+        desk.command("reject", decision_id=asked.decision_id)
         assert {} == desk.state.segments["other"].proposed
 
 
@@ -304,34 +306,35 @@ class TestApprovals:
     def test_two_different_people_must_say_yes(self, desk):
         (asked,) = desk.started(autonomy="approve", approvals=Approvals(needed=2))
         answers = [
-            desk.command("approve", decision=asked.decision_id, by=by)[0] for by in ("ann", " Ann ", "bob")
+            desk.command("approve", decision_id=asked.decision_id, actor=by)[0]
+            for by in ("ann", " Ann ", "bob")
         ]
         assert ["hold", "reject_command", "start"] == [one.kind for one in answers]
-        assert "somebody else must, too" in answers[1].why
+        assert "somebody else must, too" in answers[1].reason
         assert desk.loop.quarantined == []
 
     def test_a_step_forgets_a_yes_to_a_promotion(self, desk):
         desk.started(approvals=Approvals(needed=2))
-        (held,) = desk.command("promote", by="ann")
+        (held,) = desk.command("promote", actor="ann")
         assert "hold" == held.kind
         while not any(one.kind == "advance" for one in desk.minute()):
             pass
-        assert ["hold"] == [one.kind for one in desk.command("promote", by="bob")]
-        assert ["promote"] == [one.kind for one in desk.command("promote", by="ann")]
+        assert ["hold"] == [one.kind for one in desk.command("promote", actor="bob")]
+        assert ["promote"] == [one.kind for one in desk.command("promote", actor="ann")]
 
     def test_the_answer_is_waited_for_as_long_as_is_declared(self, desk):
         desk.started(autonomy="approve", approvals=Approvals(expires_s=300))
         assert [] == desk.passes(299)
         (ended,) = desk.passes(1)
-        assert (ended.kind, ended.why) == ("rollback", "nobody said yes or no within 5 min")
+        assert (ended.kind, ended.reason) == ("rollback", "nobody said yes or no within 5 min")
 
     def test_a_yes_to_what_a_policy_forbids_is_refused(self, desk):
         (asked,) = desk.started(autonomy="approve")
         rule = Rule(condition="model.name == 'tiny'", action="deny", message="no toys")
         policies = (Policy(id="size", type="security", rules=(rule,)),)
         desk.declare(autonomy="approve", policies=policies, revision=2)
-        (answer,) = desk.command("approve", decision=asked.decision_id)
-        assert (answer.kind, "policy size: no toys" in answer.why) == ("reject_command", True)
+        (answer,) = desk.command("approve", decision_id=asked.decision_id)
+        assert (answer.kind, "policy size: no toys" in answer.reason) == ("reject_command", True)
 
 
 class TestPoliciesInDecisions:
@@ -339,7 +342,7 @@ class TestPoliciesInDecisions:
         rule = Rule(condition="weight_bps > 9000", action="deny", message="never all")
         desk.started(policies=(Policy(id="p", type="quality", rules=(rule,)),))
         (answer,) = desk.command("promote")
-        assert (answer.kind, "never all" in answer.why) == ("reject_command", True)
+        assert (answer.kind, "never all" in answer.reason) == ("reject_command", True)
 
     def test_what_each_policy_said_is_written_down(self, desk):
         rules = (
@@ -351,20 +354,20 @@ class TestPoliciesInDecisions:
         )
         policies = tuple(Policy(id=name, type="security", rules=(rule,)) for name, rule in rules)
         (asked,) = desk.started(policies=policies)
-        assert (asked.kind, asked.act, desk.live.phase) == ("start", False, "awaiting")
+        assert (asked.kind, asked.takes_effect, desk.live.phase) == ("start", False, "awaiting")
         assert [("size", "require_approval"), ("cost", "warn")] == [
-            (one.policy, one.outcome) for one in asked.policies
+            (one.policy_id, one.outcome) for one in asked.policies
         ]
-        assert "somebody must say yes: policy size: toys need a yes" in asked.why
-        assert "policy cost: dear" in asked.why
-        assert ["start"] == [one.kind for one in desk.command("approve", decision=asked.decision_id)]
+        assert "somebody must say yes: policy size: toys need a yes" in asked.reason
+        assert "policy cost: dear" in asked.reason
+        assert ["start"] == [one.kind for one in desk.command("approve", decision_id=asked.decision_id)]
 
     def test_a_denied_model_is_passed_over_for_the_next(self, desk):
         rule = Rule(condition="model.name == 'tiny'", action="deny", message="no toys")
         (start,) = desk.started(policies=(Policy(id="size", type="security", rules=(rule,)),))
         assert "small" == start.model
         assert "is not allowed: policy size: no toys" == next(
-            one.why for one in start.rejected if one.model == "tiny"
+            one.reason for one in start.rejected if one.model == "tiny"
         )
 
     def test_a_rule_that_cannot_be_answered_holds_what_runs_and_takes_nothing_back(self, desk):
@@ -373,6 +376,6 @@ class TestPoliciesInDecisions:
         desk.declare(policies=(Policy(id="p", type="cost", rules=(rule,)),), revision=2)
         told = [one for _ in range(5) for one in desk.minute()]
         assert [("other", "hold", "policy")] == kinds(told)
-        assert "unknown: monthly_cost" in told[0].why
+        assert "unknown: monthly_cost" in told[0].reason
         spend(desk, 1.0)
         assert ["advance"] == [one.kind for one in desk.minute()]

@@ -35,7 +35,7 @@ def idle(desk, minutes):
 
 class TestArbitration:
     def proposals(self, *actions):
-        return [Proposal(strategy="s", action=one, why=one, variant=f"v-{one}") for one in actions]
+        return [Proposal(strategy="s", action=one, reason=one, variant=f"v-{one}") for one in actions]
 
     def test_going_back_comes_before_everything_and_nothing_comes_last(self):
         target = Target(target="chat", incumbent="large", models=(LARGE,))
@@ -45,19 +45,19 @@ class TestArbitration:
             chosen, rejected = arbitrate(found, derive(target))
             assert chosen.action == expected
             assert all(
-                one.why == f"was to {one.variant[2:]}, which comes after {expected}" for one in rejected
+                one.reason == f"was to {one.variant_id[2:]}, which comes after {expected}" for one in rejected
             )
             found = [one for one in found if one is not chosen]
 
     def test_a_lever_goes_to_the_better_lower_bound_and_the_rest_is_kept_with_its_reason(self):
         target = Target(target="chat", incumbent="large", models=(LARGE,))
         low, high, other = (
-            Proposal(strategy="s", action="start", why="w", variant=v, lever=lever, low=bound)
+            Proposal(strategy="s", action="start", reason="w", variant=v, lever=lever, low=bound)
             for v, lever, bound in (("a", "temperature", 0.1), ("b", "temperature", 0.3), ("c", "top_p", 0.2))
         )
         chosen, rejected = arbitrate([low, high, other], derive(target))
         assert chosen is high
-        assert {one.variant: one.why for one in rejected} == {
+        assert {one.variant_id: one.reason for one in rejected} == {
             "a": "promises at least +10 %, less than the +30 % of what turns the same lever",
             "c": "promises at least +20 %, less than the +30 % of what turns temperature, one lever at a time",
         }
@@ -80,8 +80,8 @@ class TestCycles:
         desk.declare(incumbent="tiny")
         idle(desk, 1)
         (answer,) = desk.command("optimize")
-        assert (answer.kind, answer.act, answer.actor) == ("hold", False, "ann")
-        assert "considered with the next closed window" in answer.why
+        assert (answer.kind, answer.takes_effect, answer.actor) == ("hold", False, "ann")
+        assert "considered with the next closed window" in answer.reason
         idle(desk, 1)
         segment = desk.state.segments["other"]
         assert segment.considered_at == segment.considered_slowly_at == desk.now_at
@@ -90,7 +90,7 @@ class TestCycles:
         desk.started()
         (answer,) = desk.command("optimize")
         assert answer.kind == "reject_command"
-        assert "a rollout is under way" in answer.why
+        assert "a rollout is under way" in answer.reason
 
     def test_parameters_wait_for_the_slow_cycle(self, desk):
         desk.declare(
@@ -108,14 +108,14 @@ class TestThresholds:
     def started_by(self, desk, **alarm):
         desk.declare(strategy="alarm_rules")
         (quiet,) = idle(desk, 1)
-        assert (quiet.kind, quiet.act) == ("hold", False)
+        assert (quiet.kind, quiet.takes_effect) == ("hold", False)
         an_alarm(desk, **alarm)
         return idle(desk, 1)
 
     def test_a_latency_spike_calls_for_a_faster_model(self, desk):
         (start,) = self.started_by(desk)
         assert (start.kind, start.model) == ("start", "tiny")
-        assert "may answer faster" in start.why
+        assert "may answer faster" in start.reason
 
     def test_a_quality_drop_calls_for_a_stronger_model(self, desk):
         alarm = {"metric": "quality", "severity": "warning"}

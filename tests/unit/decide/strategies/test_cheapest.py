@@ -22,7 +22,7 @@ IDS = {model.name: variant_of(model).variant_id for model in MODELS}
 
 def chosen(incumbent="d", bans=None, now_at=0):
     choice = choose(derive(TARGET), IDS[incumbent], bans or {}, now_at)
-    return choice.model and choice.model.name, {one.model: one.why for one in choice.rejected}
+    return choice.model and choice.model.name, {one.model: one.reason for one in choice.rejected}
 
 
 def test_the_cheapest_comes_first_and_all_others_are_listed():
@@ -70,5 +70,5 @@ def test_what_is_chosen_is_cheaper_not_banned_and_the_cheapest_of_those(prices, 
     choice = choose(derive(target), variant_of(serving).variant_id, bans, 5)
     fit = [m for v, m in ids.items() if v not in bans and price(m) < price(serving)]
     assert choice.model == min(fit, key=lambda m: (price(m), m.name), default=None)
-    assert {one.variant for one in choice.rejected} | ({choice.variant} - {None}) == set(ids)
-    assert all(one.why for one in choice.rejected)
+    assert {one.variant_id for one in choice.rejected} | ({choice.variant} - {None}) == set(ids)
+    assert all(one.reason for one in choice.rejected)

@@ -19,7 +19,7 @@ def minute(desk, names, *, costs=None, segment="other", **verdicts):
         for metric in ("quality", "latency", "errors", "cost"):
             low, high = (costs or {}).get(name, (-0.5, -0.4))
             desk.find(
-                "comparison", metric, mine.get(metric, "pass"), segment=segment, variant=variant(desk, name),
+                "comparison", metric, mine.get(metric, "pass"), segment=segment, variant_id=variant(desk, name),
                 generation=desk.act.generation, estimate=(low + high) / 2, low=low, high=high, n=100,
             )  # fmt: skip
     return desk.passes()
@@ -38,7 +38,7 @@ def shares(desk, segment="other"):
 
 def test_all_arms_and_the_control_are_of_equal_size(desk):
     (started,) = desk.started(strategy="ab_test", ab_test=ARMS)
-    assert (started.kind, started.variant, started.model) == ("start", None, "tiny | small | middle")
+    assert (started.kind, started.variant_id, started.model) == ("start", None, "tiny | small | middle")
     assert sum(started.weights.values()) == 10_000
     assert shares(desk) == {
         ("incumbent", "large"): 2000, ("candidate", "tiny"): 2000, ("candidate", "small"): 2000,
@@ -50,7 +50,7 @@ def test_a_harmful_arm_is_out_at_once_and_its_share_is_the_incumbents(desk):
     desk.started(strategy="ab_test", ab_test=ARMS)
     (out,) = minute(desk, ["tiny", "small", "middle"], small={"quality": "fail"})
     assert (out.kind, out.cause, out.model) == ("set_weights", "guardrail", "tiny | middle")
-    assert out.why.startswith("small is out, guardrail failed: quality")
+    assert out.reason.startswith("small is out, guardrail failed: quality")
     assert shares(desk)["incumbent", "large"] == 4000
     assert ("candidate", "small") not in shares(desk)
 
@@ -67,7 +67,7 @@ def test_without_arms_everybody_goes_back_to_the_incumbent(desk):
     desk.started(strategy="ab_test", ab_test=ARMS)
     fails = {name: {"quality": "fail"} for name in ("tiny", "small", "middle")}
     (end,) = minute(desk, ["tiny", "small", "middle"], **fails)
-    assert (end.kind, end.variant, desk.state.segments["other"].winner) == ("rollback", None, "")
+    assert (end.kind, end.variant_id, desk.state.segments["other"].winner) == ("rollback", None, "")
     assert shares(desk) == {("incumbent", "large"): 10_000}
     assert desk.statuses[-1] == "rolled_back"
 
@@ -79,7 +79,7 @@ def test_the_cheapest_of_what_has_passed_wins_and_is_rolled_out(desk):
     assert [(one.kind, one.model) for one in said] == [("conclude", "tiny")]
     (started,) = desk.minute()
     assert (started.kind, started.model, started.weight_bps) == ("start", "tiny", 500)
-    assert "tiny has won the test here" in started.why
+    assert "tiny has won the test here" in started.reason
     kinds = [one.kind for _ in range(12) for one in desk.minute()]
     assert kinds[:5] == ["advance"] * 4 + ["promote"]
 
@@ -104,8 +104,8 @@ def test_a_test_that_proves_nothing_ends_and_is_not_begun_again(desk):
     ]
     assert [(one.kind, one.cause) for one in said] == [("conclude", "inconclusive")]
     following = [one for _ in range(2) for one in desk.minute()]
-    assert [(one.kind, one.act) for one in following] == [("hold", False)]
-    assert "have been tested here; declare others" in following[0].why
+    assert [(one.kind, one.takes_effect) for one in following] == [("hold", False)]
+    assert "have been tested here; declare others" in following[0].reason
 
 
 def test_nothing_is_concluded_while_frozen_but_harm_is_still_taken_out(desk):
@@ -119,8 +119,12 @@ def test_nothing_is_concluded_while_frozen_but_harm_is_still_taken_out(desk):
 
 def test_a_test_waits_for_a_yes_where_people_are_asked(desk):
     (asked,) = desk.started(strategy="ab_test", ab_test=ARMS, autonomy="approve")
-    assert (asked.act, asked.generation, shares(desk)) == (False, 0, {("incumbent", "large"): 10_000})
-    (started,) = desk.command("approve", decision=asked.decision_id)
+    assert (asked.takes_effect, asked.generation, shares(desk)) == (
+        False,
+        0,
+        {("incumbent", "large"): 10_000},
+    )
+    (started,) = desk.command("approve", decision_id=asked.decision_id)
     assert started.weights == asked.weights
     assert ("candidate", "middle") in shares(desk)
 
@@ -177,7 +181,7 @@ def test_where_quality_is_wanted_the_best_by_quality_wins_although_it_is_dearest
     for _ in range(4):
         for name, (low, high) in gains.items():
             desk.find(
-                "comparison", "quality", "pass", role="goal", variant=variant(desk, name), n=100,
+                "comparison", "quality", "pass", role="goal", variant_id=variant(desk, name), n=100,
                 generation=desk.act.generation, estimate=(low + high) / 2, low=low, high=high,
                 end_at=desk.now_at + 60_000,
             )  # fmt: skip
@@ -186,7 +190,7 @@ def test_where_quality_is_wanted_the_best_by_quality_wins_although_it_is_dearest
         for name in gains:
             for metric in ("quality", "latency", "errors"):
                 desk.find(
-                    "comparison", metric, "pass", variant=variant(desk, name), generation=desk.act.generation, n=100,
+                    "comparison", metric, "pass", variant_id=variant(desk, name), generation=desk.act.generation, n=100,
                     estimate=0.0, low=-0.01, high=0.01,
                 )  # fmt: skip
         said += desk.passes()

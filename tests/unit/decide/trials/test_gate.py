@@ -25,7 +25,7 @@ def a_target(**rails):
 
 
 def a_trial(**changes):
-    given = {"phase": "step", "converged_at": 0, "units_before": 0} | changes
+    given = {"phase": "step", "adopted_at": 0, "units_before": 0} | changes
     return Trial(
         rollout="r",
         decision="d",
@@ -42,7 +42,7 @@ def found(metric, verdict, *, n=100, end_at=120_000, kind="comparison"):
     return Finding(
         finding_id=metric, segment="other", kind=kind, metric=metric, verdict=verdict, n=n, n_control=n,
         role="goal" if metric == "cost" else "guardrail", window_start_at=0, window_end_at=end_at,
-        sentence="", variant="v",
+        reason="", variant_id="v",
     )  # fmt: skip
 
 
@@ -92,9 +92,9 @@ ALL_PASS = {"quality": "pass", "latency": "pass", "errors": "pass", "cost": "pas
         ({}, 49, 60, "wait"),
         ({"units_before": 60}, 100, 60, "wait"),
         ({"units_before": 60}, 100, 1800, "undecided"),
-        ({"converged_at": None}, 100, 59, "wait"),
-        ({"converged_at": None}, 100, 119, "wait"),
-        ({"converged_at": None}, 100, 120, "on"),
+        ({"adopted_at": None}, 100, 59, "wait"),
+        ({"adopted_at": None}, 100, 119, "wait"),
+        ({"adopted_at": None}, 100, 120, "on"),
         ({"phase": "baking"}, 100, 599, "wait"),
         ({"phase": "baking"}, 100, 600, "on"),
     ],
@@ -119,9 +119,9 @@ def test_of_every_combination_of_verdicts_the_worst_counts_and_none_at_all_is_no
 
 
 def test_what_is_unwell_is_said_in_its_own_words():
-    unwell = structs.replace(found("sample_ratio", "error", kind="health"), sentence="the split is wrong")
+    unwell = structs.replace(found("sample_ratio", "error", kind="health"), reason="the split is wrong")
     judged = judge(a_target(), a_trial(), [*findings(**ALL_PASS), unwell], 600_000)
-    assert (judged.action, judged.cause, judged.why) == ("hold", "error", "the split is wrong")
+    assert (judged.action, judged.cause, judged.reason) == ("hold", "error", "the split is wrong")
     assert judged.findings[0] == unwell
 
 
@@ -140,13 +140,16 @@ def test_a_guardrail_that_has_fallen_silent_is_unknown_not_passed():
     older = [found("quality", "pass", end_at=60_000), *findings(latency="pass", errors="pass", cost="pass")]
     judged = judge(a_target(), a_trial(), older, 600_000)
     assert (judged.action, judged.cause) == ("hold", "no_data")
-    assert "quality" in judged.why
+    assert "quality" in judged.reason
 
 
 @pytest.mark.parametrize(
     ("cause", "more"),
     [
-        ("trip", [found("errors", "fail", kind="trip"), found("quality", "fail"), found("cost", "fail")]),
+        (
+            "hard_limit",
+            [found("errors", "fail", kind="hard_limit"), found("quality", "fail"), found("cost", "fail")],
+        ),
         ("guardrail", [found("quality", "fail"), found("cost", "fail")]),
         ("goal", [found("cost", "fail")]),
     ],
@@ -186,5 +189,5 @@ class TestAnotherObjective:
         assert self.judged("inconclusive", phase="baking", cost="pass").action == "wait"
 
     def test_names_the_goal_that_has_not_spoken_and_says_the_goal_first(self):
-        assert self.judged(None, phase="baking").why.startswith("unknown: quality (")
-        assert self.judged("pass", phase="baking").why.split(": ")[1].startswith("quality as the goal")
+        assert self.judged(None, phase="baking").reason.startswith("unknown: quality (")
+        assert self.judged("pass", phase="baking").reason.split(": ")[1].startswith("quality as the goal")

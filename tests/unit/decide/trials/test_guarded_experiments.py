@@ -39,8 +39,8 @@ class TestAStrategysExperiment:
     def test_is_stopped_by_a_policy_that_denies_the_share_of_an_arm(self, desk):
         rules = policies("model.name == 'small' && weight_bps > 400")
         (held,) = desk.started(strategy="bandit", rollout=RolloutPlan(shadow_s=60), policies=rules)
-        assert (held.kind, held.cause, held.act) == ("hold", "policy", False)
-        assert "is not tried: small: policy p: not here" in held.why
+        assert (held.kind, held.cause, held.takes_effect) == ("hold", "policy", False)
+        assert "is not tried: small: policy p: not here" in held.reason
         assert held.policies[0].outcome == "deny"
         assert desk.state.segments["other"].trial is None
         assert desk.arms() == {("incumbent", "large"): 10_000}
@@ -50,7 +50,7 @@ class TestAStrategysExperiment:
         assert start.kind == "start"
         assert variant(desk, "small") not in start.weights
         assert variant(desk, "tiny") in start.weights
-        (why,) = [one.why for one in start.rejected if one.model == "small"]
+        (why,) = [one.reason for one in start.rejected if one.model == "small"]
         assert why == "is not allowed: policy p: not here"
 
     @pytest.mark.parametrize("strategy", ["bandit", "ab_test", "alarm_rules", "contextual_bandit", "pareto"])
@@ -65,17 +65,18 @@ class TestAStrategysExperiment:
         desk.declare(strategy="bandit", policies=policies("model.name == 'small'"), revision=2)
         (ended,) = desk.minute()
         assert (ended.kind, ended.cause) == ("rollback", "policy")
-        assert "small: policy p: not here" in ended.why
+        assert "small: policy p: not here" in ended.reason
         assert desk.state.segments["other"].bans == {}
         assert desk.arms() == {("incumbent", "large"): 10_000}
 
     def test_asks_for_two_different_people(self, desk):
         declared = {"strategy": "bandit", "policies": policies("weight_bps > 100", "require_approval")}
         (start,) = desk.started(**declared, approvals=Approvals(needed=2))
-        assert not start.act
-        assert "somebody must say yes: policy p: not here" in start.why
+        assert not start.takes_effect
+        assert "somebody must say yes: policy p: not here" in start.reason
         answers = [
-            desk.command("approve", by=by, decision=start.decision_id)[0] for by in ("ann", "ann", "bob")
+            desk.command("approve", actor=by, decision_id=start.decision_id)[0]
+            for by in ("ann", "ann", "bob")
         ]
         assert ["hold", "reject_command", "start"] == [one.kind for one in answers]
         assert desk.state.segments["other"].trial.granted == ["p"]
@@ -88,7 +89,7 @@ class TestAStrategysExperiment:
 
     def test_spends_the_error_budget_of_every_arm(self, desk):
         (start,) = desk.started(strategy="bandit", risks=ChangeRisks(max_attempts=1))
-        tried = set(start.weights) - {start.incumbent}
+        tried = set(start.weights) - {start.incumbent_id}
         assert desk.state.segments["other"].proposed == dict.fromkeys(tried, 1)
         assert all(desk.editor().admission.barred()(one) == "" for one in tried), "what is live is not barred"
         desk.command("abort")
@@ -99,13 +100,13 @@ class TestTheMoneyOfSeveralArms:
     def test_each_arm_s_spend_is_the_experiment_s(self, desk):
         (start,) = desk.started(strategy="bandit", budget=Budget(usd_per_day=100))
         desk.find("spend", "cost", "pass", estimate=1.0, n=100, n_control=100, n_effective=100.0)
-        arms = sorted(set(start.weights) - {start.incumbent})[:2]
+        arms = sorted(set(start.weights) - {start.incumbent_id})[:2]
         for usd, one in zip((3.0, 0.5), arms, strict=True):
             desk.find(
-                "spend", "cost", "pass", estimate=usd, n=100, n_control=100, n_effective=100.0, variant=one
+                "spend", "cost", "pass", estimate=usd, n=100, n_control=100, n_effective=100.0, variant_id=one
             )
         desk.find(
-            "spend", "cost", "pass", estimate=9.0, n=9, n_control=9, n_effective=9.0, variant="stranger"
+            "spend", "cost", "pass", estimate=9.0, n=9, n_control=9, n_effective=9.0, variant_id="stranger"
         )
         assert desk.state.segments["other"].trial.extra_nano == 1.5 * NANO_USD
         assert desk.state.books.trials_nano == 1.5 * NANO_USD
@@ -116,11 +117,11 @@ class TestTheMoneyOfSeveralArms:
         desk.find("spend", "cost", "pass", estimate=1.0, n=100, n_control=100, n_effective=100.0)
         desk.find(
             "spend", "cost", "pass", estimate=12.0, n=100, n_control=100, n_effective=100.0,
-            variant=variant(desk, "tiny"),
+            variant_id=variant(desk, "tiny"),
         )  # fmt: skip
         (ended,) = desk.minute(quality=None, latency=None, errors=None, cost=None)
         assert (start.kind, ended.kind, ended.cause) == ("start", "rollback", "budget")
-        assert "tiny | small among them" in ended.why
+        assert "tiny | small among them" in ended.reason
 
     def test_is_reserved_for_all_arms_together(self, desk):
         desk.declare(budget=Budget(usd_per_day=100))
@@ -150,7 +151,7 @@ class TestADeclaredExperiment:
         desk.started(strategy="ab_test", ab_test=ARMS, limits=Limits(starts_per_day=2))
         assert len(desk.state.started) == 2
         late = desk.editor().admission.of_start({variant(desk, "middle"): 500}, ())
-        assert "2 candidates were started within 24 h" in late.stops.sentence
+        assert "2 candidates were started within 24 h" in late.stops.reason
 
 
 class TestLevers:
@@ -179,7 +180,7 @@ class TestLevers:
 
     def test_of_several_answers_the_gravest_and_the_smallest_share_hold(self):
         limit, deny = (
-            Said((PolicyResult(policy="p", outcome=outcome, why=outcome, share_bps=share),))
+            Said((PolicyResult(policy_id="p", outcome=outcome, reason=outcome, share_bps=share),))
             for outcome, share in (("limit", 500), ("deny", None))
         )
         both = together([limit, deny])
@@ -195,6 +196,6 @@ class TestFailOver:
         desk.covered()
         desk.find("level", "errors", "pass", n=500, n_control=0, estimate=0.9)
         (told,) = desk.passes()
-        assert (told.kind, told.cause) == (expected, "trip")
+        assert (told.kind, told.cause) == (expected, "hard_limit")
         if expected == "hold":
-            assert "tiny, the declared failover, is not allowed: policy p: not here" in told.why
+            assert "tiny, the declared failover, is not allowed: policy p: not here" in told.reason

@@ -25,21 +25,21 @@ class TestStart:
 
     def test_the_first_start_lists_every_alternative_with_a_reason(self, desk, variant_id):
         (decision,) = desk.started()
-        assert (decision.kind, decision.model, decision.variant) == ("start", "tiny", variant_id("tiny"))
+        assert (decision.kind, decision.model, decision.variant_id) == ("start", "tiny", variant_id("tiny"))
         assert {one.model for one in decision.rejected} == {"small", "middle", "large", "huge"}
-        assert all(one.why for one in decision.rejected)
+        assert all(one.reason for one in decision.rejected)
 
     def test_a_decision_can_be_doubted(self, desk):
         (decision,) = desk.started()
         assert decision.autonomy == "auto"
-        assert decision.rollout == f"r-{decision.decision_id}"
-        assert decision.incumbent == desk.state.segments["other"].incumbent
+        assert decision.rollout_id == f"r-{decision.decision_id}"
+        assert decision.incumbent_id == desk.state.segments["other"].incumbent
         assert [one.n for one in decision.estimates] == [500] * 4
         assert [(one.first_offset, one.last_offset) for one in decision.evidence] == [(3, 9)]
         assert len(decision.findings_hash) == 64
         assert (decision.alpha_promotion, decision.alpha_rollback) == (0.05, 0.02)
         assert decision.decided_at == desk.now_at
-        assert "tiny is the cheapest model not banned here, $0.30 against $30 per million" in decision.why
+        assert "tiny is the cheapest model not banned here, $0.30 against $30 per million" in decision.reason
 
     def test_the_candidate_has_a_control_of_equal_size(self, desk):
         desk.started()
@@ -51,7 +51,7 @@ class TestStart:
         desk.covered(generation=0)
         desk.levels()
         (held,) = desk.passes()
-        assert (held.kind, held.cause) == ("hold", "not_converged")
+        assert (held.kind, held.cause) == ("hold", "not_adopted")
         assert kinds(desk.minute()) == ["start"]
 
     def test_nothing_starts_in_silence_and_that_is_told_once(self, desk):
@@ -118,7 +118,7 @@ class TestClimb:
             desk.now_at += 60_000
             desk.compared()
             told += desk.passes()
-        assert [(one.kind, one.cause) for one in told] == [("hold", "not_converged"), ("advance", "passed")]
+        assert [(one.kind, one.cause) for one in told] == [("hold", "not_adopted"), ("advance", "passed")]
 
     def test_a_step_that_nobody_follows_is_never_passed(self, desk):
         desk.started()
@@ -127,7 +127,7 @@ class TestClimb:
             desk.now_at += 60_000
             desk.compared(generation=1)
             told += desk.passes()
-        assert [(one.kind, one.cause) for one in told] == [("hold", "not_converged")]
+        assert [(one.kind, one.cause) for one in told] == [("hold", "not_adopted")]
         assert desk.live.weight_bps == 500
 
     def test_a_promotion_needs_proof_that_it_is_cheaper(self, desk):
@@ -155,7 +155,7 @@ class TestClimb:
         desk.state.segments["other"].memory.known.clear()
         desk.command("optimize")
         (start,) = minutes(desk, 1)
-        assert "the holdback of large ends with it" in start.why
+        assert "the holdback of large ends with it" in start.reason
         expected = {("candidate", "tiny"): 500, ("incumbent", "small"): 9000, ("control", "small"): 500}
         assert expected == desk.arms()
         assert desk.state.segments["other"].held is None
@@ -168,11 +168,11 @@ class TestBack:
         (decision,) = desk.minute(**{metric: "fail"})
         cause = "goal" if metric == "cost" else "guardrail"
         assert (decision.kind, decision.cause, decision.weight_bps) == ("rollback", cause, 0)
-        assert "−38.2 % (−44 … −30.1 %, n 100 and 100): fail" in decision.why
+        assert "−38.2 % (−44 … −30.1 %, n 100 and 100): fail" in decision.reason
         assert decision.estimates[0].metric == metric
         assert desk.arms() == {("incumbent", "large"): 10_000}
         assert desk.statuses == ["step", "rolling_back", "rolled_back"]
-        assert decision.variant in desk.state.segments["other"].bans
+        assert decision.variant_id in desk.state.segments["other"].bans
 
     @pytest.mark.parametrize("after", range(0, 9, 2), ids="after {} minutes".format)
     def test_harm_goes_back_from_every_step_and_from_the_bake(self, desk, after):
@@ -185,11 +185,18 @@ class TestBack:
         (start,) = desk.started()
         desk.now_at += 10_000
         desk.find(
-            "trip", "errors", "fail", variant=start.variant, estimate=0.6, unit="share", n=40, n_control=0
+            "hard_limit",
+            "errors",
+            "fail",
+            variant_id=start.variant_id,
+            estimate=0.6,
+            unit="share",
+            n=40,
+            n_control=0,
         )
         (decision,) = desk.passes()
-        assert (decision.kind, decision.cause) == ("rollback", "trip")
-        assert "trip on errors 60 % (n 40): fail" in decision.why
+        assert (decision.kind, decision.cause) == ("rollback", "hard_limit")
+        assert "hard limit of errors 60 % (n 40): fail" in decision.reason
 
     def test_better_news_does_not_hide_proven_harm(self, desk):
         desk.started()
@@ -205,13 +212,13 @@ class TestBack:
         assert kinds(decisions) == ["rollback", "start", "rollback"]
         assert decisions[1].model == "small"
         banned = next(one for one in decisions[1].rejected if one.model == "tiny")
-        assert banned.why.startswith("is banned until 2023-11-2")
+        assert banned.reason.startswith("is banned until 2023-11-2")
 
     def test_when_all_have_failed_it_is_told_once_and_a_ban_ends(self, desk):
         desk.started()
         decisions = minutes(desk, 12, quality="fail")
         assert kinds(decisions) == ["rollback", "start", "rollback", "start", "rollback", "hold"]
-        assert "nothing is left to try" in decisions[-1].why
+        assert "nothing is left to try" in decisions[-1].reason
         desk.now_at += WEEK_S * 1000
         assert kinds(desk.minute()) == ["start"]
 
@@ -219,14 +226,14 @@ class TestBack:
         desk.started()
         desk.now_at += 60_000
         desk.compared(variant=variant_id("small"), quality="fail")
-        desk.find("trip", "errors", "fail", variant=variant_id("small"))
-        desk.find("comparison", "quality", "fail", variant=desk.live.variant, segment="nowhere")
+        desk.find("hard_limit", "errors", "fail", variant_id=variant_id("small"))
+        desk.find("comparison", "quality", "fail", variant_id=desk.live.variant, segment="nowhere")
         assert "rollback" not in kinds(desk.passes())
         assert desk.live is not None
 
     def test_a_finding_of_before_the_start_is_not_held_against_the_candidate(self, desk):
         (start,) = desk.started()
-        desk.find("comparison", "quality", "fail", variant=start.variant, end_at=desk.now_at)
+        desk.find("comparison", "quality", "fail", variant_id=start.variant_id, end_at=desk.now_at)
         assert "rollback" not in kinds(desk.passes(60))
 
     def test_findings_that_come_twice_are_judged_once(self, desk):
@@ -237,7 +244,7 @@ class TestBack:
         for _ in range(12):
             desk.now_at += 10_000
             for metric in ("quality", "latency", "errors", "cost"):
-                desk.find("comparison", metric, "pass", variant=desk.live.variant, end_at=again_at, n=1000)
+                desk.find("comparison", metric, "pass", variant_id=desk.live.variant, end_at=again_at, n=1000)
             assert "advance" not in kinds(desk.passes())
 
 
@@ -253,7 +260,7 @@ class TestUnknown:
     def test_silence_is_told_once_and_moves_nothing(self, desk):
         desk.started()
         told = [decision for _ in range(30) for decision in desk.passes(60)]
-        assert [(one.kind, one.cause) for one in told] == [("hold", "not_converged"), ("hold", "no_data")]
+        assert [(one.kind, one.cause) for one in told] == [("hold", "not_adopted"), ("hold", "no_data")]
         assert desk.live.weight_bps == 500
 
     def test_what_stays_inconclusive_is_paused_and_asked_about(self, desk):
@@ -267,7 +274,7 @@ class TestUnknown:
         desk.started(rollout=RolloutPlan(step_min_s=60, step_max_s=600, on_inconclusive="roll_back"))
         decisions = minutes(desk, 12, quality="inconclusive")
         assert [(one.kind, one.cause) for one in decisions] == [("rollback", "inconclusive")]
-        assert "undecided after 10 min" in decisions[0].why
+        assert "undecided after 10 min" in decisions[0].reason
 
     def test_a_paused_rollout_is_still_guarded(self, desk):
         desk.started()
@@ -290,5 +297,5 @@ class TestTime:
             desk.now_at += 60_000
             desk.covered()
             desk.compared(quality="fail")
-            desk.find("trip", "errors", "fail", variant=desk.live.variant)
+            desk.find("hard_limit", "errors", "fail", variant_id=desk.live.variant)
         assert kinds(desk.passes()) == ["rollback"]

@@ -44,8 +44,8 @@ class TestTheSameForAll:
         desk.command("freeze")
         desk.now_at += 60_000
         for arm in list(desk.live.arms):
-            desk.find("trip", "errors", "fail", variant=arm, generation=desk.act.generation)
-        assert [("rollback", "trip")] == said(desk.passes())
+            desk.find("hard_limit", "errors", "fail", variant_id=arm, generation=desk.act.generation)
+        assert [("rollback", "hard_limit")] == said(desk.passes())
         assert desk.arms() == {("incumbent", "large"): 10_000}
 
     def test_an_abort_ends_it_without_a_ban_and_a_rollback_with_one_for_each(self, desk, many):
@@ -68,7 +68,7 @@ class TestTheSameForAll:
         desk.started(**MANY[many])
         desk.command("freeze")
         (refused,) = desk.command("promote", variant="tiny")
-        assert ("reject_command", True) == (refused.kind, "it is frozen" in refused.why)
+        assert ("reject_command", True) == (refused.kind, "it is frozen" in refused.reason)
         assert [("rollback", "command")] == said(desk.command("rollback"))
 
     def test_a_request_that_nobody_answers_expires(self, desk, many):
@@ -81,7 +81,7 @@ class TestTheSameForAll:
     def test_a_no_is_heard_and_bans(self, desk, many):
         (asked,) = desk.started(autonomy="approve", **MANY[many])
         tried = set(desk.live.arms)
-        assert [("rollback", "approval")] == said(desk.command("reject", decision=asked.decision_id))
+        assert [("rollback", "approval")] == said(desk.command("reject", decision_id=asked.decision_id))
         assert tried == set(desk.state.segments["other"].bans)
 
     def test_the_named_one_is_promoted(self, desk, many):
@@ -96,8 +96,8 @@ class TestTheSameForAll:
     def test_who_is_named_and_not_on_trial_is_refused_with_those_who_are(self, desk, many):
         desk.started(**MANY[many])
         (refused,) = desk.command("promote", variant="huge")
-        assert "'huge' names none of those on trial: " in refused.why
-        assert f"tiny ({variant(desk, 'tiny')})" in refused.why
+        assert "'huge' names none of those on trial: " in refused.reason
+        assert f"tiny ({variant(desk, 'tiny')})" in refused.reason
 
 
 @pytest.mark.parametrize("many", SEVERAL)
@@ -106,7 +106,7 @@ class TestOneOfSeveral:
         desk.started(**MANY[many])
         (refused,) = desk.command("promote")
         assert "reject_command" == refused.kind
-        assert all(name in refused.why for name in models(desk))
+        assert all(name in refused.reason for name in models(desk))
 
     def test_one_is_taken_out_and_the_others_go_on(self, desk, many):
         desk.started(**MANY[many])
@@ -128,7 +128,7 @@ class TestOneOfSeveral:
     def test_two_people_must_mean_the_same_arm(self, desk, many):
         desk.started(approvals=Approvals(needed=2), **MANY[many])
         wishes = (("ann", "tiny"), ("bob", "small"), ("ann", "small"))
-        kinds = [desk.command("promote", by=by, variant=name)[0].kind for by, name in wishes]
+        kinds = [desk.command("promote", actor=by, variant=name)[0].kind for by, name in wishes]
         assert ["hold", "hold", "promote"] == kinds
         assert variant(desk, "small") == desk.state.segments["other"].incumbent
 
@@ -136,13 +136,13 @@ class TestOneOfSeveral:
         rule = Rule(condition="model.name == 'small' && weight_bps > 5000", action="deny", message="not here")
         desk.started(policies=(Policy(id="p", type="security", rules=(rule,)),), **MANY[many])
         (refused,) = desk.command("promote", variant="small")
-        assert ("reject_command", True) == (refused.kind, "not here" in refused.why)
+        assert ("reject_command", True) == (refused.kind, "not here" in refused.reason)
         assert [("promote", "command")] == said(desk.command("promote", variant="tiny"))
 
     def test_an_arm_of_what_waits_cannot_be_taken_out(self, desk, many):
         desk.started(autonomy="approve", **MANY[many])
         (refused,) = desk.command("rollback", variant="small")
-        assert "it waits for a yes to all of its arms; reject it" in refused.why
+        assert "it waits for a yes to all of its arms; reject it" in refused.reason
 
 
 class TestBans:
@@ -150,8 +150,8 @@ class TestBans:
         desk.started()
         desk.command("rollback")
         (lifted,) = desk.command("unban", variant="tiny", reason="it was the network")
-        assert ("unban", "command", False) == (lifted.kind, lifted.cause, lifted.act)
-        assert lifted.why.endswith("it was the network; it was banned: rollback by ann: because")
+        assert ("unban", "command", False) == (lifted.kind, lifted.cause, lifted.takes_effect)
+        assert lifted.reason.endswith("it was the network; it was banned: rollback by ann: because")
         assert {} == desk.state.segments["other"].bans
         decisions = [one for _ in range(3) for one in desk.minute()]
         assert ("start", "tiny") == (decisions[0].kind, decisions[0].model)
@@ -159,10 +159,10 @@ class TestBans:
     def test_who_is_not_banned_is_refused(self, desk):
         desk.started()
         (nothing,) = desk.command("unban", variant="tiny")
-        assert "refused, no variant is banned there" in nothing.why
+        assert "refused, no variant is banned there" in nothing.reason
         desk.command("rollback")
         (other,) = desk.command("unban", variant="small")
-        assert "'small' names none of those banned: tiny" in other.why
+        assert "'small' names none of those banned: tiny" in other.reason
 
     @pytest.mark.parametrize(("ban_s", "expected"), [(60, 60), (600_000, 3600)])
     def test_a_shorter_ban_reaches_those_in_force_and_a_longer_one_does_not(self, desk, ban_s, expected):

@@ -177,7 +177,7 @@ def main(weeks=6, seeds=3, *sizes):
                             week,
                             name,
                             found.severity,
-                            found.sentence,
+                            found.reason,
                             "|",
                             found.counterfactual,
                             found.margin,

@@ -43,7 +43,7 @@ class Ear:
         self.at += self.length * MINUTE_MS
         saying = Observation(
             subject=subject, metric="latency", score=score, severity=severity, estimate=1.0, low=0.0,
-            high=2.0, unit="ms", n=9, sentence="slow", counterfactual="under 2", warmup_left=warmup_left,
+            high=2.0, unit="ms", n=9, reason="slow", counterfactual="under 2", warmup_left=warmup_left,
         )  # fmt: skip
         return list(heard(self.book, self.tuning, [saying], analyzer="performance", context=self.context()))
 
@@ -97,7 +97,7 @@ def test_between_the_bound_and_calm_an_alarm_stays_as_it_is():
 def test_learning_is_told_once_and_only_of_the_whole():
     whole, part = Ear(segment=WHOLE), Ear()
     (said,) = whole.say(0, warmup_left=36)
-    assert (said.status, said.sentence) == (
+    assert (said.status, said.reason) == (
         "learning",
         "slow; learning until 1970-01-01 03:05 UTC what is usual",
     )

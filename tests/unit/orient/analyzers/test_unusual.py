@@ -88,7 +88,7 @@ class TestAnomaly:
         _, last = told(
             AnomalyAnalyzer(), 5 * MINUTE_MS, lambda i: {"slower": 3.0} if i >= 500 else None, windows=501
         )
-        assert last["anomaly.latency"].sentence == (
+        assert last["anomaly.latency"].reason == (
             "p95 latency in all segments: 3,111 ms, above the usual; 1,080 ms is usual at this time"
         )
 
@@ -112,7 +112,7 @@ class TestDrift:
     def test_longer_answers_and_prompts_are_told_in_their_first_hour(self, change, subject):
         over, last = told(DriftAnalyzer(), HOUR_MS, lambda i: change if i >= 60 else None, windows=61)
         assert over == [(60, subject)]
-        assert "usually 900" in last[subject].sentence or "in the days before" in last[subject].sentence
+        assert "usually 900" in last[subject].reason or "in the days before" in last[subject].reason
 
     @pytest.mark.skipif(not AZURE.exists(), reason="the public trace is not part of this repository")
     @pytest.mark.parametrize("column", [1, 2], ids=["prompts", "answers"])
@@ -162,7 +162,7 @@ class TestChangePoint:
         _, last = told(
             ChangePointAnalyzer(), HOUR_MS, lambda i: {"slower": 1.5} if i >= 100 else None, windows=110
         )
-        assert "another level since 2026-01-09 04:00 UTC: +" in last["change.latency"].sentence
+        assert "another level since 2026-01-09 04:00 UTC: +" in last["change.latency"].reason
 
 
 class TestPattern:
@@ -171,7 +171,7 @@ class TestPattern:
         hours = [i for i, subject in over if subject == "pattern.calls"]
         assert hours[0] >= 95
         assert hours == list(range(hours[0], hours[0] + 24))
-        assert "times what it is at" in last["pattern.calls"].sentence
+        assert "times what it is at" in last["pattern.calls"].reason
         assert not any(subject == "pattern_change.calls" for _, subject in over)
 
     def test_a_day_without_its_course_is_told(self):

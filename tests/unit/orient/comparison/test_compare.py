@@ -40,7 +40,7 @@ def test_a_much_worse_candidate_fails_within_a_few_panes_and_is_told_at_once(wor
         if said:
             break
     (harm,) = said
-    assert (harm.metric, harm.role, harm.segment, harm.variant) == (
+    assert (harm.metric, harm.role, harm.segment, harm.variant_id) == (
         "quality",
         "guardrail",
         hand.math,
@@ -48,7 +48,7 @@ def test_a_much_worse_candidate_fails_within_a_few_panes_and_is_told_at_once(wor
     )
     assert harm.n <= 150
     assert harm.high < -0.05 < 0 < harm.n_effective
-    assert harm.control == hand.dear
+    assert harm.control_id == hand.dear
     assert harm.margin == 0.05
 
 
@@ -190,8 +190,8 @@ def test_a_new_candidate_takes_over_the_control_of_its_generations(world, hand, 
         hand.pane(30, hand.cell(1, arm="candidate", generation=3, **told)),
     )
     said = w.reach(60)
-    first = pick(said, metric="errors", kind="comparison", variant=hand.cheap)
-    second = pick(said, metric="errors", kind="comparison", variant="second")
+    first = pick(said, metric="errors", kind="comparison", variant_id=hand.cheap)
+    second = pick(said, metric="errors", kind="comparison", variant_id="second")
     assert (first.n, first.n_control) == (21, 20)
     assert (second.n, second.n_control) == (10, 11)
 

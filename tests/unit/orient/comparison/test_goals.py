@@ -95,9 +95,9 @@ def test_a_metric_that_is_guarded_and_wanted_is_told_twice_under_two_ids(world, 
     assert told["quality", "goal"].verdict == told["quality", "guardrail"].verdict == "pass"
     assert told["quality", "goal"].finding_id != told["quality", "guardrail"].finding_id
     assert told["quality", "goal"].margin == 0
-    assert "better, pass" in told["quality", "goal"].sentence
+    assert "better, pass" in told["quality", "goal"].reason
     assert told["cost", "signal"].estimate == pytest.approx(2.0)
-    assert "dearer" in told["cost", "signal"].sentence
+    assert "dearer" in told["cost", "signal"].reason
 
 
 class TestWeighedSum:

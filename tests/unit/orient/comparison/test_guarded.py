@@ -94,7 +94,7 @@ class TestComparisons:
         assert ("guardrail", "fail", 0.2, "relative") == (slow.role, slow.verdict, slow.margin, slow.unit)
         assert slow.estimate == pytest.approx(1.5, abs=0.03)
         assert slow.control_estimate == pytest.approx(200, rel=0.02)
-        assert slow.sentence.startswith("p95 first token of claude-instant-v1 in grade-school-math: +1")
+        assert slow.reason.startswith("p95 first token of claude-instant-v1 in grade-school-math: +1")
         assert ("guardrail", "pass") == (terse.role, terse.verdict)
         assert terse.estimate == pytest.approx(-0.5, abs=0.01)
         assert terse.control_estimate == pytest.approx(200, rel=0.01)
@@ -146,10 +146,7 @@ class TestLevels:
         assert first.estimate == pytest.approx(200, rel=0.08)
         assert length.estimate == pytest.approx(300, rel=0.01)
         assert length.low < 300 < length.high
-        assert (
-            "output tokens in grade-school-math: 299 tokens a call (287 … 312 tokens)"
-            in length.sentence
-        )
+        assert "output tokens in grade-school-math: 299 tokens a call (287 … 312 tokens)" in length.reason
 
     def test_what_was_told_and_no_longer_is_becomes_unknown(self, hand, world, pick):
         w = world(hand.target(guardrails=GUARDED))
@@ -158,7 +155,7 @@ class TestLevels:
         w.tell(hand.pane(60, hand.cell(60, ms=900.0)))
         lost = pick(w.reach(120), metric="first_token", kind="level")
         assert "no_data" == lost.verdict
-        assert "none of 60 calls told its first token in 1 m" in lost.sentence
+        assert "none of 60 calls told its first token in 1 m" in lost.reason
 
 
 class TestHardLimit:
@@ -167,11 +164,11 @@ class TestHardLimit:
         trips = []
         for second in (0, 10, 20):
             w.tell(hand.pane(second, hand.cell(30, arm="candidate", ms=900.0, first_ms=[400.0] * 10)))
-            trips.append([found for found in w.reach(second + 10) if found.kind == "trip"])
+            trips.append([found for found in w.reach(second + 10) if found.kind == "hard_limit"])
         assert [0, 0, 1] == list(map(len, trips))
         (trip,) = trips[-1]
         assert ("first_token", 300.0, 30, "ms") == (trip.metric, trip.margin, trip.n, trip.unit)
-        assert trip.sentence.startswith(
+        assert trip.reason.startswith(
             "p95 first token of claude-instant-v1 in grade-school-math: 396 ms, over the limit"
         )
 
@@ -180,7 +177,7 @@ class TestHardLimit:
         w = world(hand.target(hard_limits=limits))
         for second in (0, 10, 20):
             w.tell(hand.pane(second, hand.cell(30, arm="candidate", ms=900.0, first_ms=[400.0] * 30)))
-        assert ["first_token"] == [found.metric for found in w.reach(30) if found.kind == "trip"]
+        assert ["first_token"] == [found.metric for found in w.reach(30) if found.kind == "hard_limit"]
 
 
 class TestRoom:

@@ -5,7 +5,7 @@ from optimizer.model.target import HardLimits
 
 
 def trips(findings):
-    return [f for f in findings if f.kind == "trip"]
+    return [f for f in findings if f.kind == "hard_limit"]
 
 
 def coverages(findings):
@@ -23,7 +23,12 @@ def test_an_error_storm_trips_at_the_boundary_of_its_pane(world, hand):
         0.3,
         20,
     )
-    assert (trip.variant, trip.margin, trip.unit, trip.window_end_at) == (hand.cheap, 0.25, "share", 10_000)
+    assert (trip.variant_id, trip.margin, trip.unit, trip.window_end_at) == (
+        hand.cheap,
+        0.25,
+        "share",
+        10_000,
+    )
     assert trip.low < 0.3 < trip.high
     assert trip.evidence == (Evidence(partition=0, first_offset=5, last_offset=44),)
 

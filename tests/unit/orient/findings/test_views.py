@@ -61,7 +61,7 @@ class TestLateHarm:
         assert bad[0].window_start_at > 0, "its window is the stretch, not the trial"
         assert bad[0].n < 1100
         assert bad[0].high < -0.05
-        assert f"in the last {(bad[0].window_end_at - bad[0].window_start_at) // 60_000} m" in bad[0].sentence
+        assert f"in the last {(bad[0].window_end_at - bad[0].window_start_at) // 60_000} m" in bad[0].reason
 
     def test_is_watched_for_once_the_trial_is_long_enough_and_anew_after_that(self, world, hand):
         _, state = self.told(world, hand, late=0)
@@ -88,7 +88,7 @@ class TestAllSegments:
         assert whole.estimate == pytest.approx(0.0, abs=1e-9)
         assert whole.verdict == "pass"
         assert (whole.n, whole.n_control) == (5000, 5000)
-        assert "in all segments" in whole.sentence
+        assert "in all segments" in whole.reason
 
     def test_every_question_is_asked_of_all_segments_together(self, world, hand, pick):
         w = world(hand.target())
@@ -155,7 +155,7 @@ class TestCovariate:
         found = self.compared(world, hand, pick)
         assert found.verdict == "pass"
         assert found.n_effective > 4 * found.n
-        assert "variance −8" in found.sentence or "variance −9" in found.sentence
+        assert "variance −8" in found.reason or "variance −9" in found.reason
         assert found.low < 0 < found.high
 
     def test_does_not_hide_harm(self, world, hand, pick):
@@ -166,7 +166,7 @@ class TestCovariate:
     def test_that_depends_on_the_arm_is_not_used(self, world, hand, pick):
         found = self.compared(world, hand, pick, shift=0.5)
         assert found.n_effective == found.n
-        assert "covariate" not in found.sentence
+        assert "covariate" not in found.reason
         assert found.estimate > 0.08, "the plain difference"
 
     def test_that_most_answers_lack_is_not_used(self, world, hand, pick):
@@ -217,8 +217,8 @@ class TestCostPerGoodAnswer:
         found = pick(said, metric="cost_per_good_answer")
         assert (found.role, found.verdict, found.n) == ("signal", "fail", 500)
         assert found.estimate == pytest.approx(0.018 / 0.0125 - 1, rel=1e-6)
-        assert "cost per good answer" in found.sentence
-        assert "dearer" in found.sentence
+        assert "cost per good answer" in found.reason
+        assert "dearer" in found.reason
 
     def test_without_any_good_answer_there_is_no_ratio(self, world, hand, pick):
         w = world(hand.target())
@@ -242,9 +242,9 @@ class TestSplit:
     def test_that_lost_a_tenth_of_one_arm_makes_its_comparisons_worthless(self, world, hand):
         (found,) = self.said(world, hand, 9000, 10_000)
         assert (found.kind, found.role, found.verdict) == ("health", "health", "error")
-        assert (found.n, found.n_control, found.margin, found.variant) == (9000, 10_000, 0.5, hand.cheap)
+        assert (found.n, found.n_control, found.margin, found.variant_id) == (9000, 10_000, 0.5, hand.cheap)
         assert found.estimate == pytest.approx(9 / 19)
-        assert "check whether callers lose or repeat" in found.sentence
+        assert "check whether callers lose or repeat" in found.reason
         assert found.counterfactual
 
     @pytest.mark.parametrize(

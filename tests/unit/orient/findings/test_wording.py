@@ -100,7 +100,7 @@ def test_everything_said_in_a_minute_reads_like_this(world, hand):
     ]  # fmt: skip
     w.tell(hand.pane(0, *cells))
     w.tell(hand.pane(50, hand.cell(3, segment="poetry", generation=0, variant="unheard-of")))
-    assert [f.sentence for f in w.reach(60)] == [
+    assert [f.reason for f in w.reach(60)] == [
         (
             "errors of claude-instant-v1 in grade-school-math: 30 % of 300 calls in the last minute, "
             "limit 25 %: trip"
@@ -135,7 +135,7 @@ def test_everything_said_in_a_minute_reads_like_this(world, hand):
         "errors in other: 0 % (0 … 56.1 %), 3 calls in 1 min",
     ]
     w.tell(hand.pane(50, hand.cell(7)))
-    assert [f.sentence for f in w.reach(120)][-3:] == [
+    assert [f.reason for f in w.reach(120)][-3:] == [
         "errors in grade-school-math: no call in 1 min: telemetry lost, or nobody calls",
         "errors in other: no call in 1 min: telemetry lost, or nobody calls",
         (

@@ -33,11 +33,16 @@ def test_units_that_meet_both_arms_make_the_comparisons_worthless(world, hand):
     w = world(hand.target())
     cells = cell(hand, "candidate", names(0, 100)), cell(hand, "control", names(50, 150))
     (found,) = unwell(w.minute_by_minute(1, *cells)[0])
-    assert (found.kind, found.role, found.verdict, found.variant) == ("health", "health", "error", hand.cheap)
+    assert (found.kind, found.role, found.verdict, found.variant_id) == (
+        "health",
+        "health",
+        "error",
+        hand.cheap,
+    )
     assert found.margin == ALLOWED
     assert found.low > ALLOWED
     assert found.estimate == pytest.approx(1 / 3, abs=0.15)
-    assert "met candidate and control in one generation" in found.sentence
+    assert "met candidate and control in one generation" in found.reason
     assert found.counterfactual
 
 

@@ -31,5 +31,5 @@ def test_each_target_is_told_once_when_a_partition_stalls_and_once_when_it_goes_
         said.append([f.data for f in fresh["findings"] if f.data.kind == "health"])
     assert [[f.verdict for f in some] for some in said] == [[], [], [], ["error"], [], ["pass"], []]
     (stall,) = said[3]
-    assert "source partitions 1 stand 5 min behind the foremost" in stall.sentence
+    assert "source partitions 1 stand 5 min behind the foremost" in stall.reason
     assert (stall.window_start_at, stall.window_end_at) == (60_000, 360_001)

@@ -24,7 +24,7 @@ def test_levels_of_a_minute_are_exact(world, hand, pick):
     latency = pick(said, metric="latency")
     assert (latency.estimate, latency.n, latency.unit) == (pytest.approx(300, rel=0.01), 3, "ms")
     assert all(f.level == 0.95 and f.low <= f.estimate <= f.high for f in (cost, quality, errors, latency))
-    assert all(f.variant == hand.dear and f.generation == 1 for f in (cost, quality, errors, latency))
+    assert all(f.variant_id == hand.dear and f.generation == 1 for f in (cost, quality, errors, latency))
     assert {(f.window_start_at, f.window_end_at) for f in (cost, latency)} == {(0, 60_000)}
 
 
@@ -78,7 +78,7 @@ def test_silence_is_lost_telemetry_for_fifteen_minutes_and_then_silence(world, h
     told = [{(f.metric, f.verdict) for f in said} for said in silent]
     assert told[:14] == [{("latency", "no_data"), ("errors", "no_data")}] * 14
     assert told[14:] == [set()] * 4
-    assert "telemetry lost" in silent[0][0].sentence
+    assert "telemetry lost" in silent[0][0].reason
     assert w.stage.next_timer(w.state) is None
 
 
@@ -93,7 +93,7 @@ def test_an_unmeasured_metric_is_missed_only_where_it_was_measured_before(world,
     }  # fmt: skip
     quality = next(f for f in second if f.metric == "quality")
     assert (quality.verdict, quality.n, quality.estimate) == ("no_data", 0, None)
-    assert quality.sentence == f"quality in {hand.math}: none of 5 calls was scored in 1 min"
+    assert quality.reason == f"quality in {hand.math}: none of 5 calls was scored in 1 min"
 
 
 def test_a_segment_wholly_on_trial_has_no_level_and_is_not_lost(world, hand):
@@ -120,7 +120,7 @@ def test_an_undeclared_target_has_levels_of_other_and_nothing_else(world, hand):
         )
     )
     said = w.reach(60)
-    assert {(f.kind, f.segment, f.variant) for f in said} == {("level", "other", None)}
+    assert {(f.kind, f.segment, f.variant_id) for f in said} == {("level", "other", None)}
     assert not w.state.segments["other"].trials
 
 

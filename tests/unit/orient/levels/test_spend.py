@@ -13,7 +13,7 @@ WINDOW = Span(0, 60_000, Offsets())
 
 def part(arm, variant, calls=10, costed=10, usd=1, segment="other"):
     cell = Cell(
-        generation=1, variant=variant, arm=arm, segment=segment, calls=calls, costed=costed,
+        generation=1, variant_id=variant, arm=arm, segment=segment, calls=calls, costed=costed,
         cost_nano_usd=usd * NANO_USD,
     )  # fmt: skip
     return Part(segment, arm, 1, variant, Sums.of(cell))
@@ -22,7 +22,9 @@ def part(arm, variant, calls=10, costed=10, usd=1, segment="other"):
 def told(*parts):
     minute = {}
     add(minute, parts)
-    return [(f.variant, f.estimate, f.n, f.n_control, f.n_effective) for f in findings("t", minute, WINDOW)]
+    return [
+        (f.variant_id, f.estimate, f.n, f.n_control, f.n_effective) for f in findings("t", minute, WINDOW)
+    ]
 
 
 def test_those_not_on_trial_are_one_and_each_variant_on_trial_is_another():

@@ -163,8 +163,7 @@ def test_a_full_room_turns_panes_into_minutes_and_no_window_changes(world, hand)
             f for f in w.reach(600) if f.kind in ("level", "comparison") and f.window_end_at % 60_000 == 0
         ]
         return [
-            msgspec.structs.replace(f, window_start_at=0, finding_id="", sentence="", evidence=())
-            for f in kept
+            msgspec.structs.replace(f, window_start_at=0, finding_id="", reason="", evidence=()) for f in kept
         ]
 
     assert of_minutes(narrow) == of_minutes(roomy) != []
@@ -177,7 +176,7 @@ def test_a_pane_that_finds_no_room_at_all_is_counted(world, hand, pick):
     assert pick(said, metric="errors", kind="level").n == 5
     health = pick(said, kind="health")
     assert (health.n, health.verdict) == (21, "error")
-    assert health.sentence.endswith("panes that found no room to wait: 3")
+    assert health.reason.endswith("panes that found no room to wait: 3")
 
 
 def test_an_idle_row_is_not_woken(world, hand):

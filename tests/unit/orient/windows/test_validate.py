@@ -40,7 +40,7 @@ def test_constants_and_a_value_repeated_a_million_times_are_compared(world, hand
             "quality_millionths": 200_000 * 10**6, "quality_squares": 200_000 * 10**12,
         }  # fmt: skip
         arms = (("candidate", hand.cheap), ("control", hand.dear))
-        cells = [msgspec.structs.replace(one, arm=arm, variant=variant, **many) for arm, variant in arms]
+        cells = [msgspec.structs.replace(one, arm=arm, variant_id=variant, **many) for arm, variant in arms]
         w.tell(hand.pane(second, *cells))
     said = {f.metric: f.verdict for f in w.reach(60) if f.kind == "comparison"}
     assert said == {"quality": "pass", "latency": "pass", "errors": "pass", "cost": "inconclusive"}
