@@ -142,7 +142,7 @@ def _longer(finding: Finding, known: Finding) -> bool:
 
 def _concerns(segment: Segment, finding: Finding) -> bool:
     trial = segment.trial
-    if finding.kind == "coverage":
+    if finding.kind == "adoption":
         return True
     if trial is None or not trial.is_served:
         return finding.kind == "level" and trial is None
@@ -192,7 +192,7 @@ def judge_segment(editor: SegmentEditor) -> Decision | None:
     due = [finding for finding in due if not _is_outdated(editor.declared.goal, finding)]
     due.sort(key=lambda finding: (finding.kind, finding.metric, finding.variant_id or "", finding.role))
     for finding in due:
-        if finding.kind == "coverage":
+        if finding.kind == "adoption":
             segment.adopted_generation = max(segment.adopted_generation, finding.generation)
     if segment.held is not None and segment.held.until_at <= now_at and editor.may_move:
         return editor.trial.end_holdback(Reason(now_at, "passed", "the time of the holdback is over"))
@@ -202,7 +202,7 @@ def judge_segment(editor: SegmentEditor) -> Decision | None:
         return _look_for_better(editor, [finding for finding in due if finding.kind == "level"])
     if not segment.is_served:
         return _expire(editor, segment.trial)
-    return _watch(editor, segment.trial, [finding for finding in due if finding.kind != "coverage"])
+    return _watch(editor, segment.trial, [finding for finding in due if finding.kind != "adoption"])
 
 
 def _expire(editor: SegmentEditor, trial: Trial) -> Decision | None:

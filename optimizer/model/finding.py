@@ -8,7 +8,7 @@ from optimizer.model.metric import Metric
 
 Verdict = Literal["pass", "fail", "inconclusive", "error", "no_data"]
 Role = Literal["goal", "guardrail", "signal", "health"]
-Kind = Literal["level", "comparison", "hard_limit", "coverage", "health", "analysis", "spend"]
+Kind = Literal["level", "comparison", "hard_limit", "adoption", "health", "analysis", "spend"]
 Severity = Literal["", "info", "warning", "critical"]
 Status = Literal["", "learning", "opened", "updated", "closed"]
 

@@ -16,12 +16,12 @@ Metric = Literal[
     "cost",
     "latency",
     "errors",
-    "coverage",
+    "adoption",
     "calls",
     "cost_per_good_answer",
     "sample_ratio",
-    "contamination",
-    "worth",
+    "crossover",
+    "utility",
     "first_token",
     "output_tokens",
 ]
@@ -137,11 +137,11 @@ TABLE: tuple[Row, ...] = (
         "cost_per_good_answer", "cost per good answer", "usd", -1, "ratio", "joint", counted="answers",
         outcome=("cheaper", "dearer"), is_signal=True,
     ),
-    Row("worth", "worth", "relative", 1, "weighted sum", outcome=("worth more", "worth less"), is_goal=True),
+    Row("utility", "utility", "relative", 1, "weighted sum", outcome=("more useful", "less useful"), is_goal=True),
     Row("calls", "calls", "per second", 0),
-    Row("coverage", "coverage", "share", 1),
-    Row("sample_ratio", "split", "share", 0),
-    Row("contamination", "contamination", "share", -1),
+    Row("adoption", "adoption", "share", 1),
+    Row("sample_ratio", "sample ratio", "share", 0),
+    Row("crossover", "crossover", "share", -1),
 )  # fmt: skip
 """In the order in which levels are told."""
 

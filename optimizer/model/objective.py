@@ -22,7 +22,7 @@ class Weights(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 Part = Literal["cost", "quality", "latency"]
-Goal = Literal["cost", "quality", "latency", "worth"]
+Goal = Literal["cost", "quality", "latency", "utility"]
 """What is asked of a candidate at the end of its bake; `worth` is the weighted sum of relative improvements."""
 Objective = Part | Weights
 
@@ -41,7 +41,7 @@ def parts_of(objective: Objective) -> dict[Metric, float]:
 def goal_of(objective: Objective) -> Goal:
     """The metric that has to be proven; weights of which one alone is above 0 are that single wish."""
     parts = _parts(weights_of(objective))
-    return next(iter(parts), "cost") if len(parts) < 2 else "worth"  # noqa: PLR2004 - said above
+    return next(iter(parts), "cost") if len(parts) < 2 else "utility"  # noqa: PLR2004 - said above
 
 
 def _parts(wanted: Weights) -> list[Part]:

@@ -4,7 +4,7 @@ Folding only gathers: a pane waits, merged with those of its time, until every s
 has passed it. Everything that is believed is believed at a boundary: at the end of each pane
 that holds data trips are looked for, and harm that is proven, so that it is acted upon within
 one pane; at each full minute while anything is alive the windows close and levels, comparisons
-and coverage are told. Boundaries are visited one by one, however far the watermark jumps.
+and adoption are told. Boundaries are visited one by one, however far the watermark jumps.
 """
 
 from collections.abc import Mapping, Sequence
@@ -228,13 +228,13 @@ def _compared(state: OrientState, at: int, *, harm_only: bool) -> list[Finding]:
 
 
 def _covered(state: OrientState, at: int, *, all_segments: bool) -> list[Finding]:
-    """The coverage of segments where it changed; at a full minute, of all segments that were called in it."""
+    """The adoption of segments where it changed; at a full minute, of all segments that were called in it."""
     found: list[Finding] = []
     for name in state.segment_names():
         segment = state.segments.get(name)
-        if segment is None or not segment.coverage.n:
+        if segment is None or not segment.adoption.n:
             continue
-        told = segment.coverage
+        told = segment.adoption
         called = all_segments and segment.called_at > at - MINUTE_MS
         if called or told.said != told.generation:
             evidence = next((offsets for end, offsets in state.recent if end > told.since_at), Offsets())

@@ -101,7 +101,7 @@ class Declared(Struct, kw_only=True):
         return self.models.get(variant, variant)
 
 
-class Coverage(Struct, kw_only=True, omit_defaults=True):
+class Adoption(Struct, kw_only=True, omit_defaults=True):
     """The spread of a generation in a segment, by the last pane that tells it."""
 
     generation: int = 0
@@ -121,7 +121,7 @@ class Segment(Struct, kw_only=True, omit_defaults=True):
     """End of the last pane with calls, ms since the epoch."""
     measured: dict[Metric, int] = {}
     """Metric → end of the last minute in which it had a value, ms since the epoch."""
-    coverage: Coverage = field(default_factory=Coverage)
+    adoption: Adoption = field(default_factory=Adoption)
     trials: dict[str, Trial] = {}
 
 

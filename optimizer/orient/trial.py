@@ -41,7 +41,7 @@ class Counted(Struct, array_like=True):
         return evidence((self.candidate, self.control), promised) if promised else 0.0
 
 
-class Split(Struct, omit_defaults=True):
+class SampleRatio(Struct, omit_defaults=True):
     """The calls of a trial by generation, and the evidence of generations that are no longer counted apart."""
 
     counted: dict[int, Counted] = {}
@@ -113,7 +113,7 @@ class Trial(Struct, kw_only=True, omit_defaults=True):
     """The most candidates that were ever called in one pane and generation, this one among them."""
     stretch: Stretch | None = None
     """The stretch watched for late harm beside the whole trial, once that is long enough."""
-    split: Split = field(default_factory=Split)
+    sample_ratio: SampleRatio = field(default_factory=SampleRatio)
     met: Met = field(default_factory=Met)
     newest_control: tuple[int, str] = (-1, "")
     """Newest generation and variant among the control's calls."""

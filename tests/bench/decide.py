@@ -1,7 +1,7 @@
 """What decide costs: decoding a finding and folding it, waking a row and encoding what it says, in this process.
 
 Each target has 4 segments, in half of which a candidate is on trial. A minute brings each segment what orient
-tells of it: its coverage, and either levels or the comparisons of its candidate. No broker: the host's own
+tells of it: its adoption, and either levels or the comparisons of its candidate. No broker: the host's own
 cost is in the other parts. Time is processor time, so that neighbours do not count.
 """
 
@@ -47,7 +47,7 @@ def told(row, end, dice):
         live = kept.trial if kept is not None else None
         generation = live.generation if live is not None else 1
         yield a_finding(
-            segment, "coverage", "coverage", end, role="signal", verdict="pass", generation=generation
+            segment, "adoption", "adoption", end, role="signal", verdict="pass", generation=generation
         )
         if live is None and i < len(SEGMENTS) // 2:
             for metric, unit in LEVELS:

@@ -108,7 +108,7 @@ def main(targets):
 
     def worth_a_try(name, at_ms):
         return [
-            finding(name, at_ms, kind="coverage", metric="coverage", role="health", generation=DECLARED),
+            finding(name, at_ms, kind="adoption", metric="adoption", role="health", generation=DECLARED),
             finding(name, at_ms, kind="level", metric="cost", role="signal", generation=DECLARED),
         ]
 

@@ -127,7 +127,7 @@ class Author:
         """A finding about anything, of any time."""
         random = self.random
         self.find(
-            random.choice(NAMES), random.choice(("comparison", "hard_limit", "level", "coverage")),
+            random.choice(NAMES), random.choice(("comparison", "hard_limit", "level", "adoption")),
             random.choice(METRICS), verdict=random.choice(VERDICTS),
             segment=random.choice((*SEGMENTS, "other")),
             window_end_at=self.at + random.choice((-600_000, -10_000, 0, 10_000, 60_000)),
@@ -192,7 +192,7 @@ class Author:
         for name in self.declared:
             state = self.loop.state_of("decide", name)
             for segment, known in list(state.segments.items()):
-                self.find(name, "coverage", "coverage", segment=segment, generation=state.generation)
+                self.find(name, "adoption", "adoption", segment=segment, generation=state.generation)
                 if random.random() < 0.1:
                     status, severity = (
                         random.choice(("opened", "closed")),

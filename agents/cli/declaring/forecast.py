@@ -58,8 +58,8 @@ def show(console: Console, target: Target, steps: Steps | None) -> None:
             console.print(
                 f"{target.target}: {segment}: the steps up to 50 % prove {least} in {goal}, the objective"
             )
-    elif goal == "worth":
-        console.print(f"{target.target}: how large a gain in weighted worth is proven is not forecast")
+    elif goal == "utility":
+        console.print(f"{target.target}: how large a gain in utility is proven is not forecast")
 
 
 def refuse_the_hopeless(found: Sequence[tuple[Target, Steps | None]]) -> None:

@@ -10,7 +10,7 @@
 | share on trial | too large: none | too large: holds | – |
 | power | the first step cannot conclude: none | – | – |
 
-Freeze, cooldown, convergence and telemetry are asked before, by `stage`. A note that stops is said once.
+Freeze, cooldown, adoption and telemetry are asked before, by `stage`. A note that stops is said once.
 """
 
 from collections.abc import Mapping

@@ -49,7 +49,7 @@ def hear(
         earned: of one arm, or of the control.
         told: what it showed by itself of each metric that counts.
         weighed: metric → weight, negative where less is better.
-        noise: the variance of one unit's worth.
+        noise: the variance of one unit's utility.
     """
     before = {metric: earned.counted.get(metric, NOTHING) for metric in told}
     # Fewer units than before: the comparison has begun anew.
@@ -57,12 +57,12 @@ def hear(
     units = min(told[metric].units - was[0] for metric, was in before.items())
     if not units:
         return
-    worth = 0.0
+    utility = 0.0
     for metric, (counted, total) in before.items():
         own = told[metric]
-        worth += weighed[metric] * ((own.units * own.mean - total) / (own.units - counted) - 1)
+        utility += weighed[metric] * ((own.units * own.mean - total) / (own.units - counted) - 1)
     earned.counted = {metric: (own.units, own.units * own.mean) for metric, own in told.items()}
-    add(earned, units, worth * units, noise=noise)
+    add(earned, units, utility * units, noise=noise)
 
 
 def add(earned: Earned, units: int, total: float, *, noise: float) -> None:

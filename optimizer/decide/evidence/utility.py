@@ -1,8 +1,8 @@
-"""What a variant is worth to the objective, against the incumbent; guardrails are no part of it.
+"""The utility of a variant by the objective, against the incumbent; guardrails are no part of it.
 
-    worth = sum over metrics of weight * sense * effect,   effect relative to the concurrent control
+    utility = sum over metrics of weight * sense * effect,   effect relative to the concurrent control
 
-The incumbent is worth 0; 0.3 means: better by thirty per cent of what the objective counts. Worth only
+The incumbent has utility 0; 0.3 means: better by thirty per cent of what the objective counts. Utility only
 ranks variants that the guardrails allow: a term for quality could always be bought by a lower cost.
 """
 
@@ -17,11 +17,11 @@ from optimizer.model.target import Target
 from optimizer.stats.normal import Normal
 
 LEAST_ERROR = 1e-6
-"""Of a worth: constant costs have no spread, and a law needs one."""
+"""Of a utility: constant costs have no spread, and a law needs one."""
 
 
-class Worth(NamedTuple):
-    """What is believed of a variant's worth: mean and standard error, relative."""
+class Utility(NamedTuple):
+    """What is believed of a variant's utility: mean and standard error, relative."""
 
     mean: float
     error: float
@@ -41,7 +41,7 @@ class Worth(NamedTuple):
         return Normal(self.mean, max(self.error, LEAST_ERROR))
 
 
-INCUMBENT = Worth(0.0, 0.0, 1)
+INCUMBENT = Utility(0.0, 0.0, 1)
 """Everything is measured against it, so that nothing about it is in doubt."""
 
 
@@ -50,8 +50,8 @@ def weights(target: Target) -> Mapping[Metric, float]:
     return parts_of(target.objective)
 
 
-def worth(memory: Memory, variant: str, incumbent: str, weighed: Mapping[Metric, float]) -> Worth | None:
-    """The worth of serving `variant` instead of `incumbent`; None while a metric that counts is unknown."""
+def utility(memory: Memory, variant: str, incumbent: str, weighed: Mapping[Metric, float]) -> Utility | None:
+    """The utility of serving `variant` instead of `incumbent`; None while a metric that counts is unknown."""
     mean = variance = 0.0
     units = 0
     for metric, weight in weighed.items():
@@ -61,7 +61,7 @@ def worth(memory: Memory, variant: str, incumbent: str, weighed: Mapping[Metric,
         mean += weight * ROWS[metric].direction * effect.estimate
         variance += (weight * effect.error) ** 2
         units = min(units, effect.n) if units else effect.n
-    return Worth(mean, sqrt(variance), max(units, 1))
+    return Utility(mean, sqrt(variance), max(units, 1))
 
 
 def guardrails(memory: Memory, variant: str, incumbent: str, target: Target) -> Lies:

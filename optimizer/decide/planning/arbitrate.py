@@ -2,7 +2,7 @@
 
     rollback > hold > other shares of several arms > a new trial > nothing
 
-Of equal rank is the one whose expected worth has the greater lower bound: two proposals that turn one lever
+Of equal rank is the one whose expected utility has the greater lower bound: two proposals that turn one lever
 cannot both be tried, and of two levers one at a time tells what it was that helped.
 """
 

@@ -1,6 +1,6 @@
 """What decide learns from what happens: alarms that are open, and what its own decisions have led to."""
 
-from optimizer.decide.evidence.utility import weights, worth
+from optimizer.decide.evidence.utility import utility, weights
 from optimizer.decide.planning.arbitrate import situation
 from optimizer.decide.record import schedule
 from optimizer.decide.record.state import DecideState
@@ -53,7 +53,7 @@ def realised(editor: SegmentEditor, decision: Decision | None) -> None:
         return
     variant, former = decision.variant_id or "", decision.incumbent_id or ""
     if decision.kind == "promote":
-        told = worth(segment.memory, variant, former, weights(editor.target))
+        told = utility(segment.memory, variant, former, weights(editor.target))
         reward = told.mean if told else 0.0
         variants = editor.declared.variants
         if variant in variants and former in variants and tuning.turned(variants[former], variants[variant]):

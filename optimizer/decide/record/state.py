@@ -37,14 +37,14 @@ class Ban(Struct, frozen=True, omit_defaults=True):
 
 
 class Earned(Struct, kw_only=True, omit_defaults=True):
-    """What the units of one arm earned: sums of worth, long and recent; see `decide.earning`."""
+    """What the units of one arm earned: sums of utility, long and recent; see `decide.earning`."""
 
     units: float = 0.0
     total: float = 0.0
     recent_units: float = 0.0
     recent_total: float = 0.0
     noise: float = 0.0
-    """The variance of one unit's worth."""
+    """The variance of one unit's utility."""
     fresh: float = 0.0
     """Units since the arm was first served, or since the world was last seen to change."""
     counted: dict[Metric, tuple[int, float]] = field(default_factory=dict)

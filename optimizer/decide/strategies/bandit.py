@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from optimizer.decide.evidence.rewards import apart, beside, law
-from optimizer.decide.evidence.utility import INCUMBENT, worth
+from optimizer.decide.evidence.utility import INCUMBENT, utility
 from optimizer.decide.evidence.utility import weights as weights_of
 from optimizer.decide.record.state import Earned, Trial
 from optimizer.decide.strategies.contract import Candidates, Proposal, Situation, Strategy
@@ -79,11 +79,11 @@ def weights_set(
     if max(abs(wanted[v] - running.weights[v]) for v in wanted) < LEAST_MOVE_BPS:
         return ()
     best = max(zip(tried, found[1:], strict=True), key=lambda one: one[1])
-    seen = worth(situation.memory, best[0], situation.incumbent, weights_of(declared.target))
-    told_worth = seen.law if seen else known[best[0]]
+    seen = utility(situation.memory, best[0], situation.incumbent, weights_of(declared.target))
+    told_utility = seen.law if seen else known[best[0]]
     why = (
         f"{named(declared, [best[0]])} is best with probability {percent(best[1])}, "
-        f"worth {change(told_worth.mean)} ± {percent(told_worth.error)}"
+        f"utility {change(told_worth.mean)} ± {percent(told_worth.error)}"
     )
     return (Proposal(strategy=name, action="set_weights", weights=wanted, reason=why),)
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from optimizer.decide.record.state import Ban
 from optimizer.decide.strategies.contract import Barred, nothing_bars
-from optimizer.decide.strategies.priors import rank, worth
+from optimizer.decide.strategies.priors import promised_utility, rank
 from optimizer.declaration.declared import Declared
 from optimizer.declaration.levers import Candidate
 from optimizer.model.decision import Alternative
@@ -97,7 +97,7 @@ def _promises_too_little(target: Target, serving: Variant, candidate: Candidate,
         if candidate.price > limit or (candidate.price == limit and candidate.lever == "model"):
             return f"is not cheaper: {money(candidate.price)} against {money(limit)} per million tokens"
         return ""
-    promised = worth(target, serving, candidate)
+    promised = promised_utility(target, serving, candidate)
     return (
         f"is not promised to be better: {change(promised)} by list price and priors" if promised < 0 else ""
     )

@@ -1,8 +1,8 @@
 """Learns from realised decisions which lever is worth turning when; proposes, and never acts alone.
 
-    context  x = (one of the states) ⊕ (one of the levers) ⊕ (worth promised by list price and priors)
+    context  x = (one of the states) ⊕ (one of the levers) ⊕ (utility promised by list price and priors)
     value    linear in x, ridge regression over what decisions have led to   (`optimizer.stats.linear_belief`)
-    realised promoted: the measured worth · rolled back: minus the harm that was proven, at most 1
+    realised promoted: the measured utility · rolled back: minus the harm that was proven, at most 1
 
 The states are what the analyzers complain of, if anything; the levers those of the declaration. Proposed is the
 candidate whose value may be hoped to be greatest (LinUCB), while that hope is above nothing. A person says
@@ -55,13 +55,13 @@ class ContextualBandit(Strategy):
             return ()
         decided = situation.policy.decisions if situation.policy else 0
         why = (
-            f"{declared.name_of(best.variant_id)} is worth {change(mean)} ± {percent(error)} by {decided} decisions of "
+            f"{declared.name_of(best.variant_id)} has utility {change(mean)} ± {percent(error)} by {decided} decisions of "
             f"this target, when the segment is {state_of(situation)}"
         )
         rejected = tuple(
             Alternative(
                 variant_id=one.variant_id, model=label(one.variant, declared.target),
-                reason=f"is worth {change(expected)} ± {percent(spread)}, which is less to hope for",
+                reason=f"has utility {change(expected)} ± {percent(spread)}, which is less to hope for",
             )
             for _, expected, spread, one in told[1:]
         )  # fmt: skip

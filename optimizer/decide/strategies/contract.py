@@ -61,7 +61,7 @@ class Proposal(Struct, frozen=True, kw_only=True):
     lever: str = "model"
     """What is turned."""
     low: float = 0.0
-    """Lower bound of the expected worth, relative to the incumbent; what conflicts are resolved by."""
+    """Lower bound of the expected utility, relative to the incumbent; what conflicts are resolved by."""
     asks: bool = False
     """Whether a person is to say yes, whatever the declared autonomy."""
     forgets: bool = False

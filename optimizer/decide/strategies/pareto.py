@@ -1,9 +1,9 @@
 """The variants worth having, and of these the best by objective, as far as the guardrails allow.
 
-Each candidate is a box: the interval of its worth, of its quality and of its latency, as measured beside a
+Each candidate is a box: the interval of its utility, of its quality and of its latency, as measured beside a
 control; where nothing was measured, its list price for a point and no bounds for the rest. Whatever another
 box surely beats in everything is left out, as is whatever is proven outside a guardrail, or proven to be
-worth no more than the incumbent. The rest is ordered by expected worth.
+worth no more than the incumbent. The rest is ordered by expected utility.
 
 Without any measurement that is: the cheapest list price that is not banned (`optimizer.decide.strategies.cheapest`).
 """
@@ -11,7 +11,7 @@ Without any measurement that is: the cheapest list price that is not banned (`op
 from math import inf
 from typing import ClassVar, NamedTuple
 
-from optimizer.decide.evidence.utility import guardrails, weights, worth
+from optimizer.decide.evidence.utility import guardrails, utility, weights
 from optimizer.decide.record.memory import Memory
 from optimizer.decide.strategies.cheapest import NO_PROMISE, choose
 from optimizer.decide.strategies.contract import Candidates, Proposal, Situation, Strategy
@@ -25,7 +25,7 @@ from optimizer.model.wording import change, instant
 from optimizer.stats.pareto import Better, Box, front
 
 ALPHA = 0.05
-"""Of a bound of worth at any look; a wrong one costs a try, not a promotion: that is proven anew."""
+"""Of a bound of utility at any look; a wrong one costs a try, not a promotion: that is proven anew."""
 SIDES: tuple[Better, ...] = ("higher", "higher", "lower")
 
 
@@ -34,9 +34,9 @@ class Believed(NamedTuple):
 
     candidate: Candidate
     mean: float
-    """Expected worth, relative to the incumbent."""
+    """Expected utility, relative to the incumbent."""
     box: Box
-    """Worth, quality, latency; relative."""
+    """Utility, quality, latency; relative."""
     was_measured: bool
 
 
@@ -115,7 +115,7 @@ def _believed(
         ):
             why = "is proven outside a guardrail"
         elif one.was_measured and one.box[0][1] <= 0:
-            why = f"is proven to be worth no more than the incumbent: at most {change(one.box[0][1])}"
+            why = f"is proven to have no more utility than the incumbent: at most {change(one.box[0][1])}"
         elif not one.was_measured:
             why = by_price.get(candidate.variant_id, "")
         if why:
@@ -126,7 +126,7 @@ def _believed(
 
 
 def _measured(situation: Situation, declared: Declared, candidate: Candidate) -> Believed | None:
-    told = worth(situation.memory, candidate.variant_id, situation.incumbent, weights(declared.target))
+    told = utility(situation.memory, candidate.variant_id, situation.incumbent, weights(declared.target))
     if told is None:
         return None
     box = (

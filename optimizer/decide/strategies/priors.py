@@ -1,9 +1,9 @@
 """Which of two candidates is the better try, by what a declaration wants and what is known before any call.
 
-    worth = w_cost (1 − p/p₀) + w_quality (q/q₀ − 1) + w_latency (1 − l/l₀)
+    utility = w_cost (1 − p/p₀) + w_quality (q/q₀ − 1) + w_latency (1 − l/l₀)
 
 p list price, q and l priors of quality and latency, ₀ what serves now; what is not known of both counts 0.
-It only orders what may be tried: no worth buys off a guardrail.
+It only orders what may be tried: no utility buys off a guardrail.
 """
 
 from optimizer.declaration.levers import Candidate, price_of
@@ -18,17 +18,17 @@ UNKNOWN = Prior()
 
 
 def rank(target: Target, serving: Variant, candidate: Candidate) -> Rank:
-    """Sorts candidates, the best try first: by worth, list price, model before other levers, name.
+    """Sorts candidates, the best try first: by utility, list price, model before other levers, name.
 
-    With cost alone the worth is the price itself, so that equal prices stay equal.
+    With cost alone the utility is the price itself, so that equal prices stay equal.
     """
     last = (candidate.price, candidate.lever != "model", candidate.variant.model)
     if target.objective == "cost":
         return (0.0, *last)
-    return (-worth(target, serving, candidate), *last)
+    return (-promised_utility(target, serving, candidate), *last)
 
 
-def worth(target: Target, serving: Variant, candidate: Candidate) -> float:
+def promised_utility(target: Target, serving: Variant, candidate: Candidate) -> float:
     """The sum of the relative improvements, each with its declared weight; 0 where nothing is known."""
     weights = weights_of(target.objective)
     priors = {model.name: model.prior or UNKNOWN for model in target.models}

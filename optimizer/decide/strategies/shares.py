@@ -7,7 +7,7 @@ what the others are compared with.
 
 from collections.abc import Mapping, Sequence
 
-from optimizer.decide.evidence.utility import guardrails, weights, worth
+from optimizer.decide.evidence.utility import guardrails, utility, weights
 from optimizer.decide.strategies import priors
 from optimizer.decide.strategies.contract import MOST_ARMS, Candidates, Situation
 from optimizer.declaration.declared import Declared
@@ -21,7 +21,7 @@ def arms(situation: Situation, declared: Declared, candidates: Candidates) -> li
     limit = serving_price(declared, situation.incumbent)
     ranked = []
     for one in situation.free(candidates):
-        told = worth(situation.memory, one.variant_id, situation.incumbent, weights(declared.target))
+        told = utility(situation.memory, one.variant_id, situation.incumbent, weights(declared.target))
         if guardrails(situation.memory, one.variant_id, situation.incumbent, declared.target) == "outside":
             continue
         if told is not None and told.bounds(0.05)[1] <= 0:
@@ -44,9 +44,9 @@ def serving_price(declared: Declared, incumbent: str) -> float:
 
 
 def promised(declared: Declared, incumbent: str, candidate: Candidate) -> float:
-    """The worth that list prices and declared priors promise, relative to the incumbent."""
+    """The utility that list prices and declared priors promise, relative to the incumbent."""
     serving = declared.variants.get(incumbent)
-    return 0.0 if serving is None else priors.worth(declared.target, serving, candidate)
+    return 0.0 if serving is None else priors.promised_utility(declared.target, serving, candidate)
 
 
 def most_bps(situation: Situation, declared: Declared, variant: str) -> int:

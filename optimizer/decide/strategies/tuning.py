@@ -1,8 +1,8 @@
 """One parameter at a time, within declared bounds, by the kind of task.
 
     untried   towards what the kind of task usually wants, one declared step
-    tried     worth as a quadratic in the parameter, by weighted least squares through what was measured and the
-              present value (worth 0); of the candidates the one with the greatest worth, if that is above 0
+    tried     utility as a quadratic in the parameter, by weighted least squares through what was measured and the
+              present value (utility 0); of the candidates the one with the greatest utility, if that is above 0
 
 Each value is a variant that proves itself in an experiment: nothing is multiplied by 0.8 for ever. After a
 change for good the segment's parameters rest until less than CHANGES_A_DAY of its levers change in a day.
@@ -16,7 +16,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from optimizer.decide.evidence.utility import Worth, weights, worth
+from optimizer.decide.evidence.utility import Utility, utility, weights
 from optimizer.decide.record.state import MS
 from optimizer.decide.strategies.contract import Candidates, Proposal, Situation, Strategy
 from optimizer.declaration.declared import Declared
@@ -139,11 +139,11 @@ def turned(one: Variant, other: Variant) -> str:
     return differ[0] if len(differ) == 1 else ""
 
 
-def fit(present: float | None, measured: Sequence[tuple[float | None, Worth]]) -> tuple[float, ...] | None:
-    """Coefficients of worth around the present value, highest power first; None under two values.
+def fit(present: float | None, measured: Sequence[tuple[float | None, Utility]]) -> tuple[float, ...] | None:
+    """Coefficients of utility around the present value, highest power first; None under two values.
 
     Through two values beside the present one it is a parabola, through more of them the best one. It goes
-    through the present value, whose worth is 0 by definition: the last coefficient is implied.
+    through the present value, whose utility is 0 by definition: the last coefficient is implied.
     """
     points = [
         (value - present, told) for value, told in measured if value is not None and present is not None
@@ -162,8 +162,8 @@ def _at(fitted: tuple[float, ...], value: float | None) -> float:
     return 0.0 if value is None else square * (value - present) ** 2 + slope * (value - present)
 
 
-def _measured(situation: Situation, declared: Declared, name: str) -> dict[str, Worth]:
-    """Variants that differ from the incumbent in this parameter alone → their worth, as far as it is known."""
+def _measured(situation: Situation, declared: Declared, name: str) -> dict[str, Utility]:
+    """Variants that differ from the incumbent in this parameter alone → their utility, as far as it is known."""
     variants = declared.variants
     serving, weighed = variants[situation.incumbent], weights(declared.target)
     found = {}
@@ -172,7 +172,7 @@ def _measured(situation: Situation, declared: Declared, name: str) -> dict[str, 
             serving.model, serving.prompt, serving.caching, serving.cascade,
         )  # fmt: skip
         if same and turned(serving, one) == name:
-            told = worth(situation.memory, variant, situation.incumbent, weighed)
+            told = utility(situation.memory, variant, situation.incumbent, weighed)
             if told is not None:
                 found[variant] = told
     return found

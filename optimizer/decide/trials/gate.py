@@ -139,7 +139,7 @@ def _of_known(target: Target, trial: Trial, known: Known) -> Judgement:
 
 
 def clock_at(target: Target, trial: Trial, now_at: int) -> int | None:
-    """When the step's clock began (ms): at convergence, or converge_s after the decision; None before."""
+    """When the step's clock began (ms): at adoption, or converge_s after the decision; None before."""
     if trial.adopted_at is not None:
         return trial.adopted_at
     latest_at = trial.step_at + target.rollout.converge_s * MS

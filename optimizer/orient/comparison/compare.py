@@ -141,8 +141,8 @@ def findings(
     if not harm_only:
         about = _about(target, segment, trial, metric="sample_ratio", role="health")
         name = declared.name_of(trial.variant)
-        made += sample_ratio.findings(about, name, trial.split, window)
-        about = _about(target, segment, trial, metric="contamination", role="health")
+        made += sample_ratio.findings(about, name, trial.sample_ratio, window)
+        about = _about(target, segment, trial, metric="crossover", role="health")
         made += crossover.findings(about, name, trial.met, window)
     return made
 

@@ -6,7 +6,7 @@ calls of the same segment and of the generations from the first to the last in w
 candidate was called. A generation newer than that belongs to the trial that began last: its
 candidate is about to be called.
 
-Calls count by the assignment they carry, whether or not their generation has converged: both arms of a
+Calls count by the assignment they carry, whether or not their generation is adopted: both arms of a
 generation are drawn by one hash, so callers that are quick to follow it are in both alike. Calls of older
 generations than the candidate's are in neither.
 """
@@ -62,7 +62,7 @@ def count(state: OrientState, name: str, parts: Iterable[Part], pane: Span) -> N
             if (late := trial.stretch) is not None:
                 (late.candidate if is_tried else late.control).add_guarded(part.sums)
             if part.arm != "shadow":  # nobody was promised one
-                trial.split.add(part)
+                trial.sample_ratio.add(part)
                 trial.met.add(part)
             if part.arm == "control":
                 trial.newest_control = max(trial.newest_control, (part.generation, part.variant))

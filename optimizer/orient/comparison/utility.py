@@ -1,6 +1,6 @@
 """The worth of a candidate against its control: several metrics at once, by the declared weights.
 
-    worth = sum over metrics of weight * sense * effect        sense 1 where more is better, else -1
+    utility = sum over metrics of weight * sense * effect        sense 1 where more is better, else -1
     low   = sum of weight * (the worse end of each effect's interval)
 
 The effects are relative to the control, each with an always-valid interval at an equal share of the risk
@@ -20,7 +20,7 @@ from optimizer.stats.noninferiority import Comparison, Margin, Risks, Verdict
 
 
 def weighed(objective: Objective, strata: Sequence[Pair], *, risks: Risks) -> Effect:
-    """The comparison of the candidate's worth, relative: 0.1 is a tenth of what the objective counts.
+    """The comparison of the candidate's utility, relative: 0.1 is a tenth of what the objective counts.
 
     It passes (fails) when its interval at `1 - 2 min(wrong_pass, wrong_fail)`, or `1 - interval` if that is
     narrower, lies above (below) nothing.

@@ -11,10 +11,10 @@ from optimizer.model.finding import Finding
 from optimizer.model.instants import DAY_MS
 from optimizer.model.wording import count, percent
 from optimizer.orient.findings.finding import About, Measured, Span, finding
-from optimizer.orient.state import INSTANCES, UNASSIGNED, Coverage, OrientState, Segment
+from optimizer.orient.state import INSTANCES, UNASSIGNED, Adoption, OrientState, Segment
 from optimizer.orient.windows.buffer import Part
 
-CONVERGED = 0.95
+ADOPTED = 0.95
 
 
 def hear(state: OrientState, applied: dict[str, int], at: int) -> None:
@@ -31,18 +31,18 @@ def spread(carried: dict[int, int]) -> tuple[int, float]:
     whole, reached = sum(carried.values()), 0
     for generation in sorted(carried, reverse=True):
         reached += carried[generation]
-        if reached >= CONVERGED * whole:
+        if reached >= ADOPTED * whole:
             return generation, reached / whole
     raise AssertionError("the least generation covers everything")
 
 
 def update(state: OrientState, segment: Segment, parts: list[Part], pane: Span) -> None:
-    """Update the coverage of a segment from a pane, where the pane tells any."""
+    """Update the adoption of a segment from a pane, where the pane tells any."""
     carried: dict[int, int] = {}
     for part in parts:
         if part.sums.calls:
             carried[part.generation] = carried.get(part.generation, 0) + part.sums.calls
-    told = segment.coverage
+    told = segment.adoption
     if carried:
         by_instances = all(part.variant == UNASSIGNED for part in parts if part.sums.calls)
     else:
@@ -54,7 +54,7 @@ def update(state: OrientState, segment: Segment, parts: list[Part], pane: Span) 
     if not carried:
         return
     generation, share = spread(carried)
-    segment.coverage = Coverage(
+    segment.adoption = Adoption(
         generation=generation,
         share=share,
         n=sum(carried.values()),
@@ -65,20 +65,20 @@ def update(state: OrientState, segment: Segment, parts: list[Part], pane: Span) 
 
 
 def findings(target: str, name: str, segment: Segment, window: Span) -> list[Finding]:
-    """The coverage as it stands at the end of `window`."""
-    told = segment.coverage
+    """The adoption as it stands at the end of `window`."""
+    told = segment.adoption
     told.said = told.generation
     about = About(
         target=target,
         segment=name,
-        kind="coverage",
-        metric="coverage",
+        kind="adoption",
+        metric="adoption",
         role="health",
         generation=told.generation,
     )
     measured = Measured(
-        estimate=told.share, unit="share", n=told.n, n_effective=float(told.n), margin=CONVERGED
+        estimate=told.share, unit="share", n=told.n, n_effective=float(told.n), margin=ADOPTED
     )
     who = f"{count(told.n)} instances use" if told.by_instances else f"{count(told.n)} calls carry"
-    reason = f"coverage in {name}: {percent(told.share)} of {who} generation {told.generation} or newer"
+    reason = f"adoption in {name}: {percent(told.share)} of {who} generation {told.generation} or newer"
     return [finding(about, window, "pass", measured=measured, reason=reason)]

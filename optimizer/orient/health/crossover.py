@@ -32,7 +32,7 @@ def findings(about: About, name: str, met: Met, window: Span) -> list[Finding]:
     if surely <= ALLOWED or seen.share is None:
         return []
     reason = (
-        f"contamination of {name} in {about.segment}: {count(seen.hits)} of {count(seen.count)} units sampled by "
+        f"crossover of {name} in {about.segment}: {count(seen.hits)} of {count(seen.count)} units sampled by "
         f"their hash met candidate and control in one generation, at least {percent(surely)} of all: its "
         f"comparisons cannot be trusted; check whether callers assign by unit, with the configuration's salt, and "
         f"once for all calls of one"

@@ -15,7 +15,7 @@ from optimizer.orient.windows.offsets import Offsets
 def waited(target: str, stalled: Mapping[int, int], leading_at: int) -> Finding:
     """The finding that windows wait for these stalled source partitions; of none, that the wait is over."""
     about = About(
-        target=target, segment=OTHER, kind="health", metric="coverage", role="health", subject="stall"
+        target=target, segment=OTHER, kind="health", metric="adoption", role="health", subject="stall"
     )
     since_at = min(stalled.values(), default=leading_at)
     if not stalled:
@@ -40,7 +40,7 @@ def left_out(state: OrientState, at: int) -> list[Finding]:
     if not panes and not unopened:
         return []
     state.late, state.crowded = Left(), Left()
-    about = About(target=state.target, segment=OTHER, kind="health", metric="coverage", role="health")
+    about = About(target=state.target, segment=OTHER, kind="health", metric="adoption", role="health")
     reason = (
         f"{count(calls)} calls were not counted; panes that came after their window had closed: "
         f"{count(late.panes)}, panes that found no room to wait: {count(crowded.panes)}"

@@ -18,7 +18,7 @@ from msgspec import Struct
 from optimizer.model.finding import Finding
 from optimizer.model.wording import change, count, percent
 from optimizer.orient.findings.finding import About, Measured, Span, finding
-from optimizer.orient.trial import Split
+from optimizer.orient.trial import SampleRatio
 from optimizer.stats.sample_ratio import p_value
 
 ALPHA = 0.001
@@ -47,7 +47,7 @@ class Judged(Struct, frozen=True):
         return self.p_value <= ALPHA and abs(self.deviation) > DEVIATION
 
 
-def judged(split: Split) -> Judged | None:
+def judged(split: SampleRatio) -> Judged | None:
     """The judgement on a split so far; None where nothing was promised."""
     known = [(told, told.promised) for told in split.counted.values()]
     told = [(one, promised) for one, promised in known if promised is not None]
@@ -59,14 +59,14 @@ def judged(split: Split) -> Judged | None:
     return Judged(candidate, control, expected / (candidate + control), p_value(against))
 
 
-def findings(about: About, name: str, split: Split, window: Span) -> list[Finding]:
+def findings(about: About, name: str, split: SampleRatio, window: Span) -> list[Finding]:
     """The finding of a wrong split, if it is wrong; `about` names the trial, `name` its model."""
     found = judged(split)
     if found is None or not found.is_wrong:
         return []
     seen = found.candidate / (found.candidate + found.control)
     reason = (
-        f"split of {name} in {about.segment}: {percent(seen)} of {count(found.candidate + found.control)} calls "
+        f"sample ratio of {name} in {about.segment}: {percent(seen)} of {count(found.candidate + found.control)} calls "
         f"of candidate and control are the candidate's, promised {percent(found.expected)}: its comparisons "
         f"cannot be trusted; check whether callers lose or repeat the calls of one arm, and whether both arms "
         f"are assigned by unit"

@@ -90,7 +90,7 @@ class Desk:
         found = {
             "finding_id": f"f{next(self.ids)}", "segment": "other", "kind": kind, "metric": metric,
             "role": {"comparison": "goal" if metric == "cost" else "guardrail", "hard_limit": "guardrail",
-                     "level": "signal", "coverage": "health", "health": "health", "analysis": "signal",
+                     "level": "signal", "adoption": "health", "health": "health", "analysis": "signal",
                      "spend": "signal"}[kind],
             "verdict": verdict, "window_start_at": end_at - 60_000, "window_end_at": end_at,
             "reason": f"{metric} is {verdict}", "n": 100, "n_control": 100,
@@ -106,7 +106,7 @@ class Desk:
 
     def covered(self, segment="other", generation=None):
         generation = self.act.generation if generation is None else generation
-        self.find("coverage", "coverage", "pass", segment=segment, generation=generation, estimate=1.0)
+        self.find("adoption", "adoption", "pass", segment=segment, generation=generation, estimate=1.0)
 
     def compared(self, segment="other", n=None, variant=None, generation=None, **verdicts):
         generation = self.act.generation if generation is None else generation

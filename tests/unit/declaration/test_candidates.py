@@ -7,7 +7,7 @@ import pytest
 
 from optimizer.decide.record.state import Ban
 from optimizer.decide.strategies.cheapest import choose, reason_for
-from optimizer.decide.strategies.priors import worth
+from optimizer.decide.strategies.priors import promised_utility
 from optimizer.declaration.declared import derive
 from optimizer.declaration.levers import candidates, price_of
 from optimizer.declaration.validate import mistakes
@@ -136,7 +136,11 @@ class TestChoice:
     def test_what_is_not_known_of_both_is_worth_nothing(self):
         target = a_target(objective="quality")
         serving = variant_of(LARGE)
-        assert [worth(target, serving, one) for one in candidates(target, serving.variant_id)] == [0, 0, 0]
+        assert [promised_utility(target, serving, one) for one in candidates(target, serving.variant_id)] == [
+            0,
+            0,
+            0,
+        ]
 
 
 class TestMistakes:

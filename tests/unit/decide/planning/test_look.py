@@ -2,7 +2,7 @@
 
 from msgspec import structs
 
-from optimizer.decide.evidence.utility import Worth
+from optimizer.decide.evidence.utility import Utility
 from optimizer.decide.planning.arbitrate import arbitrate
 from optimizer.decide.strategies.contract import Proposal
 from optimizer.decide.strategies.tuning import fit, kind_of, rests_until
@@ -156,12 +156,12 @@ class TestTuning:
         assert [kind_of(one) for one in names] == ["classification", "extraction", "generation", ""]
 
     def test_a_parabola_through_two_values_and_the_present_one(self):
-        square, slope, present = fit(0.5, [(0.3, Worth(0.04, 0.01, 500)), (0.7, Worth(-0.12, 0.01, 500))])
+        square, slope, present = fit(0.5, [(0.3, Utility(0.04, 0.01, 500)), (0.7, Utility(-0.12, 0.01, 500))])
         assert (round(square, 6), round(slope, 6), present) == (-1.0, -0.4, 0.5)
 
     def test_one_value_is_no_parabola(self):
-        assert fit(0.5, [(0.3, Worth(0.04, 0.01, 500))]) is None
-        assert fit(None, [(0.3, Worth(0.04, 0.01, 500)), (0.7, Worth(0.1, 0.01, 500))]) is None
+        assert fit(0.5, [(0.3, Utility(0.04, 0.01, 500))]) is None
+        assert fit(None, [(0.3, Utility(0.04, 0.01, 500)), (0.7, Utility(0.1, 0.01, 500))]) is None
 
     def test_less_than_a_twentieth_of_the_levers_changes_in_a_day(self, desk):
         """Every try is promoted: the worst case. Sixty days in looks of six hours, seven levers."""

@@ -101,7 +101,7 @@ class TestClimb:
         assert desk.arms() == {("incumbent", "tiny"): 10_000}
         assert desk.state.segments["other"].held is None
 
-    def test_the_clock_of_a_step_begins_at_convergence(self, desk):
+    def test_the_clock_of_a_step_begins_at_adoption(self, desk):
         desk.started(rollout=RolloutPlan(step_min_s=60, step_min_units=1, converge_s=300))
         for _ in range(2):
             desk.now_at += 60_000

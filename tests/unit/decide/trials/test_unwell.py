@@ -17,14 +17,14 @@ def minute(desk, *more):
     return desk.passes()
 
 
-WRONG_SPLIT = ("health", "sample_ratio", "error", {"reason": "split of tiny: 45 %, promised 50 %"})
+WRONG_SPLIT = ("health", "sample_ratio", "error", {"reason": "sample ratio of tiny: 45 %, promised 50 %"})
 
 
 def test_a_wrong_split_holds_the_rollout_says_so_once_and_lets_go_when_it_is_right(desk):
     desk.started()
     (held,) = minute(desk, WRONG_SPLIT)
     assert (held.kind, held.cause) == ("hold", "error")
-    assert held.reason == "split of tiny: 45 %, promised 50 %"
+    assert held.reason == "sample ratio of tiny: 45 %, promised 50 %"
     assert minute(desk, WRONG_SPLIT) == []
     assert desk.live.weight_bps == 500
     assert kinds(minute(desk)) == [("advance", "passed")]
@@ -40,7 +40,7 @@ def test_harm_is_followed_even_where_the_split_is_wrong(desk):
     "finding",
     [
         ("health", "sample_ratio", "error", {"variant_id": "another"}),
-        ("health", "coverage", "error", {"variant_id": None}),
+        ("health", "adoption", "error", {"variant_id": None}),
         ("comparison", "quality", "fail", {"segment": "*"}),
         ("comparison", "cost_per_good_answer", "fail", {"role": "signal"}),
     ],

@@ -48,7 +48,7 @@ def goal(objective, candidate, control):
     """The goal's comparison, at the risks that orient gives it."""
     declared = a_declared(objective)
     ((metric, _, margin, risks),) = (one for one in questions(declared) if one.role == "goal")
-    if metric == "worth":
+    if metric == "utility":
         return weighed(objective, [(Seen(candidate), Seen(control))], risks=risks).comparison
     return compared(metric, [(Seen(candidate), Seen(control))], margin=margin, risks=risks).comparison
 
@@ -65,7 +65,7 @@ class TestWhatIsAsked:
         [
             ("quality", ("quality", Margin(0.0, "higher"))),
             ("latency", ("latency", Margin(0.0, "lower"))),
-            (BOTH, ("worth", Margin(0.0, "higher"))),
+            (BOTH, ("utility", Margin(0.0, "higher"))),
             (Weights(quality=3.0), ("quality", Margin(0.0, "higher"))),
         ],
         ids=["quality", "latency", "both", "one weight"],

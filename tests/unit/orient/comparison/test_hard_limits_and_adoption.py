@@ -8,8 +8,8 @@ def trips(findings):
     return [f for f in findings if f.kind == "hard_limit"]
 
 
-def coverages(findings):
-    return [(f.generation, f.estimate, f.n) for f in findings if f.kind == "coverage"]
+def adoptions(findings):
+    return [(f.generation, f.estimate, f.n) for f in findings if f.kind == "adoption"]
 
 
 def test_an_error_storm_trips_at_the_boundary_of_its_pane(world, hand):
@@ -105,50 +105,50 @@ def test_limits_that_are_not_declared_do_not_trip(world, hand):
     assert trips(w.reach(60)) == []
 
 
-def test_coverage_is_the_newest_generation_that_95_percent_carry(world, hand):
+def test_adoption_is_the_newest_generation_that_95_percent_carry(world, hand):
     w = world(hand.target())
     w.tell(hand.pane(0, hand.cell(6, generation=1), hand.cell(94, generation=2)))
-    assert coverages(w.reach(10)) == [(1, 1.0, 100)]
+    assert adoptions(w.reach(10)) == [(1, 1.0, 100)]
     w.tell(
         hand.pane(10, hand.cell(5, generation=1), hand.cell(60, generation=2), hand.cell(35, generation=3))
     )
-    assert coverages(w.reach(20)) == [(2, 0.95, 100)]
+    assert adoptions(w.reach(20)) == [(2, 0.95, 100)]
 
 
-def test_coverage_is_told_at_each_minute_and_between_them_only_when_it_changes(world, hand):
+def test_adoption_is_told_at_each_minute_and_between_them_only_when_it_changes(world, hand):
     w = world(hand.target())
     for second in range(0, 180, 10):
         w.tell(hand.pane(second, hand.cell(10, generation=1 if second < 90 else 2)))
-    told = [(f.window_end_at // 1000, f.generation) for f in w.reach(240) if f.kind == "coverage"]
+    told = [(f.window_end_at // 1000, f.generation) for f in w.reach(240) if f.kind == "adoption"]
     assert told == [(10, 1), (60, 1), (100, 2), (120, 2), (180, 2)]
 
 
-def test_a_pane_without_calls_leaves_coverage_as_it_was(world, hand):
+def test_a_pane_without_calls_leaves_adoption_as_it_was(world, hand):
     w = world(hand.target())
     w.tell(hand.pane(0, hand.cell(10, generation=4)), hand.pane(10, hand.cell(0, generation=1, scores=[1.0])))
-    assert coverages(w.reach(60)) == [(4, 1.0, 10), (4, 1.0, 10)]
+    assert adoptions(w.reach(60)) == [(4, 1.0, 10), (4, 1.0, 10)]
 
 
 def test_where_no_call_carries_an_assignment_the_instances_tell(world, hand):
     w = world(hand.target())
     anonymous = hand.cell(50, generation=0, variant="-", segment="other")
     w.tell(hand.pane(0, anonymous))
-    assert coverages(w.reach(10)) == [(0, 1.0, 50)]
+    assert adoptions(w.reach(10)) == [(0, 1.0, 50)]
     w.tell(hand.pane(10, anonymous, applied={f"pod-{i}": 7 for i in range(19)} | {"pod-19": 6}))
-    assert coverages(w.reach(20)) == [(7, 0.95, 20)]
+    assert adoptions(w.reach(20)) == [(7, 0.95, 20)]
     w.tell(hand.pane(20, applied={"pod-19": 8, "pod-0": 8}))
-    assert coverages(w.reach(60)) == [(7, 1.0, 20)]
+    assert adoptions(w.reach(60)) == [(7, 1.0, 20)]
     w.tell(hand.pane(60, applied={f"pod-{i}": 8 for i in range(20)}))
-    assert coverages(w.reach(70)) == [(8, 1.0, 20)], "also between calls"
+    assert adoptions(w.reach(70)) == [(8, 1.0, 20)], "also between calls"
 
 
-def test_an_instance_that_has_been_silent_for_a_day_does_not_hold_coverage_back(world, hand):
+def test_an_instance_that_has_been_silent_for_a_day_does_not_hold_adoption_back(world, hand):
     w = world(hand.target())
     anonymous = hand.cell(50, generation=0, variant="-", segment="other")
     w.tell(hand.pane(0, anonymous, applied={"gone": 3}))
     w.reach(86_400)
     w.tell(hand.pane(86_410, anonymous, applied={"here": 9}))
-    assert coverages(w.reach(86_420)) == [(9, 1.0, 1)]
+    assert adoptions(w.reach(86_420)) == [(9, 1.0, 1)]
 
 
 def test_at_most_64_instances_are_remembered_the_newest_words_first(world, hand):

@@ -9,7 +9,7 @@ from optimizer.model.pane import Covariates, Joint, Weighted
 from optimizer.model.segments import WHOLE
 from optimizer.model.target import Guardrails
 from optimizer.orient.health.sample_ratio import judged
-from optimizer.orient.trial import GENERATIONS, Counted, Split
+from optimizer.orient.trial import GENERATIONS, Counted, SampleRatio
 from optimizer.orient.windows.buffer import Part
 from optimizer.orient.windows.sums import Sums
 
@@ -287,7 +287,7 @@ class TestSplit:
         assert self.unwell(w.minute_by_minute(1, *cells)[0]) == []
 
     def test_is_bounded_and_keeps_the_evidence_of_old_generations(self):
-        split = Split()
+        split = SampleRatio()
         for generation in range(20):
             for name, n in (("candidate", 800), ("control", 1000)):
                 weighted = [n, 0, n * 20 * 10**6, *[0] * 11]
@@ -299,7 +299,7 @@ class TestSplit:
         assert judged(split).is_wrong
 
     def test_of_clipped_propensities_is_not_judged(self):
-        assert judged(Split(counted={1: Counted(800, 16 * 10**9, 1000, 20 * 10**9, clipped=1)})) is None
+        assert judged(SampleRatio(counted={1: Counted(800, 16 * 10**9, 1000, 20 * 10**9, clipped=1)})) is None
 
 
 class TestOtherwise:

@@ -113,7 +113,7 @@ def test_everything_said_in_a_minute_reads_like_this(world, hand):
             "errors of claude-instant-v1 in grade-school-math: +30 points against control (+21.8 "
             "… +38.2 points), bound +2 points: fail, 300 against 300 calls"
         ),
-        "coverage in grade-school-math: 100 % of 1,000 calls carry generation 2 or newer",
+        "adoption in grade-school-math: 100 % of 1,000 calls carry generation 2 or newer",
         (
             "quality of claude-instant-v1 in grade-school-math: −35.3 % against control (−46.8 … "
             "−23 %), bound −5 %: fail, 300 against 300 answers"
@@ -126,8 +126,8 @@ def test_everything_said_in_a_minute_reads_like_this(world, hand):
             "cost of claude-instant-v1 in grade-school-math: −92 % against control (−93 … −91 "
             "%): cheaper, pass, 300 against 300 calls"
         ),
-        "coverage in grade-school-math: 100 % of 1,000 calls carry generation 2 or newer",
-        "coverage in other: 100 % of 3 calls carry generation 0 or newer",
+        "adoption in grade-school-math: 100 % of 1,000 calls carry generation 2 or newer",
+        "adoption in other: 100 % of 3 calls carry generation 0 or newer",
         "p95 latency in grade-school-math: 641 ms (628 … 694 ms), 696 calls in 1 min",
         "cost in grade-school-math: $0.0125 a call ($0.0125 … $0.0125), 700 calls in 1 min",
         "quality in grade-school-math: 0.854 (0.828 … 0.88), 700 answers in 1 min",

@@ -22,7 +22,7 @@ def cell(hand, arm, units, *, generation=1, segment=None):
 
 
 def unwell(findings):
-    return [f for f in findings if f.metric == "contamination"]
+    return [f for f in findings if f.metric == "crossover"]
 
 
 def names(first, last):

@@ -62,7 +62,7 @@ def test_any_interleaving_of_source_partitions_says_the_same(world, hand, data, 
             w.reach(min(read) * 10)
     w.reach(600)
     assert said_of(w) == said_of(expected)
-    assert {f.kind for f in w.said} == {"level", "comparison", "coverage", "analysis"}
+    assert {f.kind for f in w.said} == {"level", "comparison", "adoption", "analysis"}
     assert w.state.late.panes == w.state.crowded.panes == 0
 
 
@@ -142,11 +142,11 @@ def test_an_event_that_belongs_elsewhere_is_rejected(world, hand):
     assert "found tick" in rejected.reason
 
 
-def test_a_target_that_is_declared_late_tells_no_coverage_of_before(world, hand):
+def test_a_target_that_is_declared_late_tells_no_adoption_of_before(world, hand):
     w = world()
     w.minute_by_minute(1, hand.cell(5, ms=1))
     w.tell(hand.declaration(hand.target()))
-    assert [f for f in w.reach(120) if f.kind == "coverage"] == []
+    assert [f for f in w.reach(120) if f.kind == "adoption"] == []
 
 
 def test_a_full_room_turns_panes_into_minutes_and_no_window_changes(world, hand):
