@@ -146,10 +146,7 @@ class TestLevels:
         assert first.estimate == pytest.approx(200, rel=0.08)
         assert length.estimate == pytest.approx(300, rel=0.01)
         assert length.low < 300 < length.high
-        assert (
-            "output tokens in grade-school-math: 299 tokens a call (287 … 312 tokens)"
-            in length.sentence
-        )
+        assert "output tokens in grade-school-math: 299 tokens a call (287 … 312 tokens)" in length.sentence
 
     def test_what_was_told_and_no_longer_is_becomes_unknown(self, hand, world, pick):
         w = world(hand.target(guardrails=GUARDED))
