@@ -134,17 +134,17 @@ class Host:
             return True
         if part.waiting > WAITING_BATCHES:
             return False
-        mine = self._reached_at(part)
+        mine = self._event_time(part)
         return mine is None or mine <= self._slowest_at() + SKEW_MS
 
-    def _reached_at(self, part: Partition) -> int | None:
+    def _event_time(self, part: Partition) -> int | None:
         row = part.rows.get(str(part.number))
         return self.stage.event_time(row.state) if row else None
 
     def _slowest_at(self) -> float:
         """The least event time among the partitions that are being read; infinite when none is."""
         lately = time.monotonic() - MOVED_LATELY_S
-        times = (self._reached_at(part) for part in self.assigned.values() if part.moved_s > lately)
+        times = (self._event_time(part) for part in self.assigned.values() if part.moved_s > lately)
         return min((at for at in times if at is not None), default=math.inf)
 
     def delivered(self, partition: int) -> None:

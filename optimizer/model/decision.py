@@ -14,10 +14,10 @@ DecisionKind = Literal[
     "start", "advance", "hold", "pause", "resume", "promote", "rollback", "end_holdback", "reject_command", "declare",
     "set_weights", "conclude", "restore", "unban",
 ]  # fmt: skip
-"""`end_holdback` gives what was held back to the incumbent; `reject_command` answers a command that cannot be followed; `declare` puts the first
-configuration of a target in force; `set_weights` moves the shares of several arms; `conclude` ends what was only
-meant to find something out; `restore` brings back what an earlier generation was served by; `unban` lets a variant be
-tried again."""
+"""`end_holdback` gives what was held back to the incumbent; `reject_command` answers a command that cannot be
+followed; `declare` puts the first configuration of a target in force; `set_weights` moves the shares of several arms;
+`conclude` ends what was only meant to find something out; `restore` brings back what an earlier generation was served
+by; `unban` lets a variant be tried again."""
 
 Cause = Literal[
     "", "alert", "approval", "budget", "choice", "command", "declaration", "error", "frozen", "goal", "guardrail",

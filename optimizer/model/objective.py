@@ -23,7 +23,7 @@ class Weights(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 Part = Literal["cost", "quality", "latency"]
 Goal = Literal["cost", "quality", "latency", "utility"]
-"""What is asked of a candidate at the end of its bake; `worth` is the weighted sum of relative improvements."""
+"""What is asked of a candidate at the end of its bake; `utility` is the weighted sum of relative improvements."""
 Objective = Part | Weights
 
 

@@ -5,7 +5,6 @@ import inspect
 import io
 import json
 import os
-from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from typing import get_args
@@ -18,6 +17,7 @@ from msgspec import inspect as types
 from agents.wire import catalogue
 from agents.wire.codec import Decoder, encode, headers_for
 from optimizer.model.event import BY_DATA, BY_NAME, EVENTS, name_of
+from tests.support.payloads import complete
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS = ROOT / "schemas"
@@ -200,20 +200,6 @@ class TestExamples:
         event = Decoder([name]).decode(example(name))
         again = Decoder([name]).decode(encode(event), headers_for(event))
         assert again == event
-
-
-def complete(data):
-    """A payload with every field, also those that have their default."""
-    match data:
-        case msgspec.Struct():
-            return {field: complete(getattr(data, field)) for field in data.__struct_fields__}
-        case dict():
-            return {str(key): complete(value) for key, value in data.items()}
-        case list() | tuple():
-            return [complete(item) for item in data]
-        case int() if abs(data) >= 2**63:
-            return Decimal(data)  # what Avro's writer takes for a decimal
-    return data
 
 
 def contains(whole, part):

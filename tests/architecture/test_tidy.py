@@ -85,3 +85,17 @@ def test_nothing_is_left_unfinished():
         if p.suffix == ".py" and p.name != "test_tidy.py" and unfinished.search((ROOT / p).read_text())
     ]
     assert not left
+
+
+def test_no_folder_of_tests_imports_from_another_but_from_support():
+    strangers = {}
+    for path in (ROOT / "tests").rglob("*.py"):
+        own = path.relative_to(ROOT / "tests").parts[0]
+        named = {
+            node.module.split(".")[1]
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tests.")
+        }
+        if others := named - {own, "support", "covered"}:
+            strangers[str(path.relative_to(ROOT))] = others
+    assert not strangers, "what two folders need lies in tests/support"

@@ -15,8 +15,6 @@ Each part replaces its section of docs/benchmarks.md (not with `--no-document`).
 """
 
 import argparse
-import os
-import platform
 import signal
 import sys
 import tempfile
@@ -28,26 +26,9 @@ from agents import local
 from agents.settings import settings
 from tests.bench import contest, decide, document, load, memory, orient, otlp, scaling
 from tests.support import children
+from tests.support.machine import machine
 
 DOCUMENT = children.ROOT / "docs/benchmarks.md"
-
-
-def machine():
-    cpu = platform.processor() or "unknown processor"
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [
-            line.split(":", 1)[1].strip()
-            for line in info.read_text().splitlines()
-            if line.startswith("model name")
-        ]
-        cpu = names[0] if names else cpu
-    memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    load_average = os.getloadavg()[0]
-    return (
-        f"{os.cpu_count()} cores ({cpu}), {memory_gib:.0f} GiB, {platform.system()} {platform.release()}, "
-        f"Python {platform.python_version()}; load average before the run {load_average:.1f}"
-    )
 
 
 class Bench:

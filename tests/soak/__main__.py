@@ -19,13 +19,13 @@ from pathlib import Path
 from agents import local
 from agents.ledger.connection import migrate
 from agents.settings import settings
-from tests.bench.__main__ import machine
 from tests.soak import published
 from tests.soak.books import Books
 from tests.soak.memory import Memory
 from tests.soak.traffic import NAMES, Publisher, Traffic
 from tests.support import records
 from tests.support.cluster import Cluster
+from tests.support.machine import machine
 from tests.support.outcome import ledger_faults
 
 KILLS_UNTIL = 0.6

@@ -80,10 +80,10 @@ def weights_set(
         return ()
     best = max(zip(tried, found[1:], strict=True), key=lambda one: one[1])
     seen = utility(situation.memory, best[0], situation.incumbent, weights_of(declared.target))
-    told_utility = seen.law if seen else known[best[0]]
+    law = seen.law if seen else known[best[0]]
     why = (
         f"{named(declared, [best[0]])} is best with probability {percent(best[1])}, "
-        f"utility {change(told_worth.mean)} ± {percent(told_worth.error)}"
+        f"utility {change(law.mean)} ± {percent(law.error)}"
     )
     return (Proposal(strategy=name, action="set_weights", weights=wanted, reason=why),)
 

@@ -55,8 +55,8 @@ class ContextualBandit(Strategy):
             return ()
         decided = situation.policy.decisions if situation.policy else 0
         why = (
-            f"{declared.name_of(best.variant_id)} has utility {change(mean)} ± {percent(error)} by {decided} decisions of "
-            f"this target, when the segment is {state_of(situation)}"
+            f"{declared.name_of(best.variant_id)} has utility {change(mean)} ± {percent(error)} "
+            f"by {decided} decisions of this target, when the segment is {state_of(situation)}"
         )
         rejected = tuple(
             Alternative(

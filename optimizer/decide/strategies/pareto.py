@@ -3,7 +3,7 @@
 Each candidate is a box: the interval of its utility, of its quality and of its latency, as measured beside a
 control; where nothing was measured, its list price for a point and no bounds for the rest. Whatever another
 box surely beats in everything is left out, as is whatever is proven outside a guardrail, or proven to be
-worth no more than the incumbent. The rest is ordered by expected utility.
+of no more utility than the incumbent. The rest is ordered by expected utility.
 
 Without any measurement that is: the cheapest list price that is not banned (`optimizer.decide.strategies.cheapest`).
 """

@@ -23,7 +23,7 @@ from agents.wire.codec import encode
 from optimizer.model.call import Assignment, Call, Feedback
 from optimizer.model.command import Alert
 from optimizer.model.event import BY_NAME
-from tests.architecture.test_contracts import complete
+from tests.support.payloads import complete
 
 ROOT = Path(__file__).parents[3]
 JSON = "application/json"

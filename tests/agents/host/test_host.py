@@ -302,7 +302,7 @@ class TestInMemory:
     def test_a_partition_far_ahead_in_event_time_of_one_that_is_being_read_is_not_wanted(
         self, host, monkeypatch
     ):
-        monkeypatch.setattr(Toy, "reached_at", lambda _self, state: state.tick_at)
+        monkeypatch.setattr(Toy, "event_time", lambda _self, state: state.tick_at)
         for number, tick_at in ((0, AT), (1, AT + SKEW_MS + 1)):
             row = Row(0, 0, {}, ObserveState(partition=number, tick_at=tick_at))
             host.assigned[number] = Partition(number, rows={str(number): row}, moved_s=float("inf"))

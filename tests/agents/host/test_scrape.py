@@ -75,7 +75,7 @@ def test_event_time_is_as_old_as_the_watermark_that_all_sources_have_passed(host
 
 @pytest.mark.usefixtures("stopped_clock")
 def test_the_event_time_of_a_stage_that_reads_ticks_is_that_of_its_row(host, monkeypatch):
-    monkeypatch.setattr(Toy, "reached_at", lambda _self, state: state)
+    monkeypatch.setattr(Toy, "event_time", lambda _self, state: state)
     host.assigned[0] = Partition(0, rows={"0": Row(0, 0, {}, NOW_MS - 7_000)})
     assert shown(scrape.of_host(host))["llmopt_event_time_age_seconds", ("0", "toy")] == 7
 

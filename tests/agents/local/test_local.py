@@ -28,14 +28,16 @@ from agents.settings import settings
 START = """
 import sys, time
 from pathlib import Path
-from agents import local, settings
+from agents import local
+from agents.settings import settings
 with local.servers(settings.load(), directory=Path(sys.argv[1])) as running:
     print(*running.pids.values(), flush=True)
     time.sleep(600)
 """
 UP = """
 import msgspec
-from agents import local, settings
+from agents import local
+from agents.settings import settings
 record = local.up(settings.load())
 print(msgspec.json.encode(record).decode())
 """

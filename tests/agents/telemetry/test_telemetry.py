@@ -8,8 +8,8 @@ import pytest
 
 SPEAK = """
 import logging
-from agents import telemetry
-telemetry.configure(debug={debug})
+from agents.telemetry import logs
+logs.configure(debug={debug})
 logging.getLogger("llmopt.host").info("%s starts at offset %d", "llmopt.metrics/0", 7)
 for name in ("agents.host.transport", "faust.worker", "aiokafka", "mode", "asyncio"):
     logging.getLogger(name).info("chatter")
@@ -54,7 +54,7 @@ def test_a_traceback_is_part_of_its_line(spoken):
 
 def test_configuring_twice_says_nothing_twice():
     script = (
-        "import logging\nfrom agents import telemetry\ntelemetry.configure()\ntelemetry.configure()\n"
+        "import logging\nfrom agents.telemetry import logs\nlogs.configure()\nlogs.configure()\n"
         "logging.getLogger('llmopt').info('once')"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -31,7 +31,7 @@ def cost(series, cuts, penalty):
 
 
 @pytest.mark.parametrize("seed", range(12))
-@pytest.mark.parametrize("fewest", [1, 3])
+@pytest.mark.parametrize("min_samples", [1, 3])
 def test_it_is_the_exact_minimum(seed, min_samples):
     rng = np.random.default_rng(seed)
     series = rng.normal(0, 1, 60) + np.repeat(rng.normal(0, 3, 6), 10)
