@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from optimizer.decide.evidence import rewards
-from optimizer.decide.evidence.rewards import add, law
+from optimizer.decide.evidence.rewards import add, belief
 from optimizer.decide.record.state import Earned
 from optimizer.decide.strategies.bandit import shares
 from optimizer.decide.strategies.hierarchical_bandit import drawn
@@ -41,13 +41,13 @@ class Player:
 
     def weigh(self, beside: Sequence["Player"] = ()) -> None:
         """Update the shares; `beside` are other segments to learn from."""
-        laws: list[Normal] = []
+        beliefs: list[Normal] = []
         for name, own in self.earned.items():
-            told = law(own)
+            told = belief(own)
             if beside:
-                told = drawn(told, [law(other.earned[name]) for other in beside])
-            laws.append(told or Normal(0.5, 0.5))
-        self.shares = np.array(shares(laws, [int(one.fresh) for one in self.earned.values()]))
+                told = drawn(told, [belief(other.earned[name]) for other in beside])
+            beliefs.append(told or Normal(0.5, 0.5))
+        self.shares = np.array(shares(beliefs, [int(one.fresh) for one in self.earned.values()]))
 
 
 def play(world: World, outcomes: Outcomes, dice: Dice) -> Life:

@@ -95,7 +95,7 @@ def renew(arms: Mapping[str, Earned]) -> list[str]:
     return changed
 
 
-def law(earned: Earned) -> Normal | None:
+def belief(earned: Earned) -> Normal | None:
     """What is believed of an arm's mean; None before its first unit."""
     if not earned.units:
         return None

@@ -36,7 +36,7 @@ class Utility(NamedTuple):
         return self.mean - half, self.mean + half
 
     @property
-    def law(self) -> Normal:
+    def belief(self) -> Normal:
         """The same as a normal belief."""
         return Normal(self.mean, max(self.error, LEAST_ERROR))
 

@@ -11,9 +11,10 @@ Source: Thompson (1933); Scott (2010), as in `optimizer.stats.best` and `thompso
 """
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import ClassVar
 
-from optimizer.decide.evidence.rewards import apart, beside, law
+from optimizer.decide.evidence.rewards import apart, belief, beside
 from optimizer.decide.evidence.utility import INCUMBENT, utility
 from optimizer.decide.evidence.utility import weights as weights_of
 from optimizer.decide.record.state import Earned, Trial
@@ -44,8 +45,8 @@ class Bandit(Strategy):
         if running is None:
             return begun(self.name, situation, declared, candidates)
         control = control_of(running, situation.incumbent)
-        laws = {variant: beside(law(one), control) for variant, one in running.earned.items()}
-        return weights_set(self.name, situation, declared, laws)
+        beliefs = {variant: beside(belief(one), control) for variant, one in running.earned.items()}
+        return weights_set(self.name, situation, declared, beliefs)
 
 
 def begun(
@@ -61,43 +62,42 @@ def begun(
 
 
 def weights_set(
-    name: str, situation: Situation, declared: Declared, laws: Mapping[str, Normal | None]
+    name: str, situation: Situation, declared: Declared, beliefs: Mapping[str, Normal | None]
 ) -> tuple[Proposal, ...]:
     """The shares that follow from what is believed of each candidate."""
     running = situation.trial
     assert running is not None, "only several arms have their weights set"  # noqa: S101 - a programming error
     tried = [variant for variant in running.weights if variant != situation.incumbent]
-    told = {variant: laws.get(variant) for variant in tried}
-    known = {variant: one for variant, one in told.items() if one is not None}
-    if len(known) < len(tried):
+    alone = {variant: held for variant in tried if (held := beliefs.get(variant)) is not None}
+    if len(alone) < len(tried):
         return ()
     fresh = [int(earned_of(running, variant).fresh) for variant in (situation.incumbent, *tried)]
     control = control_of(running, situation.incumbent)
-    against = [(one, law(earned_of(running, variant)) or one) for variant, one in known.items()]
-    found = shares(apart(control, against), fresh)
-    wanted = mixed(situation, declared, dict(zip(tried, found[1:], strict=True)))
+    measured = [(prior, belief(earned_of(running, variant)) or prior) for variant, prior in alone.items()]
+    wise = shares(apart(control, measured), fresh)
+    wanted = mixed(situation, declared, dict(zip(tried, wise[1:], strict=True)))
     if max(abs(wanted[v] - running.weights[v]) for v in wanted) < LEAST_MOVE_BPS:
         return ()
-    best = max(zip(tried, found[1:], strict=True), key=lambda one: one[1])
-    seen = utility(situation.memory, best[0], situation.incumbent, weights_of(declared.target))
-    law = seen.law if seen else known[best[0]]
+    best, probability = max(zip(tried, wise[1:], strict=True), key=itemgetter(1))
+    measured_utility = utility(situation.memory, best, situation.incumbent, weights_of(declared.target))
+    best_belief = measured_utility.belief if measured_utility else alone[best]
     why = (
-        f"{named(declared, [best[0]])} is best with probability {percent(best[1])}, "
-        f"utility {change(law.mean)} ± {percent(law.error)}"
+        f"{named(declared, [best])} is best with probability {percent(probability)}, "
+        f"utility {change(best_belief.mean)} ± {percent(best_belief.error)}"
     )
     return (Proposal(strategy=name, action="set_weights", weights=wanted, reason=why),)
 
 
-def shares(laws: Sequence[Normal], fresh: Sequence[int], *, floor: float = FLOOR) -> list[float]:
-    """The share of each arm, together 1: `laws` are what is believed of their means, `fresh` their units."""
+def shares(beliefs: Sequence[Normal], fresh: Sequence[int], *, floor: float = FLOOR) -> list[float]:
+    """The share of each arm, together 1: `beliefs` are what is believed of their means, `fresh` their units."""
     if min(fresh) < MOVED_FEWEST:
-        return [1 / len(laws)] * len(laws)
-    return weights(probability_best(laws), fresh, floor=floor)
+        return [1 / len(beliefs)] * len(beliefs)
+    return weights(probability_best(beliefs), fresh, floor=floor)
 
 
 def control_of(running: Trial, incumbent: str) -> Normal:
     """What is believed of the incumbent, which is the arms' control."""
-    return law(earned_of(running, incumbent)) or INCUMBENT.law
+    return belief(earned_of(running, incumbent)) or INCUMBENT.belief
 
 
 def earned_of(running: Trial, variant: str) -> Earned:

@@ -8,7 +8,7 @@ Source: Li, Chu, Langford & Schapire (2010) for the setting; empirical Bayes for
 
 from typing import ClassVar
 
-from optimizer.decide.evidence.rewards import beside, law
+from optimizer.decide.evidence.rewards import belief, beside
 from optimizer.decide.record.state import Trial
 from optimizer.decide.strategies.bandit import begun, control_of, weights_set
 from optimizer.decide.strategies.contract import Candidates, Proposal, Situation, Strategy
@@ -29,19 +29,19 @@ class HierarchicalBandit(Strategy):
         running = situation.trial
         if running is None:
             return begun(self.name, situation, declared, candidates)
-        laws: dict[str, Normal | None] = {}
+        beliefs: dict[str, Normal | None] = {}
         for variant in running.earned.keys() - {situation.incumbent}:
             elsewhere = [
                 _against(other, variant, situation.incumbent)
                 for _, other in sorted(situation.others.items())
                 if variant in other.earned and other.weights.keys() >= {situation.incumbent, variant}
             ]
-            laws[variant] = drawn(_against(running, variant, situation.incumbent), elsewhere)
-        return weights_set(self.name, situation, declared, laws)
+            beliefs[variant] = drawn(_against(running, variant, situation.incumbent), elsewhere)
+        return weights_set(self.name, situation, declared, beliefs)
 
 
 def _against(running: Trial, variant: str, incumbent: str) -> Normal | None:
-    return beside(law(running.earned[variant]), control_of(running, incumbent))
+    return beside(belief(running.earned[variant]), control_of(running, incumbent))
 
 
 def drawn(own: Normal | None, elsewhere: list[Normal | None]) -> Normal | None:

@@ -1,7 +1,7 @@
 """Drift: finds hours whose answers' lengths, first tokens or prompts differ from those of the days before.
 
-The law of an hour's values is held against a reference that forgets within a day, by the population
-stability index less what two samples of one law of these sizes have by chance. Large is what exceeds both
+The distribution of an hour's values is held against a reference that forgets within a day, by the population
+stability index less what two samples of one distribution of these sizes have by chance. Large is what exceeds both
 the rule of thumb and what the target's own hours differ by: a mix that changes with the time of day is usual.
 Only what is certain counts: a hundred values that lie a little aside often look as if they lay far.
 
@@ -35,7 +35,7 @@ MARGIN = 1.2
 Z = 3.72
 """Deviations of the index: by chance once in 10,000 hours, a year of one target, at the very bound."""
 YOUNG = 24
-"""Hours until a law is judged: one day."""
+"""Hours until a distribution is judged: one day."""
 HOURS = 24
 """Hours that the reference remembers, about."""
 HOUR_VALUES_FEWEST = 100
@@ -47,8 +47,8 @@ COUNT_MOST = 10**9
 """Most calls counted in a bucket in an hour."""
 
 
-class Law(Struct, array_like=True):
-    """The law of an hour's values, by a reference."""
+class Distribution(Struct, array_like=True):
+    """The distribution of an hour's values, by a reference."""
 
     hours: int = 0
     reference: dict[int, int] = {}
@@ -60,8 +60,8 @@ class Law(Struct, array_like=True):
 class DriftState(Struct, omit_defaults=True):
     """The laws of output lengths and first tokens, and the mean of the prompts."""
 
-    output: Law = field(default_factory=Law)
-    first_token: Law = field(default_factory=Law)
+    output: Distribution = field(default_factory=Distribution)
+    first_token: Distribution = field(default_factory=Distribution)
     prompt: Baseline = field(default_factory=Baseline)
 
 
@@ -79,14 +79,14 @@ class DriftAnalyzer:
         return DriftState()
 
     def update(self, state: DriftState, window: Watched) -> list[Observation]:
-        """One observation for each law that has enough calls."""
+        """One observation for each distribution that has enough calls."""
         sayings = []
-        for subject, law, hour in (
+        for subject, distribution, hour in (
             ("output", state.output, output_lengths(window.sums)),
             ("first_token", state.first_token, first_tokens(window.sums)),
         ):
             if hour.count >= HOUR_VALUES_FEWEST:
-                sayings.append(_moved(subject, law, hour, window))
+                sayings.append(_moved(subject, distribution, hour, window))
         if window.sums.calls >= HOUR_VALUES_FEWEST and window.sums.input_tokens > 0:
             sayings.append(_prompt(state.prompt, window))
         return sayings
@@ -98,44 +98,45 @@ def output_lengths(sums: Sums) -> Histogram:
 
 
 def drifted(reference: Histogram, hour: Histogram) -> float | None:
-    """The certain move of the law of `hour` from the reference, in multiples of MUCH; None of nothing."""
+    """The certain move of the distribution of `hour` from the reference, in multiples of MUCH; None of nothing."""
     found = stability_index(reference, hour)
     return None if found is None else max(0.0, found.moved - Z * found.error) / MUCH
 
 
-def _moved(subject: str, law: Law, hour: Histogram, window: Watched) -> Observation:
-    reference = Histogram(law.reference)
-    warmup_left = max(0, YOUNG - law.hours)
+def _moved(subject: str, distribution: Distribution, hour: Histogram, window: Watched) -> Observation:
+    reference = Histogram(distribution.reference)
+    warmup_left = max(0, YOUNG - distribution.hours)
     certain = MUCH * (drifted(reference, hour) or 0.0)
-    score = certain / max(MUCH, MARGIN * law.record)
+    score = certain / max(MUCH, MARGIN * distribution.record)
     apart = jensen_shannon(reference, hour) or 0.0
     was, now = reference.quantile(0.5), hour.quantile(0.5)
-    law.hours = min(law.hours + 1, YOUNG)
-    law.record = max(law.record * FADED, 0.0 if score > 1 and not warmup_left else certain)
+    distribution.hours = min(distribution.hours + 1, YOUNG)
+    distribution.record = max(distribution.record * FADED, 0.0 if score > 1 and not warmup_left else certain)
     # A young reference is not worth a whole day yet, and must not weigh an hour as one.
-    law.reference = {
+    distribution.reference = {
         bucket: n
-        for bucket in {*law.reference, *hour.counts}
+        for bucket in {*distribution.reference, *hour.counts}
         if (
-            n := law.reference.get(bucket, 0) * (HOURS - 1) // HOURS
+            n := distribution.reference.get(bucket, 0) * (HOURS - 1) // HOURS
             + min(hour.counts.get(bucket, 0), COUNT_MOST)
         )
     }
     metric: Metric = "latency" if subject == "first_token" else "cost"
     names = {"output": "length of answers", "first_token": "time to the first token"}
-    where, learnt = place(window.segment), law.hours
+    where, learnt = place(window.segment), distribution.hours
     reason = f"{names[subject]} in {where}: {learnt} of {YOUNG} hours seen"
     if not warmup_left:
         reason = (
             f"{names[subject]} in {where}: median {_worded(subject, now)} after {_worded(subject, was)} in the "
-            f"days before; its law certainly moved by {number(certain, most=2)} (PSI), "
+            f"days before; its distribution certainly moved by {number(certain, most=2)} (PSI), "
             f"Jensen-Shannon {number(apart, most=2)}"
         )
     return Observation(
         subject=f"drift.{subject}", metric=metric, score=score,
-        severity="warning", estimate=certain, low=0.0, high=max(MUCH, MARGIN * law.record), unit="psi",
+        severity="warning", estimate=certain, low=0.0, high=max(MUCH, MARGIN * distribution.record), unit="psi",
         n=hour.count, reason=reason,
-        counterfactual=f"up to {number(max(MUCH, MARGIN * law.record), most=2)} is usual", warmup_left=warmup_left,
+        counterfactual=f"up to {number(max(MUCH, MARGIN * distribution.record), most=2)} is usual",
+        warmup_left=warmup_left,
     )  # fmt: skip
 
 

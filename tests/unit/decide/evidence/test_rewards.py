@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from optimizer.decide.evidence.rewards import Own, has_changed, hear, law
+from optimizer.decide.evidence.rewards import Own, belief, has_changed, hear
 from optimizer.decide.record.memory import Effect
 from optimizer.decide.record.state import Earned
 
@@ -28,11 +28,11 @@ def test_one_look_or_many_tell_the_same():
 def test_a_look_that_brings_nothing_new_changes_nothing():
     once, twice = heard([{"quality": (50, 1.2)}]), heard([{"quality": (50, 1.2)}] * 2)
     assert once == twice
-    assert law(once).mean == pytest.approx(0.2)
+    assert belief(once).mean == pytest.approx(0.2)
 
 
 def test_where_less_is_better_the_weight_is_negative():
-    assert law(heard([{"cost": (50, 0.7)}], {"cost": -1.0})).mean == pytest.approx(0.3)
+    assert belief(heard([{"cost": (50, 0.7)}], {"cost": -1.0})).mean == pytest.approx(0.3)
 
 
 def test_of_two_metrics_the_later_one_is_waited_for():
@@ -40,7 +40,7 @@ def test_of_two_metrics_the_later_one_is_waited_for():
     waits = {"quality": (50, 1.0), "cost": (0, 0.0)}
     assert heard([waits], weighed) == Earned()
     both = heard([waits, {"quality": (60, 1.1), "cost": (40, 0.8)}], weighed)
-    assert (both.units, law(both).mean) == (40, pytest.approx(0.5 * 0.1 + 0.5 * 0.2))
+    assert (both.units, belief(both).mean) == (40, pytest.approx(0.5 * 0.1 + 0.5 * 0.2))
 
 
 def test_a_comparison_that_begins_anew_is_added_whole():
