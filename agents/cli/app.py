@@ -26,7 +26,7 @@ VERBS = {
     "records.ledger": ("ledger", "explain"),
 }
 """Module → its verbs, in the order in which `llmopt --help` lists them."""
-FORMER = {"restore": "restore", "judge": "evaluate", "verify-ledger": "ledger verify"}
+FORMER = {"return": "restore", "judge": "evaluate", "verify-ledger": "ledger verify"}
 """Former verb → present one: who types the first is told the second."""
 
 

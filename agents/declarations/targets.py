@@ -118,7 +118,7 @@ def _together(parsed: list[Parsed], documents: list[Document]) -> Parsed:
 
 def doubtful(target: Target) -> Iterator[tuple[Path, str]]:
     """What a declaration can hardly mean: (path, sentence)."""
-    if choose(derive(target), declared_incumbent(target), {}, 0).variant is None:
+    if choose(derive(target), declared_incumbent(target), {}, 0).variant_id is None:
         mine = next(price(model) for model in target.models if model.name == target.incumbent)
         yield (
             ("models",),

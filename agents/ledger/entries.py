@@ -72,8 +72,8 @@ TABLES = (
         name="optimization_decisions",
         kinds=("decision",),
         columns=(
-            "decision_id", "segment", "kind", "autonomy", "decided_at", "why", "cause", "act", "generation",
-            "rollout", "variant", "model", "incumbent", "step", "weight_bps", "actor", "findings_hash",
+            "decision_id", "segment", "kind", "autonomy", "decided_at", "reason", "cause", "takes_effect", "generation",
+            "rollout_id", "variant_id", "model", "incumbent_id", "step", "weight_bps", "actor", "findings_hash",
             "alpha_promotion", "alpha_rollback", "target_revision",
         ),
     ),
@@ -94,7 +94,7 @@ TABLES = (
     Table(
         name="commands",
         kinds=("command", "alert", "policy.verdict", "target.declared"),
-        columns=("command", "actor", "reason", "segment", "decision", "severity", "sentence", "revision"),
+        columns=("command", "actor", "reason", "segment", "decision_id", "severity", "revision"),
         typed=True,
     ),
 )  # fmt: skip

@@ -32,7 +32,7 @@ def as_data(told: Explanation) -> dict[str, Any]:
     # Defaults are left out of events; who reads this should not have to know them.
     decision |= {
         name: getattr(told.decision, name)
-        for name in ("act", "actor", "generation", "step", "weight_bps", "cause", "differs")
+        for name in ("takes_effect", "actor", "generation", "step", "weight_bps", "cause", "differs")
     }
     for name in ("estimates", "rejected", "evidence", "policies"):
         decision[name] = msgspec.to_builtins(getattr(told.decision, name))

@@ -85,20 +85,20 @@ def arbitrate(proposals: Sequence[Proposal], declared: Declared) -> Outcome:
     chosen = ranked[0]
     rejected = {one.variant_id: one for one in chosen.rejected}
     for lost in ranked[1:]:
-        if lost.variant is None or lost.variant in (chosen.variant, *rejected):
+        if lost.variant_id is None or lost.variant_id in (chosen.variant_id, *rejected):
             continue
-        model = declared.name_of(lost.variant) if lost.variant in declared.variants else ""
-        rejected[lost.variant] = Alternative(
-            variant_id=lost.variant, model=model, reason=_against(lost, chosen)
+        model = declared.name_of(lost.variant_id) if lost.variant_id in declared.variants else ""
+        rejected[lost.variant_id] = Alternative(
+            variant_id=lost.variant_id, model=model, reason=_against(lost, chosen)
         )
     for one in (one for lost in ranked[1:] for one in lost.rejected):
-        if one.variant_id != chosen.variant:
+        if one.variant_id != chosen.variant_id:
             rejected.setdefault(one.variant_id, one)
     return Outcome(chosen, tuple(rejected.values())[:MOST_REJECTED])
 
 
 def _rank(proposal: Proposal) -> tuple[int, float, str, str]:
-    return ORDER.index(proposal.action), -proposal.low, proposal.strategy, proposal.variant or ""
+    return ORDER.index(proposal.action), -proposal.low, proposal.strategy, proposal.variant_id or ""
 
 
 def _against(lost: Proposal, chosen: Proposal) -> str:

@@ -26,7 +26,7 @@ class Selection(NamedTuple):
     @property
     def advice(self) -> str:
         """What is advised, so that it is advised once."""
-        tried = [variant for variant in (self.choice.variant,) if variant]
+        tried = [variant for variant in (self.choice.variant_id,) if variant]
         return advice(tried or (self.proposal.weights if self.proposal else ()))
 
 
@@ -36,14 +36,16 @@ def look(editor: SegmentEditor) -> Selection:
     if chosen is None:
         against = "; ".join(f"{one.model} {one.reason}" for one in rejected)
         why = f"{editor.target.strategy} has nothing to propose" + (f": {against}" if against else "")
-        return Selection(Choice(None, None, rejected, why=why), None)
+        return Selection(Choice(None, None, rejected, reason=why), None)
     if chosen.action != "start" or chosen.weights:
         acts = chosen.action != "nothing"
-        return Selection(Choice(None, None, rejected, why=chosen.reason, acts=acts, asks=chosen.asks), chosen)
-    model = editor.declared.models.get(chosen.variant or "")
+        return Selection(
+            Choice(None, None, rejected, reason=chosen.reason, acts=acts, asks=chosen.asks), chosen
+        )
+    model = editor.declared.models.get(chosen.variant_id or "")
     near = editor.declared.near(editor.segment.incumbent)
-    candidate = next((one for one in near if one.variant_id == chosen.variant), None)
-    choice = Choice(chosen.variant, model, rejected, candidate, chosen.reason, asks=chosen.asks)
+    candidate = next((one for one in near if one.variant_id == chosen.variant_id), None)
+    choice = Choice(chosen.variant_id, model, rejected, candidate, chosen.reason, asks=chosen.asks)
     return Selection(choice, chosen)
 
 
@@ -67,14 +69,14 @@ def follow(editor: SegmentEditor, selection: Selection, reason: Reason, *, asks:
 def _begin(editor: SegmentEditor, choice: Choice, reason: Reason, *, asks: str) -> Decision:
     """One candidate, at the plan's first step or in its shadow."""
     declared, segment = editor.declared, editor.segment
-    assert choice.variant is not None, "a candidate is begun with"  # noqa: S101 - a programming error
+    assert choice.variant_id is not None, "a candidate is begun with"  # noqa: S101 - a programming error
     ending = (
         f"; the holdback of {declared.name_of(segment.held.variant)} ends with it" if segment.held else ""
     )
-    why = f"{choice.why or reason_for(declared, segment.incumbent, choice)}; {reason.text}{ending}{wanted(asks)}"
+    why = f"{choice.reason or reason_for(declared, segment.incumbent, choice)}; {reason.text}{ending}{wanted(asks)}"
     first_bps, mirror_bps = declared.first_bps
     spec = TrialSpec(
-        {choice.variant: first_bps},
+        {choice.variant_id: first_bps},
         mirror_bps=mirror_bps,
         asks=choice.asks or bool(asks),
         rejected=choice.rejected,

@@ -44,10 +44,10 @@ def _shares(editor: SegmentEditor, selection: Selection) -> Mapping[str, int]:
     segment = editor.segment
     if selection.proposal is not None and selection.proposal.weights:
         return {v: share for v, share in selection.proposal.weights.items() if v != segment.incumbent}
-    if selection.choice.variant is None:
+    if selection.choice.variant_id is None:
         return {}
     users_bps, _ = editor.declared.first_bps
-    return {selection.choice.variant: users_bps}
+    return {selection.choice.variant_id: users_bps}
 
 
 def obstacle(editor: SegmentEditor, choice: Choice, levels: tuple[Finding, ...]) -> Reason | None:
@@ -58,10 +58,10 @@ def obstacle(editor: SegmentEditor, choice: Choice, levels: tuple[Finding, ...])
         cause, why = "frozen", f"frozen by {by}"
     elif not any(level.n > 0 for level in levels):
         cause, why = "no_data", f"unknown: {outcomes(levels)}"
-    elif choice.variant is None and not choice.acts:
+    elif choice.variant_id is None and not choice.acts:
         cause, why = (
             "choice",
-            choice.why
+            choice.reason
             or "nothing is left to try: "
             + "; ".join(f"{rejected.model} {rejected.reason}" for rejected in choice.rejected),
         )

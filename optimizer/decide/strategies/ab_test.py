@@ -52,7 +52,7 @@ class AbTest(Strategy):
         if len(variants) == 1:
             why = f"{named(declared, variants)} alone is left to test, and needs no others beside it"
             return (
-                Proposal(strategy=self.name, action="start", variant=variants[0], lever=lever, reason=why),
+                Proposal(strategy=self.name, action="start", variant_id=variants[0], lever=lever, reason=why),
             )
         plan = declared.target.ab_test
         arm_bps = min(plan.arm_bps or declared.target.rollout.steps_bps[0], WHOLE_BPS // (len(variants) + 1))
@@ -74,7 +74,7 @@ class AbTest(Strategy):
             return None
         others = choose(declared, situation.incumbent, situation.bans, situation.now_at).rejected
         return Proposal(
-            strategy=self.name, action="start", variant=winner,
+            strategy=self.name, action="start", variant_id=winner,
             reason=f"{declared.name_of(winner)} has won the test here",
             rejected=tuple(other for other in others if other.variant_id != winner),
         )  # fmt: skip

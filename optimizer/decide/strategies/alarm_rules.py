@@ -57,7 +57,7 @@ class AlarmRules(Strategy):
             return Proposal(strategy=self.name, action="hold", forgets=True, reason=why)
         if alarm.severity == "critical" and alarm.metric in ("errors", "quality") and situation.held:
             return Proposal(
-                strategy=self.name, action="rollback", variant=situation.incumbent,
+                strategy=self.name, action="rollback", variant_id=situation.incumbent,
                 reason=f"the last promotion is taken back, as {alarm.reason}",
             )  # fmt: skip
         for words, want in CALLED_FOR.get((alarm.metric, alarm.severity), ()):
@@ -67,7 +67,7 @@ class AlarmRules(Strategy):
                     != "outside"
                 ):
                     return Proposal(
-                        strategy=self.name, action="start", variant=one.variant_id, lever=one.lever,
+                        strategy=self.name, action="start", variant_id=one.variant_id, lever=one.lever,
                         reason=f"{label(one.variant, declared.target)} {words}, as {alarm.reason}",
                     )  # fmt: skip
         why = f"no lever answers this alarm: {alarm.reason}"

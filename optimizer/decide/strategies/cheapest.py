@@ -24,11 +24,11 @@ from optimizer.model.wording import change, instant, money
 class Choice(NamedTuple):
     """The next candidate of a segment, if there is one, and every other with the reason against it."""
 
-    variant: str | None
+    variant_id: str | None
     model: Model | None
     rejected: tuple[Alternative, ...]
     candidate: Candidate | None = None
-    why: str = ""
+    reason: str = ""
     """In words, where it is not the order of the list prices."""
     acts: bool = False
     """Whether something is done although no single candidate is chosen."""

@@ -67,7 +67,7 @@ class ContextualBandit(Strategy):
         )  # fmt: skip
         return (
             Proposal(
-                strategy=self.name, action="start", variant=best.variant_id, lever=best.lever,
+                strategy=self.name, action="start", variant_id=best.variant_id, lever=best.lever,
                 low=mean - 2 * error, asks=True, reason=why, rejected=rejected,
             ),
         )  # fmt: skip

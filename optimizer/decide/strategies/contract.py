@@ -52,7 +52,7 @@ class Proposal(Struct, frozen=True, kw_only=True):
     action: Action
     reason: str
     """A sentence without its full stop."""
-    variant: str | None = None
+    variant_id: str | None = None
     """The candidate to start, or to take back."""
     weights: dict[str, int] = {}
     """Of several arms: variant → basis points, the incumbent's among them; together 10,000."""

@@ -71,7 +71,7 @@ class Pareto(Strategy):
             Proposal(
                 strategy=self.name,
                 action="start",
-                variant=best.candidate.variant_id,
+                variant_id=best.candidate.variant_id,
                 lever=best.candidate.lever,
                 low=best.box[0][0],
                 reason=f"{name} promises most of what is not surely beaten, {change(best.mean)} {ground}",
@@ -85,8 +85,8 @@ def _by_price(situation: Situation, declared: Declared) -> tuple[Proposal, ...]:
     return (
         Proposal(
             strategy=Pareto.name,
-            action="nothing" if choice.variant is None else "start",
-            variant=choice.variant,
+            action="nothing" if choice.variant_id is None else "start",
+            variant_id=choice.variant_id,
             lever=choice.candidate.lever if choice.candidate else "model",
             reason="",
             rejected=choice.rejected,

@@ -109,7 +109,7 @@ class Tuning(Strategy):
             if one is not best
         )
         return Proposal(
-            strategy=self.name, action="start", variant=best.variant_id, lever=name, low=promised, reason=why,
+            strategy=self.name, action="start", variant_id=best.variant_id, lever=name, low=promised, reason=why,
             rejected=rejected,
         )  # fmt: skip
 

@@ -26,8 +26,8 @@ def a_decision(kind, **fields):
     given = {
         "decision_id": f"{kind}-{fields.get('generation', 0)}", "segment": "code", "kind": kind,
         "autonomy": "auto",
-        "decided_at": 1_700_000_000_000, "why": "because", "rollout": "r-1", "variant": NEW, "model": "new",
-        "incumbent": OLD,
+        "decided_at": 1_700_000_000_000, "reason": "because", "rollout_id": "r-1", "variant_id": NEW, "model": "new",
+        "incumbent_id": OLD,
     }  # fmt: skip
     return Decision(**(given | fields))
 

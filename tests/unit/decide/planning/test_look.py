@@ -35,7 +35,7 @@ def idle(desk, minutes):
 
 class TestArbitration:
     def proposals(self, *actions):
-        return [Proposal(strategy="s", action=one, reason=one, variant=f"v-{one}") for one in actions]
+        return [Proposal(strategy="s", action=one, reason=one, variant_id=f"v-{one}") for one in actions]
 
     def test_going_back_comes_before_everything_and_nothing_comes_last(self):
         target = Target(target="chat", incumbent="large", models=(LARGE,))
@@ -52,7 +52,7 @@ class TestArbitration:
     def test_a_lever_goes_to_the_better_lower_bound_and_the_rest_is_kept_with_its_reason(self):
         target = Target(target="chat", incumbent="large", models=(LARGE,))
         low, high, other = (
-            Proposal(strategy="s", action="start", reason="w", variant=v, lever=lever, low=bound)
+            Proposal(strategy="s", action="start", reason="w", variant_id=v, lever=lever, low=bound)
             for v, lever, bound in (("a", "temperature", 0.1), ("b", "temperature", 0.3), ("c", "top_p", 0.2))
         )
         chosen, rejected = arbitrate([low, high, other], derive(target))

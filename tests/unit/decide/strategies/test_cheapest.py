@@ -70,5 +70,5 @@ def test_what_is_chosen_is_cheaper_not_banned_and_the_cheapest_of_those(prices, 
     choice = choose(derive(target), variant_of(serving).variant_id, bans, 5)
     fit = [m for v, m in ids.items() if v not in bans and price(m) < price(serving)]
     assert choice.model == min(fit, key=lambda m: (price(m), m.name), default=None)
-    assert {one.variant_id for one in choice.rejected} | ({choice.variant} - {None}) == set(ids)
+    assert {one.variant_id for one in choice.rejected} | ({choice.variant_id} - {None}) == set(ids)
     assert all(one.reason for one in choice.rejected)
