@@ -21,7 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import msgspec
 
@@ -34,7 +34,7 @@ FREE_BYTES = 1_000_000_000  # an hour of the demo writes a third of this
 PORTS = range(20_000, 30_000)
 _SAME_START_S = 2.0  # the boot time from which start times are computed moves with clock corrections
 _LEFT_RUNNING: list["subprocess.Popen[bytes]"] = []  # kept, because Popen warns of a child it leaves behind
-_RESERVATIONS: list[BinaryIO] = []  # kept open: a lock lasts as long as its file is
+_RESERVATIONS: list[int] = []  # open files: a lock lasts until its file is closed, at the latest by exit
 _POLL_S = 0.05
 _RUN_S = 120.0
 _WATCHDOG = """
@@ -243,11 +243,11 @@ def _reserved(port: int) -> bool:
     """
     directory = Path(tempfile.gettempdir()) / f"llmopt-ports-{os.getuid()}"
     directory.mkdir(mode=0o700, exist_ok=True)
-    reservation = (directory / str(port)).open("ab")
+    reservation = os.open(directory / str(port), os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(reservation, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        reservation.close()
+        os.close(reservation)
         return False
     _RESERVATIONS.append(reservation)
     return True
