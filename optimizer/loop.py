@@ -67,7 +67,7 @@ FED: Mapping[type[Event], tuple[str, ...]] = MappingProxyType({
 TOPICS = ("metrics", "aggregates", "findings", "decisions", "rollouts", "configurations")
 
 
-class Row:
+class LoopRow:
     """One row of a stage: its state, its emission sequence, and the highest sequence seen of each sender."""
 
     def __init__(self, state: Any) -> None:
@@ -76,11 +76,11 @@ class Row:
         self.seen: dict[str, int] = {}
 
 
-class Part:
+class LoopPartition:
     """One partition of one stage: its rows, the offset it has folded, its sources' watermarks, and its own."""
 
     def __init__(self) -> None:
-        self.rows: dict[str, Row] = {}
+        self.rows: dict[str, LoopRow] = {}
         self.folded = 0
         self.passed: dict[int, int] = {}
         self.now_at: int | None = None
@@ -114,7 +114,7 @@ class Loop:
         self.topics: dict[str, list[list[Event]]] = {name: [[] for _ in range(partitions)] for name in TOPICS}
         self._forgotten = {name: [0] * partitions for name in TOPICS}
         self.quarantined: list[Quarantined] = []
-        self._parts = {stage.name: [Part() for _ in range(partitions)] for stage in self.stages}
+        self._parts = {stage.name: [LoopPartition() for _ in range(partitions)] for stage in self.stages}
         self._fresh: list[tuple[str, Event]] = []
 
     def run(self, batches: Iterable[Iterable[Event]]) -> dict[str, list[Event]]:
@@ -218,7 +218,7 @@ class Loop:
         for name, events in stage.group_by_key(run, number).items():
             row = part.rows.get(name)
             if row is None:
-                row = part.rows[name] = Row(stage.initial(name))
+                row = part.rows[name] = LoopRow(stage.initial(name))
             if new := [event for event in events if _is_new(row, event)]:
                 self._take(stage, number, name, stage.fold(row.state, new))
 
@@ -271,7 +271,7 @@ class Loop:
                 self._append(topic, to, event)
 
 
-def _is_new(row: Row, event: Event) -> bool:
+def _is_new(row: LoopRow, event: Event) -> bool:
     """True if the event's sequence is above all that this sender has sent; events of the world have no sequence."""
     if event.sequence is None:
         return True

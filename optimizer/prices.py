@@ -84,7 +84,7 @@ class Match(Struct, frozen=True):
     parts: tuple[Match, ...] = ()
 
 
-class Model(Struct, frozen=True):
+class ListedModel(Struct, frozen=True):
     """A model that a provider sells."""
 
     name: str
@@ -97,7 +97,7 @@ class Provider(Struct, frozen=True):
     """A seller of models, with the names by which calls refer to it."""
 
     name: str
-    models: tuple[Model, ...]
+    models: tuple[ListedModel, ...]
     match: Match | None = None
     """Other names of the provider."""
     by_model: Match | None = None
@@ -220,7 +220,7 @@ class _Shelf:
             if others:
                 self._others.append((i, others))
 
-    def find(self, name: str) -> Model | None:
+    def find(self, name: str) -> ListedModel | None:
         """The provider's first model that matches a name in lower case."""
         models = self.provider.models
         first = self._exact.get(name, len(models))

@@ -18,7 +18,7 @@ from agents.declarations import targets
 from agents.demo import former
 from agents.demo.play import Play
 from agents.demo.script import FAST, USUAL, NotRecorded
-from agents.demo.summary import Change, Point, Summary, as_json
+from agents.demo.summary import CallAverages, RelativeChange, Summary, as_json
 from agents.demo.supervise import WorkerFailed
 from agents.demo.view import Plain, Screen, View
 from agents.demo.wire import Lost
@@ -160,7 +160,7 @@ def _print(console: Console, summary: Summary, *, keep_running: bool) -> None:
     console.print("  llmopt ledger verify", highlight=False)
 
 
-def _cells(point: Point) -> tuple[str, str, str, str]:
+def _cells(point: CallAverages) -> tuple[str, str, str, str]:
     def known(value: float | None, words: Callable[[float], str]) -> str:
         return "–" if value is None else words(value)
 
@@ -172,7 +172,7 @@ def _cells(point: Point) -> tuple[str, str, str, str]:
     )
 
 
-def _said(change: Change) -> str:
+def _said(change: RelativeChange) -> str:
     if change.estimate is None or change.low is None or change.high is None:
         return "unknown"
     return f"{wording.change(change.estimate)} {interval(change.low, change.high, wording.change)}"

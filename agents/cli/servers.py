@@ -62,7 +62,7 @@ def down(
         print(f"ended: {', '.join(ended)}" if ended else "nothing was running")
 
 
-def _processes(running: local.Record) -> dict[str, object]:
+def _processes(running: local.RunningServers) -> dict[str, object]:
     both = {"kafka": running.kafka, "postgres": running.postgres}
     return {
         "processes": {

@@ -100,7 +100,7 @@ def broker() -> Iterator[Settings]:
         raise Failure(str(error), "look at the broker's log, then run it again", UNREACHABLE) from None
 
 
-def _fail_for(problems: list[admin.Problem], output: str) -> None:
+def _fail_for(problems: list[admin.TopicProblem], output: str) -> None:
     if problems and output == "json":
         raise typer.Exit(BAD)
     if problems:

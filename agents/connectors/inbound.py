@@ -18,7 +18,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from agents.connectors import sentinel
 from agents.settings.settings import Settings, SettingsError
 from agents.wire.catalogue import load
-from agents.wire.codec import Unreadable
+from agents.wire.codec import UnreadableRecord
 from agents.wire.otlp.decoding import Signal, Undecodable, read
 from agents.wire.otlp.sealed import opened
 from agents.wire.publisher import Publisher
@@ -150,7 +150,7 @@ class Bridge:
         self._counts[f"records of {message.topic()}"] += 1
         try:
             events = self._read(message)
-        except Unreadable as why:
+        except UnreadableRecord as why:
             self._put_aside(message, why.reason, why.field, publisher)
             return
         except Undecodable as why:

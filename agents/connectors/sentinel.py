@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from agents.wire.codec import Headers, Unreadable
+from agents.wire.codec import Headers, UnreadableRecord
 from optimizer.model.command import Alert
 from optimizer.model.event import AlertEvent
 from optimizer.model.wording import number
@@ -80,9 +80,9 @@ def _parted(value: bytes | None, headers: Headers) -> tuple[dict[str, Any], dict
     try:
         members = msgspec.json.decode(value or b"")
     except (ValueError, RecursionError) as error:
-        raise Unreadable(f"value: a JSON object, got {error}", "value") from None
+        raise UnreadableRecord(f"value: a JSON object, got {error}", "value") from None
     if not isinstance(members, dict):
-        raise Unreadable(f"value: a JSON object, got {type(members).__name__}", "value")
+        raise UnreadableRecord(f"value: a JSON object, got {type(members).__name__}", "value")
     outside = {
         key.lower()[3:]: (text or b"").decode(errors="replace")
         for key, text in headers or ()
@@ -99,7 +99,7 @@ def _targets(envelope: Mapping[str, Any], data: Mapping[str, Any]) -> list[str]:
         names = list(dict.fromkeys(name for item in listed if (name := _name(item)) is not None))
         if names:
             return names[:MOST_TARGETS]
-    raise Unreadable(
+    raise UnreadableRecord(
         "data.affected_services: the names of targets (or `target`, `service`, `service_name`), got none",
         "data.affected_services",
     )

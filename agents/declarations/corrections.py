@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-class Edit(NamedTuple):
+class Correction(NamedTuple):
     """One correction of a text: the characters from `start` up to `end` become `text`."""
 
     start: int
@@ -16,7 +16,7 @@ class Edit(NamedTuple):
     text: str
 
 
-def corrected(text: str, edits: Iterable[Edit]) -> str:
+def corrected(text: str, edits: Iterable[Correction]) -> str:
     """The text with every edit made; the rest of it, comments too, stays as it is."""
     for edit in sorted(set(edits), reverse=True):
         text = text[: edit.start] + edit.text + text[edit.end :]

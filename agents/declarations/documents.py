@@ -18,7 +18,7 @@ import yaml
 from msgspec import NODEFAULT, Struct, structs
 
 from agents.declarations import former
-from agents.declarations.corrections import Edit
+from agents.declarations.corrections import Correction
 from agents.declarations.fields import bare as bare_of
 from agents.declarations.fields import may_be_nothing, struct_in, values_of, written
 from agents.declarations.sentences import kind_of, said, unknown
@@ -36,7 +36,7 @@ T = TypeVar("T", bound=Struct)
 _EXACTLY = {"tag:yaml.org,2002:float": Decimal, "tag:yaml.org,2002:int": int}
 
 
-class Mistake(NamedTuple):
+class LocatedMistake(NamedTuple):
     """What is wrong, and where an editor finds it; lines and columns count from 1."""
 
     line: int
@@ -49,13 +49,13 @@ class Mistake(NamedTuple):
         return f"{self.line}:{self.column}: {f'{self.path}: ' if self.path else ''}{self.sentence}"
 
 
-class Unreadable(Exception):
+class UnreadableText(Exception):
     """The text is no YAML that we read; its mistake says why."""
 
     def __init__(self, sentence: str, mark: Any = None) -> None:
         super().__init__(sentence)
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        self.mistake = Mistake(line, column, "", sentence)
+        self.mistake = LocatedMistake(line, column, "", sentence)
 
 
 def compose(text: str) -> list[yaml.Node]:
@@ -65,21 +65,21 @@ def compose(text: str) -> list[yaml.Node]:
         Unreadable: it is too long, no YAML, nested too deeply, or uses aliases.
     """
     if len(text) > MOST_CHARACTERS:
-        raise Unreadable(
+        raise UnreadableText(
             f"must have at most {MOST_CHARACTERS} characters, found {len(text)}; is this the file?"
         )
     try:
         for token in yaml.scan(text, Loader=yaml.SafeLoader):
             if isinstance(token, yaml.AliasToken):
-                raise Unreadable("must not use aliases; write it out", token.start_mark)
+                raise UnreadableText("must not use aliases; write it out", token.start_mark)
         return [node for node in yaml.compose_all(text, Loader=yaml.SafeLoader) if node is not None]
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise Unreadable(f"must be YAML: {error.problem or error.context}", mark) from None
+        raise UnreadableText(f"must be YAML: {error.problem or error.context}", mark) from None
     except yaml.YAMLError as error:
-        raise Unreadable(f"must be YAML: {' '.join(str(error).split())}") from None
+        raise UnreadableText(f"must be YAML: {' '.join(str(error).split())}") from None
     except RecursionError:
-        raise Unreadable("must not nest so deeply; a declaration has four levels") from None
+        raise UnreadableText("must not nest so deeply; a declaration has four levels") from None
 
 
 def single(text: str) -> Document:
@@ -90,15 +90,17 @@ def single(text: str) -> Document:
     """
     nodes = compose(text)
     if len(nodes) != 1:
-        raise Unreadable(f"must be one document, found {len(nodes)}", nodes[1].start_mark if nodes else None)
+        raise UnreadableText(
+            f"must be one document, found {len(nodes)}", nodes[1].start_mark if nodes else None
+        )
     return Document(nodes[0])
 
 
-def declared(text: str, kind: type[T]) -> tuple[T | None, tuple[Mistake, ...]]:
+def declared(text: str, kind: type[T]) -> tuple[T | None, tuple[LocatedMistake, ...]]:
     """What the one document of YAML text declares, or every mistake in it."""
     try:
         document = single(text)
-    except Unreadable as unreadable:
+    except UnreadableText as unreadable:
         return None, (unreadable.mistake,)
     return document.read_as(kind)
 
@@ -117,11 +119,11 @@ class Document:
         self.keys: dict[Path, yaml.Node] = {}
         self.now: dict[Path, Path] = {(): ()}
         """Path as it is written → the path with every former key replaced."""
-        self.mistakes: list[Mistake] = []
-        self.edits: list[Edit] = []
+        self.mistakes: list[LocatedMistake] = []
+        self.edits: list[Correction] = []
         """What mends the mistakes that have one remedy."""
 
-    def read_as(self, kind: type[T]) -> tuple[T | None, tuple[Mistake, ...]]:
+    def read_as(self, kind: type[T]) -> tuple[T | None, tuple[LocatedMistake, ...]]:
         """The document as a struct of any kind, or every reason why it is none."""
         self.kind = kind
         value = self._value(self.node, ())
@@ -135,11 +137,11 @@ class Document:
             sentence, _, inside = str(error).partition(" - at `$")
             return None, (self.mistake(_steps(inside), said(sentence, None, kind)),)
 
-    def mistake(self, path: Path, sentence: str) -> Mistake:
+    def mistake(self, path: Path, sentence: str) -> LocatedMistake:
         """A mistake at the place of a path of fields, or of what is nearest to it."""
         return self._place(written(self.kind, path), sentence)
 
-    def _place(self, path: Path, sentence: str) -> Mistake:
+    def _place(self, path: Path, sentence: str) -> LocatedMistake:
         where = path
         while where not in self.nodes:  # a list that is too short has no node at its end
             where = where[:-1]
@@ -322,7 +324,7 @@ class Document:
         return now
 
     def _edit(self, node: yaml.Node, text: str) -> None:
-        self.edits.append(Edit(node.start_mark.index, node.end_mark.index, text))
+        self.edits.append(Correction(node.start_mark.index, node.end_mark.index, text))
 
     # -- counts, and what has no unit ----------------------------------------------------------------
 
@@ -359,8 +361,8 @@ def _exactly(node: yaml.Node) -> Any:
         raise ValueError(f"{node.value!r} is no plain decimal number") from None
 
 
-def _at(mark: Any, path: Path, sentence: str) -> Mistake:
-    return Mistake(mark.line + 1, mark.column + 1, _dotted(path), sentence)
+def _at(mark: Any, path: Path, sentence: str) -> LocatedMistake:
+    return LocatedMistake(mark.line + 1, mark.column + 1, _dotted(path), sentence)
 
 
 def _dotted(path: Path) -> str:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import yaml
 
-from agents.declarations.documents import Unreadable
+from agents.declarations.documents import UnreadableText
 
 API_VERSION, KIND = "llmopt/v1", "Target"
 KEYS = ("apiVersion", "kind", "metadata", "spec")
@@ -34,7 +34,7 @@ def opened(node: yaml.Node) -> yaml.Node:
     parts = _parts(node, KEYS, "the envelope")
     for key, expected in ((KEYS[0], API_VERSION), (KEYS[1], KIND)):
         if _name(parts[key][1]) != expected:
-            raise Unreadable(
+            raise UnreadableText(
                 f"{key}: must be {expected}, found {_name(parts[key][1])!r}", parts[key][1].start_mark
             )
     metadata = _parts(_mapping(parts["metadata"]), tuple(METADATA), "metadata", optional=("labels",))
@@ -42,7 +42,9 @@ def opened(node: yaml.Node) -> yaml.Node:
     for key, _ in spec.value:
         if _name(key) in METADATA.values():
             said = next(inside for inside, outside in METADATA.items() if outside == _name(key))
-            raise Unreadable(f"spec.{_name(key)}: must not be given, metadata.{said} says it", key.start_mark)
+            raise UnreadableText(
+                f"spec.{_name(key)}: must not be given, metadata.{said} says it", key.start_mark
+            )
     renamed = [(_renamed(key, METADATA[name]), value) for name, (key, value) in metadata.items()]
     return yaml.MappingNode(spec.tag, [*renamed, *spec.value], spec.start_mark, spec.end_mark)
 
@@ -55,20 +57,22 @@ def _parts(
     for key, value in node.value:
         name = _name(key)
         if name not in names:
-            raise Unreadable(f"{name}: is not a key of {where}, which has {', '.join(names)}", key.start_mark)
+            raise UnreadableText(
+                f"{name}: is not a key of {where}, which has {', '.join(names)}", key.start_mark
+            )
         if name in found:
-            raise Unreadable(f"{name}: is given twice", key.start_mark)
+            raise UnreadableText(f"{name}: is given twice", key.start_mark)
         found[name] = key, value
     for name in names:
         if name not in found and name not in optional:
-            raise Unreadable(f"{name}: is missing, {where} has {', '.join(names)}", node.start_mark)
+            raise UnreadableText(f"{name}: is missing, {where} has {', '.join(names)}", node.start_mark)
     return found
 
 
 def _mapping(pair: Pair) -> yaml.MappingNode:
     key, value = pair
     if not isinstance(value, yaml.MappingNode):
-        raise Unreadable(f"{_name(key)}: must be a mapping of keys to values", value.start_mark)
+        raise UnreadableText(f"{_name(key)}: must be a mapping of keys to values", value.start_mark)
     return value
 
 

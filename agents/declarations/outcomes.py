@@ -76,7 +76,7 @@ DERIVED: dict[str, Derived] = {MIRAGE: Derived(BEST, 0.4, 0.5), BOLT: Derived(BE
 
 
 @dataclass(frozen=True)
-class Outcomes:
+class RecordedOutcomes:
     """The recording: models down, prompts across."""
 
     models: tuple[str, ...]
@@ -124,7 +124,7 @@ def family(eval_name: str) -> str:
     return name if name in FAMILIES else "other"
 
 
-def load() -> Outcomes:
+def load() -> RecordedOutcomes:
     """The recording, with the derived models at the end.
 
     Raises:
@@ -144,7 +144,7 @@ def load() -> Outcomes:
         tokens_out = np.vstack([tokens_out, tokens_out[like]])
     models = (*recorded, *DERIVED)
     speeds = np.array([SPEEDS[m][:2] for m in models])
-    return Outcomes(
+    return RecordedOutcomes(
         models=models,
         segment=np.array([SEGMENTS.index(family(row["eval_name"])) for row in rows]),
         input_tokens=tokens_in,

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import Meta, Struct
 
-from agents.declarations.documents import Document, Mistake, Path, Unreadable, compose
+from agents.declarations.documents import Document, LocatedMistake, Path, UnreadableText, compose
 from agents.settings.settings import Settings, SettingsError
-from optimizer.prices import PER_TOKEN, Match, Model, Override, Price, PriceList, Provider, Rates
+from optimizer.prices import PER_TOKEN, ListedModel, Match, Override, Price, PriceList, Provider, Rates
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -64,7 +64,7 @@ class Beyond(Charges, frozen=True, kw_only=True):
     input_tokens: Annotated[int, Meta(ge=1, le=1_000_000_000)]
 
 
-class Entry(Charges, frozen=True, kw_only=True):
+class OwnPrice(Charges, frozen=True, kw_only=True):
     """One price of one's own."""
 
     model: Named
@@ -77,10 +77,10 @@ class Entry(Charges, frozen=True, kw_only=True):
     beyond: Annotated[tuple[Beyond, ...], Meta(max_length=8)] = ()
 
 
-class File(Struct, frozen=True):
+class PricesFile(Struct, frozen=True):
     """`prices.yaml`."""
 
-    prices: Annotated[tuple[Entry, ...], Meta(max_length=10_000)]
+    prices: Annotated[tuple[OwnPrice, ...], Meta(max_length=10_000)]
 
 
 def load(settings: Settings) -> PriceList:
@@ -141,16 +141,18 @@ def _fetched(address: str) -> bytes:
 # -- prices of one's own ---------------------------------------------------------------------------
 
 
-def read(text: str) -> tuple[tuple[Override, ...], tuple[Mistake, ...]]:
+def read(text: str) -> tuple[tuple[Override, ...], tuple[LocatedMistake, ...]]:
     """The prices that YAML text holds, most specific first, or every mistake found in it."""
     try:
         nodes = compose(text)
-    except Unreadable as unreadable:
+    except UnreadableText as unreadable:
         return (), (unreadable.mistake,)
     if len(nodes) != 1:
-        return (), (Mistake(1, 1, "", f"must be one document with a list of prices, found {len(nodes)}"),)
+        return (), (
+            LocatedMistake(1, 1, "", f"must be one document with a list of prices, found {len(nodes)}"),
+        )
     document = Document(nodes[0], exact=True)
-    file, mistakes = document.read_as(File)
+    file, mistakes = document.read_as(PricesFile)
     if file is None:
         return (), mistakes
     wrong = tuple(sorted(document.mistake(path, sentence) for path, sentence in _wrong(file)))
@@ -160,13 +162,13 @@ def read(text: str) -> tuple[tuple[Override, ...], tuple[Mistake, ...]]:
     return tuple(map(_override, ordered)), ()
 
 
-def _specificity(entry: Entry) -> tuple[bool, int, bool, int]:
+def _specificity(entry: OwnPrice) -> tuple[bool, int, bool, int]:
     """Sorts whole names before beginnings, long before short, a provider's before anyone's, new before old."""
     since = entry.since.toordinal() if entry.since else 0
     return entry.model.endswith("*"), -len(entry.model), entry.provider is None, -since
 
 
-def _wrong(file: File) -> Iterator[tuple[Path, str]]:
+def _wrong(file: PricesFile) -> Iterator[tuple[Path, str]]:
     first: dict[tuple[str, str, date | None], int] = {}
     for i, entry in enumerate(file.prices):
         at: Path = ("prices", i)
@@ -189,7 +191,7 @@ def _charged(charges: Charges) -> dict[str, Decimal | None]:
 
 def _unpayable(charges: Charges, at: Path) -> Iterator[tuple[Path, str]]:
     prices = _charged(charges)
-    if isinstance(charges, Entry):
+    if isinstance(charges, OwnPrice):
         prices["usd_per_million_calls"] = charges.usd_per_million_calls
     for name, price in prices.items():
         if price is None:
@@ -204,7 +206,7 @@ def _unpayable(charges: Charges, at: Path) -> Iterator[tuple[Path, str]]:
             yield (*at, part + ending), f"needs {whole + ending} beside it: a part has a whole"
 
 
-def _incomplete(beyond: Beyond, entry: Entry, at: Path) -> Iterator[tuple[Path, str]]:
+def _incomplete(beyond: Beyond, entry: OwnPrice, at: Path) -> Iterator[tuple[Path, str]]:
     """What a long context lacks beside the entry that it replaces; two of one length would hide each other."""
     for name in ("input_usd_per_million_tokens", "output_usd_per_million_tokens"):
         if getattr(entry, name) is not None and getattr(beyond, name) is None:
@@ -213,7 +215,7 @@ def _incomplete(beyond: Beyond, entry: Entry, at: Path) -> Iterator[tuple[Path, 
         yield (*at, "input_tokens"), f"must be given once, found {beyond.input_tokens} again"
 
 
-def _override(entry: Entry) -> Override:
+def _override(entry: OwnPrice) -> Override:
     beyond = sorted(entry.beyond, key=lambda one: -one.input_tokens)
     call = _fixed(entry.usd_per_million_calls)
     price = Price(
@@ -286,7 +288,7 @@ def listed() -> tuple[Provider, ...]:
         Provider(
             name=provider.id,
             models=tuple(
-                Model(model.id, _match(model.match), tuple(_prices(model.prices)))
+                ListedModel(model.id, _match(model.match), tuple(_prices(model.prices)))
                 for model in provider.models
             ),
             match=_called(provider),

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Named = Annotated[str, Meta(min_length=1, max_length=128)]
 
 
-class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RegisteredModel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One model of one's own registry; None: unknown."""
 
     name: Named
@@ -39,16 +39,16 @@ class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     prior: Prior | None = None
 
 
-class File(Struct, frozen=True, forbid_unknown_fields=True):
+class ModelsFile(Struct, frozen=True, forbid_unknown_fields=True):
     """`models.yaml`."""
 
-    models: Annotated[tuple[Entry, ...], Meta(max_length=10_000)]
+    models: Annotated[tuple[RegisteredModel, ...], Meta(max_length=10_000)]
 
 
-class Known(NamedTuple):
+class KnownModel(NamedTuple):
     """A model, and where it is known from."""
 
-    entry: Entry
+    entry: RegisteredModel
     origin: str
 
 
@@ -68,49 +68,49 @@ class Registry:
     def _prices(self) -> PriceList:
         return prices.load(self._settings)
 
-    def find(self, name: str, provider: str = "") -> Known | None:
+    def find(self, name: str, provider: str = "") -> KnownModel | None:
         """The model of that name, prices from the list where one's own file has none; None where it is unknown."""
         own = next((e for e in self._own if e.name == name and provider in ("", e.provider)), None)
         if own is not None and _priced(own):
-            return Known(own, "own")
+            return KnownModel(own, "own")
         listed = self._listed(name, provider or (own.provider if own else ""))
         if own is None:
             return listed
         if listed is None:
-            return Known(own, "own")
+            return KnownModel(own, "own")
         found = {
             field: getattr(own if getattr(own, field) not in (None, "", ()) else listed.entry, field)
-            for field in Entry.__struct_fields__
+            for field in RegisteredModel.__struct_fields__
         }
-        return Known(Entry(**found), f"own, prices of {listed.origin}")
+        return KnownModel(RegisteredModel(**found), f"own, prices of {listed.origin}")
 
-    def _listed(self, name: str, provider: str) -> Known | None:
+    def _listed(self, name: str, provider: str) -> KnownModel | None:
         source = self._prices.source(provider or None, name, self._at_ms)
         if source is None:
             return None
         rates = source.price.rates
-        entry = Entry(
+        entry = RegisteredModel(
             name=name,
             provider=provider,
             input_usd_per_million_tokens=_usd(rates.input if rates else None),
             output_usd_per_million_tokens=_usd(rates.output if rates else None),
             context_tokens=_context(source.origin),
         )
-        return Known(entry, source.origin)
+        return KnownModel(entry, source.origin)
 
     def nearest(self, name: str) -> str | None:
         """The known name that is most like another."""
         names = [*(entry.name for entry in self._own), *_listed_names()]
         return next(iter(difflib.get_close_matches(name, names, n=1, cutoff=0.6)), None)
 
-    def entries(self) -> list[Known]:
+    def entries(self) -> list[KnownModel]:
         """Every model of one's own, then every listed one, in the order of providers."""
-        own = [Known(entry, "own") for entry in self._own]
+        own = [KnownModel(entry, "own") for entry in self._own]
         found = (self._listed(name, provider) for provider, name in _listed_models())
         return own + [known for known in found if known is not None]
 
 
-def _own(settings: Settings) -> tuple[Entry, ...]:
+def _own(settings: Settings) -> tuple[RegisteredModel, ...]:
     path = settings.models_file
     if path is None:
         return ()
@@ -121,7 +121,7 @@ def _own(settings: Settings) -> tuple[Entry, ...]:
         raise SettingsError(said, "correct the setting") from None
     except UnicodeDecodeError:
         raise SettingsError(f"{path} is not UTF-8", "save it as UTF-8") from None
-    file, mistakes = declared(text, File)
+    file, mistakes = declared(text, ModelsFile)
     if file is None:
         told = "\n".join(f"{path}:{mistake}" for mistake in mistakes[: prices.SHOWN])
         raise SettingsError(told, "correct these lines; docs/models.md has an example")
@@ -132,7 +132,7 @@ def _own(settings: Settings) -> tuple[Entry, ...]:
     return file.models
 
 
-def _priced(entry: Entry) -> bool:
+def _priced(entry: RegisteredModel) -> bool:
     return entry.input_usd_per_million_tokens is not None and entry.output_usd_per_million_tokens is not None
 
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
-from agents.declarations.corrections import Edit
-from agents.declarations.documents import Document, Mistake, Path, Unreadable, compose
+from agents.declarations.corrections import Correction
+from agents.declarations.documents import Document, LocatedMistake, Path, UnreadableText, compose
 from agents.declarations.envelope import opened
 from optimizer.decide.evidence.facts import fixed
 from optimizer.decide.strategies.cheapest import choose
@@ -37,10 +37,10 @@ class Parsed(NamedTuple):
     """What a file declares. `targets` is complete only where there are no mistakes."""
 
     targets: tuple[Target, ...]
-    mistakes: tuple[Mistake, ...]
-    doubts: tuple[Mistake, ...]
+    mistakes: tuple[LocatedMistake, ...]
+    doubts: tuple[LocatedMistake, ...]
     """What can be followed, but hardly is what was meant."""
-    edits: tuple[Edit, ...] = ()
+    edits: tuple[Correction, ...] = ()
     """What mends those of the mistakes that have one remedy."""
 
 
@@ -51,7 +51,7 @@ def read(text: str, registry: Registry | None = None) -> Parsed:
     """
     try:
         documents = _documents(text)
-    except Unreadable as unreadable:
+    except UnreadableText as unreadable:
         return Parsed((), (unreadable.mistake,), ())
     return _together([_declared(document, registry) for document in documents], documents)
 
@@ -59,7 +59,7 @@ def read(text: str, registry: Registry | None = None) -> Parsed:
 def _documents(text: str) -> list[Document]:
     nodes = compose(text)
     if not nodes:
-        raise Unreadable("must declare a target, found nothing")
+        raise UnreadableText("must declare a target, found nothing")
     return [Document(opened(node)) for node in nodes]
 
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agents.declarations.documents import Unreadable, single
+from agents.declarations.documents import UnreadableText, single
 from agents.declarations.outcomes import family
 from optimizer.declaration.validate import mistakes as semantic_mistakes
 from optimizer.model.metric import margins
 from optimizer.simulation.players import play
 from optimizer.simulation.simulate import live_together
-from optimizer.simulation.world import INVENTED, Declared, Drawn, Recorded, World
+from optimizer.simulation.world import INVENTED, DeclaredOutcomes, Drawn, Recorded, World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -52,7 +52,7 @@ def read(path: Path) -> tuple[World, Outcomes]:
     """
     try:
         document = single(path.read_text(encoding="utf-8"))
-    except Unreadable as unreadable:
+    except UnreadableText as unreadable:
         raise NotAWorld(f"{path}:{unreadable.mistake}") from None
     world, mistakes = document.read_as(World)
     if world is None:
@@ -71,7 +71,7 @@ def read(path: Path) -> tuple[World, Outcomes]:
     if (world.models is None) == (world.outcomes is None):
         found.append("one of `models` and `outcomes` must be given, and not both")
     names = [model.name for model in world.target.models]
-    outcomes: Outcomes = Declared(world)
+    outcomes: Outcomes = DeclaredOutcomes(world)
     if world.outcomes is not None:
         arms, segments = _table(path.parent / world.outcomes)
         outcomes = Recorded(arms, segments)
@@ -130,7 +130,11 @@ def _live(world: World, outcomes: Outcomes, seeds: Sequence[int]) -> dict[int, L
     for seed in seeds:
         dice = np.random.default_rng(seed)
         mine = world.of_one_life(dice)
-        cast[f"{world.target.target}-{seed}"] = mine, outcomes if mine is world else Declared(mine), dice
+        cast[f"{world.target.target}-{seed}"] = (
+            mine,
+            outcomes if mine is world else DeclaredOutcomes(mine),
+            dice,
+        )
     if world.stages == "strategy":
         return dict(zip(seeds, (play(*one) for one in cast.values()), strict=True))
     return dict(zip(seeds, live_together(cast).values(), strict=True))

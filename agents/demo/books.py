@@ -37,7 +37,7 @@ class Who(NamedTuple):
 
 
 @dataclass
-class Sums:
+class CallTotals:
     """What some calls amount to; integers, so that addition is exact."""
 
     calls: int = 0
@@ -51,10 +51,10 @@ class Sums:
     latency_us: dict[int, int] = field(default_factory=dict)
     """Bucket of `optimizer.stats.histogram` → count."""
 
-    def add(self, cell: "Cell | Sums") -> None:
+    def add(self, cell: "Cell | CallTotals") -> None:
         """Add the calls of a cell, or of other sums."""
         self.calls += cell.calls
-        self.errors += cell.errors if isinstance(cell, Sums) else sum(cell.errors.values())
+        self.errors += cell.errors if isinstance(cell, CallTotals) else sum(cell.errors.values())
         self.costed += cell.costed
         self.cost_nano_usd += cell.cost_nano_usd
         self.cost_squares += cell.cost_squares
@@ -102,7 +102,7 @@ class Books:
 
     note: Callable[[Event], None] = lambda _event: None
     """Told of every event that is counted, in the order of reading."""
-    sums: dict[Who, Sums] = field(default_factory=dict)
+    sums: dict[Who, CallTotals] = field(default_factory=dict)
     stories: dict[str, Story] = field(default_factory=dict)
     decisions: dict[str, Decision] = field(default_factory=dict)
     failures: list[Finding] = field(default_factory=list)
@@ -134,12 +134,12 @@ class Books:
         """The instant (ms) that every partition of a topic has passed; None before the first word."""
         return min((at for (of, _), at in self.passed_at.items() if of == topic), default=None)
 
-    def total(self, chosen: Callable[[Who], bool]) -> dict[str, Sums]:
+    def total(self, chosen: Callable[[Who], bool]) -> dict[str, CallTotals]:
         """The sums of the chosen cells, by segment."""
-        by_segment: dict[str, Sums] = {}
+        by_segment: dict[str, CallTotals] = {}
         for who, sums in self.sums.items():
             if chosen(who):
-                by_segment.setdefault(who.segment, Sums()).add(sums)
+                by_segment.setdefault(who.segment, CallTotals()).add(sums)
         return by_segment
 
     def calls(self) -> int:
@@ -162,7 +162,7 @@ class Books:
         minute = event.data.start_at // MINUTE_MS
         for cell in event.data.cells:
             who = Who(minute, cell.segment, cell.arm, cell.variant_id)
-            self.sums.setdefault(who, Sums()).add(cell)
+            self.sums.setdefault(who, CallTotals()).add(cell)
 
     def _finding(self, event: FindingEvent) -> None:
         self.findings += 1

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from agents.wire.catalogue import load
-from agents.wire.codec import Decoder, Unreadable
+from agents.wire.codec import Decoder, UnreadableRecord
 
 if TYPE_CHECKING:
     from confluent_kafka import Message
@@ -66,7 +66,7 @@ class Reader:
         topic, decoder = self._decoders[message.topic()]
         try:
             event = decoder.decode(message.value(), message.headers())
-        except Unreadable:
+        except UnreadableRecord:
             self.unreadable += 1
         else:
             self.books.read(event, topic, message.partition())

@@ -12,8 +12,8 @@ import msgspec
 from agents.declarations.outcomes import BOLT, DERIVED, MIRAGE, SPEEDS, load
 from agents.demo.summary import Injection
 from agents.demo.traffic import Arrivals
-from agents.demo.truth import Truth
-from agents.demo.world import World
+from agents.demo.truth import RecordedTruth
+from agents.demo.world import DemoGateway
 from optimizer.model.target import Model, Target
 
 VENDOR = "acme"
@@ -53,7 +53,7 @@ class Script:
     """One run: the world, and what is declared when."""
 
     pace: Pace
-    world: World
+    world: DemoGateway
     target: Target
     """As last declared."""
 
@@ -68,7 +68,7 @@ class Script:
         if unknown := [m.name for m in target.models if m.name not in outcomes.models]:
             recorded = ", ".join(name for name in outcomes.models if name not in DERIVED)
             raise NotRecorded(f"nothing was recorded for the model {unknown[0]!r}; there are {recorded}")
-        world = World(
+        world = DemoGateway(
             outcomes,
             Arrivals(pace.calls_per_s),
             target.target,
@@ -119,7 +119,9 @@ class Script:
             ),
         )
 
-    def truth(self) -> Truth:
+    def truth(self) -> RecordedTruth:
         """What the recording knows."""
         storm_at = self.world.storm_at
-        return Truth(self.world.outcomes, self.target, None if storm_at is None else self.at(storm_at))
+        return RecordedTruth(
+            self.world.outcomes, self.target, None if storm_at is None else self.at(storm_at)
+        )

@@ -19,8 +19,8 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from agents.demo.books import Books, Story, Sums, Who
-from agents.demo.truth import Truth
+from agents.demo.books import Books, CallTotals, Story, Who
+from agents.demo.truth import RecordedTruth
 from optimizer.model.instants import MINUTE_MS
 from optimizer.model.target import Target
 from optimizer.model.variant import variant_of
@@ -33,10 +33,10 @@ NOW_MINUTES = 20
 LEAST_UNITS = 30
 """Fewer calls of an arm make no estimate."""
 
-Strata = Mapping[str, Sums]
+Strata = Mapping[str, CallTotals]
 
 
-class Point(Struct, frozen=True, kw_only=True):
+class CallAverages(Struct, frozen=True, kw_only=True):
     """What calls cost and how good they are; null where nothing was measured."""
 
     cost_usd_per_1k_calls: float | None
@@ -45,7 +45,7 @@ class Point(Struct, frozen=True, kw_only=True):
     p95_ms: float | None
 
 
-class Change(Struct, frozen=True, kw_only=True):
+class RelativeChange(Struct, frozen=True, kw_only=True):
     """A relative change with its 95 % interval; -0.2 is 20 % less."""
 
     estimate: float | None
@@ -53,7 +53,7 @@ class Change(Struct, frozen=True, kw_only=True):
     high: float | None
 
 
-class Rollout(Struct, frozen=True, kw_only=True):
+class RolloutSummary(Struct, frozen=True, kw_only=True):
     """One rollout."""
 
     variant_id: str
@@ -89,13 +89,13 @@ class Summary(Struct, frozen=True, kw_only=True):
     calls: int
     wall_s: float
     event_s: int
-    start: Point
-    now: Point
-    holdback: Point
-    cost_change_relative: Change
-    quality_change_relative: Change
+    start: CallAverages
+    now: CallAverages
+    holdback: CallAverages
+    cost_change_relative: RelativeChange
+    quality_change_relative: RelativeChange
     guardrails_held: bool
-    rollouts: list[Rollout]
+    rollouts: list[RolloutSummary]
     injected: list[Injected]
     false_rollbacks: int
     first_promotion: str | None
@@ -127,7 +127,7 @@ class Run:
     prefix: str = ""
 
 
-def summarise(books: Books, target: Target, truth: Truth, run: Run) -> Summary:
+def summarise(books: Books, target: Target, truth: RecordedTruth, run: Run) -> Summary:
     """The summary of everything read so far."""
     incumbent = variant_of(next(m for m in target.models if m.name == target.incumbent)).variant_id
     weights = _weights(books)
@@ -170,12 +170,12 @@ class Mean(NamedTuple):
     squared_error: float
 
 
-def cost_of(sums: Sums) -> Mean | None:
+def cost_of(sums: CallTotals) -> Mean | None:
     """US dollars of a call with a known cost."""
     return _mean(sums.costed, sums.cost_nano_usd, sums.cost_squares, 1e9)
 
 
-def quality_of(sums: Sums) -> Mean | None:
+def quality_of(sums: CallTotals) -> Mean | None:
     """Score of an answer, 0 … 1."""
     return _mean(sums.scored, sums.quality_millionths, sums.quality_squares, 1e6)
 
@@ -187,13 +187,13 @@ def _mean(n: int, total: int, squares: int, scale: float) -> Mean | None:
     return Mean(total / n / scale, variance / n)
 
 
-def point(strata: Strata, weights: Mapping[str, float]) -> Point:
+def point(strata: Strata, weights: Mapping[str, float]) -> CallAverages:
     """The stratified means of some calls."""
     cost = _stratified({s: m.value for s, sums in strata.items() if (m := cost_of(sums))}, weights)
     quality = _stratified({s: m.value for s, sums in strata.items() if (m := quality_of(sums))}, weights)
     errors = _stratified({s: sums.errors / sums.calls for s, sums in strata.items() if sums.calls}, weights)
     p95_us = _quantile(strata, weights, 0.95)
-    return Point(
+    return CallAverages(
         cost_usd_per_1k_calls=None if cost is None else round(cost * 1000, 6),
         quality=None if quality is None else round(quality, 5),
         error_rate=None if errors is None else round(errors, 5),
@@ -222,11 +222,11 @@ def _quantile(strata: Strata, weights: Mapping[str, float], q: float) -> float |
 
 
 def change(
-    pairs: Mapping[str, tuple[Sums, Sums]],
+    pairs: Mapping[str, tuple[CallTotals, CallTotals]],
     unchanged: Strata,
     weights: Mapping[str, float],
     mean_of: Any,
-) -> Change:
+) -> RelativeChange:
     """By how much promotions changed a mean, relative to the whole target's mean without them.
 
     `pairs`: promoted segment → (with the promotion, held back beside it). Segments in `unchanged` without
@@ -235,7 +235,7 @@ def change(
     difference = difference_error = old = old_error = covariance = 0.0
     for segment, weight in weights.items():
         pair_ = pairs.get(segment)
-        beside = mean_of(pair_[1] if pair_ else unchanged.get(segment, Sums()))
+        beside = mean_of(pair_[1] if pair_ else unchanged.get(segment, CallTotals()))
         if beside is None:
             continue
         old += weight * beside.value
@@ -246,14 +246,16 @@ def change(
             difference_error += weight**2 * (with_it.squared_error + beside.squared_error)
             covariance -= weight**2 * beside.squared_error
     if old == 0:
-        return Change(estimate=None, low=None, high=None)
+        return RelativeChange(estimate=None, low=None, high=None)
     ratio = difference / old
     variance = (difference_error - 2 * ratio * covariance + ratio**2 * old_error) / old**2
     radius = Z95 * sqrt(max(0.0, variance)) if pairs else 0.0
-    return Change(estimate=round(ratio, 5), low=round(ratio - radius, 5), high=round(ratio + radius, 5))
+    return RelativeChange(
+        estimate=round(ratio, 5), low=round(ratio - radius, 5), high=round(ratio + radius, 5)
+    )
 
 
-def pair(books: Books, story: Story) -> tuple[Sums, Sums]:
+def pair(books: Books, story: Story) -> tuple[CallTotals, CallTotals]:
     """What a promoted variant's calls amount to, and those held back from it in the same minutes.
 
     A promotion that held back too few calls yet is compared with the concurrent control of its rollout.
@@ -270,10 +272,10 @@ def pair(books: Books, story: Story) -> tuple[Sums, Sums]:
 
 def _beside(
     books: Books, story: Story, sides: tuple[str | None, str, str], minutes: tuple[int, int]
-) -> tuple[Sums, Sums]:
+) -> tuple[CallTotals, CallTotals]:
     """The calls of two arms in the minutes in which both have some; sides: old variant, new arm, old arm."""
     old_variant, new_arm, old_arm = sides
-    new, old = Sums(), Sums()
+    new, old = CallTotals(), CallTotals()
     for who, sums in books.sums.items():
         if (who.segment, who.arm, who.variant) == (story.segment, new_arm, story.variant_id):
             beside = books.sums.get(Who(who.minute, who.segment, old_arm, old_variant or ""))
@@ -298,8 +300,8 @@ def _weights(books: Books) -> dict[str, float]:
 # -- rollouts, injections, verdicts on the loop itself ---------------------------------------------
 
 
-def _rollout(story: Story) -> Rollout:
-    return Rollout(
+def _rollout(story: Story) -> RolloutSummary:
+    return RolloutSummary(
         variant_id=story.variant_id,
         model=story.model,
         differs=story.differs or story.model,
@@ -343,7 +345,7 @@ def _injected(books: Books, injection: Injection) -> Injected:
     )
 
 
-def is_false(books: Books, story: Story, truth: Truth) -> bool:
+def is_false(books: Books, story: Story, truth: RecordedTruth) -> bool:
     """Whether a rollout was rolled back for harm, or for not being cheaper, that is not true."""
     decision = books.decisions.get(story.decision_id)
     if story.phase != "rolled_back" or decision is None or decision.incumbent_id is None:
@@ -356,7 +358,7 @@ def is_false(books: Books, story: Story, truth: Truth) -> bool:
     return truth.is_inside(story.model, incumbent, story.segment, decision.decided_at)
 
 
-def _held(books: Books, target: Target, truth: Truth, quality: Change) -> bool:
+def _held(books: Books, target: Target, truth: RecordedTruth, quality: RelativeChange) -> bool:
     """Whether every promotion was truly inside its guardrails, and the quality measured is as well."""
     drop = target.guardrails.quality_drop_relative
     if drop is not None and quality.estimate is not None and quality.estimate < -drop:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agents.declarations.outcomes import BOLT, SPREAD, Floats, Outcomes
+from agents.declarations.outcomes import BOLT, SPREAD, Floats, RecordedOutcomes
 from agents.demo.world import ERROR_RATE, STORM_ERROR_RATE
 from optimizer.model.metric import Metric, margins
 from optimizer.model.target import Target
@@ -19,10 +19,10 @@ DRAWS = 40_000
 
 
 @dataclass(frozen=True)
-class Truth:
+class RecordedTruth:
     """The recorded effects of one model in another's place."""
 
-    outcomes: Outcomes
+    outcomes: RecordedOutcomes
     target: Target
     storm_at: int | None = None
     """When the provider of `acme/bolt-1` failed, ms since the epoch."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from agents.demo.books import Books, Story, Sums
+    from agents.demo.books import Books, CallTotals, Story
     from optimizer.model.decision import in_words
 from optimizer.model.event import Event
 
@@ -156,7 +156,7 @@ class Screen:
         return f"{finding.n}+{finding.n_control}", f"{seen} {finding.verdict}"
 
 
-def _money(sums: Sums) -> str:
+def _money(sums: CallTotals) -> str:
     mean = cost_of(sums)
     return "" if mean is None else money(mean.value * 1000)
 

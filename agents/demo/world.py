@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from llm_auto_optimizer_client import bucket
 
-from agents.declarations.outcomes import BOLT, DERIVED, SEGMENTS, SPREAD, Floats, Integers, Outcomes
+from agents.declarations.outcomes import BOLT, DERIVED, SEGMENTS, SPREAD, Floats, Integers, RecordedOutcomes
 from agents.demo.traffic import Arrivals
 from optimizer.model.configuration import ArmOfConfiguration, Configuration
 
@@ -55,7 +55,7 @@ class Routing:
 
 
 @dataclass
-class Batch:
+class CallBatch:
     """Calls that arrived together; arrays of equal length."""
 
     ended_ms: Integers
@@ -69,10 +69,10 @@ class Batch:
 
 
 @dataclass
-class World:
+class DemoGateway:
     """The gateway; `serve` one second after the other."""
 
-    outcomes: Outcomes
+    outcomes: RecordedOutcomes
     arrivals: Arrivals
     target: str
     default: str
@@ -85,7 +85,7 @@ class World:
     """Calls published."""
     _routing: Routing | None = None
     _places: dict[str, npt.NDArray[np.int16]] = field(default_factory=dict)
-    _pending: dict[int, list[Batch]] = field(default_factory=dict)
+    _pending: dict[int, list[CallBatch]] = field(default_factory=dict)
     _answers: dict[tuple[int, int], str] = field(default_factory=dict)
     _keys: list[bytes] = field(default_factory=lambda: [f"u{u}".encode() for u in range(UNITS)])
 
@@ -140,7 +140,7 @@ class World:
         for end in np.unique(end_s):
             these = np.flatnonzero(end_s == end)
             self._pending.setdefault(int(end), []).append(
-                Batch(
+                CallBatch(
                     ended_ms[these], latency_ms[these], prompt[these], model[these], unit[these],
                     failed[these], [fragment[i] for i in these],
                 )
@@ -165,7 +165,7 @@ class World:
         raging = self.storm_at is not None and second >= self.storm_at
         return np.where(raging & (model == bolt), STORM_ERROR_RATE, ERROR_RATE)
 
-    def _event(self, batch: Batch, i: int, time: str) -> tuple[bytes, bytes]:
+    def _event(self, batch: CallBatch, i: int, time: str) -> tuple[bytes, bytes]:
         self.served = n = self.served + 1
         unit, prompt, model = int(batch.unit[i]), int(batch.prompt[i]), int(batch.model[i])
         fragment = batch.fragment[i].replace("?", f"u{unit}")

@@ -93,7 +93,7 @@ def checks(settings: Settings) -> Iterator[Check]:
         yield _stage(admin, settings, member, gone)
 
 
-def _topics(settings: Settings, catalogue: Catalogue, problems: list[topics.Problem]) -> Iterator[Check]:
+def _topics(settings: Settings, catalogue: Catalogue, problems: list[topics.TopicProblem]) -> Iterator[Check]:
     missing = [problem.topic for problem in problems if problem.kind == "missing"]
     if missing:
         yield bad("topics", f"missing: {', '.join(missing)}", "`llmopt topics create` makes them")
@@ -154,20 +154,22 @@ def _needs(catalogue: Catalogue, gone: set[str]) -> dict[str, list[AclOperation]
     return {name: needed for name, needed in needs.items() if name not in gone}
 
 
-class _Reader(NamedTuple):
+class _ConsumerGroup(NamedTuple):
     """A consumer group of ours, and what it reads."""
 
     stage: str
     sources: list[str]
 
 
-def _readers(catalogue: Catalogue) -> list[_Reader]:
+def _readers(catalogue: Catalogue) -> list[_ConsumerGroup]:
     stages = (*catalogue.changelogs(), "audit")
     ours = catalogue.ours().items()
-    return [_Reader(stage, [name for name, topic in ours if stage in topic.read_by]) for stage in stages]
+    return [
+        _ConsumerGroup(stage, [name for name, topic in ours if stage in topic.read_by]) for stage in stages
+    ]
 
 
-def _stage(admin: AdminClient, settings: Settings, reader: _Reader, gone: set[str]) -> Check:
+def _stage(admin: AdminClient, settings: Settings, reader: _ConsumerGroup, gone: set[str]) -> Check:
     """Whether anybody runs a stage, and how far it has folded."""
     name, group = f"stage {reader.stage}", f"{settings.prefix}-{reader.stage}"
     if gone & set(reader.sources):

@@ -22,7 +22,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 from agents.doctor.broker import UNSETTLED, offsets
 from agents.doctor.check import Check, bad, counted, good, unknown
 from agents.wire.catalogue import load
-from agents.wire.codec import Decoder, Unreadable
+from agents.wire.codec import Decoder, UnreadableRecord
 from optimizer.model.wording import about
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Heard(NamedTuple):
     appended_at: int
 
 
-class Seen:
+class TopicEnds:
     """What the ends of the topics hold."""
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ def checks(settings: Settings) -> Iterator[Check]:
     yield from _watermarks(settings, seen)
 
 
-def _this_machine(seen: Seen) -> Check:
+def _this_machine(seen: TopicEnds) -> Check:
     remedy = "set the clocks by NTP, on this machine and on the brokers"
     if seen.ahead_s is not None:
         which = "ahead of" if seen.ahead_s > 0 else "behind"
@@ -89,7 +89,7 @@ def _this_machine(seen: Seen) -> Check:
     )
 
 
-def _ticks(settings: Settings, seen: Seen) -> Iterator[Check]:
+def _ticks(settings: Settings, seen: TopicEnds) -> Iterator[Check]:
     start = "run observe where it should run, its clock on (`llmopt run observe`)"
     if not seen.ticks:
         if seen.newest_at < 0:
@@ -122,7 +122,7 @@ def _ticks(settings: Settings, seen: Seen) -> Iterator[Check]:
         )
 
 
-def _watermarks(settings: Settings, seen: Seen) -> Iterator[Check]:
+def _watermarks(settings: Settings, seen: TopicEnds) -> Iterator[Check]:
     if not seen.ticks:
         yield unknown("watermarks", "no tick to compare them with")
         return
@@ -152,13 +152,13 @@ def _watermarks(settings: Settings, seen: Seen) -> Iterator[Check]:
             yield good("watermarks", found)
 
 
-def look(settings: Settings) -> Seen:
+def look(settings: Settings) -> TopicEnds:
     """Read the ends of the topics that carry ticks and watermarks, then listen on `metrics` for a moment.
 
     Raises:
         KafkaException: The broker does not answer.
     """
-    catalogue, seen = load(settings.prefix), Seen()
+    catalogue, seen = load(settings.prefix), TopicEnds()
     metrics = catalogue.name("metrics")
     carriers = [name for name, topic in catalogue.ours().items() if "watermark" in topic.types]
     seen.watermarks = {name: {} for name in carriers}
@@ -197,7 +197,7 @@ def _tails(settings: Settings, names: list[str]) -> list[TopicPartition]:
     return [TopicPartition(*place, max(first[place], end - TAIL)) for place, end in latest.items()]
 
 
-def _read(consumer: Consumer, seen: Seen, tails: list[TopicPartition], metrics: str) -> None:
+def _read(consumer: Consumer, seen: TopicEnds, tails: list[TopicPartition], metrics: str) -> None:
     """Read up to the ends; then until something arrives on `metrics`, which says the broker's time."""
     decoders = {metrics: Decoder(("tick",))}
     left = {(tp.topic, tp.partition) for tp in tails}
@@ -220,7 +220,7 @@ def _read(consumer: Consumer, seen: Seen, tails: list[TopicPartition], metrics: 
             is_listening, deadline_s = True, time.monotonic() + LISTEN_S
 
 
-def _note(seen: Seen, message: Any, decoder: Decoder, metrics: str) -> None:
+def _note(seen: TopicEnds, message: Any, decoder: Decoder, metrics: str) -> None:
     """Remember a tick or a watermark; everything else is passed over without being decoded."""
     topic, number = message.topic(), message.partition()
     _, appended_at = message.timestamp()
@@ -232,7 +232,7 @@ def _note(seen: Seen, message: Any, decoder: Decoder, metrics: str) -> None:
         return
     try:
         event: Any = decoder.decode(message.value(), headers)
-    except Unreadable:
+    except UnreadableRecord:
         return  # it only quotes the name
     if topic == metrics:
         heard = Heard(round(event.time.timestamp() * 1000), appended_at)

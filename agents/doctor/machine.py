@@ -15,7 +15,7 @@ from agents import resources
 from agents.declarations import prices
 from agents.doctor.check import Check, bad, counted, good, unknown
 from agents.settings.settings import PREFIX, Settings, SettingsError
-from agents.wire.codec import Decoder, Unreadable
+from agents.wire.codec import Decoder, UnreadableRecord
 from optimizer.model.event import BY_NAME
 
 if TYPE_CHECKING:
@@ -43,7 +43,13 @@ def _contracts() -> Check:
         try:
             fastavro.schema.load_schema(str(resources.path(f"schemas/{name}/v1.avsc")))
             Decoder([name]).decode(resources.path(f"schemas/{name}/v1.example.json").read_bytes())
-        except (resources.MissingDataError, OSError, ValueError, Unreadable, msgspec.MsgspecError) as error:
+        except (
+            resources.MissingDataError,
+            OSError,
+            ValueError,
+            UnreadableRecord,
+            msgspec.MsgspecError,
+        ) as error:
             return bad("contracts", f"schemas/{name}: {error}", "install or check out again")
         except fastavro.repository.SchemaRepositoryError as error:
             return bad("contracts", f"schemas/{name}: {error}", "install or check out again")

@@ -43,7 +43,7 @@ class Access:
         return scheme.lower() == "bearer" and hmac.compare_digest(_digest(given.strip()), self._digest)
 
 
-class Rates:
+class RateLimits:
     """A bucket of tokens for each sender: filled at `rate` a second, up to `BURST_S` seconds' worth."""
 
     def __init__(self, rate: float, *, least: int, clock: Callable[[], float] = time.monotonic) -> None:

@@ -44,9 +44,9 @@ from agents.host.outbox import Outbox, Revoked
 from agents.host.partition import Partition, Wiring
 from agents.host.raised import StageRaised, folding, made
 from agents.host.rows import CRASH, MARK, Crash, Mark, Row, RowTable, StateVersionError, key_of
-from agents.host.transport import BatchConsumer, Start, Transport
+from agents.host.transport import BatchConsumer, StartOffsets, Transport
 from agents.wire.catalogue import CHANGELOG
-from agents.wire.codec import Decoder, Unreadable
+from agents.wire.codec import Decoder, UnreadableRecord
 from optimizer.model.event import Event, WatermarkEvent, name_of
 from optimizer.model.progress import Watermark, stalled
 from optimizer.stage import Emit, Step
@@ -159,7 +159,7 @@ class Host:
             if part := self.assigned.pop(number, None):
                 part.alive = False  # not cancelled: cancelling gather() would cancel Faust's futures
 
-    def recover(self, partitions: Iterable[int]) -> dict[int, Start]:
+    def recover(self, partitions: Iterable[int]) -> dict[int, StartOffsets]:
         """Read the recovered rows of the assigned partitions; say where each one starts.
 
         Raises:
@@ -203,10 +203,10 @@ class Host:
             part.rebuilt_at = max(part.rebuilt_at, row.applied)
         self._schedule(part, name, row)
 
-    def _start(self, part: Partition) -> Start:
+    def _start(self, part: Partition) -> StartOffsets:
         if part.mark is None:
-            return Start(None)
-        return Start(part.mark.at + 1, max(0, part.mark.at + 1 - self.stage.replay_window))
+            return StartOffsets(None)
+        return StartOffsets(part.mark.at + 1, max(0, part.mark.at + 1 - self.stage.replay_window))
 
     def starts(self, partition: int, offset: int) -> None:
         """Delivery begins here: whatever is folded again must not be skipped as applied."""
@@ -315,7 +315,7 @@ class Host:
                 reason = (
                     f"the {self.stage.name} stage raised on it {crashes} times; the log has the traceback"
                 )
-                await self.outbox.put_aside(part, batch, first, Unreadable(reason, "data"))
+                await self.outbox.put_aside(part, batch, first, UnreadableRecord(reason, "data"))
                 continue
             with folding(first, last):
                 step = self.stage.fold(row.state, fresh)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from agents.host.batches import Batch
     from agents.host.partition import Partition, Wiring
-    from agents.wire.codec import Unreadable
+    from agents.wire.codec import UnreadableRecord
     from optimizer.stage import Emit, Rejected
 
 
@@ -68,7 +68,9 @@ class Outbox:
         event, topic = self._event(emit, f"!{part.number}", offset)
         await self._produce(part, topic, part.number, (None, encode(event), headers_for(event)))
 
-    async def put_aside(self, part: Partition, batch: Batch, offset: int, why: Unreadable | Rejected) -> None:
+    async def put_aside(
+        self, part: Partition, batch: Batch, offset: int, why: UnreadableRecord | Rejected
+    ) -> None:
         """Put the whole record into quarantine with its reason; once, also when it is read again."""
         if offset <= part.rebuilt_at:
             return

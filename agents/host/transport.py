@@ -37,7 +37,7 @@ class PositionError(RuntimeError):
     """The input log does not contain the position that the rows ask for."""
 
 
-class Start(NamedTuple):
+class StartOffsets(NamedTuple):
     """Where a partition begins after recovery."""
 
     needed: int | None
@@ -65,7 +65,7 @@ class Positions(Protocol):
         """Forget these partitions, before anything else."""
         ...
 
-    def recover(self, partitions: Iterable[int]) -> dict[int, Start]:
+    def recover(self, partitions: Iterable[int]) -> dict[int, StartOffsets]:
         """The rows are recovered; say where each partition starts."""
         ...
 
@@ -158,7 +158,7 @@ class BatchConsumer(driver.Consumer):
             self.flow = object()
             self.host.drained.set()  # `getmany` may be waiting, with nothing that it was allowed to fetch
 
-    async def _positions(self, starts: Mapping[TP, Start]) -> dict[TP, int]:
+    async def _positions(self, starts: Mapping[TP, StartOffsets]) -> dict[TP, int]:
         """Fill in the beginning of the log where nothing is known; insist that the rest exists."""
         first = await self.earliest_offsets(*starts)
         end = await self.highwaters(*starts)

@@ -71,7 +71,7 @@ class Heartbeat(threading.Thread):
         self._beat = time.monotonic()
 
 
-class Seen(NamedTuple):
+class PartitionProgress(NamedTuple):
     """What was last seen of a partition that has input."""
 
     folded: int
@@ -85,7 +85,7 @@ class Progress:
     def __init__(self, host: Host, watchdog_s: float) -> None:
         """Call the host's `fatal` when a partition stands still for `watchdog_s` seconds."""
         self.host, self.watchdog_s = host, watchdog_s
-        self._seen: dict[int, Seen] = {}
+        self._seen: dict[int, PartitionProgress] = {}
         self._answers_since: dict[int, float] = {}
         """Partition whose checkpoint waits → since when the broker has answered without a break (s, monotonic)."""
 
@@ -106,7 +106,7 @@ class Progress:
         seen = self._seen.get(number)
         idle = end <= part.folded + 1
         if seen is None or idle or seen.folded != part.folded or not consumer.flow_active:
-            self._seen[number] = Seen(part.folded, end, time.monotonic())
+            self._seen[number] = PartitionProgress(part.folded, end, time.monotonic())
             return
         if time.monotonic() - seen.since < self.watchdog_s:
             return

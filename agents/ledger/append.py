@@ -31,7 +31,7 @@ CHAIN = (
 )  # fmt: skip
 
 
-class Refused(Exception):
+class ValueRefused(Exception):
     """Postgres will not hold this value, however often it is asked."""
 
 
@@ -40,7 +40,7 @@ class SetBack(Exception):
 
 
 @dataclass(slots=True)
-class Reading:
+class PartitionRead:
     """What was read of one partition: everything in [start, end), of which `entries` are kept."""
 
     start: int
@@ -72,7 +72,7 @@ def starts(connection: Connection, partitions: Iterable[Partition]) -> dict[Part
     return {partition: known.get(partition, 0) for partition in partitions}
 
 
-def append(connection: Connection, readings: Mapping[Partition, Reading]) -> int:
+def append(connection: Connection, readings: Mapping[Partition, PartitionRead]) -> int:
     """Write what was read; returns how many entries were new.
 
     Guarantees that all of it is written, or nothing; what the ledger has already is skipped.
@@ -100,7 +100,7 @@ def append(connection: Connection, readings: Mapping[Partition, Reading]) -> int
             cursor.executemany(_ADVANCE, ends)
             return len(fresh)
     except (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded) as exc:
-        raise Refused(str(exc)) from exc
+        raise ValueRefused(str(exc)) from exc
 
 
 def _lock(connection: Connection, partitions: Sequence[Partition]) -> dict[Partition, _Head]:
@@ -122,7 +122,7 @@ def _lock(connection: Connection, partitions: Sequence[Partition]) -> dict[Parti
     return heads
 
 
-def _fresh(head: _Head, reading: Reading, partition: Partition) -> Iterable[Entry]:
+def _fresh(head: _Head, reading: PartitionRead, partition: Partition) -> Iterable[Entry]:
     """What of a reading is not in the ledger, gaps in their places."""
     gaps = [
         gap(*partition, max(first, head.next_offset), last)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from agents.ledger.append import Reading, Refused, SetBack, append, starts
+from agents.ledger.append import PartitionRead, SetBack, ValueRefused, append, starts
 from agents.ledger.connection import connect, sentence
 from agents.ledger.entries import Record, entry_of, opaque
 from agents.wire.catalogue import load
@@ -104,7 +104,7 @@ class Audit:
         self._assigned: list[Partition] = []
         self._placed = True
         self._next: dict[Partition, int] = {}
-        self._readings: dict[Partition, Reading] = {}
+        self._readings: dict[Partition, PartitionRead] = {}
         self._records = 0
         self._oldest: dict[bool, float] = {}
         """Whether worth keeping → when the first such record came."""
@@ -164,7 +164,7 @@ class Audit:
                 continue
             if record.offset < expected:
                 raise TopicShrank(record.topic, record.partition, expected=expected, got=record.offset)
-            reading = self._readings.setdefault(partition, Reading(expected, expected))
+            reading = self._readings.setdefault(partition, PartitionRead(expected, expected))
             if record.offset > expected:
                 log.warning(
                     "%s/%d: offsets %d to %d are gone; the chain says so",
@@ -229,7 +229,7 @@ class Audit:
     def _write(self, consumer: Consumer, connection: psycopg.Connection[Any]) -> None:
         try:
             self.written += append(connection, self._readings)
-        except Refused:
+        except ValueRefused:
             self._write_singly(connection)
         except SetBack as exc:
             log.warning("reading again from where the ledger is: %s", exc)
@@ -252,14 +252,16 @@ class Audit:
                 gaps = [hole for hole in reading.gaps if hole[1] < end]
                 try:
                     self.written += append(
-                        connection, {partition: Reading(reading.start, end, [entry], gaps)}
+                        connection, {partition: PartitionRead(reading.start, end, [entry], gaps)}
                     )
-                except Refused as exc:
+                except ValueRefused as exc:
                     record = Record(entry.topic, entry.partition, entry.offset, None, entry.body.encode())
                     kept = opaque(record, sentence(exc))
-                    self.written += append(connection, {partition: Reading(reading.start, end, [kept], gaps)})
+                    self.written += append(
+                        connection, {partition: PartitionRead(reading.start, end, [kept], gaps)}
+                    )
             self.written += append(
-                connection, {partition: Reading(reading.start, reading.end, [], reading.gaps)}
+                connection, {partition: PartitionRead(reading.start, reading.end, [], reading.gaps)}
             )
 
     def _disconnect(self) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from agents.local import containers
-from agents.local.background import Record, down, recorded, up
+from agents.local.background import RunningServers, down, recorded, up
 from agents.local.errors import ServerError
 from agents.local.jars import Progress
 from agents.local.kafka import Kafka
@@ -23,8 +23,8 @@ __all__ = [
     "Kafka",
     "Postgres",
     "Progress",
-    "Record",
     "Running",
+    "RunningServers",
     "ServerError",
     "down",
     "recorded",

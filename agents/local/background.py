@@ -22,7 +22,7 @@ _HOW = {"kafka": signal.SIGTERM, "postgres": signal.SIGINT}
 _LABEL = {"kafka": "Kafka", "postgres": "PostgreSQL"}
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class LocalServer(msgspec.Struct, frozen=True, kw_only=True):
     """One server that runs in the background."""
 
     address: str  # bootstrap, or connection string
@@ -33,11 +33,11 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     log: str
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
+class RunningServers(msgspec.Struct, frozen=True, kw_only=True):
     """What runs in the background."""
 
-    kafka: Entry | None = None
-    postgres: Entry | None = None
+    kafka: LocalServer | None = None
+    postgres: LocalServer | None = None
     containers: Started | None = None  # both as containers instead
     found: tuple[str, ...] = ()  # those of the servers that ran already
 
@@ -63,7 +63,7 @@ def up(
     kafka_port: int | None = None,
     postgres_port: int | None = None,
     progress: jars.Progress = lambda _: None,
-) -> Record:
+) -> RunningServers:
     """Start what is not running and return what runs, once it answers.
 
     A server that the settings name is not started.
@@ -110,10 +110,10 @@ def up(
 
 def _start(
     folder: Path,
-    record: Record,
+    record: RunningServers,
     wanted: tuple[kafka.Kafka | None, postgres.Postgres | None],
     progress: jars.Progress,
-) -> Record:
+) -> RunningServers:
     """Start those wanted side by side, and return the record with them once they answer."""
     broker, database = wanted
     if broker is not None:
@@ -145,35 +145,35 @@ def down(settings: Settings) -> tuple[str, ...]:
         record = _read(folder)
         if record.containers is not None:
             containers.stop(record.containers.project, volumes=False)
-            _write(folder, Record())
+            _write(folder, RunningServers())
             return ("kafka", "postgres")
         ended = []
         for name, how in _HOW.items():
             entry = getattr(record, name)
             if entry is not None and process.end(entry.process, how, kafka.STOP_S):
                 ended.append(name)
-        _write(folder, Record())
+        _write(folder, RunningServers())
         return tuple(ended)
 
 
-def recorded(settings: Settings) -> Record:
+def recorded(settings: Settings) -> RunningServers:
     """Return what `up` left running here and still runs; empty where nothing does."""
     return _read(settings.local_dir.expanduser().absolute())
 
 
 def _up_in_containers(
     folder: Path, *, kafka_port: int | None, postgres_port: int | None, progress: jars.Progress
-) -> Record:
+) -> RunningServers:
     started = containers.start(
         "llmopt", kafka_port=kafka_port, postgres_port=postgres_port, progress=progress
     )
-    record = Record(containers=started)
+    record = RunningServers(containers=started)
     _write(folder, record)
     return record
 
 
-def _entry(server: kafka.Kafka | postgres.Postgres, address: str, version: str) -> Entry:
-    return Entry(
+def _entry(server: kafka.Kafka | postgres.Postgres, address: str, version: str) -> LocalServer:
+    return LocalServer(
         address=address,
         port=server.port,
         version=version,
@@ -183,7 +183,7 @@ def _entry(server: kafka.Kafka | postgres.Postgres, address: str, version: str) 
     )
 
 
-def _require_answer(name: str, running: Entry) -> None:
+def _require_answer(name: str, running: LocalServer) -> None:
     """Await the answer of a server found running: a killed `up` may have left it while it started."""
     answers = kafka.answers if name == "kafka" else postgres.answers
     if not process.await_true(lambda: answers(running.address), kafka.READY_S):
@@ -193,7 +193,7 @@ def _require_answer(name: str, running: Entry) -> None:
         )
 
 
-def _require_same_port(running: Entry | None, wanted: int | None, what: str) -> None:
+def _require_same_port(running: LocalServer | None, wanted: int | None, what: str) -> None:
     if running is not None and wanted is not None and running.port != wanted:
         raise ServerError(
             f"{what} runs already, on port {running.port} and not {wanted}",
@@ -215,12 +215,12 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def _read(folder: Path) -> Record:
+def _read(folder: Path) -> RunningServers:
     """Return what is recorded and alive, with the addresses filled in."""
     try:
-        record = msgspec.json.decode((folder / "servers.json").read_bytes(), type=Record)
+        record = msgspec.json.decode((folder / "servers.json").read_bytes(), type=RunningServers)
     except FileNotFoundError:
-        return Record()
+        return RunningServers()
     except msgspec.DecodeError as error:
         raise ServerError(
             f"{folder / 'servers.json'} cannot be read: {error}", "end its servers by hand and delete it"
@@ -228,12 +228,12 @@ def _read(folder: Path) -> Record:
     if record.containers is not None:
         return record
     living = {n: e for n in _HOW if (e := getattr(record, n)) is not None and process.alive(e.process)}
-    return Record(**living)
+    return RunningServers(**living)
 
 
-def _write(folder: Path, record: Record) -> None:
+def _write(folder: Path, record: RunningServers) -> None:
     path = folder / "servers.json"
-    if record == Record():
+    if record == RunningServers():
         with suppress(FileNotFoundError):
             path.unlink()
         return

@@ -88,7 +88,7 @@ def listing(settings: Settings) -> list[Item]:
     """
     items: dict[str, Item] = {}
     became: dict[str, State] = {}
-    with _Reader(settings) as reader:
+    with _QuarantineReader(settings) as reader:
         for message in reader.everything():
             told = _texts(message.headers())
             if (state := told.get(BECAME)) in ("redriven", "dropped"):
@@ -107,7 +107,7 @@ def show(settings: Settings, quarantined: str) -> Whole:
         KafkaException: The broker does not answer.
     """
     (item,) = chosen(listing(settings), [quarantined])
-    with _Reader(settings) as reader:
+    with _QuarantineReader(settings) as reader:
         (whole,) = reader.wholes([item])
     return whole
 
@@ -162,7 +162,7 @@ def _settle(
 ) -> None:
     """Send what `again` makes of each record, if it is given, then its marker; some at a time."""
     topic, producer, done = load(settings.prefix).name("quarantine"), _producer(settings), 0
-    with _Reader(settings) as reader:
+    with _QuarantineReader(settings) as reader:
         for some in _batched(reader.wholes(items)):
             errors = _deliver(producer, [again(whole) for whole in some]) if again else [None] * len(some)
             taken = [whole for whole, error in zip(some, errors, strict=True) if error is None]
@@ -219,7 +219,7 @@ def _batched(wholes: Iterable[Whole]) -> Iterator[list[Whole]]:
         yield some
 
 
-class _Reader:
+class _QuarantineReader:
     """Reads the quarantine topic without a group: it leaves no trace on the broker."""
 
     def __init__(self, settings: Settings) -> None:

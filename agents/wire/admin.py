@@ -23,7 +23,7 @@ VISIBLE_S = 30.0
 """A created topic has a leader for every partition by then, also on a busy machine."""
 
 
-class Problem(Struct, frozen=True):
+class TopicProblem(Struct, frozen=True):
     """One difference between the broker and the catalogue."""
 
     topic: str
@@ -78,7 +78,7 @@ def create(settings: Settings, bootstrap: str | None = None) -> list[str]:
 
 def verify(
     settings: Settings, bootstrap: str | None = None, *, answer_s: float | None = None
-) -> list[Problem]:
+) -> list[TopicProblem]:
     """Every difference between the broker and the catalogue, in the catalogue's order; none is good.
 
     Each of the broker's answers is awaited for `answer_s` seconds, by default 15.
@@ -96,13 +96,13 @@ def verify(
     for name, properties in wanted.items():
         if name not in described:
             kind: Literal["missing", "changelog"] = "changelog" if name in changelogs else "missing"
-            problems.append(Problem(name, kind, f"{settings.partitions} partitions", ""))
+            problems.append(TopicProblem(name, kind, f"{settings.partitions} partitions", ""))
             continue
         if (count := len(topics[name].partitions)) != settings.partitions:
-            problems.append(Problem(name, "partitions", f"{settings.partitions} partitions", f"{count}"))
+            problems.append(TopicProblem(name, "partitions", f"{settings.partitions} partitions", f"{count}"))
         if name in changelogs and (copies := _replicas(topics[name])) < replicas:
             problems.append(
-                Problem(name, "property", f"{replicas} replicas, as the other topics", f"{copies}")
+                TopicProblem(name, "property", f"{replicas} replicas, as the other topics", f"{copies}")
             )
         problems += _differences(name, properties, described[name])
     return problems
@@ -126,10 +126,10 @@ def _replicas(topic: Any) -> int:
     return min((len(partition.replicas) for partition in topic.partitions.values()), default=0)
 
 
-def _differences(name: str, properties: dict[str, str], entries: Any) -> list[Problem]:
+def _differences(name: str, properties: dict[str, str], entries: Any) -> list[TopicProblem]:
     """The properties of one topic that are not the catalogue's."""
     return [
-        Problem(name, "property", f"{key}={value}", entries[key].value if key in entries else "none")
+        TopicProblem(name, "property", f"{key}={value}", entries[key].value if key in entries else "none")
         for key, value in properties.items()
         if key not in entries or entries[key].value != value
     ]

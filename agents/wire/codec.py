@@ -48,7 +48,7 @@ _AT = re.compile(r" - at `(?:key in )?\$\.?(.*)`$")
 _MISSING = re.compile(r"^Object missing required field `(.*)`$")
 
 
-class Unreadable(ValueError):
+class UnreadableRecord(ValueError):
     """A record that is no event of its topic.
 
     `reason` begins with the field: what must hold there and what was found. `field` is a path such
@@ -110,7 +110,7 @@ class Decoder:
 
     def decode_batch(
         self, values: Sequence[bytes | None], headers: Sequence[Headers], offsets: Sequence[int]
-    ) -> tuple[list[Event], list[tuple[int, Unreadable]]]:
+    ) -> tuple[list[Event], list[tuple[int, UnreadableRecord]]]:
         """The events of some records, each with its offset, and the offsets that hold none, with why.
 
         Both lists keep the order of the records; every record is in one of them.
@@ -118,7 +118,7 @@ class Decoder:
         if (events := self._at_once(values, headers, offsets)) is not None:
             return events, []
         events = []
-        unreadable: list[tuple[int, Unreadable]] = []
+        unreadable: list[tuple[int, UnreadableRecord]] = []
         fast, take = self._fast, events.append
         for value, header, offset in zip(values, headers, offsets, strict=True):
             try:
@@ -134,7 +134,7 @@ class Decoder:
             if event is None:
                 try:
                     event = self._by_parts(value, header)
-                except Unreadable as why:
+                except UnreadableRecord as why:
                     unreadable.append((offset, why))
                     continue
             event.offset = offset
@@ -173,7 +173,7 @@ class Decoder:
             event["sequence"] = int(sequence)  # headers are text, and so is CloudEvents' own `sequence`
         if (tag := event.get("type")) is not None and not (isinstance(tag, str) and tag in self.classes):
             expected = ", ".join(self.classes)
-            raise Unreadable(f"type: this topic carries {expected}; got {tag!r}", "type")
+            raise UnreadableRecord(f"type: this topic carries {expected}; got {tag!r}", "type")
         if data is not None:
             event["data"] = self._payload(event, data)
         try:
@@ -187,16 +187,16 @@ class Decoder:
         media = _media_type(kind) if isinstance(kind, str) else "application/json"
         if not isinstance(data, bytes):
             if not _is_json(media):
-                raise Unreadable(f"datacontenttype: JSON data, got {kind!r}", "datacontenttype")
+                raise UnreadableRecord(f"datacontenttype: JSON data, got {kind!r}", "datacontenttype")
             return data
         if isinstance(data, Base64):
-            raise Unreadable("data_base64: JSON data in `data`, got base64", "data_base64")
+            raise UnreadableRecord("data_base64: JSON data in `data`, got base64", "data_base64")
         if _is_json(media):
             _json(data, "data", _one_value)  # or it could add members to the envelope it is put into
             return msgspec.Raw(data)
         if media == "application/avro" and event.get("type") in self.classes:
             return _avro(self.classes[event["type"]][0], data)
-        raise Unreadable(
+        raise UnreadableRecord(
             f"content-type: application/json or application/avro data, got {kind!r}", "content-type"
         )
 
@@ -211,22 +211,22 @@ def attributes_of(value: bytes | None, headers: Headers) -> tuple[dict[str, Any]
         Unreadable: The record is no CloudEvent.
     """
     if value is None:
-        raise Unreadable("value: an event, got none (a tombstone)", "value")
+        raise UnreadableRecord("value: an event, got none (a tombstone)", "value")
     if len(value) > MAX_BYTES:
-        raise Unreadable(f"value: at most {MAX_BYTES:,} bytes, got {len(value):,}", "value")
+        raise UnreadableRecord(f"value: at most {MAX_BYTES:,} bytes, got {len(value):,}", "value")
     content_type, context = _content_type(headers)
     media = _media_type(content_type)
     if media == _STRUCTURED_TYPE or not (content_type or context):
         return _structured(value)
     if not context or media.startswith("application/cloudevents"):
-        raise Unreadable(
+        raise UnreadableRecord(
             f"content-type: {_STRUCTURED_TYPE}, or `ce_` headers beside the data; got {content_type!r}",
             "content-type",
         )
     attributes: dict[str, Any] = {}
     for name, text in context:
         if name in attributes:
-            raise Unreadable(f"{name}: one `ce_{name}` header, got several", name)
+            raise UnreadableRecord(f"{name}: one `ce_{name}` header, got several", name)
         attributes[name] = _utf8(text, name)
     attributes.pop("datacontenttype", None)  # in this binding the content-type header says it
     if content_type:
@@ -271,17 +271,17 @@ _as_given = msgspec.json.Encoder().encode
 def _structured(value: bytes) -> tuple[dict[str, Any], Any]:
     members = _json(value, "value")
     if not isinstance(members, dict):
-        raise Unreadable(
+        raise UnreadableRecord(
             "value: a JSON object with the attributes of an event, got another JSON value", "value"
         )
     data, encoded = members.pop("data", None), members.pop("data_base64", None)
     if encoded is not None:
         if data is not None:
-            raise Unreadable("data_base64: `data` or `data_base64`, got both", "data_base64")
+            raise UnreadableRecord("data_base64: `data` or `data_base64`, got both", "data_base64")
         try:
             data = Base64(base64.b64decode(encoded, validate=True))
         except (ValueError, TypeError) as error:
-            raise Unreadable(f"data_base64: {error}", "data_base64") from None
+            raise UnreadableRecord(f"data_base64: {error}", "data_base64") from None
     return {name: got for name, got in members.items() if got is not None}, data
 
 
@@ -311,7 +311,7 @@ def _utf8(text: bytes | None, field: str) -> str:
     try:
         return (text or b"").decode()
     except UnicodeDecodeError:
-        raise Unreadable(f"{field}: a header in UTF-8, got {text!r}", field) from None
+        raise UnreadableRecord(f"{field}: a header in UTF-8, got {text!r}", field) from None
 
 
 def _media_type(content_type: str) -> str:
@@ -326,13 +326,13 @@ def _json(value: bytes, where: str, decode: Callable[[bytes], Any] = msgspec.jso
     try:
         return decode(value)
     except RecursionError:
-        raise Unreadable(f"{where}: a value nested less deeply", where) from None
+        raise UnreadableRecord(f"{where}: a value nested less deeply", where) from None
     except ValueError as error:
         field = _not_finite(value)
         if field is None:
-            raise Unreadable(f"{where}: {error}", where) from None
+            raise UnreadableRecord(f"{where}: {error}", where) from None
         field = field if where == "value" else f"{where}.{field}"
-        raise Unreadable(f"{field}: a finite number, got NaN or Infinity", field) from None
+        raise UnreadableRecord(f"{field}: a finite number, got NaN or Infinity", field) from None
 
 
 def _not_finite(value: bytes) -> str | None:
@@ -368,23 +368,23 @@ def _avro(name: str, data: bytes) -> Any:
     try:
         record = fastavro.schemaless_reader(stream, _schema(name), None)
     except Exception as error:  # noqa: BLE001 - the reader lets through whatever its C code met
-        raise Unreadable(f"data: Avro by schemas/{name}/v1.avsc, got {error!r}", "data") from None
+        raise UnreadableRecord(f"data: Avro by schemas/{name}/v1.avsc, got {error!r}", "data") from None
     if stream.tell() != len(data):
-        raise Unreadable(f"data: one Avro record, got {len(data) - stream.tell()} bytes more", "data")
+        raise UnreadableRecord(f"data: one Avro record, got {len(data) - stream.tell()} bytes more", "data")
     field = _path_to_not_finite(record)
     if field is not None:
-        raise Unreadable(f"data.{field}: a finite number, got NaN or Infinity", f"data.{field}")
+        raise UnreadableRecord(f"data.{field}: a finite number, got NaN or Infinity", f"data.{field}")
     return record
 
 
-def named(error: Exception) -> Unreadable:
+def named(error: Exception) -> UnreadableRecord:
     """The reason of msgspec (`what - at path`) as `path: what`."""
     if isinstance(error, RecursionError):
-        return Unreadable("data: a value nested less deeply", "data")
+        return UnreadableRecord("data: a value nested less deeply", "data")
     at = _AT.search(str(error))
     what, field = (_AT.sub("", str(error)), at[1]) if at else (str(error), "")
     if missing := _MISSING.match(what):
         field = f"{field}.{missing[1]}".lstrip(".")
-        return Unreadable(f"{field}: required, but missing", field)
+        return UnreadableRecord(f"{field}: required, but missing", field)
     field = field or "value"
-    return Unreadable(f"{field}: {what}", field)
+    return UnreadableRecord(f"{field}: {what}", field)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from agents.wire.catalogue import load
-from agents.wire.codec import Decoder, Unreadable
+from agents.wire.codec import Decoder, UnreadableRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +45,7 @@ def events(settings: Settings, topic: str) -> Iterator[Event]:
             for message in _to_the_end(consumer):
                 try:
                     event = decoder.decode(message.value(), message.headers())
-                except (Unreadable, UnicodeDecodeError):
+                except (UnreadableRecord, UnicodeDecodeError):
                     continue  # a tombstone or a stranger: what reads for people shows what it can
                 event.offset = message.offset()
                 yield event

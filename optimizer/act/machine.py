@@ -32,7 +32,7 @@ class Phase(StrEnum):
     CONCLUDED = "concluded"
 
 
-class Event(StrEnum):
+class RolloutEvent(StrEnum):
     """The events of a rollout."""
 
     DECIDED = "decided"
@@ -55,47 +55,47 @@ class Event(StrEnum):
     CONCLUDED = "concluded"
 
 
-_SERVING_ENDS = {Event.FAILED: Phase.ROLLING_BACK, Event.PROMOTED: Phase.PROMOTED}
-_UNSERVED_ENDS = {Event.ABORTED: Phase.ABORTED, Event.EXPIRED: Phase.EXPIRED}
+_SERVING_ENDS = {RolloutEvent.FAILED: Phase.ROLLING_BACK, RolloutEvent.PROMOTED: Phase.PROMOTED}
+_UNSERVED_ENDS = {RolloutEvent.ABORTED: Phase.ABORTED, RolloutEvent.EXPIRED: Phase.EXPIRED}
 
-TRANSITIONS: Mapping[Phase, Mapping[Event, Phase]] = MappingProxyType(
+TRANSITIONS: Mapping[Phase, Mapping[RolloutEvent, Phase]] = MappingProxyType(
     {
-        Phase.PLANNED: {Event.DECIDED: Phase.VALIDATING, **_UNSERVED_ENDS},
+        Phase.PLANNED: {RolloutEvent.DECIDED: Phase.VALIDATING, **_UNSERVED_ENDS},
         Phase.VALIDATING: {
-            Event.REFUSED: Phase.ABORTED,
-            Event.APPROVAL_NEEDED: Phase.AWAITING_APPROVAL,
-            Event.SHADOWED: Phase.SHADOW,
-            Event.STARTED: Phase.STEP,
+            RolloutEvent.REFUSED: Phase.ABORTED,
+            RolloutEvent.APPROVAL_NEEDED: Phase.AWAITING_APPROVAL,
+            RolloutEvent.SHADOWED: Phase.SHADOW,
+            RolloutEvent.STARTED: Phase.STEP,
             **_UNSERVED_ENDS,
         },
         Phase.AWAITING_APPROVAL: {
-            Event.APPROVED: Phase.VALIDATING,
+            RolloutEvent.APPROVED: Phase.VALIDATING,
             **_UNSERVED_ENDS,
         },
         Phase.SHADOW: {
-            Event.STARTED: Phase.STEP,
-            Event.PAUSED: Phase.PAUSED,
-            Event.CONCLUDED: Phase.CONCLUDED,
+            RolloutEvent.STARTED: Phase.STEP,
+            RolloutEvent.PAUSED: Phase.PAUSED,
+            RolloutEvent.CONCLUDED: Phase.CONCLUDED,
             **_UNSERVED_ENDS,
         },
         Phase.STEP: {
-            Event.STEP_PASSED: Phase.STEP,
-            Event.LAST_STEP_PASSED: Phase.BAKING,
-            Event.PAUSED: Phase.PAUSED,
-            Event.CONCLUDED: Phase.CONCLUDED,
+            RolloutEvent.STEP_PASSED: Phase.STEP,
+            RolloutEvent.LAST_STEP_PASSED: Phase.BAKING,
+            RolloutEvent.PAUSED: Phase.PAUSED,
+            RolloutEvent.CONCLUDED: Phase.CONCLUDED,
             **_SERVING_ENDS,
         },
-        Phase.BAKING: {Event.PAUSED: Phase.PAUSED, **_SERVING_ENDS},
+        Phase.BAKING: {RolloutEvent.PAUSED: Phase.PAUSED, **_SERVING_ENDS},
         Phase.PAUSED: {
-            Event.RESUMED: Phase.STEP,
-            Event.BAKE_RESUMED: Phase.BAKING,
-            Event.SHADOW_RESUMED: Phase.SHADOW,
-            Event.CONCLUDED: Phase.CONCLUDED,
+            RolloutEvent.RESUMED: Phase.STEP,
+            RolloutEvent.BAKE_RESUMED: Phase.BAKING,
+            RolloutEvent.SHADOW_RESUMED: Phase.SHADOW,
+            RolloutEvent.CONCLUDED: Phase.CONCLUDED,
             **_SERVING_ENDS,
         },
         # While the old variant is held back, a promotion can still be taken back.
-        Phase.PROMOTED: {Event.FAILED: Phase.ROLLING_BACK},
-        Phase.ROLLING_BACK: {Event.RESTORED: Phase.ROLLED_BACK},
+        Phase.PROMOTED: {RolloutEvent.FAILED: Phase.ROLLING_BACK},
+        Phase.ROLLING_BACK: {RolloutEvent.RESTORED: Phase.ROLLED_BACK},
         Phase.ROLLED_BACK: {},
         Phase.ABORTED: {},
         Phase.EXPIRED: {},
@@ -129,7 +129,7 @@ OODA: Mapping[Phase, str] = MappingProxyType(
 """Phase → the specification's state; its OBSERVING and ANALYZING belong to the other stages."""
 
 
-def advance(phase: Phase, event: Event) -> Phase:
+def advance(phase: Phase, event: RolloutEvent) -> Phase:
     """The phase that follows `phase` when `event` happens.
 
     Raises:

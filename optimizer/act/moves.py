@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 from optimizer.act.layout.mix import Slice, dealt, wanted, wrong
-from optimizer.act.machine import ENDS, OODA, SERVING, Event, Phase, advance
-from optimizer.act.state import ActState, Rolling, Served
+from optimizer.act.machine import ENDS, OODA, SERVING, Phase, RolloutEvent, advance
+from optimizer.act.state import ActState, Rolling, ServedSegment
 from optimizer.errors import OptimizerError
 from optimizer.model.configuration import Configuration
 from optimizer.model.decision import Decision, DecisionKind
@@ -24,14 +24,14 @@ class Unfit(OptimizerError):
     """A decision that cannot be followed in the present state."""
 
 
-def _start(state: ActState, served: Served, decision: Decision) -> Iterator[Any]:
+def _start(state: ActState, served: ServedSegment, decision: Decision) -> Iterator[Any]:
     rolling = served.rolling
     if rolling is not None and rolling.rollout == decision.rollout_id:
-        phase = advance(rolling.phase, Event.APPROVED)
+        phase = advance(rolling.phase, RolloutEvent.APPROVED)
     elif rolling is not None and rolling.phase not in ENDS:
         raise Unfit(f"a segment has one rollout at a time, {rolling.rollout} is under way")
     else:
-        phase = advance(Phase.PLANNED, Event.DECIDED)
+        phase = advance(Phase.PLANNED, RolloutEvent.DECIDED)
     fresh = Rolling(
         rollout=decision.rollout_id or "",
         variant=decision.variant_id or "",
@@ -42,22 +42,22 @@ def _start(state: ActState, served: Served, decision: Decision) -> Iterator[Any]
         mirror_bps=decision.mirror_bps,
     )
     if reason := _unfit(state, served, decision):
-        fresh.phase = advance(phase, Event.REFUSED)
+        fresh.phase = advance(phase, RolloutEvent.REFUSED)
         yield _status(fresh, decision, why=f"refused: {reason}")
         return
     before, served.rolling = _slices(state, served), fresh
     if not decision.takes_effect:
-        fresh.phase = advance(phase, Event.APPROVAL_NEEDED)
+        fresh.phase = advance(phase, RolloutEvent.APPROVAL_NEEDED)
         yield _status(fresh, decision)
         return
-    fresh.phase = advance(phase, Event.SHADOWED if decision.mirror_bps else Event.STARTED)
+    fresh.phase = advance(phase, RolloutEvent.SHADOWED if decision.mirror_bps else RolloutEvent.STARTED)
     if decision.weights:
         fresh.slices = dealt(before, wanted(decision.weights, served.incumbent))
     served.promoted = None  # the share of its holdback becomes the control
     yield from _serve(state, served, decision)
 
 
-def _unfit(state: ActState, served: Served, decision: Decision) -> str:
+def _unfit(state: ActState, served: ServedSegment, decision: Decision) -> str:
     """The reason why the candidate of a start cannot be tried; empty if it can."""
     declared = state.declaration
     if decision.takes_effect and not decision.generation:
@@ -82,7 +82,7 @@ def _unfit_shares(decision: Decision) -> str:
     return ""
 
 
-def _unfit_weights(state: ActState, served: Served, decision: Decision) -> str:
+def _unfit_weights(state: ActState, served: ServedSegment, decision: Decision) -> str:
     """The reason why these arms cannot serve together; empty if they can."""
     assert state.declaration is not None, "only a declared segment is followed"  # noqa: S101 - an invariant
     if unknown := set(decision.weights) - set(variants_of(state.declaration)):
@@ -90,14 +90,14 @@ def _unfit_weights(state: ActState, served: Served, decision: Decision) -> str:
     return wrong(decision.weights, served.incumbent)
 
 
-def _slices(state: ActState, served: Served) -> tuple[Slice, ...]:
+def _slices(state: ActState, served: ServedSegment) -> tuple[Slice, ...]:
     """The slices that serve the segment's buckets now."""
     assert state.declaration is not None, "only a declared segment is followed"  # noqa: S101 - an invariant
     arms = served.arms(variants_of(state.declaration))
     return tuple((arm.arm, arm.variant_id, arm.weight_bps) for arm in arms)
 
 
-def _set_weights(state: ActState, served: Served, decision: Decision) -> Iterator[Any]:
+def _set_weights(state: ActState, served: ServedSegment, decision: Decision) -> Iterator[Any]:
     rolling = _of(served, decision)
     _need_generation(decision)
     if not rolling.slices:
@@ -105,23 +105,23 @@ def _set_weights(state: ActState, served: Served, decision: Decision) -> Iterato
     if reason := _unfit_weights(state, served, decision):
         raise Unfit(reason)
     if rolling.phase is not Phase.PAUSED:  # an arm is taken out in a pause too
-        rolling.phase = advance(rolling.phase, Event.STEP_PASSED)
+        rolling.phase = advance(rolling.phase, RolloutEvent.STEP_PASSED)
     rolling.since_at = decision.decided_at
     rolling.slices = dealt(rolling.slices, wanted(decision.weights, served.incumbent))
     yield from _serve(state, served, decision)
 
 
-def _conclude(state: ActState, served: Served, decision: Decision) -> Iterator[Any]:
+def _conclude(state: ActState, served: ServedSegment, decision: Decision) -> Iterator[Any]:
     rolling = _of(served, decision)
     _need_generation(decision)
-    rolling.phase = advance(rolling.phase, Event.CONCLUDED)
+    rolling.phase = advance(rolling.phase, RolloutEvent.CONCLUDED)
     rolling.since_at, rolling.weight_bps = decision.decided_at, 0
     served.rolling = None
     yield from _publish(state, rolling, decision, "set_weights")
     yield _status(rolling, decision)
 
 
-def left(served: Served, decision: Decision, segment: str) -> Iterator[Any]:
+def left(served: ServedSegment, decision: Decision, segment: str) -> Iterator[Any]:
     """End whatever a segment has on trial or held back, by a decision about all segments; yields the statuses."""
     for rolling in (served.rolling, served.promoted):
         if rolling is None:
@@ -132,61 +132,63 @@ def left(served: Served, decision: Decision, segment: str) -> Iterator[Any]:
             continue
         rolling.weight_bps = 0
         served_users = rolling.phase in SERVING or rolling.phase is Phase.PROMOTED
-        for event in (Event.FAILED, Event.RESTORED) if served_users else (Event.ABORTED,):
+        for event in (
+            (RolloutEvent.FAILED, RolloutEvent.RESTORED) if served_users else (RolloutEvent.ABORTED,)
+        ):
             rolling.phase, rolling.since_at = advance(rolling.phase, event), decision.decided_at
             yield _status(rolling, decision, segment=segment)
 
 
-def _advance(state: ActState, served: Served, decision: Decision) -> Iterator[Any]:
+def _advance(state: ActState, served: ServedSegment, decision: Decision) -> Iterator[Any]:
     rolling = _of(served, decision)
     if not decision.generation:
-        yield from _move(rolling, Event.LAST_STEP_PASSED, decision)
+        yield from _move(rolling, RolloutEvent.LAST_STEP_PASSED, decision)
         return
     if not rolling.weight_bps <= decision.weight_bps < WHOLE_BPS:
         raise Unfit(
             f"weight_bps must be {rolling.weight_bps} … 9999, found {decision.weight_bps}; "
             "a candidate only grows, and always beside a control"
         )
-    event = Event.STARTED if rolling.phase is Phase.SHADOW else Event.STEP_PASSED
+    event = RolloutEvent.STARTED if rolling.phase is Phase.SHADOW else RolloutEvent.STEP_PASSED
     rolling.phase = advance(rolling.phase, event)
     rolling.since_at, rolling.mirror_bps = decision.decided_at, 0
     yield from _serve(state, served, decision)
 
 
-def _serve(state: ActState, served: Served, decision: Decision) -> Iterator[Any]:
+def _serve(state: ActState, served: ServedSegment, decision: Decision) -> Iterator[Any]:
     rolling = _of(served, decision)
     rolling.step, rolling.weight_bps = decision.step, decision.weight_bps
     yield from _publish(state, rolling, decision, "set_weights")
     yield _status(rolling, decision)
 
 
-def _hold(state: ActState, served: Served, decision: Decision) -> Iterator[Any]:  # noqa: ARG001 - one shape
+def _hold(state: ActState, served: ServedSegment, decision: Decision) -> Iterator[Any]:  # noqa: ARG001 - one shape
     yield _status(_of(served, decision), decision)
 
 
-def _pause(state: ActState, served: Served, decision: Decision) -> Iterator[Any]:  # noqa: ARG001 - one shape
+def _pause(state: ActState, served: ServedSegment, decision: Decision) -> Iterator[Any]:  # noqa: ARG001 - one shape
     rolling = _of(served, decision)
     before = rolling.phase
-    yield from _move(rolling, Event.PAUSED, decision)
+    yield from _move(rolling, RolloutEvent.PAUSED, decision)
     rolling.paused_in = before
 
 
-def _resume(state: ActState, served: Served, decision: Decision) -> Iterator[Any]:  # noqa: ARG001 - one shape
+def _resume(state: ActState, served: ServedSegment, decision: Decision) -> Iterator[Any]:  # noqa: ARG001 - one shape
     rolling = _of(served, decision)
-    yield from _move(rolling, _RESUMED.get(rolling.paused_in, Event.RESUMED), decision)
+    yield from _move(rolling, _RESUMED.get(rolling.paused_in, RolloutEvent.RESUMED), decision)
 
 
-_RESUMED = {Phase.BAKING: Event.BAKE_RESUMED, Phase.SHADOW: Event.SHADOW_RESUMED}
+_RESUMED = {Phase.BAKING: RolloutEvent.BAKE_RESUMED, Phase.SHADOW: RolloutEvent.SHADOW_RESUMED}
 
 
-def _promote(state: ActState, served: Served, decision: Decision) -> Iterator[Any]:
+def _promote(state: ActState, served: ServedSegment, decision: Decision) -> Iterator[Any]:
     rolling = _of(served, decision)
     _need_generation(decision)
     promoted = decision.variant_id or rolling.variant
     tried = {variant for arm, variant, _ in rolling.slices if arm == "candidate"} or {rolling.variant}
     if promoted not in tried:
         raise Unfit(f"variant must be on trial here ({', '.join(sorted(tried))}), found {promoted}")
-    rolling.phase = advance(rolling.phase, Event.PROMOTED)
+    rolling.phase = advance(rolling.phase, RolloutEvent.PROMOTED)
     rolling.since_at, rolling.weight_bps = decision.decided_at, decision.weight_bps
     rolling.variant, rolling.model, rolling.slices = promoted, decision.model or rolling.model, ()
     served.incumbent = promoted
@@ -196,20 +198,20 @@ def _promote(state: ActState, served: Served, decision: Decision) -> Iterator[An
     yield _status(rolling, decision)
 
 
-def _roll_back(state: ActState, served: Served, decision: Decision) -> Iterator[Any]:
+def _roll_back(state: ActState, served: ServedSegment, decision: Decision) -> Iterator[Any]:
     rolling = _of(served, decision)
     if not decision.generation:
         expired = decision.cause == "approval" and decision.actor == "decide"
-        yield from _move(rolling, Event.EXPIRED if expired else Event.ABORTED, decision)
+        yield from _move(rolling, RolloutEvent.EXPIRED if expired else RolloutEvent.ABORTED, decision)
         served.rolling = None
         return
     if rolling.phase is Phase.SHADOW:  # nobody was served by it, but its calls were mirrored
-        rolling.phase, rolling.since_at = advance(rolling.phase, Event.ABORTED), decision.decided_at
+        rolling.phase, rolling.since_at = advance(rolling.phase, RolloutEvent.ABORTED), decision.decided_at
         served.rolling = None
         yield from _publish(state, rolling, decision, "rollback")
         yield _status(rolling, decision)
         return
-    yield from _move(rolling, Event.FAILED, decision)
+    yield from _move(rolling, RolloutEvent.FAILED, decision)
     served.incumbent = rolling.incumbent
     rolling.weight_bps = 0
     if served.promoted is rolling:
@@ -217,10 +219,10 @@ def _roll_back(state: ActState, served: Served, decision: Decision) -> Iterator[
     else:
         served.rolling = None
     yield from _publish(state, rolling, decision, "rollback")
-    yield from _move(rolling, Event.RESTORED, decision)
+    yield from _move(rolling, RolloutEvent.RESTORED, decision)
 
 
-def _end_holdback(state: ActState, served: Served, decision: Decision) -> Iterator[Any]:
+def _end_holdback(state: ActState, served: ServedSegment, decision: Decision) -> Iterator[Any]:
     rolling = _of(served, decision)
     _need_generation(decision)
     if served.promoted is not rolling:
@@ -234,7 +236,7 @@ def _end_holdback(state: ActState, served: Served, decision: Decision) -> Iterat
 # -- what they have in common ----------------------------------------------------------------------
 
 
-def _of(served: Served, decision: Decision) -> Rolling:
+def _of(served: ServedSegment, decision: Decision) -> Rolling:
     known = [rolling for rolling in (served.rolling, served.promoted) if rolling is not None]
     for rolling in known:
         if rolling.rollout == decision.rollout_id:
@@ -248,7 +250,7 @@ def _need_generation(decision: Decision) -> None:
         raise Unfit(f"{decision.kind} must bring a new generation into force, found 0")
 
 
-def _move(rolling: Rolling, event: Event, decision: Decision) -> Iterator[Any]:
+def _move(rolling: Rolling, event: RolloutEvent, decision: Decision) -> Iterator[Any]:
     rolling.phase = advance(rolling.phase, event)
     rolling.since_at = decision.decided_at
     yield _status(rolling, decision)
@@ -295,7 +297,7 @@ def _status(rolling: Rolling, decision: Decision, *, why: str = "", segment: str
     )
 
 
-HANDLERS: dict[DecisionKind, Callable[[ActState, Served, Decision], Iterator[Any]]] = {
+HANDLERS: dict[DecisionKind, Callable[[ActState, ServedSegment, Decision], Iterator[Any]]] = {
     "start": _start,
     "advance": _advance,
     "hold": _hold,

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from optimizer.act.moves import HANDLERS, Unfit, command_of, left
-from optimizer.act.state import ActState, Served
+from optimizer.act.state import ActState, ServedSegment
 from optimizer.errors import IllegalTransition
 from optimizer.model.decision import Decision
 from optimizer.model.event import DecisionEvent
@@ -94,7 +94,7 @@ def _declare(state: ActState, decision: Decision) -> Iterator[Any]:
         raise Unfit(f"serves must name declared variants, found {sorted(unknown)}")
     state.segments = {
         # A withdrawn target leaves nobody on trial, also where decide and act disagree about what is live.
-        name: Served(incumbent=incumbent)
+        name: ServedSegment(incumbent=incumbent)
         if declared.withdrawn
         else _kept(state.segments.get(name), incumbent, set(variants))
         for name, incumbent in decision.serves.items()
@@ -116,7 +116,7 @@ def _restore(state: ActState, decision: Decision) -> Iterator[Any]:
         raise Unfit("restore must bring a new generation into force, found 0")
     variants = variants_of(declared)
     before, state.generation = state.segments, decision.generation
-    state.segments = {name: Served(incumbent=incumbent) for name, incumbent in decision.serves.items()}
+    state.segments = {name: ServedSegment(incumbent=incumbent) for name, incumbent in decision.serves.items()}
     configuration = state.configuration(decision)
     yield configuration
     for name, served in before.items():
@@ -127,10 +127,10 @@ def _restore(state: ActState, decision: Decision) -> Iterator[Any]:
         yield from left(served, decision, name)
 
 
-def _kept(before: Served | None, incumbent: str, declared: set[str]) -> Served:
+def _kept(before: ServedSegment | None, incumbent: str, declared: set[str]) -> ServedSegment:
     """The segment as it was, unless the declaration has removed a variant it rests on."""
     if before is None or before.incumbent != incumbent:
-        return Served(incumbent=incumbent)
+        return ServedSegment(incumbent=incumbent)
     if before.promoted is not None and before.promoted.incumbent not in declared:
         before.promoted = None
     return before

@@ -43,7 +43,7 @@ class Rolling(Struct, kw_only=True, omit_defaults=True):
         return shadowed(variants, incumbent, self.variant, self.mirror_bps)
 
 
-class Served(Struct, kw_only=True, omit_defaults=True):
+class ServedSegment(Struct, kw_only=True, omit_defaults=True):
     """What serves one segment: the incumbent, and a rollout or a holdback beside it."""
 
     incumbent: str
@@ -70,7 +70,7 @@ class ActState(Struct, kw_only=True, omit_defaults=True):
     generation: int = 0
     """The last generation published; it outlives a withdrawal, because readers refuse a smaller one."""
     declaration: Target | None = None
-    segments: dict[str, Served] = field(default_factory=dict)
+    segments: dict[str, ServedSegment] = field(default_factory=dict)
 
     def configuration(self, decision: Decision) -> Configuration:
         """The target's whole configuration, as it stands after `decision`."""

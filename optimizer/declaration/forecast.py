@@ -15,7 +15,7 @@ from typing import NamedTuple
 from scipy.special import ndtr, ndtri
 
 from optimizer.declaration.validate import weights_bps
-from optimizer.model.metric import ROWS, Row, margins
+from optimizer.model.metric import ROWS, MetricRow, margins
 from optimizer.model.objective import goal_of
 from optimizer.model.shares import WHOLE_BPS
 from optimizer.model.target import Target
@@ -67,7 +67,7 @@ def assumed(target: Target) -> str:
     return f"assumed: {', '.join(words)}, and a candidate as good as its control"
 
 
-def _slowness(row: Row) -> str:
+def _slowness(row: MetricRow) -> str:
     return f"{number(exp(1.645 * row.spread), digits=2)} times the median"
 
 
@@ -144,7 +144,7 @@ def _needed(target: Target, traffic: Traffic) -> tuple[int | None, str]:
     return most, slowest
 
 
-def _assumed(row: Row, margin: float) -> tuple[float, float]:
+def _assumed(row: MetricRow, margin: float) -> tuple[float, float]:
     """How far an equal candidate lies inside a margin, and the summed variance of one unit of both arms."""
     if row.estimator == "tail":
         beyond = 1 - float(ndtr(ndtri(0.95) + log(1 + margin) / row.spread))

@@ -26,7 +26,7 @@ from optimizer.declaration.phrases import COURTESIES, OPENERS, PAIRS, PLAIN, THA
 from optimizer.declaration.repeats import repeated
 from optimizer.declaration.template import (
     MASK,
-    Edit,
+    Replacement,
     doubles_braces,
     edited,
     masked,
@@ -192,7 +192,7 @@ def less_redundancy(text: str, _: Sequence[Example] = ()) -> Draft:
     return _settled(text, _said_twice, "it says nothing twice in the same words")
 
 
-def _settled(text: str, find: Callable[[str], Iterator[Edit]], why_not: str) -> Draft:
+def _settled(text: str, find: Callable[[str], Iterator[Replacement]], why_not: str) -> Draft:
     """The text after all edits, again and again until none is found: each makes it shorter."""
     after = text
     while (shorter := edited(after, find(masked(after)))) != after:
@@ -201,22 +201,22 @@ def _settled(text: str, find: Callable[[str], Iterator[Edit]], why_not: str) -> 
     return Draft(after, why_not if after == text else "")
 
 
-def _dropped(cover: str) -> Iterator[Edit]:
+def _dropped(cover: str) -> Iterator[Replacement]:
     for blanks, fewer in _BLANKS:
-        yield from (Edit(*found.span(), fewer) for found in blanks.finditer(cover))
+        yield from (Replacement(*found.span(), fewer) for found in blanks.finditer(cover))
     for pattern in (_OPENER, _COURTESY_FIRST):
         for found in pattern.finditer(cover):
-            yield Edit(found.start("drop"), found.end(), found["next"].upper())
+            yield Replacement(found.start("drop"), found.end(), found["next"].upper())
     for pattern in (_THANKS, _COURTESY_LAST, _COURTESY):
-        yield from (Edit(*found.span("drop")) for found in pattern.finditer(cover))
+        yield from (Replacement(*found.span("drop")) for found in pattern.finditer(cover))
 
 
-def _said_twice(cover: str) -> Iterator[Edit]:
+def _said_twice(cover: str) -> Iterator[Replacement]:
     yield from _replaced(cover, _PAIR, PAIRS)
     yield from repeated(cover)
 
 
-def _replaced(cover: str, pattern: re.Pattern[str], table: Mapping[str, str]) -> Iterator[Edit]:
+def _replaced(cover: str, pattern: re.Pattern[str], table: Mapping[str, str]) -> Iterator[Replacement]:
     for found in pattern.finditer(cover):
         old = found["words"]
         new = table[" ".join(old.lower().split())]
@@ -227,7 +227,7 @@ def _replaced(cover: str, pattern: re.Pattern[str], table: Mapping[str, str]) ->
             new = new.upper()
         elif old[0].isupper():
             new = new[0].upper() + new[1:]
-        yield Edit(*found.span("words"), new)
+        yield Replacement(*found.span("words"), new)
 
 
 def _filled_in(examples: Sequence[Example]) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from typing import NamedTuple
 
-from optimizer.declaration.template import MASK, Edit
+from optimizer.declaration.template import MASK, Replacement
 
 FEWEST_WORDS = 3
 
@@ -35,7 +35,7 @@ class _Line(NamedTuple):
     indent: int
 
 
-def repeated(cover: str) -> Iterator[Edit]:
+def repeated(cover: str) -> Iterator[Replacement]:
     """The edits that take every repetition out of a masked text."""
     said: dict[int, set[str]] = {}
     lines = list(_lines(cover))
@@ -48,7 +48,7 @@ def repeated(cover: str) -> Iterator[Edit]:
         yield from _of_line(cover, line, said, may_leave=not has_children)
 
 
-def _of_line(cover: str, line: _Line, said: dict[int, set[str]], *, may_leave: bool) -> Iterator[Edit]:
+def _of_line(cover: str, line: _Line, said: dict[int, set[str]], *, may_leave: bool) -> Iterator[Replacement]:
     """The repetitions in one line; what it says for the first time is noted under its indentation."""
     text = line.text.rstrip("\n")
     bullet = _BULLET.match(text)
@@ -72,17 +72,17 @@ def _of_line(cover: str, line: _Line, said: dict[int, set[str]], *, may_leave: b
         end = found.end()
         if start == begin:
             end += len(text[end:]) - len(text[end:].lstrip(" \t"))
-        yield Edit(line.start + start, line.start + end)
+        yield Replacement(line.start + start, line.start + end)
 
 
-def _whole(cover: str, line: _Line) -> Edit:
+def _whole(cover: str, line: _Line) -> Replacement:
     """A line together with its line break, and with one of the blank lines that would meet where it was."""
     start, end = line.start, line.end
     if not line.text.endswith("\n"):
-        return Edit(len(cover[:start].rstrip("\n")), end)
+        return Replacement(len(cover[:start].rstrip("\n")), end)
     if (start == 0 or cover.endswith("\n\n", 0, start)) and cover.startswith("\n", end):
         end += 1
-    return Edit(start, end)
+    return Replacement(start, end)
 
 
 def _key(sentence: str) -> str:

@@ -64,7 +64,7 @@ _SECTION = re.compile(r"\{%|\{\{[#^]")
 _PARAGRAPH = re.compile(r"\n[ \t]*\n")
 
 
-class Edit(NamedTuple):
+class Replacement(NamedTuple):
     """What stands between two offsets gives way to other words."""
 
     start: int
@@ -87,7 +87,7 @@ def prose(text: str) -> str:
     return _PROTECTED.sub(" ", text)
 
 
-def edited(text: str, edits: Iterable[Edit]) -> str:
+def edited(text: str, edits: Iterable[Replacement]) -> str:
     """The text after all edits; of two that overlap the first one counts."""
     parts, reached = [], 0
     for edit in sorted(edits):

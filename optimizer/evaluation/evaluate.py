@@ -38,7 +38,7 @@ TURNS = 0.01
 Values = npt.NDArray[np.float64]
 
 
-class Alarms(NamedTuple):
+class Verdicts(NamedTuple):
     """The verdict on each row of a series; lists as long as it."""
 
     scores: list[float]
@@ -51,7 +51,7 @@ class Alarms(NamedTuple):
     """Number of windows that were judged, not only learned from."""
 
 
-def alarms(instants_ms: Sequence[int], values: Sequence[float]) -> Alarms:
+def alarms(instants_ms: Sequence[int], values: Sequence[float]) -> Verdicts:
     """The anomalies of a series; a value that is not a number is passed over."""
     detector, scores, flagged, says, judged = Extremes(), [0.0] * len(values), [], [], 0
     for rows in _windows(instants_ms, values):
@@ -62,7 +62,7 @@ def alarms(instants_ms: Sequence[int], values: Sequence[float]) -> Alarms:
         if told.flagged:
             flagged.append(rows[-1])
             says.append(told.says)
-    return Alarms(scores, flagged, says, judged)
+    return Verdicts(scores, flagged, says, judged)
 
 
 def _windows(instants_ms: Sequence[int], values: Sequence[float]) -> list[list[int]]:

@@ -26,7 +26,7 @@ from typing import Final, Literal, NamedTuple
 Profile = Literal["standard", "reward_low_FP_rate", "reward_low_FN_rate"]
 
 
-class Weights(NamedTuple):
+class ScoreWeights(NamedTuple):
     """The reward of a hit, and the costs of a missed window and of a false alarm."""
 
     reward: float
@@ -34,10 +34,10 @@ class Weights(NamedTuple):
     cost: float
 
 
-PROFILES: Final[dict[Profile, Weights]] = {
-    "standard": Weights(1.0, 1.0, 0.11),
-    "reward_low_FP_rate": Weights(1.0, 1.0, 0.22),
-    "reward_low_FN_rate": Weights(1.0, 2.0, 0.11),
+PROFILES: Final[dict[Profile, ScoreWeights]] = {
+    "standard": ScoreWeights(1.0, 1.0, 0.11),
+    "reward_low_FP_rate": ScoreWeights(1.0, 1.0, 0.22),
+    "reward_low_FN_rate": ScoreWeights(1.0, 2.0, 0.11),
 }
 LEARNING_SHARE, LEARNING_MOST = 0.15, 750
 FAR: Final = 3.0
@@ -108,7 +108,7 @@ def score(series: Sequence[Labelled], profile: Profile, *, threshold: float | No
     return Result(100 * (total - silence) / (perfect - silence), at, windows, hit, true_rows, false_rows)
 
 
-def _rows(k: int, one: Labelled, weights: Weights) -> list[_Row]:
+def _rows(k: int, one: Labelled, weights: ScoreWeights) -> list[_Row]:
     """The rows that count, each with its worth as a detection."""
     n, rows, passed = len(one.scores), [], -1
     learning = min(floor(LEARNING_SHARE * n), LEARNING_MOST)

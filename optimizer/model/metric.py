@@ -34,7 +34,7 @@ Place = Literal["goal", "guardrail", "limit", "told"]
 """Where a metric meets a declaration; `told`: nowhere, people are only told of it."""
 
 
-class Row(NamedTuple):
+class MetricRow(NamedTuple):
     """One metric."""
 
     name: Metric
@@ -104,53 +104,56 @@ class Row(NamedTuple):
         return self.direction * (control - candidate) > margin * (control if self.is_relative else 1.0)
 
 
-TABLE: tuple[Row, ...] = (
-    Row(
+TABLE: tuple[MetricRow, ...] = (
+    MetricRow(
         "latency", "p95 latency", "ms", -1, "tail", "durations", missing="succeeded", outcome=("faster", "slower"),
         guardrail="latency_p95_rise_relative", limit="latency_p95_ms", is_goal=True, is_level=True,
         fact="latency_p95_ms", spread=0.4,
     ),
-    Row(
+    MetricRow(
         "first_token", "p95 first token", "ms", -1, "tail", "first_tokens", histogram="first_token_us",
         missing="told its first token", outcome=("faster", "slower"), guardrail="first_token_p95_rise_relative",
         limit="first_token_p95_ms", is_level=True, spread=0.5,
     ),
-    Row(
+    MetricRow(
         "cost", "cost", "usd", -1, "mean", "cost", missing="had a known cost", outcome=("cheaper", "dearer"),
         is_goal=True, is_level=True, is_signal=True, fact="cost_per_request",
     ),
-    Row(
+    MetricRow(
         "quality", "quality", "score", 1, "mean", "quality", counted="answers", missing="was scored",
         guardrail="quality_drop_relative", is_goal=True, is_level=True, fact="quality_score",
         typical=0.8, spread=0.2,  # graded answers; right or wrong ones scatter twice as much
     ),
-    Row(
+    MetricRow(
         "errors", "errors", "share", -1, "share", "failures", guardrail="error_rate_rise", is_relative=False,
         limit="error_rate", is_level=True, fact="error_rate", typical=0.01,
     ),
-    Row(
+    MetricRow(
         "output_tokens", "output tokens", "tokens", -1, "mean", histogram="output_lengths",
         missing="told its output tokens", outcome=("terser", "more verbose"), guardrail="output_tokens_rise_relative",
         is_level=True, typical=300.0, spread=240.0,
     ),
-    Row(
+    MetricRow(
         "cost_per_good_answer", "cost per good answer", "usd", -1, "ratio", "joint", counted="answers",
         outcome=("cheaper", "dearer"), is_signal=True,
     ),
-    Row("utility", "utility", "relative", 1, "weighted sum", outcome=("more useful", "less useful"), is_goal=True),
-    Row("calls", "calls", "per second", 0),
-    Row("adoption", "adoption", "share", 1),
-    Row("sample_ratio", "sample ratio", "share", 0),
-    Row("crossover", "crossover", "share", -1),
+    MetricRow(
+        "utility", "utility", "relative", 1, "weighted sum",
+        outcome=("more useful", "less useful"), is_goal=True,
+    ),
+    MetricRow("calls", "calls", "per second", 0),
+    MetricRow("adoption", "adoption", "share", 1),
+    MetricRow("sample_ratio", "sample ratio", "share", 0),
+    MetricRow("crossover", "crossover", "share", -1),
 )  # fmt: skip
 """In the order in which levels are told."""
 
-ROWS: dict[Metric, Row] = {row.name: row for row in TABLE}
+ROWS: dict[Metric, MetricRow] = {row.name: row for row in TABLE}
 """Metric → its row."""
 _BY_GUARDRAIL = {row.guardrail: row for row in TABLE if row.guardrail}
 
 
-def kept(guardrails: Struct, hard_limits: Struct) -> tuple[Row, ...]:
+def kept(guardrails: Struct, hard_limits: Struct) -> tuple[MetricRow, ...]:
     """The metrics whose sums are kept only because a declaration guards or limits them."""
     return tuple(
         row
@@ -162,7 +165,7 @@ def kept(guardrails: Struct, hard_limits: Struct) -> tuple[Row, ...]:
     )
 
 
-def margins(guardrails: Struct) -> tuple[tuple[Row, float], ...]:
+def margins(guardrails: Struct) -> tuple[tuple[MetricRow, float], ...]:
     """The metrics that a declaration guards, each with its margin, in the order of the declaration's fields."""
     declared = ((name, getattr(guardrails, name)) for name in guardrails.__struct_fields__)
     return tuple((_BY_GUARDRAIL[name], margin) for name, margin in declared if margin is not None)

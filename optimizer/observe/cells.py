@@ -12,7 +12,7 @@ from optimizer.model.call import Arm, Assignment
 from optimizer.model.fixed_point import MILLIONTHS
 from optimizer.model.pane import Cell, Covariates, Histogram, Joint, Weighted
 from optimizer.model.segments import OTHER
-from optimizer.observe.declared import Declared
+from optimizer.observe.declared import ObserveDeclaration
 
 Key = tuple[int, str, Arm, str]
 """Key of a cell: generation, variant, arm, segment."""
@@ -43,7 +43,7 @@ NO_UNITS: list[int] = []
 SCORED = BASE.index("scored")
 
 
-class Sums:
+class CellRows:
     """The sums of a cell that is being filled: the fields of `Cell`, as rows of numbers that are added at once."""
 
     __slots__ = (
@@ -110,7 +110,9 @@ class Sums:
         self.base[SCORED + 2] += quality * quality
 
 
-def key_of(declared: Declared, assignment: Assignment | None, attributes: dict[str, str] | None) -> Key:
+def key_of(
+    declared: ObserveDeclaration, assignment: Assignment | None, attributes: dict[str, str] | None
+) -> Key:
     """The key of the cell for a call to a declared target.
 
     The segment is the assignment's if it is declared, else the declared attribute's value if that is,
@@ -125,7 +127,7 @@ def key_of(declared: Declared, assignment: Assignment | None, attributes: dict[s
     return assignment.generation, intern(assignment.variant_id), assignment.arm, intern(segment)
 
 
-def cell_of(cells: dict[Key, Sums], key: Key) -> tuple[Sums, Key]:
+def cell_of(cells: dict[Key, CellRows], key: Key) -> tuple[CellRows, Key]:
     """The cell that takes a call with `key`, made if need be, and that cell's own key.
 
     The cell's key differs from `key` where the pane has too many cells: the call then goes to a coarser one.
@@ -140,5 +142,5 @@ def cell_of(cells: dict[Key, Sums], key: Key) -> tuple[Sums, Key]:
         taken = (0, OTHER, arm, OTHER)
     cell = cells.get(taken)
     if cell is None:
-        cell = cells[taken] = Sums()
+        cell = cells[taken] = CellRows()
     return cell, taken

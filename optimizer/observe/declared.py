@@ -15,7 +15,7 @@ USUAL = Scores()
 """The default scores of feedback, where a declaration gives none."""
 
 
-class Declared(Struct, frozen=True, omit_defaults=True):
+class ObserveDeclaration(Struct, frozen=True, omit_defaults=True):
     """The part of a declaration that sorts calls into segments and turns feedback into scores."""
 
     revision: int = 1
@@ -39,7 +39,7 @@ class Declared(Struct, frozen=True, omit_defaults=True):
         return value if value in self.values else OTHER
 
 
-def declared_by(target: Target, offset: int, before: Declared | None) -> Declared | None:
+def declared_by(target: Target, offset: int, before: ObserveDeclaration | None) -> ObserveDeclaration | None:
     """The target after the declaration at `offset`, given the one `before`; None if it withdraws the target."""
     if target.withdrawn:
         return None
@@ -47,9 +47,9 @@ def declared_by(target: Target, offset: int, before: Declared | None) -> Declare
     is_as_before = before is not None and (before.attribute, before.values) == (attribute, values)
     since = before.since if before is not None and is_as_before else offset
     scores = USUAL if target.scores == USUAL else target.scores  # one object, which need not be written
-    return Declared(target.revision, attribute, values, scores, since, target.count_from)
+    return ObserveDeclaration(target.revision, attribute, values, scores, since, target.count_from)
 
 
-def size_of(name: str, declared: Declared) -> int:
+def size_of(name: str, declared: ObserveDeclaration) -> int:
     """The bytes of JSON that a declaration adds to a row."""
     return len(msgspec.json.encode({name: declared})) - 1

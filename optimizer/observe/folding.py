@@ -25,13 +25,13 @@ from optimizer.model.segments import OTHER
 from optimizer.observe import feedback, measures, series, units
 from optimizer.observe.cells import ANONYMOUS, UNATTRIBUTED, Key, cell_of, key_of
 from optimizer.observe.columns import MOST_GATHERED, cost_of
-from optimizer.observe.declared import UNDECLARED, USUAL, Declared, declared_by, size_of
+from optimizer.observe.declared import UNDECLARED, USUAL, ObserveDeclaration, declared_by, size_of
 from optimizer.observe.intake import Intake, milliseconds
-from optimizer.observe.joins import Origin, origin_of
+from optimizer.observe.joins import CountedCell, origin_of
 from optimizer.observe.measures import Amount
 from optimizer.observe.openpanes import Group, GroupKey, OpenPane, Partial
-from optimizer.observe.series import SERIES, SERIES_BYTES, Series
-from optimizer.observe.state import Change
+from optimizer.observe.series import SERIES, SERIES_BYTES, SeriesEnd
+from optimizer.observe.state import DeclarationChange
 from optimizer.stage import Emit
 
 TARGET_BYTES = 500_000
@@ -159,7 +159,7 @@ class Folding(Intake):
             segment = declared.segment_by(attributes)
         return start, event.subject, 0, ANONYMOUS, "incumbent", segment
 
-    def _call(self, event: CallEvent, at: int) -> tuple[Group | None, Origin]:
+    def _call(self, event: CallEvent, at: int) -> tuple[Group | None, CountedCell]:
         """The slow path: the group of one call, with every check made, and the call's origin.
 
         The group is None if the call is in no cell: it is then already counted, booked as late, or rejected.
@@ -191,7 +191,7 @@ class Folding(Intake):
             self._keep(group, event, declared)
         return group, origin
 
-    def _keep(self, group: Group, event: CallEvent, declared: Declared | None) -> None:
+    def _keep(self, group: Group, event: CallEvent, declared: ObserveDeclaration | None) -> None:
         """Let later calls with the same key take the fast path to this group, where they all belong in it."""
         token, origin = event.data.assignment, group.origin
         if declared is not None and declared.count_from != "spans":
@@ -238,7 +238,7 @@ class Folding(Intake):
             event.data.kind, feedback.score_of(event.data, declared.scores if declared else USUAL)
         )
 
-    def _spoken_of(self, event: FeedbackEvent, at: int, declared: Declared | None) -> Key | None:
+    def _spoken_of(self, event: FeedbackEvent, at: int, declared: ObserveDeclaration | None) -> Key | None:
         """The cell of the call that feedback is about: by its token, else by the call's id; None if not known."""
         assignment = event.data.assignment
         key = self.memory.joins.find(event, at, declared) if assignment is None else UNATTRIBUTED
@@ -281,7 +281,7 @@ class Folding(Intake):
             self._count("metric_names", event.offset)
         return True
 
-    def _know(self, name: str, now: Series, offset: int) -> None:
+    def _know(self, name: str, now: SeriesEnd, offset: int) -> None:
         """Store the last point of a series; forget the series heard least recently where there are too many."""
         state, memory = self.state, self.memory
         before = state.series.get(name)
@@ -333,7 +333,7 @@ class Folding(Intake):
                 event, f"all declarations of a partition {must}; withdraw targets or use fewer segments"
             )
             return
-        memory.changes.append(Change(event.offset, name, before))
+        memory.changes.append(DeclarationChange(event.offset, name, before))
         memory.target_bytes = size
         targets.pop(name, None)
         if after is not None:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from optimizer.model.event import CallEvent, Event, FeedbackEvent, MetricEvent
 from optimizer.model.instants import DAY_MS, EPOCH
 from optimizer.observe.openpanes import OpenPane, Partial
-from optimizer.observe.state import Memory, ObserveState
+from optimizer.observe.state import ObserveState, ReplayedState
 from optimizer.prices import PriceList
 from optimizer.stage import Emit, Rejected, time_of
 
@@ -25,7 +25,7 @@ UNTIMED_PANES = 64
 """Most panes held open before the first tick, as nothing can be closed until then."""
 
 
-class Settings(NamedTuple):
+class ObserveSettings(NamedTuple):
     """All spans in milliseconds; `dedupe_records` in offsets."""
 
     partition_count: int
@@ -45,7 +45,9 @@ def milliseconds(time: datetime) -> int:
 class Intake:
     """Checks records one after the other, and collects what is to be emitted and what is rejected."""
 
-    def __init__(self, settings: Settings, state: ObserveState, memory: Memory, prices: PriceList) -> None:
+    def __init__(
+        self, settings: ObserveSettings, state: ObserveState, memory: ReplayedState, prices: PriceList
+    ) -> None:
         self.settings, self.state, self.memory, self.prices = settings, state, memory, prices
         self.emitted: list[Iterable[Emit]] = []
         self.rejected: list[Rejected] = []

@@ -19,7 +19,7 @@ from optimizer.model.call import Arm, Call
 from optimizer.model.event import CallEvent, FeedbackEvent
 from optimizer.model.segments import OTHER
 from optimizer.observe.cells import ANONYMOUS, Key, key_of
-from optimizer.observe.declared import Declared
+from optimizer.observe.declared import ObserveDeclaration
 
 BLOCKS = 16
 CHUNK = 512
@@ -30,7 +30,7 @@ UNDECLARED_THEN = -2
 """`Origin.since` of a call that met no declaration in force."""
 
 
-class Origin(NamedTuple):
+class CountedCell(NamedTuple):
     """The cell and the pane in which a call was counted; shared by all calls of a block counted there."""
 
     subject: str
@@ -44,18 +44,18 @@ class Origin(NamedTuple):
     """Start of the pane, ms since the epoch."""
 
 
-def origin_of(event: CallEvent, declared: Declared | None, start_at: int) -> Origin:
+def origin_of(event: CallEvent, declared: ObserveDeclaration | None, start_at: int) -> CountedCell:
     """The origin of a call, equal on its first reading and on re-reading: later declarations do not change it."""
     call: Call = event.data
     if declared is None or event.offset <= declared.since:
         if call.assignment is None:
-            return Origin(event.subject, 0, ANONYMOUS, "incumbent", OTHER, UNDECLARED_THEN, start_at)
+            return CountedCell(event.subject, 0, ANONYMOUS, "incumbent", OTHER, UNDECLARED_THEN, start_at)
         token = call.assignment
-        return Origin(
+        return CountedCell(
             event.subject, token.generation, token.variant_id, token.arm, OTHER, UNDECLARED_THEN, start_at
         )
     key = key_of(declared, call.assignment, call.attributes)
-    return Origin(intern(event.subject), *key, declared.since, start_at)
+    return CountedCell(intern(event.subject), *key, declared.since, start_at)
 
 
 class _Block:
@@ -65,16 +65,16 @@ class _Block:
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.calls: dict[tuple[str, str], Origin] = {}
+        self.calls: dict[tuple[str, str], CountedCell] = {}
         """Subject and call id → origin."""
-        self._unsorted: list[tuple[list[str], list[Origin]]] = []
+        self._unsorted: list[tuple[list[str], list[CountedCell]]] = []
         self.said: set[tuple[str, str, str, str]] = set()
         """Source, subject, call id and kind of each piece of feedback."""
 
     def __len__(self) -> int:
         return len(self.calls) + len(self.said) + sum(len(ids) for ids, _ in self._unsorted)
 
-    def add(self, ids: list[str], origins: list[Origin]) -> None:
+    def add(self, ids: list[str], origins: list[CountedCell]) -> None:
         """Append calls; they are indexed at the first look-up, which tokens make rare."""
         if self._unsorted and len(self._unsorted[-1][0]) < CHUNK:
             self._unsorted[-1][0].extend(ids)
@@ -82,7 +82,7 @@ class _Block:
         else:
             self._unsorted.append((ids, origins))
 
-    def find(self, subject: str, call_id: str) -> Origin | None:
+    def find(self, subject: str, call_id: str) -> CountedCell | None:
         """The origin of the last call with that id; None if the block has none."""
         for ids, origins in self._unsorted:
             self.calls.update(
@@ -103,7 +103,7 @@ class Joins:
     def __len__(self) -> int:
         return sum(map(len, self._blocks))
 
-    def remember(self, events: Sequence[CallEvent], origins: list[Origin]) -> None:
+    def remember(self, events: Sequence[CallEvent], origins: list[CountedCell]) -> None:
         """Remember the origins of these calls, which are in order of offset."""
         if not events or not self._count:
             return
@@ -125,7 +125,7 @@ class Joins:
         newest.said.add(said)
         return repeated
 
-    def find(self, event: FeedbackEvent, at: int, declared: Declared | None) -> Key | None:
+    def find(self, event: FeedbackEvent, at: int, declared: ObserveDeclaration | None) -> Key | None:
         """The cell of the call that feedback given `at` (ms since the epoch) is about; None if not known."""
         if not self._count:
             return None

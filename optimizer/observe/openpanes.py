@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from optimizer.model.event import CallEvent
 from optimizer.model.pane import Cell, Histogram, Late, Measure, Pane
-from optimizer.observe.cells import BASE, HISTOGRAMS, Key, Sums
-from optimizer.observe.joins import Origin
+from optimizer.observe.cells import BASE, HISTOGRAMS, CellRows, Key
+from optimizer.observe.joins import CountedCell
 from optimizer.observe.measures import Measures
 from optimizer.observe.tally import Tally
 from optimizer.stage import Emit
@@ -46,7 +46,7 @@ class Partial:
     __slots__ = ("applied", "cells", "first_offset", "last_offset", "late", "measures", "prices")
 
     def __init__(self, offset: int) -> None:
-        self.cells: dict[Key, Sums] = {}
+        self.cells: dict[Key, CellRows] = {}
         self.late: Late | None = None
         self.measures = Measures()
         self.prices: str | None = None
@@ -137,7 +137,7 @@ class Group:
 
     __slots__ = ("cell", "number", "origin", "partial", "samples_units")
 
-    def __init__(self, partial: Partial, cell: Sums, origin: Origin) -> None:
+    def __init__(self, partial: Partial, cell: CellRows, origin: CountedCell) -> None:
         self.partial, self.cell, self.origin = partial, cell, origin
         self.number = -1
         """Number of the group in the column buffer; -1 while none of its calls is buffered."""
@@ -156,7 +156,7 @@ class OpenPane:
         self.partials: dict[str, Partial] = {}
         self.strangers = 0
         """Number of groups of undeclared targets; bounded, because any sender can invent targets."""
-        self.cells: list[Sums] = []
+        self.cells: list[CellRows] = []
         """Cells with calls, by number."""
         self.tallies = tuple(Tally() for _ in HISTOGRAMS)
 
@@ -168,7 +168,7 @@ class OpenPane:
         partial.last_offset = offset
         return partial
 
-    def group(self, partial: Partial, cell: Sums, origin: Origin) -> Group:
+    def group(self, partial: Partial, cell: CellRows, origin: CountedCell) -> Group:
         """A new group of calls for `cell`, which gets a number in the pane if it has none."""
         if cell.number < 0:
             cell.number = len(self.cells)

@@ -32,7 +32,7 @@ Outcome = Literal["grown", "reset", "unknown_start", "stale"]
 _encode = msgspec.json.encode
 
 
-class Series(Struct, frozen=True, array_like=True):
+class SeriesEnd(Struct, frozen=True, array_like=True):
     """The last point of a series."""
 
     seen: int
@@ -51,12 +51,12 @@ class Series(Struct, frozen=True, array_like=True):
         return len(_encode(self)) + NAMED_BYTES
 
 
-class Point(NamedTuple):
+class PointChange(NamedTuple):
     """A change of a series' last point, undoable: `before` is the point it replaced; None: there was none."""
 
     offset: int
     series: str
-    before: Series | None
+    before: SeriesEnd | None
 
 
 def series_of(event: MetricEvent) -> str:
@@ -66,7 +66,7 @@ def series_of(event: MetricEvent) -> str:
     return blake2b(_encode(named), digest_size=8).hexdigest()
 
 
-def grown(before: Series | None, event: MetricEvent, at: int, since: int | None) -> tuple[Outcome, Amount]:
+def grown(before: SeriesEnd | None, event: MetricEvent, at: int, since: int | None) -> tuple[Outcome, Amount]:
     """The growth of a series up to this point; series that began after `since` (ms) cannot have been forgotten."""
     told = event.data
     whole = told_by(told)
@@ -86,7 +86,7 @@ def grown(before: Series | None, event: MetricEvent, at: int, since: int | None)
     return "grown", Amount(total, whole.bounds, counts)
 
 
-def last_point(before: Series | None, event: MetricEvent, at: int, outcome: Outcome) -> Series:
+def last_point(before: SeriesEnd | None, event: MetricEvent, at: int, outcome: Outcome) -> SeriesEnd:
     """The last point of the series to store once this event is folded."""
     if outcome == "stale" and before is not None:
         return msgspec.structs.replace(before, seen=event.offset)
@@ -94,7 +94,7 @@ def last_point(before: Series | None, event: MetricEvent, at: int, outcome: Outc
     started_at = told.started_at
     if started_at is None and before is not None and outcome == "grown":
         started_at = before.started_at
-    return Series(event.offset, at, started_at, whole.total, _digest(whole.bounds), whole.counts)
+    return SeriesEnd(event.offset, at, started_at, whole.total, _digest(whole.bounds), whole.counts)
 
 
 def told_by(told: Metric) -> Amount:
@@ -108,7 +108,7 @@ def _nothing(whole: Amount) -> Amount:
     return Amount(None, whole.bounds, (0,) * len(whole.counts))
 
 
-def _fell(before: Series, whole: Amount) -> bool:
+def _fell(before: SeriesEnd, whole: Amount) -> bool:
     """True if a value is below the last point's, which a cumulative series never is within one life."""
     if whole.counts and before.counts:
         return len(whole.counts) == len(before.counts) and any(

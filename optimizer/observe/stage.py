@@ -12,7 +12,7 @@ from typing import Any
 
 from optimizer.model.progress import WATERMARK_DELAY_S
 from optimizer.observe.folding import Folding
-from optimizer.observe.intake import Settings
+from optimizer.observe.intake import ObserveSettings
 from optimizer.observe.state import ObserveState
 from optimizer.prices import NO_PRICES, PriceList
 from optimizer.stage import Step
@@ -41,7 +41,7 @@ class Observe:
     ) -> None:
         self.replay_window = dedupe_records
         self._prices = prices
-        self._settings = Settings(
+        self._settings = ObserveSettings(
             partition_count, pane_ms, watermark_delay_ms, dedupe_records, ahead_ms, behind_ms
         )
 

@@ -11,31 +11,33 @@ from typing import NamedTuple, TypeVar
 from msgspec import Struct
 
 from optimizer.observe.columns import Pending
-from optimizer.observe.declared import Declared, size_of
+from optimizer.observe.declared import ObserveDeclaration, size_of
 from optimizer.observe.duplicates import Duplicates
 from optimizer.observe.joins import Joins
 from optimizer.observe.openpanes import Anchor, Group, GroupKey, OpenPane
-from optimizer.observe.series import Point, Series
+from optimizer.observe.series import PointChange, SeriesEnd
 
 Known = TypeVar("Known")
 
 
-class Change(NamedTuple):
+class DeclarationChange(NamedTuple):
     """A declaration that was folded, undoable: `before` is the one it replaced; None: the target was undeclared."""
 
     offset: int
     target: str
-    before: Declared | None
+    before: ObserveDeclaration | None
 
 
-class Memory:
+class ReplayedState:
     """The part of the state that is rebuilt by re-reading the log.
 
     Bounded: after the first tick panes lie between the last boundary that was closed and 60 s after
     the tick, before it the fold opens a fixed number only; inside, targets, cells and classes are bounded.
     """
 
-    def __init__(self, records: int, series: dict[str, Series], targets: dict[str, Declared]) -> None:
+    def __init__(
+        self, records: int, series: dict[str, SeriesEnd], targets: dict[str, ObserveDeclaration]
+    ) -> None:
         self.panes: dict[int, OpenPane] = {}
         self.counts: dict[str, int] = {}
         """Records since the last watermark that were left out, or counted elsewhere than they belong, by reason."""
@@ -43,8 +45,8 @@ class Memory:
         """Anchor at the first record among the counts."""
         self.duplicates = Duplicates(records)
         self.joins = Joins(records)
-        self.changes: list[Change] = []
-        self.points: list[Point] = []
+        self.changes: list[DeclarationChange] = []
+        self.points: list[PointChange] = []
         self.pointed: dict[str, int] = {}
         """Series → offset of its newest change among `points`."""
         self.anchored = -1
@@ -67,10 +69,10 @@ class Memory:
         self.anchored = anchor.offset
         return anchor
 
-    def will_change(self, series: str, before: Series | None, offset: int) -> None:
+    def will_change(self, series: str, before: SeriesEnd | None, offset: int) -> None:
         """Keep the last point of a series before it changes, unless that was done since the newest anchor."""
         if self.pointed.get(series, -1) < self.anchored:
-            self.points.append(Point(offset, series, before))
+            self.points.append(PointChange(offset, series, before))
             self.pointed[series] = offset
 
     def prune(self) -> None:
@@ -95,21 +97,21 @@ class ObserveState(Struct, kw_only=True, omit_defaults=True):
     """Panes that start before this boundary (ms since the epoch) are closed; None before the first tick."""
     emitted_at: int | None = None
     """The boundary (ms since the epoch) up to which panes and a watermark have been emitted."""
-    targets: dict[str, Declared] = {}
+    targets: dict[str, ObserveDeclaration] = {}
     changed: int = 0
     """Declarations that changed something since a pane was last closed."""
-    series: dict[str, Series] = {}
+    series: dict[str, SeriesEnd] = {}
     """Last points of the cumulative series, the most recently heard last."""
     series_since: int | None = None
     """A series that began after this (ms since the epoch) is stored, or was never heard; None before the first tick."""
-    memory: Memory | None = None
+    memory: ReplayedState | None = None
     """Never written: `snapshot` leaves it out."""
 
-    def remembered(self, records: int) -> Memory:
+    def remembered(self, records: int) -> ReplayedState:
         """The memory, made if need be for that many records."""
         if self.memory is None:
             self.series = dict(sorted(self.series.items(), key=lambda named: named[1].seen))
-            self.memory = Memory(records, self.series, self.targets)
+            self.memory = ReplayedState(records, self.series, self.targets)
         return self.memory
 
     def anchor(self, offset: int) -> Anchor:

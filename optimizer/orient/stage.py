@@ -20,12 +20,20 @@ from optimizer.model.target import Target
 from optimizer.orient.alarms.watch import Audience, Watching, left, silenced, watch, watched
 from optimizer.orient.analyzers.contract import Margins
 from optimizer.orient.comparison import compare, hard_limits, trials
-from optimizer.orient.findings.finding import Span
+from optimizer.orient.findings.finding import FindingWindow
 from optimizer.orient.health import adoption
 from optimizer.orient.health.lag import left_out, waited
 from optimizer.orient.levels import levels, spend
-from optimizer.orient.state import LESS_ROOM, SILENCE_MS, STEADY_BYTES, Declared, Left, OrientState, Segment
-from optimizer.orient.windows.buffer import Held, Part, admit, united
+from optimizer.orient.state import (
+    LESS_ROOM,
+    SILENCE_MS,
+    STEADY_BYTES,
+    Left,
+    OrientDeclaration,
+    OrientSegment,
+    OrientState,
+)
+from optimizer.orient.windows.buffer import BufferedCell, PaneContent, admit, united
 from optimizer.orient.windows.offsets import Offsets
 from optimizer.orient.windows.sums import Sums
 from optimizer.orient.windows.validate import unfit
@@ -110,7 +118,7 @@ class Orient(Durable[OrientState]):
         held = state.room.pop(at - self.pane_ms, None)
         found: list[Finding] = []
         if held is not None:
-            found += _count(state, held, Span(at - self.pane_ms, at, held.offsets))
+            found += _count(state, held, FindingWindow(at - self.pane_ms, at, held.offsets))
         state.closed_at = at
         if state.declared:
             found += _compared(state, at, harm_only=not ends_minute)
@@ -126,7 +134,7 @@ def _declare(state: OrientState, target: Target) -> OrientState:
         state.watching.withdraw()
         forgotten = Watching(tuning=state.watching.tuning, left=state.watching.left)
         return OrientState(target=state.target, closed_at=state.closed_at, watching=forgotten)
-    state.declared = Declared.of(target)
+    state.declared = OrientDeclaration.of(target)
     names = set(state.segment_names())
     state.segments = {name: kept for name, kept in state.segments.items() if name in names}
     state.watching.keep(names)
@@ -140,11 +148,13 @@ def _leave_out(books: Left, pane: Pane) -> None:
     books.calls += sum(cell.calls for cell in pane.cells)
 
 
-def _count(state: OrientState, held: Held, pane: Span) -> list[Finding]:
+def _count(state: OrientState, held: PaneContent, pane: FindingWindow) -> list[Finding]:
     """Count a pane in every window and trial; returns the findings of broken hard limits."""
     names = set(state.segment_names())
     parts = united(
-        part if part.segment in names else Part(OTHER, part.arm, part.generation, part.variant, part.sums)
+        part
+        if part.segment in names
+        else BufferedCell(OTHER, part.arm, part.generation, part.variant, part.sums)
         for part in held.parts
     )
     state.recent = [past for past in state.recent if past[0] > pane.end_at - MINUTE_MS]
@@ -161,7 +171,7 @@ def _count(state: OrientState, held: Held, pane: Span) -> list[Finding]:
     for name in state.segment_names():
         mine = [part for part in parts if part.segment == name]
         if any(part.sums.calls for part in mine):
-            state.segments.setdefault(name, Segment(called_at=0)).called_at = pane.end_at
+            state.segments.setdefault(name, OrientSegment(called_at=0)).called_at = pane.end_at
         if state.declared and name in state.segments:
             adoption.update(state, state.segments[name], mine, pane)
             trials.count(state, name, mine, pane)
@@ -169,15 +179,15 @@ def _count(state: OrientState, held: Held, pane: Span) -> list[Finding]:
     return tripped
 
 
-def _last_minute(state: OrientState, pane: Span) -> Span:
+def _last_minute(state: OrientState, pane: FindingWindow) -> FindingWindow:
     """The pane, with the evidence of the last minute."""
-    minute = Span(pane.start_at, pane.end_at, Offsets())
+    minute = FindingWindow(pane.start_at, pane.end_at, Offsets())
     for _, offsets in state.recent:
         minute.offsets.widen(offsets)
     return minute
 
 
-def _tripped(state: OrientState, name: str, parts: list[Part], pane: Span) -> list[Finding]:
+def _tripped(state: OrientState, name: str, parts: list[BufferedCell], pane: FindingWindow) -> list[Finding]:
     """The hard limits that a segment's candidates broke in the pane just counted, with the last minute's evidence."""
     assert state.declared  # noqa: S101 - the caller asked
     found: list[Finding] = []
@@ -238,7 +248,9 @@ def _covered(state: OrientState, at: int, *, all_segments: bool) -> list[Finding
         called = all_segments and segment.called_at > at - MINUTE_MS
         if called or told.said != told.generation:
             evidence = next((offsets for end, offsets in state.recent if end > told.since_at), Offsets())
-            found += adoption.findings(state.target, name, segment, Span(told.since_at, at, evidence))
+            found += adoption.findings(
+                state.target, name, segment, FindingWindow(told.since_at, at, evidence)
+            )
     return found
 
 
@@ -255,7 +267,7 @@ def _close(state: OrientState, at: int) -> list[Finding]:
         if longer is not None:
             longer.merge(window)
         window.clear()
-    found += spend.findings(state.target, state.spend, Span(at - MINUTE_MS, at, Offsets()))
+    found += spend.findings(state.target, state.spend, FindingWindow(at - MINUTE_MS, at, Offsets()))
     state.spend = {}
     if state.declared:
         found += left_out(state, at)
@@ -265,7 +277,7 @@ def _close(state: OrientState, at: int) -> list[Finding]:
 
 
 def _levels(state: OrientState, window: Window, at: int) -> list[Finding]:
-    span = Span(at - window.length_ms, at, window.offsets)
+    span = FindingWindow(at - window.length_ms, at, window.offsets)
     rows = levels.of(state.declared.kept if state.declared else ())
     found: list[Finding] = []
     for name in state.segment_names():
@@ -281,7 +293,7 @@ def _watched(state: OrientState, window: Window, at: int, *, hops: bool = False)
     """The analyzers' findings about a window that has closed."""
     if not state.segments or not watched(window.length_ms, hops=hops):
         return []
-    span, audience = Span(at - window.length_ms, at, window.offsets), _audience(state)
+    span, audience = FindingWindow(at - window.length_ms, at, window.offsets), _audience(state)
     servings = [(n, window.segments.get(n)) for n in state.segment_names() if n in state.segments]
     servings.append((WHOLE, window.whole()))
     return [
@@ -302,7 +314,7 @@ def _hopped(state: OrientState, window: Window, at: int) -> list[Finding]:
 def _forget(state: OrientState, at: int) -> list[Finding]:
     """End the trials and segments without calls for SILENCE_MS, and their alarms."""
     found: list[Finding] = []
-    span, audience = Span(at - MINUTE_MS, at, Offsets()), _audience(state)
+    span, audience = FindingWindow(at - MINUTE_MS, at, Offsets()), _audience(state)
     silent = [name for name, kept in state.segments.items() if at - kept.called_at >= SILENCE_MS]
     for name in sorted(silent):
         del state.segments[name]

@@ -11,15 +11,15 @@ from functools import lru_cache
 from msgspec import Struct, field
 
 from optimizer.model.alarms import Alarms
-from optimizer.model.metric import Metric, Row, kept
+from optimizer.model.metric import Metric, MetricRow, kept
 from optimizer.model.objective import Objective
 from optimizer.model.segments import OTHER
 from optimizer.model.target import ChangeRisks, Guardrails, HardLimits, Target
 from optimizer.model.variant import label, variants_of
 from optimizer.orient.alarms.watch import Watching, margins_of
 from optimizer.orient.analyzers.contract import Margins
-from optimizer.orient.trial import Trial
-from optimizer.orient.windows.buffer import Held
+from optimizer.orient.trial import Pairing
+from optimizer.orient.windows.buffer import PaneContent
 from optimizer.orient.windows.offsets import Offsets
 from optimizer.orient.windows.windows import LENGTHS_MS, Window
 
@@ -57,11 +57,11 @@ Minute = dict[str, dict[str, Spent]]
 
 
 @lru_cache(maxsize=4096)
-def _kept(guardrails: Guardrails, hard_limits: HardLimits) -> tuple[Row, ...]:
+def _kept(guardrails: Guardrails, hard_limits: HardLimits) -> tuple[MetricRow, ...]:
     return kept(guardrails, hard_limits)
 
 
-class Declared(Struct, kw_only=True):
+class OrientDeclaration(Struct, kw_only=True):
     """The part of a declaration that findings depend on."""
 
     segments: tuple[str, ...]
@@ -77,9 +77,9 @@ class Declared(Struct, kw_only=True):
     """True if a budget or policies need findings of spend."""
 
     @staticmethod
-    def of(target: Target) -> "Declared":
+    def of(target: Target) -> "OrientDeclaration":
         """The part of a declaration that findings depend on."""
-        return Declared(
+        return OrientDeclaration(
             segments=target.segment_names(),
             guardrails=target.guardrails,
             hard_limits=target.hard_limits,
@@ -92,7 +92,7 @@ class Declared(Struct, kw_only=True):
         )
 
     @property
-    def kept(self) -> tuple[Row, ...]:
+    def kept(self) -> tuple[MetricRow, ...]:
         """The metrics whose sums are kept only because they are guarded or limited here."""
         return _kept(self.guardrails, self.hard_limits)
 
@@ -114,7 +114,7 @@ class Adoption(Struct, kw_only=True, omit_defaults=True):
     """The generation last reported."""
 
 
-class Segment(Struct, kw_only=True, omit_defaults=True):
+class OrientSegment(Struct, kw_only=True, omit_defaults=True):
     """The part of a segment's state that outlives a window."""
 
     called_at: int
@@ -122,7 +122,7 @@ class Segment(Struct, kw_only=True, omit_defaults=True):
     measured: dict[Metric, int] = {}
     """Metric → end of the last minute in which it had a value, ms since the epoch."""
     adoption: Adoption = field(default_factory=Adoption)
-    trials: dict[str, Trial] = {}
+    trials: dict[str, Pairing] = {}
 
 
 class Left(Struct, omit_defaults=True):
@@ -136,10 +136,10 @@ class OrientState(Struct, kw_only=True, omit_defaults=True):
     """The row of one target."""
 
     target: str
-    declared: Declared | None = None
+    declared: OrientDeclaration | None = None
     closed_at: int = 0
     """Every pane that ends by this instant (ms since the epoch) has been counted."""
-    room: dict[int, Held] = {}
+    room: dict[int, PaneContent] = {}
     """Start of a pane → panes with this start that the watermark has not passed."""
     windows: list[Window] = field(default_factory=lambda: [Window(length) for length in LENGTHS_MS])
     recent: list[tuple[int, Offsets]] = []
@@ -147,7 +147,7 @@ class OrientState(Struct, kw_only=True, omit_defaults=True):
     hops: list[tuple[int, Window]] = []
     """End and content of the latest closed windows of HOP_MS: all but the oldest part of the hopping window."""
     watching: Watching = field(default_factory=Watching)
-    segments: dict[str, Segment] = {}
+    segments: dict[str, OrientSegment] = {}
     spend: Minute = {}
     """Spend since the last full minute."""
     applied: dict[str, tuple[int, int]] = {}

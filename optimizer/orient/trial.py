@@ -4,7 +4,7 @@ from msgspec import Struct, field
 
 from optimizer.model.fixed_point import MILLIONTHS
 from optimizer.model.metric import Metric
-from optimizer.orient.windows.buffer import Part
+from optimizer.orient.windows.buffer import BufferedCell
 from optimizer.orient.windows.offsets import Offsets
 from optimizer.orient.windows.sums import Sums
 from optimizer.stats.bottom_k import smallest
@@ -14,7 +14,7 @@ GENERATIONS = 4
 """Generations whose calls are counted apart, as many as there are steps; of older ones the evidence is kept."""
 
 
-class Counted(Struct, array_like=True):
+class ArmCounts(Struct, array_like=True):
     """Calls of both arms in one generation; weights are the sums of 1 / propensity, in millionths."""
 
     candidate: int = 0
@@ -44,10 +44,10 @@ class Counted(Struct, array_like=True):
 class SampleRatio(Struct, omit_defaults=True):
     """The calls of a trial by generation, and the evidence of generations that are no longer counted apart."""
 
-    counted: dict[int, Counted] = {}
+    counted: dict[int, ArmCounts] = {}
     past: float = 0.0
 
-    def add(self, part: Part) -> None:
+    def add(self, part: BufferedCell) -> None:
         """Count a part of a pane, of the candidate or its control."""
         if not part.sums.weighted:
             return
@@ -55,7 +55,7 @@ class SampleRatio(Struct, omit_defaults=True):
         if part.generation not in self.counted:
             if len(self.counted) >= GENERATIONS and part.generation < min(self.counted):
                 return  # a straggler; its generation has been judged
-            self.counted[part.generation] = Counted()
+            self.counted[part.generation] = ArmCounts()
         told = self.counted[part.generation]
         told.clipped += clipped
         if part.arm == "candidate":
@@ -75,7 +75,7 @@ class Met(Struct, omit_defaults=True):
     candidate: list[int] = []
     control: list[int] = []
 
-    def add(self, part: Part) -> None:
+    def add(self, part: BufferedCell) -> None:
         """Add the units in a part of a pane, of the candidate or its control."""
         if part.generation > self.generation:
             self.generation, self.candidate, self.control = part.generation, [], []
@@ -97,7 +97,7 @@ class Stretch(Struct, kw_only=True, omit_defaults=True):
     control: Sums = field(default_factory=Sums)
 
 
-class Trial(Struct, kw_only=True, omit_defaults=True):
+class Pairing(Struct, kw_only=True, omit_defaults=True):
     """One candidate and its concurrent control in one segment, since it first appeared."""
 
     variant: str

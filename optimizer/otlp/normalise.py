@@ -105,13 +105,13 @@ class Normaliser:
     def _measure(self, out: Normalised, metric: Any, resource: dict[str, Any], place: str) -> None:
         try:
             series = points.series_of(metric, resource, place)
-        except points.Refused as why:
+        except points.UncountablePoint as why:
             out.dropped[str(why)] += 1
             return
         for point in points.points_of(metric):
             try:
                 out.events.append(points.event(point, series))
-            except points.Refused as why:
+            except points.UncountablePoint as why:
                 out.dropped[str(why)] += 1
 
 

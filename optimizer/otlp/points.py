@@ -26,11 +26,11 @@ _NO_RECORDED_VALUE = 1
 _SHAPES = ("gauge", "sum", "histogram", "exponential_histogram")
 
 
-class Refused(ValueError):
+class UncountablePoint(ValueError):
     """Raised for a point that cannot be counted; the text says why, in a few words."""
 
 
-class Series(NamedTuple):
+class MetricSeries(NamedTuple):
     """The part that all points of one metric share."""
 
     name: str
@@ -47,7 +47,7 @@ def place_of(resource: Any, scope: Any) -> str:
     return short_hash(_flat(resource.attributes), scope.name, _flat(scope.attributes))
 
 
-def series_of(metric: Any, resource: Mapping[str, Any], place: str) -> Series:
+def series_of(metric: Any, resource: Mapping[str, Any], place: str) -> MetricSeries:
     """The series of a metric.
 
     Raises:
@@ -56,18 +56,18 @@ def series_of(metric: Any, resource: Mapping[str, Any], place: str) -> Series:
     shape = metric.WhichOneof("data")
     name, unit = text(metric.name), metric.unit
     if shape not in _SHAPES:
-        raise Refused("metric: a summary, which cannot be merged" if shape else "metric: no data")
+        raise UncountablePoint("metric: a summary, which cannot be merged" if shape else "metric: no data")
     if name is None or len(unit) > 32:  # noqa: PLR2004 - as in `Metric`
-        raise Refused("metric: no name, or too long a name or unit")
+        raise UncountablePoint("metric: no name, or too long a name or unit")
     data = getattr(metric, shape)
     if shape == "gauge":
-        return Series(name, unit, shape, "gauge", resource, place)
+        return MetricSeries(name, unit, shape, "gauge", resource, place)
     temporality = _TEMPORALITIES.get(data.aggregation_temporality)
     if temporality is None:
-        raise Refused("metric: temporality not told")
+        raise UncountablePoint("metric: temporality not told")
     if shape == "sum" and temporality == "cumulative" and not data.is_monotonic:
-        return Series(name, unit, shape, "gauge", resource, place)  # what goes up and down is a level
-    return Series(name, unit, shape, temporality, resource, place)
+        return MetricSeries(name, unit, shape, "gauge", resource, place)  # what goes up and down is a level
+    return MetricSeries(name, unit, shape, temporality, resource, place)
 
 
 def points_of(metric: Any) -> Iterator[Any]:
@@ -75,7 +75,7 @@ def points_of(metric: Any) -> Iterator[Any]:
     yield from getattr(metric, metric.WhichOneof("data")).data_points
 
 
-def event(point: Any, series: Series) -> MetricEvent:
+def event(point: Any, series: MetricSeries) -> MetricEvent:
     """The metric event of a point.
 
     Raises:
@@ -83,9 +83,9 @@ def event(point: Any, series: Series) -> MetricEvent:
     """
     at = instant(point.time_unix_nano)
     if at is None:
-        raise Refused("impossible time")
+        raise UncountablePoint("impossible time")
     if point.flags & _NO_RECORDED_VALUE:
-        raise Refused("metric: no recorded value")
+        raise UncountablePoint("metric: no recorded value")
     value: float | None = None
     distribution: Distribution | None = None
     if series.shape == "histogram":
@@ -128,27 +128,27 @@ def _shown(value: Any) -> str:
     return str(found) if found is not None else str(value.SerializeToString(deterministic=True))
 
 
-def _value(point: Any, series: Series) -> float:
+def _value(point: Any, series: MetricSeries) -> float:
     kind = point.WhichOneof("value")
     found = number(getattr(point, kind)) if kind else None
     if found is None:
-        raise Refused("metric: not a number")
+        raise UncountablePoint("metric: not a number")
     if abs(found) > MOST:
-        raise Refused("metric: a number too large")
+        raise UncountablePoint("metric: a number too large")
     if found < 0 and series.temporality != "gauge":
-        raise Refused("metric: less than nothing of what only grows")
+        raise UncountablePoint("metric: less than nothing of what only grows")
     return float(found)
 
 
 def _distribution(bounds: Sequence[float], counts: Sequence[int], point: Any) -> Distribution:
     if len(bounds) > MOST_BOUNDS:
-        raise Refused(f"metric: more than {MOST_BOUNDS} bounds")
+        raise UncountablePoint(f"metric: more than {MOST_BOUNDS} bounds")
     if not all(abs(bound) <= MOST for bound in bounds):
-        raise Refused("metric: bounds too large for numbers")
+        raise UncountablePoint("metric: bounds too large for numbers")
     if any(low >= high for low, high in pairwise(bounds)):
-        raise Refused("metric: bounds that do not ascend")
+        raise UncountablePoint("metric: bounds that do not ascend")
     if max(counts) > MOST_COUNT:
-        raise Refused(f"metric: more than {MOST_COUNT:,} in one bucket")
+        raise UncountablePoint(f"metric: more than {MOST_COUNT:,} in one bucket")
     total = within(point.sum, -MOST_SUM, MOST_SUM) if point.HasField("sum") else None
     return Distribution(bounds=tuple(bounds), counts=tuple(counts), sum=total)
 
@@ -157,7 +157,7 @@ def _explicit(point: Any) -> Distribution:
     if not point.bucket_counts:
         return _distribution([], [point.count], point)
     if len(point.bucket_counts) != len(point.explicit_bounds) + 1:
-        raise Refused("metric: bounds and counts do not match")
+        raise UncountablePoint("metric: bounds and counts do not match")
     return _distribution(point.explicit_bounds, point.bucket_counts, point)
 
 
@@ -178,7 +178,7 @@ def _exponential(point: Any) -> Distribution:
         for index, n in sorted(positive.items()):
             _add(bounds, counts, (2.0 ** (power * index), 2.0 ** (power * (index + 1))), n)
     except OverflowError:
-        raise Refused("metric: bounds too large for numbers") from None
+        raise UncountablePoint("metric: bounds too large for numbers") from None
     return _distribution(bounds, counts, point)
 
 
@@ -195,7 +195,7 @@ def _add(bounds: list[float], counts: list[int], ends: tuple[float, float], n: i
 def _buckets(side: Any) -> dict[int, int]:
     """Index → count of the buckets that are not empty."""
     if len(side.bucket_counts) > MOST_SENT:
-        raise Refused(f"metric: more than {MOST_SENT:,} buckets")
+        raise UncountablePoint(f"metric: more than {MOST_SENT:,} buckets")
     return {side.offset + i: n for i, n in enumerate(side.bucket_counts) if n}
 
 

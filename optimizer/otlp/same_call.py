@@ -21,7 +21,7 @@ DEEPEST = 16
 """Most nested spans of one call; also ends a ring of parents."""
 
 
-class Counted(NamedTuple):
+class CountedCall(NamedTuple):
     """A call that was counted."""
 
     call_id: str
@@ -36,11 +36,11 @@ class SameCalls:
     def __init__(self, remembers: int) -> None:
         """Start with nothing; `remembers` is the number of spans to hold."""
         self._remembers = remembers
-        self._of_span: OrderedDict[bytes, Counted] = OrderedDict()
+        self._of_span: OrderedDict[bytes, CountedCall] = OrderedDict()
         """A span → the call that it was counted as, or found to be."""
-        self._inside: OrderedDict[bytes, Counted] = OrderedDict()
+        self._inside: OrderedDict[bytes, CountedCall] = OrderedDict()
         """A span → the call that was directly inside it."""
-        self._of_answer: OrderedDict[str, Counted] = OrderedDict()
+        self._of_answer: OrderedDict[str, CountedCall] = OrderedDict()
         """An answer's id → its call."""
 
     def once(self, spans: Iterable[Span]) -> list[Span]:
@@ -64,14 +64,14 @@ class SameCalls:
                 inner[0].joined(span)
         return [span for span in reversed(ordered) if self._is_new(span)]
 
-    def found(self, *, span: bytes | None = None, answer: str | None = None) -> Counted | None:
+    def found(self, *, span: bytes | None = None, answer: str | None = None) -> CountedCall | None:
         """The remembered call of a span, or else of an answer's id; None if it is not remembered."""
         if span is not None and (counted := self._of_span.get(span)) is not None:
             return counted
         return self._of_answer.get(answer) if answer else None
 
     def _is_new(self, span: Span) -> bool:
-        call = Counted(span.call_id, span.target, span.origin.service, span.models)
+        call = CountedCall(span.call_id, span.target, span.origin.service, span.models)
         around = self._of_span.get(span.parent) if span.parent else None
         for other in (around, self._inside.get(span.key)):
             if (

@@ -26,7 +26,7 @@ TRACE_DIGITS = 32
 """Leading hex digits of a call's id that are its trace's id."""
 
 
-class Origin(NamedTuple):
+class SpanOrigin(NamedTuple):
     """The origin of spans: the fields read from their resource."""
 
     service: str
@@ -35,10 +35,10 @@ class Origin(NamedTuple):
     """Field → value, which a span's own value overrides."""
 
 
-def origin_of(resource: Mapping[str, Any]) -> Origin:
+def origin_of(resource: Mapping[str, Any]) -> SpanOrigin:
     """The origin that a resource's attributes describe."""
     named = ((field, text(resource.get(name))) for name, field in _RESOURCE_ATTRIBUTES.items())
-    return Origin(
+    return SpanOrigin(
         service=text(resource.get("service.name")) or "",
         target=target_of(None, resource),
         fields=tuple((field, value) for field, value in named if value is not None),
@@ -107,7 +107,7 @@ def _models(*named: str | None) -> frozenset[str]:
 FieldsOf = Callable[[Iterable[Any], list[str]], dict[str, Any]]
 
 
-def read(message: Any, origin: Origin, fields_of: FieldsOf) -> Span | str:
+def read(message: Any, origin: SpanOrigin, fields_of: FieldsOf) -> Span | str:
     """The span, or the reason in a few words why it is no call; `fields_of` reads its attributes."""
     unread: list[str] = []
     found = fields_of(message.attributes, unread)

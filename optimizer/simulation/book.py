@@ -7,7 +7,7 @@ from optimizer.act.assign import BUCKETS
 from optimizer.decide.strategies.tuning import levers_of
 from optimizer.model.call import Assignment
 from optimizer.model.decision import Decision
-from optimizer.simulation.life import Life, Outcome, Rollout, Served, Turn, is_harmful
+from optimizer.simulation.life import CandidateHistory, Life, Outcome, SegmentTurn, ServedAverages, is_harmful
 from optimizer.simulation.world import Outcomes, Truth, World
 
 BEGIN_AT = 1_772_323_200_000
@@ -16,7 +16,7 @@ ENDS: Mapping[str, Outcome] = {"promote": "promoted", "rollback": "rolled_back",
 """Kind of decision → the outcome of the rollout that it ends."""
 
 
-class Arm(NamedTuple):
+class ServingArm(NamedTuple):
     """An arm that serves some of a segment's units."""
 
     model: str
@@ -31,10 +31,10 @@ class Arm(NamedTuple):
         return "incumbent" if self.assignment is None else self.assignment.arm
 
 
-class Book:
+class Account:
     """The account of a life: money and quality by the laws of the world, rollouts by the decisions."""
 
-    def __init__(self, world: World, outcomes: Outcomes, first: Mapping[str, Arm]) -> None:
+    def __init__(self, world: World, outcomes: Outcomes, first: Mapping[str, ServingArm]) -> None:
         """Open the book.
 
         Args:
@@ -45,16 +45,16 @@ class Book:
         self._world, self._outcomes, self._first = world, outcomes, first
         self._models = {model.name for model in world.target.models}
         self.life = Life(levers=levers_of(world.target), course={name: [] for name in first if world.course})
-        self.arms: Mapping[str, tuple[Arm, ...]] = {name: (arm,) for name, arm in first.items()}
+        self.arms: Mapping[str, tuple[ServingArm, ...]] = {name: (arm,) for name, arm in first.items()}
         """Segment → its arms as they are laid out now."""
         self._after_s = 0.0
         self._of_candidate: dict[str, int] = {}
         """Segment → calls that a candidate has answered since its rollout began."""
         self._of_shadow: dict[str, int] = {}
         """Segment → calls that were mirrored to it since then."""
-        self._live: dict[str, tuple[Rollout, Arm, str]] = {}
+        self._live: dict[str, tuple[CandidateHistory, ServingArm, str]] = {}
         """Segment → its last rollout, what it is tried beside, and the variant that is tried."""
-        self._in_turn: dict[str, list[tuple[Arm, int]]] = {}
+        self._in_turn: dict[str, list[tuple[ServingArm, int]]] = {}
 
     # -- calls -------------------------------------------------------------------------------------
 
@@ -64,7 +64,7 @@ class Book:
         self.life.calls += calls
         self._in_turn = {}
 
-    def served(self, segment: str, arm: Arm, calls: int) -> None:
+    def served(self, segment: str, arm: ServingArm, calls: int) -> None:
         """Count calls that an arm answered to users."""
         mine, first = self._truth(segment, arm), self._truth(segment, self._first[segment])
         life = self.life
@@ -76,7 +76,7 @@ class Book:
             self._of_candidate[segment] = self._of_candidate.get(segment, 0) + calls
         self._in_turn.setdefault(segment, []).append((arm, calls))
 
-    def mirrored(self, segment: str, arm: Arm, calls: int) -> None:
+    def mirrored(self, segment: str, arm: ServingArm, calls: int) -> None:
         """Count calls that were made a second time: they cost, and nobody got their answers."""
         self.life.mirrored += calls
         self.life.cost_usd += calls * self._truth(segment, arm).cost_usd
@@ -90,14 +90,14 @@ class Book:
             }
             best = max(sorted(answers), key=lambda name: answers[name])
             calls = sum(n for _, n in served)
-            self.life.course[segment].append(Turn(
+            self.life.course[segment].append(SegmentTurn(
                 calls=calls, best=best, by_best=sum(n for arm, n in served if arm.model == best),
                 quality=sum(n * answers[arm.model] for arm, n in served),
                 quality_of_best=calls * answers[best],
                 quality_of_uniform=calls * sum(answers.values()) / len(answers),
             ))  # fmt: skip
 
-    def _truth(self, segment: str, arm: Arm) -> Truth:
+    def _truth(self, segment: str, arm: ServingArm) -> Truth:
         truth = self._outcomes.truth(arm.model, segment, self._after_s)
         return truth if arm.cost_factor == 1 else truth._replace(cost_usd=truth.cost_usd * arm.cost_factor)
 
@@ -117,7 +117,7 @@ class Book:
         segment = decision.segment
         self._of_candidate[segment] = self._of_shadow[segment] = 0
         beside = self._incumbent(segment)
-        began = Rollout(
+        began = CandidateHistory(
             segment=segment, model=model, instead_of=beside.model,
             began_s=(decision.decided_at - BEGIN_AT) / 1000,
         )  # fmt: skip
@@ -133,13 +133,13 @@ class Book:
         rollout.mirrored = self._of_shadow.get(segment, 0)
         tried = next(
             (arm for arm in self.arms[segment] if arm.assignment and arm.assignment.variant_id == variant),
-            Arm(rollout.model, None, 0),
+            ServingArm(rollout.model, None, 0),
         )
         candidate, control = self._truth(segment, tried), self._truth(segment, beside)
         rollout.is_harmful = is_harmful(self._world.target.guardrails, candidate, control)
         rollout.is_dearer = candidate.cost_usd > control.cost_usd
 
-    def _incumbent(self, segment: str) -> Arm:
+    def _incumbent(self, segment: str) -> ServingArm:
         serving = (
             arm
             for arm in self.arms[segment]
@@ -165,7 +165,7 @@ class Book:
         )
         return life
 
-    def _served(self, arms: Mapping[str, tuple[Arm, ...]], mix: Sequence[float]) -> Served:
+    def _served(self, arms: Mapping[str, tuple[ServingArm, ...]], mix: Sequence[float]) -> ServedAverages:
         cost = quality = before = 0.0
         for segment, until in zip(self._first, mix, strict=True):
             for arm in arms[segment]:
@@ -173,4 +173,4 @@ class Book:
                 truth = self._truth(segment, arm)
                 cost, quality = cost + share * truth.cost_usd, quality + share * truth.quality
             before = until
-        return Served(cost_usd=cost, quality=quality)
+        return ServedAverages(cost_usd=cost, quality=quality)

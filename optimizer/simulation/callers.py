@@ -20,7 +20,7 @@ from optimizer.model.configuration import ArmOfConfiguration, Configuration
 from optimizer.model.decision import Decision
 from optimizer.model.event import CallEvent, Event, FeedbackEvent
 from optimizer.model.segments import OTHER
-from optimizer.simulation.book import BEGIN_AT, Arm, Book
+from optimizer.simulation.book import BEGIN_AT, Account, ServingArm
 from optimizer.simulation.life import Life
 from optimizer.simulation.world import Dice, Outcomes, World
 from optimizer.stage import time_of
@@ -37,9 +37,9 @@ class Callers:
         self._segments = world.target.segment_names()
         self._mix = tuple(accumulate(outcomes.shares(self._segments)))
         incumbent = next(model for model in world.target.models if model.name == world.target.incumbent)
-        first = Arm(incumbent.name, None, BUCKETS, self._factor(incumbent.name, incumbent.parameters))
-        self._book = Book(world, outcomes, dict.fromkeys(self._segments, first))
-        self._arms: dict[str, tuple[Arm, ...]] = dict.fromkeys(self._segments, (first,))
+        first = ServingArm(incumbent.name, None, BUCKETS, self._factor(incumbent.name, incumbent.parameters))
+        self._book = Account(world, outcomes, dict.fromkeys(self._segments, first))
+        self._arms: dict[str, tuple[ServingArm, ...]] = dict.fromkeys(self._segments, (first,))
         self._ends: dict[str, npt.NDArray[np.uint64]] = {}
         """Segment → where each arm but the last one ends, on the whole of a digest's first 64 bits."""
         self._hashed: dict[str, bytes] = {}
@@ -90,7 +90,7 @@ class Callers:
         digests = b"".join([sha256(b"%b%d" % (hashed, unit)).digest()[:8] for unit in units.tolist()])
         return np.searchsorted(ends, np.frombuffer(digests, ">u8").astype(np.uint64), side="right")
 
-    def _calls(self, segment: str, arm: Arm, start_s: int, times: list[int]) -> Iterator[Event]:
+    def _calls(self, segment: str, arm: ServingArm, start_s: int, times: list[int]) -> Iterator[Event]:
         drawn = self.outcomes.drawn(arm.model, segment, start_s, (self.dice, len(times)))
         if arm.cost_factor != 1:
             drawn = drawn._replace(cost_usd=drawn.cost_usd * arm.cost_factor)
@@ -131,10 +131,10 @@ class Callers:
             self._hashed[segment] = f"{configuration.salt}\x1f{name}\x1f".encode()
         self._book.arms = self._arms
 
-    def _arm(self, one: ArmOfConfiguration, segment: str, generation: int) -> Arm:
+    def _arm(self, one: ArmOfConfiguration, segment: str, generation: int) -> ServingArm:
         propensity = one.weight_bps / BUCKETS or 1.0
         token = Assignment(generation, one.variant_id, one.arm, segment, propensity)
-        return Arm(one.model, token, one.weight_bps, self._factor(one.model, one.parameters))
+        return ServingArm(one.model, token, one.weight_bps, self._factor(one.model, one.parameters))
 
     def _factor(self, model: str, parameters: Any) -> float:
         laws = self.world.models

@@ -14,8 +14,8 @@ from math import inf
 from typing import Literal, NamedTuple
 
 from optimizer.simulation import course
-from optimizer.simulation.life import Life, Rollout, Served
-from optimizer.simulation.means import Measured, mean, median
+from optimizer.simulation.life import CandidateHistory, Life, ServedAverages
+from optimizer.simulation.means import MeanInterval, mean, median
 from optimizer.stats.proportion import Proportion, wilson
 
 Verdict = Literal["held", "open", "missed"]
@@ -32,7 +32,7 @@ class Claim(NamedTuple):
     world: str
     """Name of a world in `compose/worlds`."""
     sentence: str
-    measure: Callable[[Sequence[Life]], Measured | None]
+    measure: Callable[[Sequence[Life]], MeanInterval | None]
     """The measurement over lives; None: these lives cannot tell."""
     bound: float
     must: Literal["below", "at most", "above", "at least"]
@@ -40,7 +40,7 @@ class Claim(NamedTuple):
     goal: float | None = None
     """The value hoped for beyond the bound."""
 
-    def verdict(self, measured: Measured) -> Verdict:
+    def verdict(self, measured: MeanInterval) -> Verdict:
         """The verdict on the claim by what was measured."""
         low = measured.value if measured.low is None else measured.low
         high = measured.value if measured.high is None else measured.high
@@ -63,63 +63,63 @@ class Claim(NamedTuple):
 # -- measures ------------------------------------------------------------------------------------
 
 
-def _rollouts(lives: Sequence[Life]) -> Iterator[Rollout]:
+def _rollouts(lives: Sequence[Life]) -> Iterator[CandidateHistory]:
     return (rollout for life in lives for rollout in life.rollouts)
 
 
-def is_called_worse(rollout: Rollout) -> bool:
+def is_called_worse(rollout: CandidateHistory) -> bool:
     """True if a candidate was rolled back because of findings, not for want of an answer."""
     return rollout.outcome == "rolled_back" and rollout.cause in ("guardrail", "hard_limit", "goal")
 
 
-def is_truly_better(rollout: Rollout) -> bool:
+def is_truly_better(rollout: CandidateHistory) -> bool:
     """True if a candidate truly keeps every guardrail and does not cost more."""
     return not rollout.is_harmful and not rollout.is_dearer
 
 
 def share(
-    of: Callable[[Rollout], bool], among: Callable[[Rollout], bool] = lambda _: True
-) -> Callable[[Sequence[Life]], Measured | None]:
+    of: Callable[[CandidateHistory], bool], among: Callable[[CandidateHistory], bool] = lambda _: True
+) -> Callable[[Sequence[Life]], MeanInterval | None]:
     """A measure: the share of rollouts with property `of` among those with property `among`; None without any."""
 
-    def measure(lives: Sequence[Life]) -> Measured | None:
+    def measure(lives: Sequence[Life]) -> MeanInterval | None:
         whole = [rollout for rollout in _rollouts(lives) if among(rollout)]
         if not whole:
             return None
         hits = sum(map(of, whole))
         low, high = wilson(Proportion(len(whole), hits))
-        return Measured(hits / len(whole), low, high)
+        return MeanInterval(hits / len(whole), low, high)
 
     return measure
 
 
-def never(of: Callable[[Rollout], bool]) -> Callable[[Sequence[Life]], Measured | None]:
+def never(of: Callable[[CandidateHistory], bool]) -> Callable[[Sequence[Life]], MeanInterval | None]:
     """A measure: the share of rollouts with property `of`, where the bound is 0, so that an interval cannot help."""
     counted = share(of)
 
-    def measure(lives: Sequence[Life]) -> Measured | None:
+    def measure(lives: Sequence[Life]) -> MeanInterval | None:
         measured = counted(lives)
-        return None if measured is None else Measured(measured.value)
+        return None if measured is None else MeanInterval(measured.value)
 
     return measure
 
 
-def was_promoted(rollout: Rollout) -> bool:
+def was_promoted(rollout: CandidateHistory) -> bool:
     """True if the candidate became the incumbent."""
     return rollout.outcome == "promoted"
 
 
-def has_met_users(rollout: Rollout) -> bool:
+def has_met_users(rollout: CandidateHistory) -> bool:
     """True if the candidate has answered any user."""
     return rollout.answers > 0
 
 
-def median_answers(lives: Sequence[Life]) -> Measured | None:
+def median_answers(lives: Sequence[Life]) -> MeanInterval | None:
     """The median of the answers that candidates gave until they were rolled back."""
     return median([r.answers if r.outcome == "rolled_back" else inf for r in _rollouts(lives)])
 
 
-def _ends(lives: Sequence[Life]) -> list[tuple[Served, Served]]:
+def _ends(lives: Sequence[Life]) -> list[tuple[ServedAverages, ServedAverages]]:
     return [
         (life.at_end, life.first_at_end)
         for life in lives
@@ -127,21 +127,21 @@ def _ends(lives: Sequence[Life]) -> list[tuple[Served, Served]]:
     ]
 
 
-def mean_utility(lives: Sequence[Life]) -> Measured | None:
+def mean_utility(lives: Sequence[Life]) -> MeanInterval | None:
     """Quality less ten times the cost (USD) of a call under the configuration that a life ends with."""
     return mean([end.quality - DOLLARS * end.cost_usd for end, _ in _ends(lives)])
 
 
-def least_saved(lives: Sequence[Life]) -> Measured | None:
+def least_saved(lives: Sequence[Life]) -> MeanInterval | None:
     """The relative saving per call from first to last, in the life where it is least."""
     saved = [1 - end.cost_usd / first.cost_usd for end, first in _ends(lives) if first.cost_usd]
-    return Measured(min(saved)) if saved else None
+    return MeanInterval(min(saved)) if saved else None
 
 
-def least_quality(lives: Sequence[Life]) -> Measured | None:
+def least_quality(lives: Sequence[Life]) -> MeanInterval | None:
     """The relative change of quality from first to last, in the life where it is worst."""
     changed = [end.quality / first.quality - 1 for end, first in _ends(lives) if first.quality]
-    return Measured(min(changed)) if changed else None
+    return MeanInterval(min(changed)) if changed else None
 
 
 CLAIMS = (

@@ -3,19 +3,19 @@
 from collections.abc import Iterator, Sequence
 
 from optimizer.model.instants import DAY_S
-from optimizer.simulation.life import Life, Turn
-from optimizer.simulation.means import Measured, mean
+from optimizer.simulation.life import Life, SegmentTurn
+from optimizer.simulation.means import MeanInterval, mean
 
 RECOVERED = 2000
 """Calls after which a new best model should serve most of the traffic; as many more are measured."""
 
 
-def regret(lives: Sequence[Life]) -> Measured | None:
+def regret(lives: Sequence[Life]) -> MeanInterval | None:
     """The loss against the best model, as a share of what equal shares of traffic lose; mean of lives."""
     return mean([lost for life in lives if (lost := _share_lost(_turns(life))) is not None])
 
 
-def lost_to_oracle(lives: Sequence[Life]) -> Measured | None:
+def lost_to_oracle(lives: Sequence[Life]) -> MeanInterval | None:
     """The loss against each segment's best model, relative to it, in the segment where it is most; mean of lives."""
     by_segment: dict[str, list[float]] = {}
     for life in lives:
@@ -26,12 +26,12 @@ def lost_to_oracle(lives: Sequence[Life]) -> Measured | None:
     return max(found, default=None)
 
 
-def share_after_change(lives: Sequence[Life]) -> Measured | None:
+def share_after_change(lives: Sequence[Life]) -> MeanInterval | None:
     """The share of a new best model from RECOVERED to twice as many calls after it has become it; mean of lives."""
     return mean([share for life in lives for share in _shares_after(life)])
 
 
-def changes_a_day(lives: Sequence[Life]) -> Measured | None:
+def changes_a_day(lives: Sequence[Life]) -> MeanInterval | None:
     """Promotions of other parameters, for each lever and day; mean of lives."""
     rates = []
     for life in lives:
@@ -45,11 +45,11 @@ def changes_a_day(lives: Sequence[Life]) -> Measured | None:
     return mean(rates)
 
 
-def _turns(life: Life) -> list[Turn]:
+def _turns(life: Life) -> list[SegmentTurn]:
     return [turn for turns in life.course.values() for turn in turns]
 
 
-def _share_lost(turns: Sequence[Turn]) -> float | None:
+def _share_lost(turns: Sequence[SegmentTurn]) -> float | None:
     lost = sum(turn.quality_of_best - turn.quality for turn in turns)
     uniform = sum(turn.quality_of_best - turn.quality_of_uniform for turn in turns)
     return lost / uniform if uniform else None

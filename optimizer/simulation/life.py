@@ -17,7 +17,7 @@ Outcome = Literal["promoted", "rolled_back", "concluded", "under_way"]
 """How a rollout ended; concluded: it did well in shadow, and no more was wanted."""
 
 
-class Rollout(Struct, kw_only=True):
+class CandidateHistory(Struct, kw_only=True):
     """The history of one candidate in one segment."""
 
     segment: str
@@ -38,14 +38,14 @@ class Rollout(Struct, kw_only=True):
     """True if its calls truly cost more than those of the model it was tried beside."""
 
 
-class Served(Struct, kw_only=True):
+class ServedAverages(Struct, kw_only=True):
     """Average cost and quality of calls, by the laws of the world rather than by what was drawn."""
 
     cost_usd: float
     quality: float
 
 
-class Turn(Struct, frozen=True, kw_only=True):
+class SegmentTurn(Struct, frozen=True, kw_only=True):
     """One turn of a segment, beside the model with the best answers at that time."""
 
     calls: int
@@ -74,18 +74,18 @@ class Life(Struct, kw_only=True):
     quality: float = 0.0
     """Mean quality over all calls."""
     quality_of_first: float = 0.0
-    at_end: Served | None = None
+    at_end: ServedAverages | None = None
     """Averages of a call under the last configuration."""
-    first_at_end: Served | None = None
+    first_at_end: ServedAverages | None = None
     """Averages of the same call under the first incumbent."""
     turns: int = 0
     """Passes through the four stages: one for each pane that the watermark passed."""
     decisions: int = 0
     levers: int = 0
     """Number of levers of the target, model and parameters among them."""
-    course: dict[str, list[Turn]] = {}
+    course: dict[str, list[SegmentTurn]] = {}
     """Segment → its turns in order, where the world records them."""
-    rollouts: list[Rollout] = []
+    rollouts: list[CandidateHistory] = []
 
 
 def is_harmful(rails: Guardrails, candidate: Truth, control: Truth) -> bool:

@@ -10,7 +10,7 @@ from scipy.special import bdtr
 from optimizer.stats.proportion import Z95
 
 
-class Measured(NamedTuple):
+class MeanInterval(NamedTuple):
     """A number with its 95 % interval; None for a bound it does not have."""
 
     value: float
@@ -18,21 +18,21 @@ class Measured(NamedTuple):
     high: float | None = None
 
 
-def median(values: Sequence[float]) -> Measured | None:
+def median(values: Sequence[float]) -> MeanInterval | None:
     """The median, with the order statistics that enclose it in 95 % of the cases."""
     if not values:
         return None
     ordered, n = sorted(values), len(values)
     below = int(np.searchsorted(bdtr(np.arange(n + 1), n, 0.5), 0.025))
-    return Measured(ordered[n // 2], ordered[max(0, below - 1)], ordered[min(n - 1, n - below)])
+    return MeanInterval(ordered[n // 2], ordered[max(0, below - 1)], ordered[min(n - 1, n - below)])
 
 
-def mean(values: Sequence[float]) -> Measured | None:
+def mean(values: Sequence[float]) -> MeanInterval | None:
     """The mean; a single value has no interval."""
     if not values:
         return None
     centre, n = sum(values) / len(values), len(values)
     if n == 1:
-        return Measured(centre)
+        return MeanInterval(centre)
     half = Z95 * sqrt(sum((value - centre) ** 2 for value in values) / (n - 1) / n)
-    return Measured(centre, centre - half, centre + half)
+    return MeanInterval(centre, centre - half, centre + half)

@@ -16,7 +16,7 @@ from optimizer.decide.evidence.rewards import add, belief
 from optimizer.decide.record.state import Earned
 from optimizer.decide.strategies.bandit import shares
 from optimizer.decide.strategies.hierarchical_bandit import drawn
-from optimizer.simulation.book import Arm, Book
+from optimizer.simulation.book import Account, ServingArm
 from optimizer.simulation.life import Life
 from optimizer.simulation.world import Dice, Outcomes, World
 from optimizer.stats.normal import Normal
@@ -55,7 +55,7 @@ def play(world: World, outcomes: Outcomes, dice: Dice) -> Life:
     arms = [model.name for model in world.target.models]
     segments = world.target.segment_names()
     players = {name: Player(arms) for name in segments}
-    book = Book(world, outcomes, dict.fromkeys(segments, Arm(world.target.incumbent, None, 0)))
+    book = Account(world, outcomes, dict.fromkeys(segments, ServingArm(world.target.incumbent, None, 0)))
     calls_per_s = world.calls_per_s / len(segments)
     for batch in range(int(world.lasts_s * calls_per_s) // BATCH):
         after_s = batch * BATCH / calls_per_s
@@ -63,7 +63,7 @@ def play(world: World, outcomes: Outcomes, dice: Dice) -> Life:
         for segment, player in players.items():
             met = np.searchsorted(np.cumsum(player.shares)[:-1], dice.random(BATCH), side="right")
             for arm, n in zip(arms, np.bincount(met, minlength=len(arms)).tolist(), strict=True):
-                book.served(segment, Arm(arm, None, 0), n)
+                book.served(segment, ServingArm(arm, None, 0), n)
                 player.hear(arm, outcomes.drawn(arm, segment, after_s, (dice, n)).quality)
             rewards.renew(player.earned)
         book.turned()

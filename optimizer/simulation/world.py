@@ -220,7 +220,7 @@ class Outcomes(Protocol):
         ...
 
 
-class Declared:
+class DeclaredOutcomes:
     """Outcomes drawn by the laws of a world."""
 
     def __init__(self, world: World) -> None:

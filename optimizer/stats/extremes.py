@@ -65,7 +65,7 @@ PRESENT: Final = 6
 """Number of leading statistics that concern the last SHORT values at most."""
 
 
-class Judged(NamedTuple):
+class Judgement(NamedTuple):
     """The judgement of one value against all values before it."""
 
     score: float
@@ -86,7 +86,7 @@ class Judged(NamedTuple):
     is_learning: bool
 
 
-YET_UNKNOWN: Final = Judged(
+YET_UNKNOWN: Final = Judgement(
     0.0, flagged=False, surprise=0.0, usual=None, within=0.0, says="", is_learning=True
 )
 
@@ -116,7 +116,7 @@ class Extremes(Struct, omit_defaults=True):
     burst: int = 0
     """The statistic that began the last burst: its index in SAYS."""
 
-    def update(self, at_ms: int, value: float, *, least: float = 0.0) -> Judged:
+    def update(self, at_ms: int, value: float, *, least: float = 0.0) -> Judgement:
         """Judge one value by those before it, then learn it.
 
         `at_ms` is the instant it is of (ms since the epoch), `least` the smallest distance worth a word,
@@ -145,14 +145,14 @@ class Extremes(Struct, omit_defaults=True):
         until = max(self.since_at + DAY_MS, at_ms + (YOUNG - self.seen) * step_ms)
         return until if until > at_ms else None
 
-    def _judge(self, at_ms: int, value: float, least: float) -> Judged:
+    def _judge(self, at_ms: int, value: float, least: float) -> Judgement:
         scaled = min(max((value - self.origin) / self.unit, -GREATEST), GREATEST)
         usual = self.profile.usual(at_ms)
         usual = scaled if usual is None else usual
         self.profile.update(at_ms, scaled)
         found = self._statistics(scaled, scaled - usual)
         ratio, farthest = self._compare(found, max(LEAST, least / self.unit))
-        judged = Judged(
+        judged = Judgement(
             score=0.0,
             flagged=False,
             surprise=max(0.0, ratio) / MARGIN,
@@ -182,7 +182,7 @@ class Extremes(Struct, omit_defaults=True):
         at = ratios.index(greatest)
         return greatest, at if at < PRESENT or not self.quiet else self.burst
 
-    def _learn(self, found: list[float], ratio: float, judged: Judged) -> Judged:
+    def _learn(self, found: list[float], ratio: float, judged: Judgement) -> Judgement:
         faded = 2.0 ** (-1.0 / HALF_LIFE)
         self.records = [max(LEAST, record * faded) for record in self.records]
         if judged.is_learning:

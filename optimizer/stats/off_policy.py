@@ -38,7 +38,7 @@ from optimizer.stats.finite import finite
 Array = npt.NDArray[np.float64]
 
 
-class Estimate(NamedTuple):
+class PolicyValue(NamedTuple):
     """An estimate of what a policy earns per call."""
 
     value: float
@@ -90,7 +90,7 @@ def _in_range(what: str, values: Array, *, above: float = -1.0) -> None:
         raise OutOfRange(what=what, got=float(wrong[0]), must="a probability; a propensity is never 0")
 
 
-def ips(log: Log) -> Estimate:
+def ips(log: Log) -> PolicyValue:
     """The estimate by inverse propensities; clipped where the log's weights are, which biases it towards 0."""
     return _mean(log.weight * log.reward)
 
@@ -107,16 +107,16 @@ def ips_sequence(log: Log, *, alpha: float = 0.05) -> tuple[float, float]:
     return found.value - half, found.value + half
 
 
-def snips(log: Log) -> Estimate | None:
+def snips(log: Log) -> PolicyValue | None:
     """The estimate by self-normalised inverse propensities; None where the policy never agrees with the log."""
     whole = float(log.weight.sum())
     if not whole:
         return None
     value = float((log.weight * log.reward).sum()) / whole
-    return Estimate(value, sqrt(float((log.weight**2 * (log.reward - value) ** 2).sum())) / whole)
+    return PolicyValue(value, sqrt(float((log.weight**2 * (log.reward - value) ** 2).sum())) / whole)
 
 
-def direct(policy_value: Sequence[float]) -> Estimate:
+def direct(policy_value: Sequence[float]) -> PolicyValue:
     """The estimate by a model alone, as good as the model.
 
     `policy_value` is, per call, the model's value of the other policy there.
@@ -124,7 +124,7 @@ def direct(policy_value: Sequence[float]) -> Estimate:
     return _mean(np.asarray(policy_value, np.float64))
 
 
-def doubly_robust(log: Log, *, policy_value: Sequence[float], call_value: Sequence[float]) -> Estimate:
+def doubly_robust(log: Log, *, policy_value: Sequence[float], call_value: Sequence[float]) -> PolicyValue:
     """The estimate by a model, corrected by the calls: unbiased if the model or the propensities are right.
 
     `policy_value` is as in `direct`; `call_value` is, per call, the model's value of the arm chosen there.
@@ -135,7 +135,7 @@ def doubly_robust(log: Log, *, policy_value: Sequence[float], call_value: Sequen
 
 def switched(
     log: Log, *, policy_value: Sequence[float], call_value: Sequence[float], switch_at: float
-) -> Estimate:
+) -> PolicyValue:
     """The estimate of `doubly_robust`, but by the model alone for calls whose weight exceeds `switch_at`."""
     v, u = np.asarray(policy_value, np.float64), np.asarray(call_value, np.float64)
     light = log.weight <= switch_at
@@ -148,6 +148,6 @@ def effective_size(log: Log) -> float:
     return float(log.weight.sum()) ** 2 / squares if squares else 0.0
 
 
-def _mean(terms: Array) -> Estimate:
+def _mean(terms: Array) -> PolicyValue:
     n = len(terms)
-    return Estimate(float(terms.mean()), sqrt(float(terms.var(ddof=1)) / n) if n > 1 else inf)
+    return PolicyValue(float(terms.mean()), sqrt(float(terms.var(ddof=1)) / n) if n > 1 else inf)

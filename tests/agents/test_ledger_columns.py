@@ -10,7 +10,7 @@ from psycopg import sql
 from agents.ledger import append as appending
 from agents.ledger import connection as reaching
 from agents.ledger import verify as verifying
-from agents.ledger.append import Reading, append
+from agents.ledger.append import PartitionRead, append
 from agents.ledger.connection import connect, migrate
 from agents.ledger.entries import TABLE_OF, Record, entry_of
 from agents.ledger.verify import verify
@@ -47,7 +47,7 @@ def reading(*offsets):
         )  # fmt: skip
         event = msgspec.convert(msgspec.to_builtins(event), FindingEvent)
         entries.append(entry_of(Record(*TOPIC, offset, b"chat", encode(event), headers_for(event))))
-    return {TOPIC: Reading(offsets[0], offsets[-1] + 1, entries)}
+    return {TOPIC: PartitionRead(offsets[0], offsets[-1] + 1, entries)}
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from agents.wire.codec import Decoder
 from optimizer.decide.record.decision import decision_id, estimate_of
 from optimizer.model.wording import duration, outcomes, share
 from optimizer.orient.comparison.compare import counterfactual_of, worded
-from optimizer.orient.findings.finding import About, Measured, Span, finding
+from optimizer.orient.findings.finding import About, FindingWindow, Measured, finding
 from optimizer.orient.windows.offsets import Offsets
 from optimizer.stage import Emit, published
 from optimizer.stats.verdict import Comparison, Margin
@@ -75,7 +75,7 @@ def test_the_finding_is_what_its_comparison_is_worded_as(belief):
         n_effective=float(f"{comparison.n_effective:.8g}"), n_needed=None, margin=said.margin,
     )  # fmt: skip
     offsets = Offsets({one.partition: (one.first_offset, one.last_offset) for one in said.evidence})
-    window = Span(said.window_start_at, said.window_end_at, offsets)
+    window = FindingWindow(said.window_start_at, said.window_end_at, offsets)
     sentence = worded(comparison, about, "gpt-4o-mini")
     expected = finding(
         about,

@@ -17,7 +17,7 @@ from confluent_kafka.admin import AdminClient
 from psycopg import sql
 
 from agents import local
-from agents.ledger.append import Reading, append
+from agents.ledger.append import PartitionRead, append
 from agents.ledger.connection import connect, migrate
 from agents.ledger.sink import TOPICS, Audit, TopicShrank
 from agents.ledger.verify import verify
@@ -227,7 +227,7 @@ def test_what_was_deleted_before_it_was_read_leaves_a_gap(world):
 def test_a_topic_made_anew_is_fatal_and_says_what_to_do(world):
     name = f"{world.settings.prefix}.decisions"
     with connect(world.settings.dsn()) as connection:
-        append(connection, {(name, 1): Reading(0, 100)})
+        append(connection, {(name, 1): PartitionRead(0, 100)})
     world.publish(2)
     with world.sink():
         await_(lambda: world.fatal)

@@ -12,7 +12,7 @@ from optimizer.model.pane import Cell
 from optimizer.model.target import Guardrails, HardLimits, Model, Target
 from optimizer.orient.comparison.compare import questions
 from optimizer.orient.levels.levels import WORDS
-from optimizer.orient.state import Declared
+from optimizer.orient.state import OrientDeclaration
 from optimizer.orient.windows.sums import Sums
 from optimizer.stats.histogram import Histogram
 from optimizer.stats.moments import Moments
@@ -107,7 +107,9 @@ def test_every_fact_about_a_level_is_one_that_policies_may_ask_for():
 def test_a_declared_margin_is_asked_of_a_candidate_on_the_better_side(row):
     model = Model(name="large")
     rails = Guardrails(**NOTHING | {row.guardrail: 0.1})
-    declared = Declared.of(Target(target="chat", incumbent="large", models=(model,), guardrails=rails))
+    declared = OrientDeclaration.of(
+        Target(target="chat", incumbent="large", models=(model,), guardrails=rails)
+    )
     asked = [one for one in questions(declared) if one.role == "guardrail"]
     assert [(row.name, 0.1, row.better, row.is_relative)] == [
         (one.metric, one.margin.size, one.margin.better, one.margin.relative) for one in asked

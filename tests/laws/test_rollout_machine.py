@@ -4,7 +4,17 @@ from itertools import product
 
 import pytest
 
-from optimizer.act.machine import ENDS, FINAL, OODA, SERVING, TRANSITIONS, Event, Phase, advance, mermaid
+from optimizer.act.machine import (
+    ENDS,
+    FINAL,
+    OODA,
+    SERVING,
+    TRANSITIONS,
+    Phase,
+    RolloutEvent,
+    advance,
+    mermaid,
+)
 from optimizer.errors import IllegalTransition
 
 LIVE = set(Phase) - ENDS
@@ -15,7 +25,7 @@ def reachable(phase, seen=frozenset()):
     return {phase}.union(*(reachable(n, seen | {phase} | nexts) for n in nexts))
 
 
-@pytest.mark.parametrize(("phase", "event"), list(product(Phase, Event)), ids=lambda v: v.value)
+@pytest.mark.parametrize(("phase", "event"), list(product(Phase, RolloutEvent)), ids=lambda v: v.value)
 def test_every_pair_is_decided(phase, event):
     if event in TRANSITIONS[phase]:
         assert advance(phase, event) is TRANSITIONS[phase][event]
@@ -26,7 +36,7 @@ def test_every_pair_is_decided(phase, event):
 
 def test_every_phase_and_every_event_is_used():
     assert set(Phase) == reachable(Phase.PLANNED)
-    assert set(Event) == {event for heard in TRANSITIONS.values() for event in heard}
+    assert set(RolloutEvent) == {event for heard in TRANSITIONS.values() for event in heard}
 
 
 def test_every_live_phase_can_reach_an_end():
@@ -34,7 +44,7 @@ def test_every_live_phase_can_reach_an_end():
 
 
 def test_every_phase_in_which_users_meet_the_candidate_goes_back_at_once():
-    assert all(TRANSITIONS[phase][Event.FAILED] is Phase.ROLLING_BACK for phase in SERVING)
+    assert all(TRANSITIONS[phase][RolloutEvent.FAILED] is Phase.ROLLING_BACK for phase in SERVING)
 
 
 def test_every_phase_before_users_meet_the_candidate_can_be_left_without_a_trace():

@@ -16,7 +16,7 @@ from rich.table import Column, Table
 
 from agents.cli.failure import BAD, USAGE, Failure
 from agents.cli.output import Answer, Output
-from agents.declarations.documents import Document, Mistake, Unreadable, compose
+from agents.declarations.documents import Document, LocatedMistake, UnreadableText, compose
 from agents.declarations.targets import read
 from optimizer.declaration.prompts import MOST_EXAMPLES, TRANSFORMS, Example, Variation, variations
 from optimizer.declaration.template import placeholders
@@ -116,9 +116,11 @@ def read_examples(path: Path) -> tuple[Example, ...]:
     text = _text(path, remedy)
     found, mistakes = _lines(text) if path.suffix == ".jsonl" else _listed(text)
     if not found and not mistakes:
-        mistakes = [Mistake(1, 1, "", "must have at least one example, found none")]
+        mistakes = [LocatedMistake(1, 1, "", "must have at least one example, found none")]
     if len(found) > MOST_EXAMPLES:
-        mistakes = [Mistake(1, 1, "", f"must have at most {MOST_EXAMPLES} examples, found {len(found)}")]
+        mistakes = [
+            LocatedMistake(1, 1, "", f"must have at most {MOST_EXAMPLES} examples, found {len(found)}")
+        ]
     if mistakes:
         told = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
         for mistake in mistakes:
@@ -146,10 +148,10 @@ def _text(path: Path, remedy: str) -> str:
     return text
 
 
-def _lines(text: str) -> tuple[list[Example], list[Mistake]]:
+def _lines(text: str) -> tuple[list[Example], list[LocatedMistake]]:
     """The examples of JSON lines, each of which is YAML too."""
     found: list[Example] = []
-    mistakes: list[Mistake] = []
+    mistakes: list[LocatedMistake] = []
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip():
             read_here, wrong = _listed(f"[{line}]")
@@ -158,13 +160,13 @@ def _lines(text: str) -> tuple[list[Example], list[Mistake]]:
     return found, mistakes
 
 
-def _listed(text: str) -> tuple[list[Example], list[Mistake]]:
+def _listed(text: str) -> tuple[list[Example], list[LocatedMistake]]:
     try:
         nodes = compose(text)
-    except Unreadable as unreadable:
+    except UnreadableText as unreadable:
         return [], [unreadable.mistake]
     if len(nodes) != 1 or not isinstance(nodes[0], yaml.SequenceNode):
-        return [], [Mistake(1, 1, "", "must be one list of examples")] if nodes else []
+        return [], [LocatedMistake(1, 1, "", "must be one list of examples")] if nodes else []
     told = [Document(node).read_as(Example) for node in nodes[0].value]
     return [one for one, _ in told if one], [mistake for _, wrong in told for mistake in wrong]
 

@@ -32,7 +32,7 @@ class NotReadable(ValueError):
 
 
 @dataclass(kw_only=True)
-class Series:
+class LabelledSeries:
     """Rows of a series in the order of the file."""
 
     name: str
@@ -72,7 +72,7 @@ def series_files(folder: Path) -> list[Path]:
     return sorted(path for path in base.glob("*/*.csv") if path.is_file())
 
 
-def read_series(folder: Path) -> Iterator[Series]:
+def read_series(folder: Path) -> Iterator[LabelledSeries]:
     """The series of a folder, one after the other, with what could not be read in their notes.
 
     Raises:
@@ -90,8 +90,8 @@ def read_series(folder: Path) -> Iterator[Series]:
         yield series
 
 
-def _series(path: Path, name: str) -> Series:
-    series, skipped, missing = Series(name=name), 0, 0
+def _series(path: Path, name: str) -> LabelledSeries:
+    series, skipped, missing = LabelledSeries(name=name), 0, 0
     for row in _table(path, ("timestamp", "value")):
         at = instant(row[0])
         if at is None:
@@ -114,7 +114,7 @@ def _series(path: Path, name: str) -> Series:
     return series
 
 
-def _label(series: Series, windows: Any) -> None:
+def _label(series: LabelledSeries, windows: Any) -> None:
     """Finds the labelled windows among the rows; what cannot be found is said."""
     series.windows, lost = [], 0
     if not isinstance(windows, list):

@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from optimizer.simulation.life import Life
-    from optimizer.simulation.means import Measured
+    from optimizer.simulation.means import MeanInterval
 
 SHIPPED = "compose/worlds"
 
 
 @dataclass(frozen=True)
-class Line:
+class PromiseLine:
     """A claim and what was measured of it."""
 
     claim: Claim
     lives: int
     seed: int
-    measured: Measured | None
+    measured: MeanInterval | None
 
     @property
     def verdict(self) -> Verdict | None:
@@ -71,7 +71,7 @@ COLUMNS = ("claim", "bound", "measured (95 %)", "lives", "seeds", "verdict")
 
 def measured(
     at_most: int | None, seed: int, processes: int, watch: Callable[[Iterator[Any], str, int], Iterator[Any]]
-) -> list[Line]:
+) -> list[PromiseLine]:
     """Every claim, measured in the worlds that it speaks of.
 
     Args:
@@ -80,7 +80,7 @@ def measured(
         processes: that live at the same time.
         watch: passes an iterator of lives on and tells of its progress, given what it is and its length.
     """
-    lines: list[Line] = []
+    lines: list[PromiseLine] = []
     for world, usual in LIVES.items():
         declared, outcomes = worlds.read(resources.path(SHIPPED) / f"{world}.yaml")
         seeds = range(seed, seed + min(usual, at_most or usual))
@@ -91,11 +91,11 @@ def measured(
     return lines
 
 
-def _line(claim: Claim, lives: Sequence[Life], seed: int) -> Line:
-    return Line(claim, len(lives), seed, claim.measure(lives))
+def _line(claim: Claim, lives: Sequence[Life], seed: int) -> PromiseLine:
+    return PromiseLine(claim, len(lives), seed, claim.measure(lives))
 
 
-def printed(lines: Sequence[Line]) -> None:
+def printed(lines: Sequence[PromiseLine]) -> None:
     """The table on standard output."""
     table = Table(title="What is promised of the loop", title_justify="left")
     for column in COLUMNS:
@@ -105,7 +105,7 @@ def printed(lines: Sequence[Line]) -> None:
     Console().print(table)
 
 
-def markdown(lines: Sequence[Line], cpu_s: float, processes: int) -> str:
+def markdown(lines: Sequence[PromiseLine], cpu_s: float, processes: int) -> str:
     """The table as a page of the documentation."""
     rows = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
     rows += ["| " + " | ".join(line.cells()) + " |" for line in lines]

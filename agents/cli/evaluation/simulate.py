@@ -23,7 +23,7 @@ from optimizer.stats.proportion import Proportion, wilson
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from optimizer.simulation.life import Life, Rollout
+    from optimizer.simulation.life import CandidateHistory, Life
 
 Output = Literal["text", "json", "markdown"]
 USUAL = 20
@@ -135,18 +135,18 @@ def summarised(lives: list[Life]) -> dict[str, Any]:
     }
 
 
-def _by(rollouts: list[Rollout], outcome: str) -> list[Rollout]:
+def _by(rollouts: list[CandidateHistory], outcome: str) -> list[CandidateHistory]:
     return [rollout for rollout in rollouts if rollout.outcome == outcome]
 
 
-def _share(some: list[Rollout], whole: list[Rollout]) -> dict[str, float | int] | None:
+def _share(some: list[CandidateHistory], whole: list[CandidateHistory]) -> dict[str, float | int] | None:
     if not whole:
         return None
     low, high = wilson(Proportion(len(whole), len(some)))
     return {"of": len(whole), "n": len(some), "share": len(some) / len(whole), "low": low, "high": high}
 
 
-def _quantiles(rollouts: list[Rollout]) -> dict[str, int] | None:
+def _quantiles(rollouts: list[CandidateHistory]) -> dict[str, int] | None:
     answers = sorted(rollout.answers for rollout in rollouts)
     if not answers:
         return None

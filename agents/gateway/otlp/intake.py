@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar
 
 from grpc import StatusCode
 
-from agents.gateway.otlp.refusal import Refused
+from agents.gateway.otlp.refusal import ExportRefused
 from agents.gateway.publisher import Busy, NotAcknowledged
 from agents.wire.otlp.decoding import Signal, Undecodable, read
 from agents.wire.otlp.sealed import opened
@@ -49,17 +49,17 @@ NOT_OURS = frozenset(
 """Why the normaliser drops what is as it should be, and only not for us: that is no partial success."""
 
 
-class Publishes(Protocol):
+class PublishesExports(Protocol):
     """What the receivers need of a publisher."""
 
     async def publish(self, topic: str, events: Sequence[Event]) -> None:
         """Return when the broker has acknowledged all events."""
 
 
-class Intake:
+class ExportIntake:
     """Takes exports for as many receivers as share it, all of one event loop."""
 
-    def __init__(self, publisher: Publishes) -> None:
+    def __init__(self, publisher: PublishesExports) -> None:
         """Publish what is taken; remember which spans were calls lately."""
         self._publisher, self._held = publisher, 0
         self._normaliser = Normaliser(opened=opened)
@@ -76,15 +76,15 @@ class Intake:
             for first in range(0, len(normalised.events), SLICE):
                 await self._publisher.publish("metrics", normalised.events[first : first + SLICE])
         except Undecodable as error:
-            raise Refused(StatusCode.INVALID_ARGUMENT, 400, str(error)) from None
+            raise ExportRefused(StatusCode.INVALID_ARGUMENT, 400, str(error)) from None
         except Busy as error:
-            raise Refused(
+            raise ExportRefused(
                 StatusCode.RESOURCE_EXHAUSTED, 429, str(error), retry_after_s=error.retry_after_s
             ) from None
         except NotAcknowledged as error:
             if not error.retryable:
-                raise Refused(StatusCode.INVALID_ARGUMENT, 400, str(error)) from None
-            raise Refused(
+                raise ExportRefused(StatusCode.INVALID_ARGUMENT, 400, str(error)) from None
+            raise ExportRefused(
                 StatusCode.UNAVAILABLE, 503, str(error), retry_after_s=UNREACHABLE_RETRY_S
             ) from None
         except Exception as error:  # noqa: BLE001 - the exporter is told that it is our fault, and nothing else
@@ -95,7 +95,7 @@ class Intake:
     def holding(self) -> Iterator[Callable[[int], None]]:
         """Account for bytes of one export while it is worked on: call what is yielded with each number.
 
-        The callable raises `Refused`: the export is too large, or all of them together are.
+        The callable raises `ExportRefused`: the export is too large, or all of them together are.
         """
         mine = 0
 
@@ -104,7 +104,7 @@ class Intake:
             if mine + number > MAX_BYTES:
                 raise too_large()
             if self._held + number > MAX_HELD_BYTES:
-                raise Refused(
+                raise ExportRefused(
                     StatusCode.RESOURCE_EXHAUSTED,
                     429,
                     f"{self._held:,} bytes of other exports are being worked on: send the same again later",
@@ -152,20 +152,20 @@ def _rejected(dropped: Counter[str]) -> tuple[int, str]:
     return sum(number for _, number in unusable), ", ".join(f"{why} ({number})" for why, number in unusable)
 
 
-def _unexpected(error: Exception) -> Refused:
+def _unexpected(error: Exception) -> ExportRefused:
     # Without the error's text, which may quote what was sent.
     place = traceback.extract_tb(error.__traceback__)[-1]
     log.error("a defect of ours: %s at %s:%s", type(error).__name__, place.filename, place.lineno)
-    return Refused(
+    return ExportRefused(
         StatusCode.INTERNAL,
         500,
         "the export may be good; please report it with the time at which it was sent",
     )
 
 
-def too_large() -> Refused:
+def too_large() -> ExportRefused:
     """The refusal of an export that will never be taken, however often it is sent."""
-    return Refused(
+    return ExportRefused(
         StatusCode.RESOURCE_EXHAUSTED,
         413,
         f"an export must have at most {MAX_BYTES:,} bytes after decompression: send smaller batches",

@@ -12,9 +12,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health
 
 from agents.gateway.access import Access
-from agents.gateway.otlp.intake import MAX_BYTES, Intake
+from agents.gateway.otlp.intake import MAX_BYTES, ExportIntake
 from agents.gateway.otlp.protocol import SERVICES
-from agents.gateway.otlp.refusal import Refused, unauthenticated
+from agents.gateway.otlp.refusal import ExportRefused, unauthenticated
 from agents.gateway.serving import FINISH_S, CannotListen
 from agents.settings.settings import Settings
 from agents.wire.otlp.decoding import Signal
@@ -30,7 +30,7 @@ Handler = Callable[[bytes, Any], Awaitable[bytes]]
 class GrpcReceiver:
     """A server on the settings' `otlp_grpc_port`, for the event loop that starts it."""
 
-    def __init__(self, settings: Settings, intake: Intake) -> None:
+    def __init__(self, settings: Settings, intake: ExportIntake) -> None:
         """Take exports into `intake`.
 
         Raises:
@@ -86,7 +86,7 @@ class GrpcReceiver:
                 with intake.holding() as hold:
                     hold(len(body))
                     return service.answer(*await intake.take(signal, body))
-            except Refused as refused:
+            except ExportRefused as refused:
                 details = (("grpc-status-details-bin", refused.as_protobuf()),)
                 await context.abort(refused.code, refused.reason, details)
                 raise  # never reached: `abort` raises

@@ -13,9 +13,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from agents.gateway.access import Access
-from agents.gateway.otlp.intake import MAX_BYTES, Intake, too_large
+from agents.gateway.otlp.intake import MAX_BYTES, ExportIntake, too_large
 from agents.gateway.otlp.protocol import SERVICES
-from agents.gateway.otlp.refusal import Refused, unauthenticated
+from agents.gateway.otlp.refusal import ExportRefused, unauthenticated
 from agents.gateway.rest.http import BODY_S, CLOSED_REQUEST
 from agents.wire.otlp.decoding import Signal
 
@@ -24,7 +24,7 @@ _GZIP_BITS = 16 + zlib.MAX_WBITS
 _PIECE_BYTES = 2**20
 
 
-def application(intake: Intake, access: Access) -> Starlette:
+def application(intake: ExportIntake, access: Access) -> Starlette:
     """An ASGI application that takes exports into `intake`, of those whom `access` permits."""
     return Starlette(
         routes=[
@@ -35,7 +35,9 @@ def application(intake: Intake, access: Access) -> Starlette:
     )
 
 
-def _exporting(signal: Signal, intake: Intake, access: Access) -> Callable[[Request], Awaitable[Response]]:
+def _exporting(
+    signal: Signal, intake: ExportIntake, access: Access
+) -> Callable[[Request], Awaitable[Response]]:
     service = SERVICES[signal]
 
     async def export(request: Request) -> Response:
@@ -50,11 +52,11 @@ def _exporting(signal: Signal, intake: Intake, access: Access) -> Callable[[Requ
                     async with asyncio.timeout(BODY_S):
                         body = await _body(request, hold)
                 except TimeoutError:
-                    raise Refused(
+                    raise ExportRefused(
                         StatusCode.DEADLINE_EXCEEDED, 408, f"body: all of it within {BODY_S:.0f} s"
                     ) from None
                 rejected, reason = await intake.take(signal, body, json=kind == JSON)
-        except Refused as refused:
+        except ExportRefused as refused:
             return _refusing(refused, kind)
         except ClientDisconnect:
             return Response(status_code=CLOSED_REQUEST)
@@ -63,7 +65,7 @@ def _exporting(signal: Signal, intake: Intake, access: Access) -> Callable[[Requ
     return export
 
 
-def _refusing(refused: Refused, kind: str) -> Response:
+def _refusing(refused: ExportRefused, kind: str) -> Response:
     """The refusal in the encoding of the request; as JSON, which people read too, where that is neither."""
     if kind == PROTOBUF:
         return Response(refused.as_protobuf(), refused.http, refused.headers(), PROTOBUF)
@@ -74,7 +76,9 @@ async def _elsewhere(request: Request, error: Exception) -> Response:
     """Refuse another path, or another method."""
     assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
     paths = ", ".join(service.path for service in SERVICES.values())
-    refused = Refused(StatusCode.UNIMPLEMENTED, error.status_code, f"{error.detail}: POST to one of {paths}")
+    refused = ExportRefused(
+        StatusCode.UNIMPLEMENTED, error.status_code, f"{error.detail}: POST to one of {paths}"
+    )
     answer = _refusing(refused, _kind(request))
     answer.headers.update(error.headers or {})
     return answer
@@ -102,7 +106,7 @@ async def _body(request: Request, hold: Callable[[int], None]) -> bytes:
             continue
         inflating = _inflate(inflating, chunk, pieces, hold)
     if inflating is not None and not inflating.eof:
-        raise Refused(StatusCode.INVALID_ARGUMENT, 400, "body: gzip to its end, got a part of it")
+        raise ExportRefused(StatusCode.INVALID_ARGUMENT, 400, "body: gzip to its end, got a part of it")
     return b"".join(pieces)
 
 
@@ -119,9 +123,9 @@ def _inflate(inflating: Any, data: bytes, pieces: list[bytes], hold: Callable[[i
             pieces.append(piece)
             data = inflating.unconsumed_tail or inflating.unused_data
     except zlib.error as error:
-        raise Refused(StatusCode.INVALID_ARGUMENT, 400, f"body: gzip, got {error}") from None
+        raise ExportRefused(StatusCode.INVALID_ARGUMENT, 400, f"body: gzip, got {error}") from None
     return inflating
 
 
-def _unsupported(header: str, expected: str, found: str) -> Refused:
-    return Refused(StatusCode.INVALID_ARGUMENT, 415, f"{header}: {expected}, got {found[:100]!r}")
+def _unsupported(header: str, expected: str, found: str) -> ExportRefused:
+    return ExportRefused(StatusCode.INVALID_ARGUMENT, 415, f"{header}: {expected}, got {found[:100]!r}")

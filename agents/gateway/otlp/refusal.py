@@ -20,7 +20,7 @@ REASON_LENGTH = 500
 """It travels in a header over gRPC."""
 
 
-class Refused(Exception):
+class ExportRefused(Exception):
     """Nothing of an export was taken, or it has to be sent again as a whole.
 
     With `retry_after_s`, in seconds, the exporter shall repeat it after that time; without, never.
@@ -58,9 +58,9 @@ class Refused(Exception):
         return delay
 
 
-def unauthenticated() -> Refused:
+def unauthenticated() -> ExportRefused:
     """The refusal of an export without the token."""
-    return Refused(
+    return ExportRefused(
         StatusCode.UNAUTHENTICATED, 401, "authorization: `Bearer` and the token of LLMOPT_INGEST_TOKEN"
     )
 

@@ -12,9 +12,9 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
-from agents.gateway.rest.problems import Fault, Problem, fault_of, refused
+from agents.gateway.rest.problems import ItemFault, RequestProblem, fault_of, refused
 from agents.wire.catalogue import load
-from agents.wire.codec import STRUCTURED, Decoder, Headers, Unreadable
+from agents.wire.codec import STRUCTURED, Decoder, Headers, UnreadableRecord
 from optimizer.model.event import Event
 
 TYPES = ("call", "feedback", "metric", "configuration.applied")
@@ -60,17 +60,17 @@ class Envelopes:
             kinds = [("content-type", headers["content-type"].encode("latin-1"))] if kind else []
             return self._all([body], [(*kinds, *binary)], now)
         taken = f"{SINGLE}, {BATCH}, or `ce-` headers beside {' or '.join(BINARY)}"
-        raise Problem(415, f"content-type: {taken}; got {kind[:100]!r}", field="content-type")
+        raise RequestProblem(415, f"content-type: {taken}; got {kind[:100]!r}", field="content-type")
 
     def _batch(self, body: bytes, now: datetime) -> list[Event]:
         try:
             items = _items(body)
         except (ValueError, RecursionError) as error:
-            raise refused([Fault(0, "body", f"body: a JSON array of events; {error}")], 1) from None
+            raise refused([ItemFault(0, "body", f"body: a JSON array of events; {error}")], 1) from None
         if not items:
-            raise refused([Fault(0, "body", "body: at least one event, got an empty array")], 1)
+            raise refused([ItemFault(0, "body", "body: at least one event, got an empty array")], 1)
         if len(items) > self.most:
-            raise Problem(
+            raise RequestProblem(
                 413,
                 f"body: at most {self.most:,} events, got {len(items):,}: send smaller batches",
                 field="body",
@@ -90,7 +90,7 @@ class Envelopes:
                 event = self._again(values[index], headers[index], now)
                 event.offset = index
                 events.append(event)
-            except Unreadable as reason:
+            except UnreadableRecord as reason:
                 faults.append(fault_of(reason, index))
         if faults:
             raise refused(faults, len(values))
@@ -105,7 +105,7 @@ class Envelopes:
         """
         try:
             return self._decoder.decode(value, headers)
-        except Unreadable as why:
+        except UnreadableRecord as why:
             if why.reason != _TIMELESS:
                 raise
         if headers is STRUCTURED:

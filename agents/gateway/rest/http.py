@@ -22,12 +22,12 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from agents.gateway.access import Access, Rates
+from agents.gateway.access import Access, RateLimits
 from agents.gateway.publisher import BROKER_RETRY_S, Busy, NotAcknowledged
 from agents.gateway.rest import openapi
 from agents.gateway.rest.envelopes import BATCH, Envelopes, media_type
 from agents.gateway.rest.notices import alert_events, feedback_event
-from agents.gateway.rest.problems import MEDIA_TYPE, Problem
+from agents.gateway.rest.problems import MEDIA_TYPE, RequestProblem
 from agents.settings.settings import Settings
 from optimizer.model.event import Event
 
@@ -68,7 +68,7 @@ class Api:
         """
         self.settings, self.publisher = settings, publisher
         self.access = Access(settings)
-        self.rates = Rates(settings.ingest_events_per_s, least=settings.ingest_batch_events)
+        self.rates = RateLimits(settings.ingest_events_per_s, least=settings.ingest_batch_events)
         self.envelopes = Envelopes(settings.ingest_batch_events)
         self._held = 0
         self._probing = asyncio.Lock()
@@ -115,7 +115,7 @@ class Api:
 
         async def guard(request: Request) -> Response:
             if not self.access.permits(request.headers.get("authorization", "")):
-                raise Problem(401, "Authorization: `Bearer` and the token of LLMOPT_INGEST_TOKEN")
+                raise RequestProblem(401, "Authorization: `Bearer` and the token of LLMOPT_INGEST_TOKEN")
             self._spend(request, 1)
             try:
                 return await handler(request)
@@ -130,7 +130,9 @@ class Api:
     async def _body(self, request: Request, limit: int) -> AsyncIterator[bytes]:
         """The body, accounted for while it is worked on."""
         if request.headers.get("content-encoding", "identity").lower() != "identity":
-            raise Problem(415, "content-encoding: none, send the body as it is", field="content-encoding")
+            raise RequestProblem(
+                415, "content-encoding: none, send the body as it is", field="content-encoding"
+            )
         held = 0
         pieces: list[bytes] = []
         try:
@@ -139,14 +141,14 @@ class Api:
                     held += len(piece)
                     self._held += len(piece)
                     if held > limit:
-                        raise Problem(413, f"body: at most {limit:,} bytes, got more", field="body")
+                        raise RequestProblem(413, f"body: at most {limit:,} bytes, got more", field="body")
                     if self._held > HELD_BYTES:
                         raise Busy
                     pieces.append(piece)
                 patience.reschedule(None)
                 yield b"".join(pieces)
         except TimeoutError:
-            raise Problem(408, f"body: all of it within {BODY_S:.0f} s", field="body") from None
+            raise RequestProblem(408, f"body: all of it within {BODY_S:.0f} s", field="body") from None
         finally:
             self._held -= held
 
@@ -157,7 +159,7 @@ class Api:
     def _spend(self, request: Request, number: int) -> None:
         sender = request.client.host if request.client else ""
         if number and (wait := self.rates.take(sender, number)):
-            raise Problem(
+            raise RequestProblem(
                 429,
                 f"at most {self.rates.rate:g} events a second from one address: send the same again later",
                 retry_after_s=wait,
@@ -166,7 +168,9 @@ class Api:
     def _must_be_json(self, request: Request) -> None:
         kind = media_type(request.headers)
         if kind != "application/json":
-            raise Problem(415, f"content-type: application/json; got {kind[:100]!r}", field="content-type")
+            raise RequestProblem(
+                415, f"content-type: application/json; got {kind[:100]!r}", field="content-type"
+            )
 
 
 def application(settings: Settings, publisher: Publishes) -> FastAPI:
@@ -188,7 +192,7 @@ def application(settings: Settings, publisher: Publishes) -> FastAPI:
     return app
 
 
-def _answering(answer: Callable[[Any], Problem]) -> Callable[[Request, Any], Awaitable[Response]]:
+def _answering(answer: Callable[[Any], RequestProblem]) -> Callable[[Request, Any], Awaitable[Response]]:
     async def respond(_request: Request, error: Any) -> Response:
         problem = answer(error)
         return Response(problem.body(), problem.status, problem.headers, MEDIA_TYPE)
@@ -196,29 +200,29 @@ def _answering(answer: Callable[[Any], Problem]) -> Callable[[Request, Any], Awa
     return respond
 
 
-def _unpublished(error: NotAcknowledged) -> Problem:
+def _unpublished(error: NotAcknowledged) -> RequestProblem:
     if not error.retryable:
-        return Problem(413, str(error), field="body")
-    return Problem(503, str(error), retry_after_s=BROKER_RETRY_S)
+        return RequestProblem(413, str(error), field="body")
+    return RequestProblem(503, str(error), retry_after_s=BROKER_RETRY_S)
 
 
 def _allow(error: HTTPException) -> str | None:
     return (error.headers or {}).get("Allow")
 
 
-def _unexpected(error: Exception) -> Problem:
+def _unexpected(error: Exception) -> RequestProblem:
     # Without the error's text, which may quote what was sent.
     place = traceback.extract_tb(error.__traceback__)[-1]
     log.error("a defect of ours: %s at %s:%s", type(error).__name__, place.filename, place.lineno)
-    return Problem(500, "the request may be good; please report it with the time at which it was sent")
+    return RequestProblem(500, "the request may be good; please report it with the time at which it was sent")
 
 
-_ANSWERS: dict[type[Exception], Callable[[Any], Problem]] = {
-    Problem: lambda error: error,
-    Busy: lambda error: Problem(429, str(error), retry_after_s=error.retry_after_s),
+_ANSWERS: dict[type[Exception], Callable[[Any], RequestProblem]] = {
+    RequestProblem: lambda error: error,
+    Busy: lambda error: RequestProblem(429, str(error), retry_after_s=error.retry_after_s),
     NotAcknowledged: _unpublished,
-    HTTPException: lambda error: Problem(error.status_code, str(error.detail), allow=_allow(error)),
-    ClientDisconnect: lambda _error: Problem(CLOSED_REQUEST, "the sender has gone"),
+    HTTPException: lambda error: RequestProblem(error.status_code, str(error.detail), allow=_allow(error)),
+    ClientDisconnect: lambda _error: RequestProblem(CLOSED_REQUEST, "the sender has gone"),
 }
 _EXPECTED = tuple(_ANSWERS)
 

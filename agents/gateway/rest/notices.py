@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 from msgspec import Meta, Struct
 
-from agents.gateway.rest.problems import Fault, fault_of, refused
-from agents.wire.codec import STRUCTURED, Decoder, Unreadable, encode, named
+from agents.gateway.rest.problems import ItemFault, fault_of, refused
+from agents.wire.codec import STRUCTURED, Decoder, UnreadableRecord, encode, named
 from optimizer.model.call import Feedback
 from optimizer.model.command import Alert
 from optimizer.model.event import AlertEvent, Event, Instant
@@ -95,7 +95,7 @@ def alert_events(body: bytes, key: str | None, now: datetime) -> tuple[list[Even
     event, name, timed = _event(ALERT, members, key, now)
     if name is None and not timed:
         reason = "id: an id, a time or the header Idempotency-Key, or the same alert sent twice would be two"
-        raise refused([Fault(0, "id", reason)], 1)
+        raise refused([ItemFault(0, "id", reason)], 1)
     event.id = name or _digest([event.subject, event.time, event.data])  # type: ignore[attr-defined]  # an alert has it
     return [event], 0
 
@@ -108,7 +108,7 @@ def _event(
     for field in members:
         if field not in shape.fields():
             reason = f"{field[:100]}: one of {', '.join(shape.fields())}; there is no such field"
-            raise refused([Fault(0, field[:100], reason)], 1)
+            raise refused([ItemFault(0, field[:100], reason)], 1)
     name = _named_by_sender(members.pop("id", None), key)
     timed = "time" in members
     envelope = {
@@ -123,9 +123,9 @@ def _event(
         envelope["subject"] = target
     try:
         return shape.decoder.decode(msgspec.json.encode(envelope), STRUCTURED), name, timed
-    except Unreadable as why:
+    except UnreadableRecord as why:
         field = {"subject": "target", "value": "body"}.get(why.field, why.field.removeprefix("data."))
-        raise refused([Fault(0, field, field + why.reason.removeprefix(why.field))], 1) from None
+        raise refused([ItemFault(0, field, field + why.reason.removeprefix(why.field))], 1) from None
 
 
 def _of_webhook(body: bytes) -> tuple[list[Event], int]:
@@ -141,7 +141,7 @@ def _of_webhook(body: bytes) -> tuple[list[Event], int]:
         try:
             # As everybody will read it: what is put together here was not checked yet.
             events.append(ALERT.decoder.decode(encode(_of_alertmanager(alert)), STRUCTURED))
-        except Unreadable as why:
+        except UnreadableRecord as why:
             faults.append(_label(fault_of(why, index)))
     if faults:
         raise refused(faults, len(webhook.alerts))
@@ -165,18 +165,18 @@ def _of_alertmanager(alert: _Firing) -> AlertEvent:
     )
 
 
-def _label(fault: Fault) -> Fault:
+def _label(fault: ItemFault) -> ItemFault:
     """The same fault in the words of the webhook."""
     path = {"subject": "labels.target", "data.segment": "labels.segment"}.get(fault.field, fault.field)
     field = f"alerts[{fault.index}].{path}"
-    return Fault(fault.index, field, field + fault.reason.removeprefix(fault.field))
+    return ItemFault(fault.index, field, field + fault.reason.removeprefix(fault.field))
 
 
 def _members(body: bytes) -> dict[str, msgspec.Raw]:
     try:
         return msgspec.json.decode(body, type=dict[str, msgspec.Raw])
     except (ValueError, RecursionError) as error:
-        raise refused([Fault(0, "body", f"body: a JSON object; {error}")], 1) from None
+        raise refused([ItemFault(0, "body", f"body: a JSON object; {error}")], 1) from None
 
 
 def _named_by_sender(raw: msgspec.Raw | None, key: str | None) -> str | None:
@@ -187,13 +187,13 @@ def _named_by_sender(raw: msgspec.Raw | None, key: str | None) -> str | None:
     """
     if key is not None and not 1 <= len(key) <= KEY_LENGTH:
         reason = f"Idempotency-Key: 1 to {KEY_LENGTH} characters, got {len(key):,}"
-        raise refused([Fault(0, "Idempotency-Key", reason)], 1)
+        raise refused([ItemFault(0, "Idempotency-Key", reason)], 1)
     try:
         name = None if raw is None else msgspec.json.decode(raw, type=Key)
     except ValueError as error:
-        raise refused([Fault(0, "id", f"id: {error}")], 1) from None
+        raise refused([ItemFault(0, "id", f"id: {error}")], 1) from None
     if name is not None and key is not None and name != key:
-        raise refused([Fault(0, "id", f"id: the same as Idempotency-Key, {key!r}; got {name!r}")], 1)
+        raise refused([ItemFault(0, "id", f"id: the same as Idempotency-Key, {key!r}; got {name!r}")], 1)
     return name or key
 
 

@@ -9,7 +9,7 @@ from http import HTTPStatus
 import msgspec
 from msgspec import Struct
 
-from agents.wire.codec import Unreadable
+from agents.wire.codec import UnreadableRecord
 
 MEDIA_TYPE = "application/problem+json"
 LISTED = 100
@@ -30,7 +30,7 @@ KINDS = {
 """Status → the last part of the problem's type, and its title."""
 
 
-class Fault(Struct, frozen=True):
+class ItemFault(Struct, frozen=True):
     """What is wrong with one item."""
 
     index: int
@@ -49,10 +49,10 @@ class Details(Struct, omit_defaults=True):
     status: int
     detail: str
     field: str | None = None
-    errors: list[Fault] | None = None
+    errors: list[ItemFault] | None = None
 
 
-class Problem(Exception):
+class RequestProblem(Exception):
     """A request that is refused."""
 
     def __init__(
@@ -61,7 +61,7 @@ class Problem(Exception):
         detail: str,
         *,
         field: str | None = None,
-        faults: list[Fault] | None = None,
+        faults: list[ItemFault] | None = None,
         retry_after_s: float | None = None,
         allow: str | None = None,
     ) -> None:
@@ -94,13 +94,13 @@ class Problem(Exception):
         return {name: value for name, value in belonging.items() if value is not None}
 
 
-def refused(faults: list[Fault], among: int) -> Problem:
+def refused(faults: list[ItemFault], among: int) -> RequestProblem:
     """The problem that `faults` (at least one) among so many items amount to: none of them is taken."""
     first = faults[0]
     if among == 1:
         status = 400 if first.field == "body" else 422
-        return Problem(status, first.reason, field=first.field, faults=faults)
-    return Problem(
+        return RequestProblem(status, first.reason, field=first.field, faults=faults)
+    return RequestProblem(
         422,
         f"{len(faults)} of {among} items cannot be taken, so none was; item {first.index}: {first.reason}",
         field=first.field,
@@ -108,8 +108,8 @@ def refused(faults: list[Fault], among: int) -> Problem:
     )
 
 
-def fault_of(why: Unreadable, index: int = 0) -> Fault:
+def fault_of(why: UnreadableRecord, index: int = 0) -> ItemFault:
     """What the codec says of a record, in the words of a request."""
     if why.field == "value":
-        return Fault(index, "body", "body" + why.reason.removeprefix("value"))
-    return Fault(index, why.field, why.reason)
+        return ItemFault(index, "body", "body" + why.reason.removeprefix("value"))
+    return ItemFault(index, why.field, why.reason)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from optimizer.decide.evidence.facts import Evidence, calls_per_minute
+from optimizer.decide.evidence.facts import SegmentEvidence, calls_per_minute
 from optimizer.decide.record.books import Use, uses
 from optimizer.decide.record.decision import Reason, record
 from optimizer.decide.record.state import DecideState
@@ -30,7 +30,7 @@ def enter(state: DecideState, spend: Finding) -> None:
         state.books.trials_nano += extra
 
 
-def unaffordable(evidence: Evidence, shares: Mapping[str, int]) -> str:
+def unaffordable(evidence: SegmentEvidence, shares: Mapping[str, int]) -> str:
     """Why the trials' money does not suffice for what is tried together; empty if it does.
 
     `shares` is what each variant is tried on first, basis points.
@@ -53,7 +53,7 @@ def unaffordable(evidence: Evidence, shares: Mapping[str, int]) -> str:
     return ""
 
 
-def reserve(evidence: Evidence, shares: Mapping[str, int]) -> int | None:
+def reserve(evidence: SegmentEvidence, shares: Mapping[str, int]) -> int | None:
     """What a trial will cost more than its control, nano-USD, if each step lasts no longer than it must.
 
     One variant climbs the plan's steps, after its mirrored calls if there are any; several last one step.

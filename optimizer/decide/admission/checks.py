@@ -20,7 +20,7 @@ from msgspec import structs
 
 from optimizer.decide.admission import power
 from optimizer.decide.admission.budget import reserve, trials_overspent, unaffordable, used_up
-from optimizer.decide.evidence.facts import Evidence, calls_per_minute, served_bps
+from optimizer.decide.evidence.facts import SegmentEvidence, calls_per_minute, served_bps
 from optimizer.decide.record.decision import Reason
 from optimizer.decide.record.hand import InHand
 from optimizer.decide.record.state import DecideState
@@ -50,7 +50,7 @@ class Note(NamedTuple):
     policies: tuple[PolicyResult, ...] = ()
 
 
-class Start(NamedTuple):
+class StartVerdict(NamedTuple):
     """What the linter says of a start."""
 
     stops: Note | None
@@ -64,7 +64,7 @@ class Start(NamedTuple):
 class Admission:
     """What may be tried in the segment in hand, and may go on."""
 
-    def __init__(self, hand: InHand, evidence: Evidence) -> None:
+    def __init__(self, hand: InHand, evidence: SegmentEvidence) -> None:
         """The admission to the segment in hand, by what is known of it."""
         self.hand, self.evidence = hand, evidence
 
@@ -110,7 +110,7 @@ class Admission:
         pace = f"a parameter was changed here, and less than {limit} of the levers may change in a day"
         return f"waits until {instant(until_at)}: {pace}"
 
-    def of_start(self, shares: Mapping[str, int], levels: tuple[Finding, ...]) -> Start:
+    def of_start(self, shares: Mapping[str, int], levels: tuple[Finding, ...]) -> StartVerdict:
         """The notes about what is to be tried: the first that stops it, and what a person should know.
 
         `shares` is what each candidate is tried on first, basis points. Of several, any that is stopped stops all.
@@ -128,7 +128,7 @@ class Admission:
         )
         nano = (reserve(evidence, shares) or 0) if hand.target.budget is not None else 0
         all_said = together(said.values())
-        return Start(stops, all_said.asks, all_said.warns, all_said.results, nano)
+        return StartVerdict(stops, all_said.asks, all_said.warns, all_said.results, nano)
 
     def _of_candidate(self, variant: str, said: Said, shares: Mapping[str, int]) -> Note | None:
         """What stops one of the candidates; of several it is named."""
@@ -197,7 +197,7 @@ class Admission:
         why = unaffordable(self.evidence, shares)
         return Note("budget", f"it {why}") if why else None
 
-    def started(self, start: Start) -> None:
+    def started(self, start: StartVerdict) -> None:
         """Remember a start for the change rate, and reserve what it is forecast to cost."""
         hand, trial = self.hand, self.hand.segment.trial
         if trial is None:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from optimizer.declaration.validate import first_bps
 from optimizer.model.finding import Finding
 from optimizer.model.instants import MINUTE_MS
-from optimizer.model.metric import Row, margins
+from optimizer.model.metric import MetricRow, margins
 from optimizer.model.shares import WHOLE_BPS
 from optimizer.model.target import Target
 from optimizer.model.wording import count, duration, number, share
@@ -63,7 +63,7 @@ def _per_minute(level: Finding) -> float:
     return level.n / minutes if minutes > 0 else 0.0
 
 
-def _needed(declared: Target, guard: tuple[Row, float], level: Finding, *, beside: int) -> int | None:
+def _needed(declared: Target, guard: tuple[MetricRow, float], level: Finding, *, beside: int) -> int | None:
     """Units per arm until an equal candidate passes the guardrail; 0 where there is no forecast."""
     (row, margin), estimate = guard, level.estimate
     if estimate is None or row.estimator == "tail":

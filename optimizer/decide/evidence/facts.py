@@ -49,7 +49,7 @@ def level_of(segment: Segment, metric: str, now_at: int) -> float | None:
     return level.estimate if level is not None and now_at - level.at < STALE_MS else None
 
 
-class Evidence:
+class SegmentEvidence:
     """What is known of a segment in hand, and what policies say of it."""
 
     def __init__(self, hand: InHand) -> None:

@@ -19,7 +19,7 @@ from optimizer.model.shares import WHOLE_BPS
 from optimizer.model.wording import money, share
 
 
-class Books(Struct, kw_only=True, omit_defaults=True):
+class Spending(Struct, kw_only=True, omit_defaults=True):
     """Money spent in the present day and month."""
 
     day: int = 0
@@ -80,7 +80,7 @@ class Use(NamedTuple):
         return f"{share(self.share_bps // 100 * 100)} of the {self.span}'s {money(self.limit_usd)} are spent"
 
 
-def uses(budget: Budget | None, books: Books, now_at: int) -> tuple[Use, ...]:
+def uses(budget: Budget | None, books: Spending, now_at: int) -> tuple[Use, ...]:
     """Each declared budget with its use at `now_at` (ms); the fullest first."""
     if budget is None:
         return ()

@@ -23,7 +23,7 @@ MOST_VARIANTS = 12
 Lies = Literal["inside", "outside", "unknown"]
 
 
-class Effect(Struct, frozen=True, array_like=True):
+class MeasuredEffect(Struct, frozen=True, array_like=True):
     """What the last comparison said of one metric of a variant, in the unit in which it is guarded."""
 
     estimate: float
@@ -66,12 +66,12 @@ class Effect(Struct, frozen=True, array_like=True):
         return self.error * sqrt(self.n * self.n_control / max(self.n + self.n_control, 1))
 
 
-class Known(Struct, kw_only=True, omit_defaults=True):
+class KnownVariant(Struct, kw_only=True, omit_defaults=True):
     """What is known of one variant in one segment."""
 
     control: str
     """The variant that all its effects are told against."""
-    effects: dict[Metric, Effect] = field(default_factory=dict)
+    effects: dict[Metric, MeasuredEffect] = field(default_factory=dict)
 
     @property
     def heard_at(self) -> int:
@@ -82,7 +82,7 @@ class Known(Struct, kw_only=True, omit_defaults=True):
 class Memory(Struct, kw_only=True, omit_defaults=True):
     """What is known of the variants of one segment; bounded by MOST_VARIANTS."""
 
-    known: dict[str, Known] = field(default_factory=dict)
+    known: dict[str, KnownVariant] = field(default_factory=dict)
 
     def remember(self, finding: Finding) -> None:
         """Take in what a comparison says, if it has numbers; the newest word counts."""
@@ -100,8 +100,8 @@ class Memory(Struct, kw_only=True, omit_defaults=True):
             return
         known = self.known.get(variant)
         if known is None or known.control != control:
-            known = self.known[variant] = Known(control=control)
-        known.effects[finding.metric] = Effect(
+            known = self.known[variant] = KnownVariant(control=control)
+        known.effects[finding.metric] = MeasuredEffect(
             estimate, low, high, level, finding.n, finding.window_end_at, finding.unit == "relative",
             finding.n_control, finding.control_estimate,
         )  # fmt: skip
@@ -115,7 +115,7 @@ class Memory(Struct, kw_only=True, omit_defaults=True):
             del self.known[variant]
         return aged
 
-    def effect(self, variant: str, metric: Metric, incumbent: str) -> Effect | None:
+    def effect(self, variant: str, metric: Metric, incumbent: str) -> MeasuredEffect | None:
         """The effect of serving `variant` instead of `incumbent`; None where nothing tells it."""
         known = self.known.get(variant)
         if known is None or metric not in known.effects or variant == incumbent:
@@ -140,7 +140,7 @@ class Memory(Struct, kw_only=True, omit_defaults=True):
         return "outside" if better[1] < -margin else "unknown"
 
 
-def _through(told: Effect, base: Effect) -> Effect | None:
+def _through(told: MeasuredEffect, base: MeasuredEffect) -> MeasuredEffect | None:
     """An effect against the old control, told against a variant that has one of its own; None if undefined."""
     if not told.is_relative:
         ends = (told.estimate - base.estimate, told.low - base.high, told.high - base.low)
@@ -152,7 +152,7 @@ def _through(told: Effect, base: Effect) -> Effect | None:
             (1 + told.low) / (1 + base.high) - 1,
             (1 + told.high) / (1 + base.low) - 1,
         )
-    return Effect(*ends, min(told.level, base.level), min(told.n, base.n), told.at, told.is_relative)
+    return MeasuredEffect(*ends, min(told.level, base.level), min(told.n, base.n), told.at, told.is_relative)
 
 
 def multiplier(units: int, alpha: float) -> float:

@@ -4,7 +4,7 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-from optimizer.decide.record.books import Books
+from optimizer.decide.record.books import Spending
 from optimizer.decide.record.memory import Memory
 from optimizer.model.decision import WHOLE_TARGET
 from optimizer.model.finding import Finding
@@ -133,7 +133,7 @@ class Level(Struct, frozen=True, array_like=True):
     at: int
 
 
-class Held(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Holdback(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The old variant, kept for a share of the units after a promotion."""
 
     rollout: str
@@ -142,7 +142,7 @@ class Held(Struct, frozen=True, kw_only=True, omit_defaults=True):
     until_at: int
 
 
-class Policy(Struct, kw_only=True, omit_defaults=True):
+class LearnedPolicy(Struct, kw_only=True, omit_defaults=True):
     """What the decisions of a target have led to: the sums of one linear regression (`contextual_bandit`)."""
 
     precision: tuple[tuple[float, ...], ...]
@@ -158,7 +158,7 @@ class Segment(Struct, kw_only=True, omit_defaults=True):
     """The generation that brought the present arms into force."""
     trial: Trial | None = None
     """What is tried, or waits for a yes to be."""
-    held: Held | None = None
+    held: Holdback | None = None
     bans: dict[str, Ban] = field(default_factory=dict)
     waiting: dict[str, Finding] = field(default_factory=dict)
     """Findings to be judged when time has passed their window, by what they are about."""
@@ -214,12 +214,12 @@ class DecideState(Struct, kw_only=True, omit_defaults=True):
     segments: dict[str, Segment] = field(default_factory=dict)
     past: dict[int, dict[str, str]] = {}
     """The last generations → segment → the variant that was its incumbent then."""
-    books: Books = field(default_factory=Books)
+    books: Spending = field(default_factory=Spending)
     started: list[tuple[int, bool]] = []
     """Candidates of the last 24 h: when, and whether only parameters differed."""
     commands: list[str] = field(default_factory=list)
     """Ids of the last commands, as a producer may send one twice."""
-    policy: Policy | None = None
+    policy: LearnedPolicy | None = None
 
     def frozen_by(self, segment: str) -> str:
         """Who froze a segment, or the whole target, and why; empty if nobody did."""

@@ -13,7 +13,7 @@ Source: Li, Chu, Langford & Schapire (2010).
 
 from typing import ClassVar
 
-from optimizer.decide.record.state import Policy
+from optimizer.decide.record.state import LearnedPolicy
 from optimizer.decide.strategies.contract import Candidates, Proposal, Situation, Strategy
 from optimizer.decide.strategies.shares import promised
 from optimizer.declaration.declared import Declared
@@ -79,13 +79,15 @@ class ContextualBandit(Strategy):
         state = state_of(situation)
         return [*(float(one == state) for one in STATES), *(float(one == lever) for one in LEVERS), hope]
 
-    def learn(self, policy: Policy | None, context: list[float], reward: float) -> Policy | None:
+    def learn(
+        self, policy: LearnedPolicy | None, context: list[float], reward: float
+    ) -> LearnedPolicy | None:
         """The policy with one realised decision more; as it was where nothing was tried in a context."""
         if not context:
             return policy
         belief = belief_of(policy).after(context, max(-1.0, min(1.0, reward)))
         decided = policy.decisions if policy else 0
-        return Policy(precision=belief.precision, moment=belief.moment, decisions=decided + 1)
+        return LearnedPolicy(precision=belief.precision, moment=belief.moment, decisions=decided + 1)
 
 
 def state_of(situation: Situation) -> str:
@@ -97,7 +99,7 @@ def state_of(situation: Situation) -> str:
     return severe[0].metric if severe else "calm"
 
 
-def belief_of(policy: Policy | None) -> LinearBelief:
+def belief_of(policy: LearnedPolicy | None) -> LinearBelief:
     """The regression behind a policy; before the first decision it promises what the list price does."""
     if policy is None:
         fresh = LinearBelief.fresh(DIMENSIONS, noise=NOISE)

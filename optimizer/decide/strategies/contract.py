@@ -20,7 +20,7 @@ from typing import ClassVar, Literal, NamedTuple, Protocol
 from msgspec import Struct
 
 from optimizer.decide.record.memory import Memory
-from optimizer.decide.record.state import Allocation, Ban, Held, Policy, Trial
+from optimizer.decide.record.state import Allocation, Ban, Holdback, LearnedPolicy, Trial
 from optimizer.declaration.declared import Declared
 from optimizer.declaration.levers import Candidate
 from optimizer.model.decision import Alternative
@@ -87,10 +87,10 @@ class Situation(NamedTuple):
     """The declared arms that were tested here last."""
     winner: str = ""
     """The arm that has won a test here, and is not rolled out yet."""
-    held: Held | None = None
+    held: Holdback | None = None
     others: Mapping[str, Trial] = {}
     """Segment → the several arms on trial in it, for the segments beside this one."""
-    policy: Policy | None = None
+    policy: LearnedPolicy | None = None
     """What decisions of this target have led to; None: nothing yet."""
     turned_at: int = 0
     """When a parameter was last changed for good, ms since the epoch."""
@@ -125,6 +125,11 @@ class Strategy(Protocol):
         """What the value of trying this candidate depends on, where that is learnt from; else empty."""
         return []
 
-    def learn(self, policy: Policy | None, context: list[float], reward: float) -> Policy | None:  # noqa: ARG002 - for those that learn
+    def learn(
+        self,
+        policy: LearnedPolicy | None,
+        context: list[float],  # noqa: ARG002 - for those that learn
+        reward: float,  # noqa: ARG002 - for those that learn
+    ) -> LearnedPolicy | None:
         """What decisions have led to, with one more: tried in a context, it realised a reward (relative)."""
         return policy

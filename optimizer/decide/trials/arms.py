@@ -16,7 +16,7 @@ from optimizer.decide.evidence import rewards
 from optimizer.decide.evidence.rewards import Own
 from optimizer.decide.evidence.utility import weights
 from optimizer.decide.record.decision import Reason
-from optimizer.decide.record.memory import Effect
+from optimizer.decide.record.memory import MeasuredEffect
 from optimizer.decide.record.state import MS, Earned, Segment, Trial
 from optimizer.decide.trials.editor import SegmentEditor
 from optimizer.decide.trials.gate import clock_at, guarded, harm
@@ -156,7 +156,7 @@ def _hear(segment: Segment, trial: Trial, due: Sequence[Finding], declared: Targ
     """Add what the newest comparisons tell of the arms, and of the control that met the most of them."""
     weighed = {metric: weight * ROWS[metric].direction for metric, weight in weights(declared).items()}
     told = {one.variant_id for one in due if one.kind == "comparison" and one.metric in weighed}
-    known: dict[str, dict[Metric, Effect]] = {}
+    known: dict[str, dict[Metric, MeasuredEffect]] = {}
     for variant in sorted(trial.weights.keys() & told):
         effects = _effects(segment, variant, weighed)
         if len(effects) == len(weighed):
@@ -176,13 +176,13 @@ def _hear(segment: Segment, trial: Trial, due: Sequence[Finding], declared: Targ
     rewards.hear(_earned(trial, trial.control), own, weighed, noise=noise)
 
 
-def _effects(segment: Segment, variant: str, metrics: Iterable[Metric]) -> dict[Metric, Effect]:
+def _effects(segment: Segment, variant: str, metrics: Iterable[Metric]) -> dict[Metric, MeasuredEffect]:
     """What is known of the variant; without the metrics that nothing tells."""
     found = ((metric, segment.memory.effect(variant, metric, segment.incumbent)) for metric in metrics)
     return {metric: effect for metric, effect in found if effect is not None}
 
 
-def _told_of_control(effects: Mapping[Metric, Effect]) -> tuple[int, float]:
+def _told_of_control(effects: Mapping[Metric, MeasuredEffect]) -> tuple[int, float]:
     """How much a comparison tells of the control: by its units; then by how near the arm is to it, as spreads go."""
     fewest = min(one.n_control for one in effects.values())
     return fewest, -max(abs(one.ratio - 1) for one in effects.values())

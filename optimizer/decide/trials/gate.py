@@ -94,10 +94,10 @@ def judge(target: Target, trial: Trial, findings: Sequence[Finding], now_at: int
             missing.append(wanted)
         cause: Cause = "error" if overall == "error" else "no_data"
         return Judgement("hold", cause, f"unknown: {', '.join(missing)} ({outcomes(present)})", present)
-    return _of_known(target, trial, Known(present, needed, goal, now_at))
+    return _of_known(target, trial, CompleteWindow(present, needed, goal, now_at))
 
 
-class Known(NamedTuple):
+class CompleteWindow(NamedTuple):
     """A window in which everything that must speak has spoken, and nothing has failed."""
 
     findings: tuple[Finding, ...]
@@ -106,7 +106,7 @@ class Known(NamedTuple):
     now_at: int
 
 
-def _of_known(target: Target, trial: Trial, known: Known) -> Judgement:
+def _of_known(target: Target, trial: Trial, known: CompleteWindow) -> Judgement:
     plan = target.rollout
     baking = trial.phase == "baking"
     began_at = clock_at(target, trial, known.now_at)

@@ -10,7 +10,7 @@ from optimizer.model.target import Target
 from optimizer.model.variant import Parameters, Variant, changed_parameters, with_parameter
 
 
-class Turn(NamedTuple):
+class ParameterValue(NamedTuple):
     """One parameter at one value."""
 
     name: str
@@ -22,10 +22,10 @@ class ParametersLever:
 
     name: Literal["parameters"] = "parameters"
 
-    def settings(self, variant: Variant, declared: Target) -> tuple[Turn, ...]:
+    def settings(self, variant: Variant, declared: Target) -> tuple[ParameterValue, ...]:
         """Every declared parameter, one step down and one step up."""
         return tuple(
-            Turn(name, value)
+            ParameterValue(name, value)
             for name, parameter in declared.levers.parameters.items()
             for value in _beside(parameter, variant.parameters.get(name), _own(variant, declared, name))
         )
@@ -34,9 +34,13 @@ class ParametersLever:
         """All parameters."""
         return variant.parameters
 
-    def apply(self, variant: Variant, setting: Turn | Parameters, declared: Target) -> Variant:  # noqa: ARG002
+    def apply(self, variant: Variant, setting: ParameterValue | Parameters, declared: Target) -> Variant:  # noqa: ARG002
         """The variant with one parameter turned, or with all of them as given."""
-        turns = [setting] if isinstance(setting, Turn) else [Turn(*item) for item in setting.items()]
+        turns = (
+            [setting]
+            if isinstance(setting, ParameterValue)
+            else [ParameterValue(*item) for item in setting.items()]
+        )
         for turn in turns:
             variant = with_parameter(variant, turn.name, turn.value)
         return variant

@@ -27,7 +27,7 @@ from optimizer.model.metric import Metric
 from optimizer.model.segments import WHOLE
 from optimizer.model.wording import duration, place
 from optimizer.orient.analyzers.contract import Observation, Severity
-from optimizer.orient.findings.finding import About, Measured, Span, finding, rounded
+from optimizer.orient.findings.finding import About, FindingWindow, Measured, finding, rounded
 from optimizer.stage import time_of
 
 STEP, MOST = 1.2, 4.0
@@ -81,7 +81,7 @@ class Open(Struct, array_like=True):
     """Consecutive windows below the bound."""
 
 
-class Book(Struct, omit_defaults=True):
+class AlarmBook(Struct, omit_defaults=True):
     """The alarms of one segment; keys are `analyzer/subject`."""
 
     rising: dict[str, int] = {}
@@ -92,7 +92,7 @@ class Book(Struct, omit_defaults=True):
     """Subjects that were reported to be learning; of WHOLE only."""
 
 
-class Tuning(Struct, omit_defaults=True):
+class AlarmBudget(Struct, omit_defaults=True):
     """The part of the alarm budget that all segments of a target share."""
 
     raised: Raised = field(default_factory=Raised)
@@ -107,7 +107,7 @@ class Context(NamedTuple):
 
     target: str
     segment: str
-    window: Span
+    window: FindingWindow
     generation: int
     declared: Alarms
     explained: frozenset[str] = frozenset()
@@ -115,7 +115,7 @@ class Context(NamedTuple):
 
 
 def heard(
-    book: Book, tuning: Tuning, sayings: Iterable[Observation], *, analyzer: str, context: Context
+    book: AlarmBook, tuning: AlarmBudget, sayings: Iterable[Observation], *, analyzer: str, context: Context
 ) -> Iterator[Finding]:
     """Update the alarms of a segment with one analyzer's observations; yields the findings to publish."""
     for saying in sayings:
@@ -132,7 +132,9 @@ def heard(
             yield _told(key, context, saying, status="opened", known=book.open[key])
 
 
-def lapsed(book: Book, tuning: Tuning, context: Context, *, after_ms: int = LAPSE_MS) -> Iterator[Finding]:
+def lapsed(
+    book: AlarmBook, tuning: AlarmBudget, context: Context, *, after_ms: int = LAPSE_MS
+) -> Iterator[Finding]:
     """Close the alarms whose subjects have not been judged for `after_ms` (ms), all alarms if that is 0."""
     at = context.window.end_at
     for key, known in sorted(book.open.items()):
@@ -153,7 +155,7 @@ def farewell(key: str, known: Open, context: Context) -> Finding:
     return _told(key, context, saying, status="closed", known=known, verdict="no_data")
 
 
-def bound_of(book: Book, tuning: Tuning, key: str, context: Context) -> float:
+def bound_of(book: AlarmBook, tuning: AlarmBudget, key: str, context: Context) -> float:
     """The present bound of a subject, as a multiple of the analyzer's own bound."""
     declared, at = context.declared, context.window.end_at
     if declared.bound is not None:
@@ -164,7 +166,7 @@ def bound_of(book: Book, tuning: Tuning, key: str, context: Context) -> float:
     return float(min(MOST, STEP ** min(steps, 100.0)))
 
 
-def _opens(book: Book, tuning: Tuning, key: str, *, saying: Observation, context: Context) -> bool:
+def _opens(book: AlarmBook, tuning: AlarmBudget, key: str, *, saying: Observation, context: Context) -> bool:
     bound = bound_of(book, tuning, key, context)
     if not saying.score > bound:  # NaN neither
         book.rising.pop(key, None)
@@ -188,7 +190,7 @@ def _opens(book: Book, tuning: Tuning, key: str, *, saying: Observation, context
     return True
 
 
-def _raise(book: Book, tuning: Tuning, key: str, context: Context) -> None:
+def _raise(book: AlarmBook, tuning: AlarmBudget, key: str, context: Context) -> None:
     """Count an opening against the budget."""
     at, per_week = context.window.end_at, context.declared.per_week
     if not tuning.raised.steps or at - tuning.raised.at >= INCIDENT_MS:
@@ -199,7 +201,7 @@ def _raise(book: Book, tuning: Tuning, key: str, context: Context) -> None:
 
 
 def _goes_on(
-    book: Book, tuning: Tuning, entry: tuple[str, Open], *, saying: Observation, context: Context
+    book: AlarmBook, tuning: AlarmBudget, entry: tuple[str, Open], *, saying: Observation, context: Context
 ) -> Iterator[Finding]:
     key, known = entry
     at = known.heard_at = context.window.end_at
@@ -212,12 +214,12 @@ def _goes_on(
         yield _told(key, context, saying, status="updated", known=known)
 
 
-def _close(book: Book, tuning: Tuning, key: str) -> None:
+def _close(book: AlarmBook, tuning: AlarmBudget, key: str) -> None:
     del book.open[key]
     tuning.opened -= 1
 
 
-def _running(window: Span) -> int:
+def _running(window: FindingWindow) -> int:
     return 1 if window.end_at - window.start_at >= SLOW_MS else RUNNING
 
 

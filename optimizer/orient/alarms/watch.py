@@ -15,10 +15,19 @@ from optimizer.model.finding import Finding
 from optimizer.model.metric import ROWS, Metric, margins
 from optimizer.model.segments import WHOLE
 from optimizer.model.target import Target
-from optimizer.orient.alarms.lifecycle import LAPSE_MS, Book, Context, Open, Tuning, farewell, heard, lapsed
+from optimizer.orient.alarms.lifecycle import (
+    LAPSE_MS,
+    AlarmBook,
+    AlarmBudget,
+    Context,
+    Open,
+    farewell,
+    heard,
+    lapsed,
+)
 from optimizer.orient.analyzers import ANALYZERS
 from optimizer.orient.analyzers.contract import Analyzer, Margins, Watched
-from optimizer.orient.findings.finding import Span
+from optimizer.orient.findings.finding import FindingWindow
 from optimizer.orient.windows.sums import Sums
 from optimizer.orient.windows.windows import Serving
 
@@ -42,14 +51,14 @@ class Watch(Struct, omit_defaults=True):
     """The analyzers' states and the alarms of one segment, or of WHOLE."""
 
     states: States = field(default_factory=States)
-    book: Book = field(default_factory=Book)
+    book: AlarmBook = field(default_factory=AlarmBook)
 
 
 class Watching(Struct, kw_only=True, omit_defaults=True):
     """The analyzers' states and the alarms of all segments of a target."""
 
     segments: dict[str, Watch] = {}
-    tuning: Tuning = field(default_factory=Tuning)
+    tuning: AlarmBudget = field(default_factory=AlarmBudget)
     left: list[tuple[str, str, Open]] = []
     """Segment, key and alarm of each alarm that was open at a withdrawal: to be closed at the next minute."""
 
@@ -105,7 +114,13 @@ def watched(length_ms: int, *, hops: bool) -> tuple[Analyzer, ...]:
 
 
 def watch(
-    watching: Watching, audience: Audience, *, segment: str, serving: Serving | None, window: Span, hops: bool
+    watching: Watching,
+    audience: Audience,
+    *,
+    segment: str,
+    serving: Serving | None,
+    window: FindingWindow,
+    hops: bool,
 ) -> Iterator[Finding]:
     """Show a closed window of one segment to the analyzers of its length; yields the findings to publish.
 
@@ -130,7 +145,9 @@ def watch(
     yield from lapsed(kept.book, watching.tuning, context, after_ms=LAPSE_MS)
 
 
-def silenced(watching: Watching, audience: Audience, segment: str, window: Span) -> Iterator[Finding]:
+def silenced(
+    watching: Watching, audience: Audience, segment: str, window: FindingWindow
+) -> Iterator[Finding]:
     """Close the alarms of a segment without calls for SILENCE_MS; yields the findings."""
     kept = watching.segments.get(segment)
     if kept is not None:
@@ -138,7 +155,7 @@ def silenced(watching: Watching, audience: Audience, segment: str, window: Span)
         yield from lapsed(kept.book, watching.tuning, context, after_ms=0)
 
 
-def left(watching: Watching, target: str, window: Span) -> Iterator[Finding]:
+def left(watching: Watching, target: str, window: FindingWindow) -> Iterator[Finding]:
     """Close the alarms of segments that are not declared any more; yields the findings."""
     gone, watching.left = watching.left, []
     watching.tuning.opened -= len(gone)

@@ -16,7 +16,7 @@ from optimizer.model.wording import milliseconds, money, number, percent, place,
 from optimizer.orient.analyzers.contract import Observation, Watched
 from optimizer.orient.analyzers.readings import Reading, log_mean, log_p95, log_rate, share
 from optimizer.orient.windows.sums import Sums
-from optimizer.stats.extremes import Extremes, Judged
+from optimizer.stats.extremes import Extremes, Judgement
 
 WINDOW_CALLS_FEWEST = 20
 """Calls of a window below which only their number is judged."""
@@ -79,7 +79,9 @@ def _readings(sums: Sums, span_ms: int) -> Iterator[tuple[Metric, Reading]]:
         yield "calls", rate
 
 
-def _said(metric: Metric, read: Reading, told: Judged, *, window: Watched, warmup_left: int) -> Observation:
+def _said(
+    metric: Metric, read: Reading, told: Judgement, *, window: Watched, warmup_left: int
+) -> Observation:
     now = _natural(metric, read.value)
     low = high = usual = None
     name, where = ROWS[metric].words, place(window.segment)

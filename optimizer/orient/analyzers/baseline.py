@@ -46,7 +46,7 @@ STEP = 1000.0
 Side = Literal["up", "down", "both"]
 
 
-class Judged(NamedTuple):
+class JudgedReading(NamedTuple):
     """A reading held against its past, in the reading's unit."""
 
     score: float
@@ -74,7 +74,7 @@ class Baseline(Struct, array_like=True):
     def judge(
         self, read: Reading, *, floor: float, margin: float, side: Side = "up", young: int = YOUNG,
         is_log: bool = False,
-    ) -> Judged:  # fmt: skip
+    ) -> JudgedReading:  # fmt: skip
         """Judge a finite reading against all readings before it, then learn it.
 
         `floor` > 0 is the least deviation, in the reading's unit; `margin` > 0 the effect that matters;
@@ -91,7 +91,7 @@ class Baseline(Struct, array_like=True):
         aside = Z * deviation
         self.learn(read.value, deviation=deviation, young=young)
         low, high = (None, None) if usual is None else (usual - aside, usual + aside)
-        return Judged(score, effect, usual, low, high, warmup_left)
+        return JudgedReading(score, effect, usual, low, high, warmup_left)
 
     def deviation(self, error: float, floor: float) -> float:
         """One deviation of a reading with standard error `error`; at least `floor`, in the reading's unit."""
@@ -122,7 +122,7 @@ class Seasonal(Struct, array_like=True):
     def judge(
         self, read: Reading, at: int, *, floor: float, margin: float, side: Side = "up", young: int = YOUNG,
         is_log: bool = False,
-    ) -> Judged:  # fmt: skip
+    ) -> JudgedReading:  # fmt: skip
         """The judgement of `Baseline.judge`, for a window that starts at `at` (ms since the epoch)."""
         level, course = self.past.seen.level, self.profile.course(at) * STEP
         told = self.past.judge(

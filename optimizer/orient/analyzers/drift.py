@@ -47,7 +47,7 @@ COUNT_MOST = 10**9
 """Most calls counted in a bucket in an hour."""
 
 
-class Distribution(Struct, array_like=True):
+class HourlyDistribution(Struct, array_like=True):
     """The distribution of an hour's values, by a reference."""
 
     hours: int = 0
@@ -60,8 +60,8 @@ class Distribution(Struct, array_like=True):
 class DriftState(Struct, omit_defaults=True):
     """The laws of output lengths and first tokens, and the mean of the prompts."""
 
-    output: Distribution = field(default_factory=Distribution)
-    first_token: Distribution = field(default_factory=Distribution)
+    output: HourlyDistribution = field(default_factory=HourlyDistribution)
+    first_token: HourlyDistribution = field(default_factory=HourlyDistribution)
     prompt: Baseline = field(default_factory=Baseline)
 
 
@@ -103,7 +103,7 @@ def drifted(reference: Histogram, hour: Histogram) -> float | None:
     return None if found is None else max(0.0, found.moved - Z * found.error) / MUCH
 
 
-def _moved(subject: str, distribution: Distribution, hour: Histogram, window: Watched) -> Observation:
+def _moved(subject: str, distribution: HourlyDistribution, hour: Histogram, window: Watched) -> Observation:
     reference = Histogram(distribution.reference)
     warmup_left = max(0, YOUNG - distribution.hours)
     certain = MUCH * (drifted(reference, hour) or 0.0)

@@ -31,7 +31,7 @@ KEPT = 2.0 ** (-1 / 288)
 """Factor on the sums at each window: half of them is left after a day of windows."""
 
 
-class Line(Struct, array_like=True):
+class RegressionSums(Struct, array_like=True):
     """Decayed sums of a regression of y over x."""
 
     n: float = 0.0
@@ -65,7 +65,7 @@ class Saturation(Struct, omit_defaults=True):
 
     latency: Baseline = field(default_factory=Baseline)
     rate: Baseline = field(default_factory=Baseline)
-    line: Line = field(default_factory=Line)
+    line: RegressionSums = field(default_factory=RegressionSums)
 
 
 class SaturationAnalyzer:

@@ -25,12 +25,12 @@ from optimizer.model.objective import Objective, goal_of
 from optimizer.model.segments import WHOLE
 from optimizer.model.target import ChangeRisks, Guardrails
 from optimizer.model.wording import change, count, duration, interval, number, points
-from optimizer.orient.comparison.effects import Effect, Pair, Seen, compared, is_beyond, units
+from optimizer.orient.comparison.effects import AdjustedComparison, ArmLook, Pair, compared, is_beyond, units
 from optimizer.orient.comparison.utility import weighed
-from optimizer.orient.findings.finding import About, Measured, Span, finding, rounded
+from optimizer.orient.findings.finding import About, FindingWindow, Measured, finding, rounded
 from optimizer.orient.health import crossover, sample_ratio
-from optimizer.orient.state import Declared
-from optimizer.orient.trial import Trial
+from optimizer.orient.state import OrientDeclaration
+from optimizer.orient.trial import Pairing
 from optimizer.orient.windows.offsets import Offsets
 from optimizer.stats.confidence_sequence import CLAIMED_FEWEST
 from optimizer.stats.noninferiority import Comparison, Margin, Risks
@@ -54,7 +54,7 @@ class Question(NamedTuple):
     risks: Risks
 
 
-def questions(declared: Declared, *, beside: int = 1, restart: int = 0) -> tuple[Question, ...]:
+def questions(declared: OrientDeclaration, *, beside: int = 1, restart: int = 0) -> tuple[Question, ...]:
     """The questions about each of `beside` candidates tried together, on the whole trial or on its restart-th stretch.
 
     The declared guardrails come first, then the goal, then signals.
@@ -100,17 +100,17 @@ def _risks(risks: ChangeRisks, shares: int, role: Role, restart: int) -> Risks:
 
 def findings(
     target: str,
-    declared: Declared,
+    declared: OrientDeclaration,
     *,
     segment: str,
-    trial: Trial,
+    trial: Pairing,
     pair: Pair,
     at: int,
     harm_only: bool,
 ) -> list[Finding]:
     """The findings of a trial; with `harm_only` the guardrails that failed since it began."""
-    window, late = Span(trial.since_at, at, trial.offsets), trial.stretch
-    late_pair = (Seen(late.candidate), Seen(late.control)) if late else None
+    window, late = FindingWindow(trial.since_at, at, trial.offsets), trial.stretch
+    late_pair = (ArmLook(late.candidate), ArmLook(late.control)) if late else None
     made = []
     for place, (metric, role, margin, risks) in enumerate(questions(declared, beside=trial.beside)):
         if (harm_only and role != "guardrail") or _is_untold(metric, [trial]):
@@ -135,7 +135,7 @@ def findings(
                 risks=questions(declared, beside=trial.beside, restart=late.number)[place].risks,
             )
             if of_late.comparison.verdict == "fail":
-                effect, seen = of_late, Span(late.since_at, at, trial.offsets)
+                effect, seen = of_late, FindingWindow(late.since_at, at, trial.offsets)
         about = _about(target, segment, trial, metric=metric, role=role)
         made.append(_told(about, declared, effect, seen, began_at=trial.since_at))
     if not harm_only:
@@ -148,10 +148,10 @@ def findings(
 
 
 def overall(
-    target: str, declared: Declared, *, everyone: Sequence[tuple[Trial, Pair]], at: int
+    target: str, declared: OrientDeclaration, *, everyone: Sequence[tuple[Pairing, Pair]], at: int
 ) -> list[Finding]:
     """The comparisons of each variant on trial in several segments, over all of them, if calls came."""
-    by_variant: dict[str, list[tuple[Trial, Pair]]] = {}
+    by_variant: dict[str, list[tuple[Pairing, Pair]]] = {}
     for trial, pair in everyone:
         by_variant.setdefault(trial.variant, []).append((trial, pair))
     made = []
@@ -162,7 +162,7 @@ def overall(
         offsets = Offsets()
         for trial in trials:
             offsets.widen(trial.offsets)
-        window = Span(min(trial.since_at for trial in trials), at, offsets)
+        window = FindingWindow(min(trial.since_at for trial in trials), at, offsets)
         newest = max(trials, key=lambda trial: trial.newest_control)
         for metric, role, margin, risks in questions(declared):
             if _is_untold(metric, trials):
@@ -173,27 +173,27 @@ def overall(
     return made
 
 
-def pair_of(trial: Trial) -> Pair:
+def pair_of(trial: Pairing) -> Pair:
     """The candidate's and the control's sums, for one look."""
-    return Seen(trial.candidate), Seen(trial.control)
+    return ArmLook(trial.candidate), ArmLook(trial.control)
 
 
 def _compared(
-    declared: Declared, metric: Metric, strata: Sequence[Pair], *, margin: Margin, risks: Risks
-) -> Effect:
+    declared: OrientDeclaration, metric: Metric, strata: Sequence[Pair], *, margin: Margin, risks: Risks
+) -> AdjustedComparison:
     if ROWS[metric].estimator == "weighted sum":
         return weighed(declared.objective, strata, risks=risks)
     return compared(metric, strata, margin=margin, risks=risks)
 
 
-def _is_untold(metric: Metric, trials: Sequence[Trial]) -> bool:
+def _is_untold(metric: Metric, trials: Sequence[Pairing]) -> bool:
     """True if the metric is not declared and no call of either arm has a value of it."""
     return ROWS[metric].estimator == "ratio" and not any(
         units(metric, sums) for trial in trials for sums in (trial.candidate, trial.control)
     )
 
 
-def _about(target: str, segment: str, trial: Trial, *, metric: Metric, role: Role) -> About:
+def _about(target: str, segment: str, trial: Pairing, *, metric: Metric, role: Role) -> About:
     return About(
         target=target,
         segment=segment,
@@ -208,7 +208,14 @@ def _about(target: str, segment: str, trial: Trial, *, metric: Metric, role: Rol
     )
 
 
-def _told(about: About, declared: Declared, effect: Effect, window: Span, *, began_at: int) -> Finding:
+def _told(
+    about: About,
+    declared: OrientDeclaration,
+    effect: AdjustedComparison,
+    window: FindingWindow,
+    *,
+    began_at: int,
+) -> Finding:
     """The finding of a comparison."""
     found, kept, control = effect
     measured = Measured(

@@ -37,7 +37,7 @@ COVERED = 0.95
 """Least share of an arm's units that must carry a covariate, so that those that do stand for all."""
 
 
-class Seen:
+class ArmLook:
     """The sums of an arm, each reading computed once for one look."""
 
     def __init__(self, sums: Sums) -> None:
@@ -61,11 +61,11 @@ class Seen:
         return found
 
 
-Pair = tuple[Seen, Seen]
+Pair = tuple[ArmLook, ArmLook]
 """A candidate and its control."""
 
 
-class Effect(NamedTuple):
+class AdjustedComparison(NamedTuple):
     """A comparison, and the part of its error that a covariate left."""
 
     comparison: Comparison
@@ -75,26 +75,26 @@ class Effect(NamedTuple):
     """The control's own value, in the metric's unit; None where it has none, or there are several controls."""
 
 
-def compared(metric: Metric, strata: Sequence[Pair], *, margin: Margin, risks: Risks) -> Effect:
+def compared(metric: Metric, strata: Sequence[Pair], *, margin: Margin, risks: Risks) -> AdjustedComparison:
     """The effect of the candidate on one metric, over all strata."""
     if len(strata) > 1:
         strata = [pair for pair in strata if min(units(metric, arm.sums) for arm in pair) >= CLAIMED_FEWEST]
     estimator = ROWS[metric].estimator
     if estimator == "tail":
         tails = [(candidate.tail(metric), control.tail(metric)) for candidate, control in strata]
-        return Effect(compare_tails_within(tails, margin, risks), control=_p95_ms(tails))
+        return AdjustedComparison(compare_tails_within(tails, margin, risks), control=_p95_ms(tails))
     if estimator == "share":
         shares = [(candidate.arm(metric), control.arm(metric)) for candidate, control in strata]
         arms = pooled(shares)
-        return Effect(compare_shares(*arms, margin, risks), control=_shown(arms[1]))
+        return AdjustedComparison(compare_shares(*arms, margin, risks), control=_shown(arms[1]))
     seen = [(candidate.arm(metric), control.arm(metric)) for candidate, control in strata]
     adjusted = [_adjusted(metric, pair, plain) for pair, plain in zip(strata, seen, strict=True)]
     arms = pooled(adjusted)
     if adjusted == seen:
-        return Effect(compare_means(*arms, margin, risks), control=_shown(arms[1]))
+        return AdjustedComparison(compare_means(*arms, margin, risks), control=_shown(arms[1]))
     before, after = _squared_error(pooled(seen)), _squared_error(arms)
     kept = after / before if before else 1.0
-    return Effect(compare_means(*arms, margin, risks), kept, _shown(arms[1]))
+    return AdjustedComparison(compare_means(*arms, margin, risks), kept, _shown(arms[1]))
 
 
 def is_beyond(metric: Metric, pair: Pair, margin: Margin) -> bool:

@@ -11,9 +11,9 @@ from optimizer.model.finding import Finding
 from optimizer.model.instants import MINUTE_MS
 from optimizer.model.metric import ROWS, TABLE, Metric
 from optimizer.model.wording import count, milliseconds, percent
-from optimizer.orient.findings.finding import About, Measured, Span, finding
-from optimizer.orient.state import Declared
-from optimizer.orient.trial import Trial
+from optimizer.orient.findings.finding import About, FindingWindow, Measured, finding
+from optimizer.orient.state import OrientDeclaration
+from optimizer.orient.trial import Pairing
 from optimizer.orient.windows.sums import Sums
 from optimizer.stats.proportion import Proportion, wilson
 
@@ -24,7 +24,7 @@ P95 = 0.95
 LEVEL = 0.95
 
 
-def remember(trial: Trial, sums: Sums, *, declared: Declared, pane: Span) -> None:
+def remember(trial: Pairing, sums: Sums, *, declared: OrientDeclaration, pane: FindingWindow) -> None:
     """Record the candidate's calls in a pane for later checks of its limits."""
     recent = [past for past in trial.recent if past[0] > pane.end_at - MINUTE_MS]
     trial.recent = [*recent, (pane.end_at, sums.calls, sums.errors)]
@@ -42,7 +42,7 @@ def remember(trial: Trial, sums: Sums, *, declared: Declared, pane: Span) -> Non
 
 
 def findings(
-    target: str, declared: Declared, *, segment: str, trial: Trial, pane: Span, sums: Sums
+    target: str, declared: OrientDeclaration, *, segment: str, trial: Pairing, pane: FindingWindow, sums: Sums
 ) -> list[Finding]:
     """The hard limits that a pane of the candidate broke, as findings.
 
@@ -69,7 +69,9 @@ def findings(
     return [*storm, *chain.from_iterable(slowness)]
 
 
-def _storm(about: About, whose: str, *, declared: Declared, trial: Trial, pane: Span) -> list[Finding]:
+def _storm(
+    about: About, whose: str, *, declared: OrientDeclaration, trial: Pairing, pane: FindingWindow
+) -> list[Finding]:
     calls = sum(past[1] for past in trial.recent)
     errors = sum(past[2] for past in trial.recent)
     limit = declared.hard_limits.error_rate
@@ -90,12 +92,12 @@ def _storm(about: About, whose: str, *, declared: Declared, trial: Trial, pane: 
         f"errors {whose}: {percent(errors / calls)} of {count(calls)} calls in the last minute, "
         f"limit {percent(limit)}: trip"
     )
-    window = Span(max(trial.since_at, pane.end_at - MINUTE_MS), pane.end_at, pane.offsets)
+    window = FindingWindow(max(trial.since_at, pane.end_at - MINUTE_MS), pane.end_at, pane.offsets)
     return [finding(about, window, "fail", measured=measured, reason=reason)]
 
 
 def _slowness(
-    about: About, whose: str, *, declared: Declared, trial: Trial, pane: Span, sums: Sums
+    about: About, whose: str, *, declared: OrientDeclaration, trial: Pairing, pane: FindingWindow, sums: Sums
 ) -> list[Finding]:
     row = ROWS[about.metric]
     over, limit_ms = trial.over.get(row.name, []), getattr(declared.hard_limits, row.limit)
@@ -110,5 +112,7 @@ def _slowness(
         f"{row.words} {whose}: {milliseconds(p95_us / 1000)}, over the limit of {milliseconds(limit_ms)} "
         f"in {SLOW_PANES} panes running, {count(calls)} calls: trip"
     )
-    window = Span(pane.end_at - SLOW_PANES * (pane.end_at - pane.start_at), pane.end_at, pane.offsets)
+    window = FindingWindow(
+        pane.end_at - SLOW_PANES * (pane.end_at - pane.start_at), pane.end_at, pane.offsets
+    )
     return [finding(about, window, "fail", measured=measured, reason=reason)]

@@ -13,16 +13,23 @@ generations than the candidate's are in neither.
 
 from collections.abc import Iterable
 
-from optimizer.orient.findings.finding import Span
-from optimizer.orient.state import NO_VARIANTS, SILENCE_MS, TRIALS, TRIALS_PER_SEGMENT, OrientState, Segment
-from optimizer.orient.trial import Stretch, Trial
-from optimizer.orient.windows.buffer import Part
+from optimizer.orient.findings.finding import FindingWindow
+from optimizer.orient.state import (
+    NO_VARIANTS,
+    SILENCE_MS,
+    TRIALS,
+    TRIALS_PER_SEGMENT,
+    OrientSegment,
+    OrientState,
+)
+from optimizer.orient.trial import Pairing, Stretch
+from optimizer.orient.windows.buffer import BufferedCell
 from optimizer.stats.restarts import is_over
 
 TRIED = ("candidate", "shadow")
 """Arms whose calls are a candidate's; those in shadow are mirrored calls that no user meets."""
 
-Found = tuple[str, Trial]
+Found = tuple[str, Pairing]
 """Name of a segment, and one of its trials."""
 
 
@@ -36,7 +43,7 @@ def live(state: OrientState) -> list[Found]:
     ]
 
 
-def count(state: OrientState, name: str, parts: Iterable[Part], pane: Span) -> None:
+def count(state: OrientState, name: str, parts: Iterable[BufferedCell], pane: FindingWindow) -> None:
     """Add a pane's calls of one segment to the trials they belong to."""
     segment = state.segments[name]
     parts = list(parts)
@@ -70,27 +77,27 @@ def count(state: OrientState, name: str, parts: Iterable[Part], pane: Span) -> N
             trial.fresh = trial.stirred = True
 
 
-def begin_anew(trial: Trial, at: int) -> None:
+def begin_anew(trial: Pairing, at: int) -> None:
     """Begin or restart the watch for late harm, where that is due at `at` (ms since the epoch)."""
     stretch, age = trial.stretch, min(trial.candidate.calls, trial.control.calls)
     if is_over(min(stretch.candidate.calls, stretch.control.calls) if stretch else age, age):
         trial.stretch = Stretch(number=stretch.number + 1 if stretch else 1, since_at=at)
 
 
-def forget(segment: Segment, at: int) -> None:
+def forget(segment: OrientSegment, at: int) -> None:
     """End the trials whose candidate has not been called for SILENCE_MS."""
     segment.trials = {v: trial for v, trial in segment.trials.items() if at - trial.seen_at < SILENCE_MS}
 
 
-def _begin(state: OrientState, segment: Segment, variant: str, pane: Span) -> Trial:
+def _begin(state: OrientState, segment: OrientSegment, variant: str, pane: FindingWindow) -> Pairing:
     """A new trial of a candidate, in place of any former one."""
     segment.trials.pop(variant, None)
     _make_room(state, segment)
-    segment.trials[variant] = Trial(variant=variant, since_at=pane.start_at, seen_at=pane.end_at)
+    segment.trials[variant] = Pairing(variant=variant, since_at=pane.start_at, seen_at=pane.end_at)
     return segment.trials[variant]
 
 
-def _make_room(state: OrientState, segment: Segment) -> None:
+def _make_room(state: OrientState, segment: OrientSegment) -> None:
     """End the trial whose candidate was called least recently, where there are too many."""
     if len(segment.trials) >= TRIALS_PER_SEGMENT:
         idle = min(segment.trials.values(), key=lambda trial: (trial.seen_at, trial.variant))
@@ -101,7 +108,7 @@ def _make_room(state: OrientState, segment: Segment) -> None:
         del state.segments[name].trials[idle.variant]
 
 
-def _owners(segment: Segment, part: Part) -> list[Trial]:
+def _owners(segment: OrientSegment, part: BufferedCell) -> list[Pairing]:
     """The trials that a part of a pane counts for."""
     if part.arm in TRIED:
         trial = segment.trials.get(part.variant)

@@ -15,11 +15,11 @@ from msgspec import structs
 
 from optimizer.model.metric import ROWS
 from optimizer.model.objective import Objective, parts_of
-from optimizer.orient.comparison.effects import Effect, Pair, compared
+from optimizer.orient.comparison.effects import AdjustedComparison, Pair, compared
 from optimizer.stats.noninferiority import Comparison, Margin, Risks, Verdict
 
 
-def weighed(objective: Objective, strata: Sequence[Pair], *, risks: Risks) -> Effect:
+def weighed(objective: Objective, strata: Sequence[Pair], *, risks: Risks) -> AdjustedComparison:
     """The comparison of the candidate's utility, relative: 0.1 is a tenth of what the objective counts.
 
     It passes (fails) when its interval at `1 - 2 min(wrong_pass, wrong_fail)`, or `1 - interval` if that is
@@ -34,7 +34,7 @@ def weighed(objective: Objective, strata: Sequence[Pair], *, risks: Risks) -> Ef
         margin = Margin(0.0, row.better)
         told = compared(metric, strata, margin=margin, risks=each).comparison
         found.append((weight, row.direction, told))
-    return Effect(_summed(found, alpha))
+    return AdjustedComparison(_summed(found, alpha))
 
 
 def _summed(found: Sequence[tuple[float, int, Comparison]], alpha: float) -> Comparison:

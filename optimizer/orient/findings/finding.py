@@ -16,7 +16,7 @@ equal findings must be equal bytes.
 """
 
 
-class Span(Struct, frozen=True, dict=True):
+class FindingWindow(Struct, frozen=True, dict=True):
     """The window of a finding: half-open, ms since the epoch, with its evidence."""
 
     start_at: int
@@ -71,7 +71,7 @@ class Measured(Struct, frozen=True, kw_only=True):
 
 def finding(
     about: About,
-    window: Span,
+    window: FindingWindow,
     verdict: Verdict,
     *,
     measured: Measured,

@@ -10,9 +10,9 @@ from hashlib import sha256
 from optimizer.model.finding import Finding
 from optimizer.model.instants import DAY_MS
 from optimizer.model.wording import count, percent
-from optimizer.orient.findings.finding import About, Measured, Span, finding
-from optimizer.orient.state import INSTANCES, UNASSIGNED, Adoption, OrientState, Segment
-from optimizer.orient.windows.buffer import Part
+from optimizer.orient.findings.finding import About, FindingWindow, Measured, finding
+from optimizer.orient.state import INSTANCES, UNASSIGNED, Adoption, OrientSegment, OrientState
+from optimizer.orient.windows.buffer import BufferedCell
 
 ADOPTED = 0.95
 
@@ -36,7 +36,9 @@ def spread(carried: dict[int, int]) -> tuple[int, float]:
     raise AssertionError("the least generation covers everything")
 
 
-def update(state: OrientState, segment: Segment, parts: list[Part], pane: Span) -> None:
+def update(
+    state: OrientState, segment: OrientSegment, parts: list[BufferedCell], pane: FindingWindow
+) -> None:
     """Update the adoption of a segment from a pane, where the pane tells any."""
     carried: dict[int, int] = {}
     for part in parts:
@@ -64,7 +66,7 @@ def update(state: OrientState, segment: Segment, parts: list[Part], pane: Span) 
     )
 
 
-def findings(target: str, name: str, segment: Segment, window: Span) -> list[Finding]:
+def findings(target: str, name: str, segment: OrientSegment, window: FindingWindow) -> list[Finding]:
     """The adoption as it stands at the end of `window`."""
     told = segment.adoption
     told.said = told.generation

@@ -14,7 +14,7 @@ of two names with one place.
 
 from optimizer.model.finding import Finding
 from optimizer.model.wording import count, percent
-from optimizer.orient.findings.finding import About, Measured, Span, finding
+from optimizer.orient.findings.finding import About, FindingWindow, Measured, finding
 from optimizer.orient.trial import Met
 from optimizer.stats.bottom_k import overlap
 from optimizer.stats.proportion import at_least
@@ -25,7 +25,7 @@ ALLOWED = 0.01
 """Share of units that may meet both arms: shared accounts, a name given twice."""
 
 
-def findings(about: About, name: str, met: Met, window: Span) -> list[Finding]:
+def findings(about: About, name: str, met: Met, window: FindingWindow) -> list[Finding]:
     """The finding that units met both arms, if they did; `about` names the trial, `name` its model."""
     seen = overlap(met.candidate, met.control)
     surely = at_least(seen, alpha=ALPHA)

@@ -7,7 +7,7 @@ from optimizer.model.instants import MINUTE_MS
 from optimizer.model.segments import OTHER
 from optimizer.model.wording import count, duration
 from optimizer.orient.alarms.lifecycle import OPEN_MOST
-from optimizer.orient.findings.finding import About, Measured, Span, finding
+from optimizer.orient.findings.finding import About, FindingWindow, Measured, finding
 from optimizer.orient.state import Left, OrientState
 from optimizer.orient.windows.offsets import Offsets
 
@@ -21,7 +21,7 @@ def waited(target: str, stalled: Mapping[int, int], leading_at: int) -> Finding:
     if not stalled:
         reason = "all source partitions have come as far as the others: windows close again"
         return finding(
-            about, Span(since_at, leading_at, Offsets()), "pass", measured=Measured(), reason=reason
+            about, FindingWindow(since_at, leading_at, Offsets()), "pass", measured=Measured(), reason=reason
         )
     named = ", ".join(str(number) for number in sorted(stalled)[:8]) + (" …" if len(stalled) > 8 else "")  # noqa: PLR2004
     reason = (
@@ -29,7 +29,9 @@ def waited(target: str, stalled: Mapping[int, int], leading_at: int) -> Finding:
         "no window closes until they go on; is observe running for them?"
     )
     measured = Measured(estimate=(leading_at - since_at) / 1000, unit="s", n=len(stalled))
-    return finding(about, Span(since_at, leading_at, Offsets()), "error", measured=measured, reason=reason)
+    return finding(
+        about, FindingWindow(since_at, leading_at, Offsets()), "error", measured=measured, reason=reason
+    )
 
 
 def left_out(state: OrientState, at: int) -> list[Finding]:
@@ -48,4 +50,8 @@ def left_out(state: OrientState, at: int) -> list[Finding]:
     if unopened:
         reason += f"; alarms that did not open, as {OPEN_MOST} are open: {count(unopened)}"
     measured = Measured(n=calls, unit="calls")
-    return [finding(about, Span(at - MINUTE_MS, at, Offsets()), "error", measured=measured, reason=reason)]
+    return [
+        finding(
+            about, FindingWindow(at - MINUTE_MS, at, Offsets()), "error", measured=measured, reason=reason
+        )
+    ]

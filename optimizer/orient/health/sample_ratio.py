@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from optimizer.model.finding import Finding
 from optimizer.model.wording import change, count, percent
-from optimizer.orient.findings.finding import About, Measured, Span, finding
+from optimizer.orient.findings.finding import About, FindingWindow, Measured, finding
 from optimizer.orient.trial import SampleRatio
 from optimizer.stats.sample_ratio import p_value
 
@@ -26,7 +26,7 @@ DEVIATION = 0.05
 """Least relative deviation of the arms' ratio from the promised one that counts."""
 
 
-class Judged(Struct, frozen=True):
+class JudgedRatio(Struct, frozen=True):
     """The split over all generations that are counted, with its p-value."""
 
     candidate: int
@@ -47,7 +47,7 @@ class Judged(Struct, frozen=True):
         return self.p_value <= ALPHA and abs(self.deviation) > DEVIATION
 
 
-def judged(split: SampleRatio) -> Judged | None:
+def judged(split: SampleRatio) -> JudgedRatio | None:
     """The judgement on a split so far; None where nothing was promised."""
     known = [(told, told.promised) for told in split.counted.values()]
     told = [(one, promised) for one, promised in known if promised is not None]
@@ -56,10 +56,10 @@ def judged(split: SampleRatio) -> Judged | None:
     candidate, control = sum(one.candidate for one, _ in told), sum(one.control for one, _ in told)
     expected = sum((one.candidate + one.control) * first / (first + second) for one, (first, second) in told)
     against = split.past + sum(one.evidence for one, _ in told)
-    return Judged(candidate, control, expected / (candidate + control), p_value(against))
+    return JudgedRatio(candidate, control, expected / (candidate + control), p_value(against))
 
 
-def findings(about: About, name: str, split: SampleRatio, window: Span) -> list[Finding]:
+def findings(about: About, name: str, split: SampleRatio, window: FindingWindow) -> list[Finding]:
     """The finding of a wrong split, if it is wrong; `about` names the trial, `name` its model."""
     found = judged(split)
     if found is None or not found.is_wrong:

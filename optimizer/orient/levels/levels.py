@@ -13,11 +13,11 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from optimizer.model.finding import Finding, Verdict
-from optimizer.model.metric import ROWS, TABLE, Row, Unit
+from optimizer.model.metric import ROWS, TABLE, MetricRow, Unit
 from optimizer.model.wording import count, duration, interval, milliseconds, money, percent, score
 from optimizer.orient.analyzers.readings import tail
-from optimizer.orient.findings.finding import About, Measured, Span, finding
-from optimizer.orient.state import NO_VARIANTS, SILENCE_MS, Segment
+from optimizer.orient.findings.finding import About, FindingWindow, Measured, finding
+from optimizer.orient.state import NO_VARIANTS, SILENCE_MS, OrientSegment
 from optimizer.orient.windows.sums import Sums
 from optimizer.orient.windows.windows import Serving
 from optimizer.stats.histogram import Histogram
@@ -37,17 +37,17 @@ class Place(NamedTuple):
 
     target: str
     segment: str
-    rows: tuple[Row, ...]
+    rows: tuple[MetricRow, ...]
     """The metrics to report."""
 
 
 @lru_cache(maxsize=64)
-def of(kept: tuple[Row, ...]) -> tuple[Row, ...]:
+def of(kept: tuple[MetricRow, ...]) -> tuple[MetricRow, ...]:
     """The metrics whose levels are reported, given those that a declaration has kept."""
     return tuple(row for row in TABLE if row.is_level and (not row.histogram or row in kept))
 
 
-def measured(row: Row, sums: Sums) -> Measured | None:
+def measured(row: MetricRow, sums: Sums) -> Measured | None:
     """The level of a metric with its interval; None where no call has a value of it."""
     read = sums.level(row)
     match row.estimator:
@@ -59,7 +59,9 @@ def measured(row: Row, sums: Sums) -> Measured | None:
             return _share(read)
 
 
-def findings(place: Place, *, segment: Segment, serving: Serving | None, window: Span) -> list[Finding]:
+def findings(
+    place: Place, *, segment: OrientSegment, serving: Serving | None, window: FindingWindow
+) -> list[Finding]:
     """The levels of a segment in a closed window; records in `segment` which metrics were measured."""
     if serving is not None and serving.calls and not serving.sums.calls:
         return []  # everything is on trial

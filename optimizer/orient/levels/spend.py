@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from optimizer.model.finding import Finding
 from optimizer.model.fixed_point import NANO_USD
 from optimizer.model.wording import count, money
-from optimizer.orient.findings.finding import About, Measured, Span, finding
+from optimizer.orient.findings.finding import About, FindingWindow, Measured, finding
 from optimizer.orient.state import Minute, Spent
-from optimizer.orient.windows.buffer import Part
+from optimizer.orient.windows.buffer import BufferedCell
 
 ON_TRIAL = ("candidate", "shadow")
 """Arms whose calls are counted by variant; calls of all others are not on trial."""
@@ -19,7 +19,7 @@ MOST_VARIANTS = 8
 """Most variants on trial in one segment in one minute; further ones are counted as the last of them."""
 
 
-def add(minute: Minute, parts: Iterable[Part]) -> None:
+def add(minute: Minute, parts: Iterable[BufferedCell]) -> None:
     """Add the parts of a pane to the minute's spend."""
     for part in parts:
         mine = minute.setdefault(part.segment, {})
@@ -33,7 +33,7 @@ def add(minute: Minute, parts: Iterable[Part]) -> None:
         spent.answered += part.sums.calls if part.arm != "shadow" else 0
 
 
-def findings(target: str, minute: Minute, window: Span) -> Iterator[Finding]:
+def findings(target: str, minute: Minute, window: FindingWindow) -> Iterator[Finding]:
     """One finding for those not on trial, then one per variant, segment by segment."""
     for segment, by_variant in sorted(minute.items()):
         for variant, spent in sorted(by_variant.items()):

@@ -14,7 +14,7 @@ from msgspec import Struct, field
 
 from optimizer.model.call import Arm
 from optimizer.model.instants import MINUTE_MS
-from optimizer.model.metric import Row
+from optimizer.model.metric import MetricRow
 from optimizer.model.pane import Pane
 from optimizer.orient.windows.offsets import Offsets, offsets_of
 from optimizer.orient.windows.sums import Sums
@@ -23,7 +23,7 @@ from optimizer.stats.bottom_k import smallest
 _encode = msgspec.json.encode
 
 
-class Part(Struct, array_like=True):
+class BufferedCell(Struct, array_like=True):
     """The calls of one (segment, arm, generation, variant)."""
 
     segment: str
@@ -40,10 +40,10 @@ class Part(Struct, array_like=True):
         return self.segment, self.arm, self.generation, self.variant
 
 
-class Held(Struct, array_like=True):
+class PaneContent(Struct, array_like=True):
     """The content of all panes that start at one instant."""
 
-    parts: list[Part] = []
+    parts: list[BufferedCell] = []
     """The parts, sorted by key."""
     offsets: Offsets = field(default_factory=Offsets)
     applied: dict[str, int] = {}
@@ -52,18 +52,20 @@ class Held(Struct, array_like=True):
     """Approximate size when encoded, bytes."""
 
     @staticmethod
-    def of(pane: Pane, kept: tuple[Row, ...] = ()) -> "Held":
+    def of(pane: Pane, kept: tuple[MetricRow, ...] = ()) -> "PaneContent":
         """The content of a single pane; `kept` are metrics that only some declarations want kept."""
         parts = (
-            Part(cell.segment, cell.arm, cell.generation, cell.variant_id, Sums.of(cell, kept), cell.units)
+            BufferedCell(
+                cell.segment, cell.arm, cell.generation, cell.variant_id, Sums.of(cell, kept), cell.units
+            )
             for cell in pane.cells
         )
         offsets = offsets_of(pane.partition, pane.first_offset, pane.last_offset)
-        held = Held(united(parts), offsets, dict(pane.applied))
+        held = PaneContent(united(parts), offsets, dict(pane.applied))
         held.size = len(_encode(held))
         return held
 
-    def add(self, more: "Held") -> None:
+    def add(self, more: "PaneContent") -> None:
         """Add the content of other panes of the same time."""
         self.parts = united((*self.parts, *more.parts))
         self.offsets.widen(more.offsets)
@@ -72,9 +74,9 @@ class Held(Struct, array_like=True):
         self.size = len(_encode(self))
 
 
-def united(parts: Iterable[Part]) -> list[Part]:
+def united(parts: Iterable[BufferedCell]) -> list[BufferedCell]:
     """The parts with those of equal key added up, sorted by key."""
-    found: dict[tuple[str, Arm, int, str], Part] = {}
+    found: dict[tuple[str, Arm, int, str], BufferedCell] = {}
     for part in parts:
         known = found.get(part.key)
         if known is None:
@@ -86,12 +88,14 @@ def united(parts: Iterable[Part]) -> list[Part]:
     return [found[key] for key in sorted(found)]
 
 
-def admit(room: dict[int, Held], pane: Pane, *, bytes_max: int, kept: tuple[Row, ...] = ()) -> bool:
+def admit(
+    room: dict[int, PaneContent], pane: Pane, *, bytes_max: int, kept: tuple[MetricRow, ...] = ()
+) -> bool:
     """Merge the pane with those of the same start; False if it found no room.
 
     `kept` are metrics that only some declarations want kept.
     """
-    held = Held.of(pane, kept)
+    held = PaneContent.of(pane, kept)
     if _size(room) + held.size > bytes_max:
         _coarsen(room, pane.end_at - pane.start_at)
         if _size(room) + held.size > bytes_max:
@@ -104,11 +108,11 @@ def admit(room: dict[int, Held], pane: Pane, *, bytes_max: int, kept: tuple[Row,
     return True
 
 
-def _size(room: dict[int, Held]) -> int:
+def _size(room: dict[int, PaneContent]) -> int:
     return sum(held.size for held in room.values())
 
 
-def _coarsen(room: dict[int, Held], pane_ms: int) -> None:
+def _coarsen(room: dict[int, PaneContent], pane_ms: int) -> None:
     """Merge the panes of each minute under the minute's last pane."""
     for start in sorted(room):
         last = start - start % MINUTE_MS + MINUTE_MS - pane_ms

@@ -17,7 +17,7 @@ from msgspec import Struct
 from msgspec.structs import astuple
 
 from optimizer.model.fixed_point import MILLIONTHS, NANO_USD
-from optimizer.model.metric import TABLE, Metric, Row
+from optimizer.model.metric import TABLE, Metric, MetricRow
 from optimizer.model.pane import Cell
 from optimizer.orient.windows.error_classes import sorted_out
 from optimizer.stats.dense import COARSE, FINE, Dense, counts_of, dense, dense_sum
@@ -48,7 +48,7 @@ def _numbers(part: Struct | None) -> list[int]:
     return [] if part is None else list(astuple(part))
 
 
-def _guarded(cell: Cell, row: Row) -> list[int]:
+def _guarded(cell: Cell, row: MetricRow) -> list[int]:
     """The entry of one metric in `Sums.guarded` for a cell; empty where no call told it or no reader needs it."""
     counts: dict[int, int] = getattr(cell, row.histogram)
     if row.estimator == "tail":
@@ -100,7 +100,7 @@ class Sums(Struct, array_like=True):
     """
 
     @staticmethod
-    def of(cell: Cell, kept: Iterable[Row] = ()) -> "Sums":
+    def of(cell: Cell, kept: Iterable[MetricRow] = ()) -> "Sums":
         """The sums of a cell, as far as its arm needs them; `kept` are the metrics to keep in `guarded`."""
         is_level = cell.arm in SERVING
         return Sums(
@@ -182,7 +182,7 @@ class Sums(Struct, array_like=True):
         self.quality_squares += more.quality_squares
         self.latency = dense_sum(self.latency, more.latency, FINE)
 
-    def compared(self, row: Row) -> Any:
+    def compared(self, row: MetricRow) -> Any:
         """The `Moments`, `Histogram` or `Proportion` by which arms are compared in a metric, by its estimator."""
         if not row.histogram:
             return getattr(self, row.sums)
@@ -192,7 +192,7 @@ class Sums(Struct, array_like=True):
         count, total, squares = numbers or (0, 0, 0)
         return Moments(count, total, squares, THOUSANDTHS)
 
-    def level(self, row: Row) -> Any:
+    def level(self, row: MetricRow) -> Any:
         """The summary from which a metric's level is read, of the same types as `compared`."""
         return getattr(self, row.sums) if row.sums else self.compared(row)
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from msgspec import Struct, field
 
 from optimizer.model.instants import MINUTE_MS
-from optimizer.orient.windows.buffer import Part
+from optimizer.orient.windows.buffer import BufferedCell
 from optimizer.orient.windows.offsets import Offsets
 from optimizer.orient.windows.sums import SERVING, Sums
 
@@ -51,7 +51,7 @@ class Window(Struct):
     segments: dict[str, Serving] = {}
     offsets: Offsets = field(default_factory=Offsets)
 
-    def add(self, part: Part) -> None:
+    def add(self, part: BufferedCell) -> None:
         """Add a part of a pane that lies in this window."""
         serving = self.segments.get(part.segment)
         if serving is None:

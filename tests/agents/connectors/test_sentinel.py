@@ -5,7 +5,7 @@ import json
 import pytest
 
 from agents.connectors.sentinel import SEVERITIES, alerts
-from agents.wire.codec import Decoder, Unreadable, encode
+from agents.wire.codec import Decoder, UnreadableRecord, encode
 
 AT_MS = 1_764_000_000_000
 EVENT = {
@@ -122,12 +122,12 @@ def test_targets_are_bounded_in_number_and_length():
     ids=["nothing", "no UTF-8", "a list", "a tower", "no target", "no name"],
 )
 def test_what_is_no_alarm_says_what_is_missing(said, field):
-    with pytest.raises(Unreadable) as caught:
+    with pytest.raises(UnreadableRecord) as caught:
         read(said)
     assert field == caught.value.field
     assert caught.value.reason.startswith(field)
 
 
 def test_a_tombstone_is_no_alarm():
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableRecord):
         alerts(None, None, origin="x", at_ms=0)

@@ -13,12 +13,12 @@ from llm_auto_optimizer_client import Router
 from agents import resources
 from agents.declarations import targets
 from agents.declarations.outcomes import BOLT, DERIVED, MIRAGE, SEGMENTS, load
-from agents.demo.books import Books, Story, Sums, Who
+from agents.demo.books import Books, CallTotals, Story, Who
 from agents.demo.script import FAST, USUAL, NotRecorded, Pace, Script
-from agents.demo.summary import Change, Run, as_json, change, cost_of, point, quality_of, summarise
+from agents.demo.summary import RelativeChange, Run, as_json, change, cost_of, point, quality_of, summarise
 from agents.demo.traffic import Arrivals
-from agents.demo.truth import Truth
-from agents.demo.world import STORM_AFTER_S, STORM_ERROR_RATE, World
+from agents.demo.truth import RecordedTruth
+from agents.demo.world import STORM_AFTER_S, STORM_ERROR_RATE, DemoGateway
 from agents.wire.codec import Decoder
 from optimizer.act.stage import Act
 from optimizer.decide.stage import Decide
@@ -61,7 +61,7 @@ def configured(*weighted, generation=1):
 
 
 def a_world(outcomes, seed=1, calls_per_s=50.0, configuration=None):
-    world = World(outcomes, Arrivals(calls_per_s), "gateway", GPT_4, seed=seed, epoch_ms=EPOCH)
+    world = DemoGateway(outcomes, Arrivals(calls_per_s), "gateway", GPT_4, seed=seed, epoch_ms=EPOCH)
     if configuration:
         world.use(configuration)
     return world
@@ -235,7 +235,7 @@ class TestBooks:
 
 
 def sums(scores, costs):
-    made = Sums()
+    made = CallTotals()
     made.add(a_cell(scores, costs))
     return made
 
@@ -247,7 +247,7 @@ class TestSummary:
         assert mean.value == pytest.approx(np.mean(scores))
         assert mean.squared_error == pytest.approx(np.var(scores, ddof=1) / len(scores))
         assert cost_of(sums(scores, scores)).value == pytest.approx(np.mean(scores))
-        assert quality_of(Sums()) is None
+        assert quality_of(CallTotals()) is None
 
     def test_a_point_weighs_segments_and_not_calls(self):
         strata = {"a": sums([1.0] * 90, [0.1] * 90), "b": sums([0.0] * 10, [0.3] * 10)}
@@ -257,7 +257,9 @@ class TestSummary:
 
     def test_without_a_promotion_nothing_has_changed(self):
         unchanged = {"a": sums([1.0, 0.0], [0.1, 0.2])}
-        assert change({}, unchanged, {"a": 1.0}, quality_of) == Change(estimate=0.0, low=0.0, high=0.0)
+        assert change({}, unchanged, {"a": 1.0}, quality_of) == RelativeChange(
+            estimate=0.0, low=0.0, high=0.0
+        )
         assert change({}, {}, {}, quality_of).estimate is None
 
     def test_the_interval_of_a_change_covers_the_truth_as_often_as_it_says(self):
@@ -286,7 +288,7 @@ class TestSummary:
             decision_id="d", segment="other", kind="promote", autonomy="auto", decided_at=EPOCH, reason="",
             incumbent_id=old,
         )  # fmt: skip
-        found = summarise(books, declared, Truth(load(), declared), Run(1, 1.0, 1, ()))
+        found = summarise(books, declared, RecordedTruth(load(), declared), Run(1, 1.0, 1, ()))
         assert found.cost_change_relative.estimate == pytest.approx(-0.75)
         assert found.holdback.cost_usd_per_1k_calls == pytest.approx(400.0)
 
@@ -402,7 +404,7 @@ class TestRehearsal:
         assert {"kind", "at", "detected_at", "rolled_back_at"} <= set(found["injected"][0])
 
     def test_truth_knows_which_candidates_were_inside(self, outcomes, declared):
-        truth = Truth(outcomes, declared, storm_at=EPOCH)
+        truth = RecordedTruth(outcomes, declared, storm_at=EPOCH)
         assert truth.is_inside(INSTANT, GPT_4, MATH, EPOCH)
         assert not truth.is_inside(INSTANT, GPT_4, "mmlu", EPOCH)
         assert not truth.is_inside(MIRAGE, GPT_4, MATH, EPOCH)

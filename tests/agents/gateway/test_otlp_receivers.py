@@ -36,12 +36,12 @@ from opentelemetry.trace import SpanContext
 from agents.gateway.access import Access
 from agents.gateway.otlp import intake as intakes
 from agents.gateway.otlp import over_http as over_http_module
-from agents.gateway.otlp.intake import Intake
+from agents.gateway.otlp.intake import ExportIntake
 from agents.gateway.otlp.over_grpc import GrpcReceiver
 from agents.gateway.otlp.over_http import JSON, PROTOBUF, application
 from agents.gateway.otlp.protocol import SERVICES
 from agents.gateway.otlp.receivers import receivers
-from agents.gateway.otlp.refusal import Refused
+from agents.gateway.otlp.refusal import ExportRefused
 from agents.gateway.publisher import Busy, NotAcknowledged
 from agents.gateway.serving import CannotListen
 from agents.settings.settings import Settings, SettingsError
@@ -165,7 +165,7 @@ COUNTED = {"spans": "rejected_spans", "metrics": "rejected_data_points", "logs":
 
 @asynccontextmanager
 async def channel_to(broker, settings):
-    receiver = GrpcReceiver(settings, Intake(broker))
+    receiver = GrpcReceiver(settings, ExportIntake(broker))
     address = (await receiver.start()).split()[-1]
     try:
         async with grpc.aio.insecure_channel(address) as channel:
@@ -195,7 +195,7 @@ def over_grpc(body, broker, settings=None, **options):
 
 def over_http(body, broker, *, path="/v1/traces", method="POST", settings=None, **headers):
     async def once():
-        transport = httpx.ASGITransport(application(Intake(broker), Access(settings or told())))
+        transport = httpx.ASGITransport(application(ExportIntake(broker), Access(settings or told())))
         async with httpx.AsyncClient(transport=transport, base_url="http://receiver") as client:
             sent = {name.replace("_", "-"): value for name, value in headers.items()}
             return await client.request(method, path, content=body, headers={"content-type": PROTOBUF} | sent)
@@ -519,22 +519,22 @@ class TestReceivers:
 
 class TestHolding:
     def test_more_at_once_than_may_be_held_is_repeated_later(self):
-        intake = Intake(Broker())
+        intake = ExportIntake(Broker())
         with ExitStack() as stack:
             for _ in range(intakes.MAX_HELD_BYTES // intakes.MAX_BYTES):
                 stack.enter_context(intake.holding())(intakes.MAX_BYTES)
-            with pytest.raises(Refused) as refused:
+            with pytest.raises(ExportRefused) as refused:
                 stack.enter_context(intake.holding())(1)
         assert (429, grpc.StatusCode.RESOURCE_EXHAUSTED) == (refused.value.http, refused.value.code)
         assert intakes.RETRY_AFTER_S == refused.value.retry_after_s
 
     def test_what_was_worked_on_makes_room(self):
-        intake = Intake(Broker())
+        intake = ExportIntake(Broker())
         for _ in range(10):
             with intake.holding() as hold:
                 hold(intakes.MAX_BYTES)
         with intake.holding() as hold:
             hold(intakes.MAX_BYTES)
-            with pytest.raises(Refused) as refused:
+            with pytest.raises(ExportRefused) as refused:
                 hold(1)
         assert (413, None) == (refused.value.http, refused.value.retry_after_s)

@@ -14,7 +14,7 @@ from hypothesis import settings as bounded
 from hypothesis import strategies as st
 from msgspec import structs
 
-from agents.gateway.access import Access, Rates
+from agents.gateway.access import Access, RateLimits
 from agents.gateway.publisher import Busy, NotAcknowledged
 from agents.gateway.rest import http
 from agents.gateway.rest.envelopes import BATCH, SINGLE, TYPES
@@ -531,7 +531,7 @@ class TestAccess:
 
     def test_a_bucket_fills_again_and_senders_do_not_share_one(self):
         now = 0.0
-        rates = Rates(10, least=1, clock=lambda: now)
+        rates = RateLimits(10, least=1, clock=lambda: now)
         assert rates.take("a", 20) == 0
         assert rates.take("a", 1) == pytest.approx(0.1)
         assert rates.take("b", 20) == 0
@@ -540,11 +540,11 @@ class TestAccess:
         assert rates.take("a", 5) == pytest.approx(0.5)
 
     def test_a_full_bucket_serves_what_is_larger_than_it(self):
-        assert Rates(1, least=5).take("a", 50) == 0
+        assert RateLimits(1, least=5).take("a", 50) == 0
 
     def test_senders_are_forgotten_rather_than_kept_for_ever(self, monkeypatch):
         monkeypatch.setattr("agents.gateway.access.MAX_SENDERS", 10)
-        rates = Rates(10, least=1)
+        rates = RateLimits(10, least=1)
         for number in range(100):
             rates.take(f"{number}", 1)
         assert len(rates._buckets) == 10

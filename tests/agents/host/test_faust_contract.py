@@ -39,7 +39,7 @@ from agents.host.transport import (
     BatchConsumer,
     IdempotentProducer,
     PositionError,
-    Start,
+    StartOffsets,
     Transport,
 )
 from agents.settings.settings import Settings
@@ -438,7 +438,7 @@ class TestConsumer:
 
         async def test(_app, consumer, host):
             for needed in (4, 101):
-                host.starting = {0: Start(needed)}
+                host.starting = {0: StartOffsets(needed)}
                 with pytest.raises(
                     PositionError, match=f"has to be read from offset {needed}, but the log holds 5 to"
                 ):
@@ -499,7 +499,7 @@ class TestConsumer:
                 True,
                 None,
             )
-            host.starting = {0: Start(50, 20)}
+            host.starting = {0: StartOffsets(50, 20)}
             await consumer.perform_seek()
             assert (sought, consumer.next) == ([{SOURCE: 20}], {SOURCE: 20})
             assert host.calls == [("recover", [0]), ("starts", 0, 20)]
@@ -524,7 +524,7 @@ class TestConsumer:
                 await consumer.on_partitions_revoked({SOURCE})
                 return dict.fromkeys(tps, 5)
 
-            consumer.earliest_offsets, host.starting = earliest, {0: Start(None)}
+            consumer.earliest_offsets, host.starting = earliest, {0: StartOffsets(None)}
             consumer._on_partitions_revoked = nothing
             await consumer.perform_seek()
             consumer.resume_flow()

@@ -9,7 +9,7 @@ import msgspec
 import psycopg
 import pytest
 
-from agents.ledger.append import Reading, Refused, SetBack, append, columns_of, starts
+from agents.ledger.append import PartitionRead, SetBack, ValueRefused, append, columns_of, starts
 from agents.ledger.connection import LedgerUnreachable, NoTables, connect, migrate, require_tables
 from agents.ledger.entries import NOTHING, TABLES, Record, canonical, derived, entry_of, gap
 from agents.ledger.verify import verify
@@ -85,7 +85,7 @@ def a_history(count):
 def reading_of(records, start=None, end=None, gaps=()):
     entries = [entry for record in records if (entry := entry_of(record))]
     start = records[0].offset if start is None else start
-    return Reading(start, end if end is not None else records[-1].offset + 1, entries, list(gaps))
+    return PartitionRead(start, end if end is not None else records[-1].offset + 1, entries, list(gaps))
 
 
 @pytest.fixture(scope="module")
@@ -282,7 +282,7 @@ class TestAppend:
         assert heads[0] == heads[1] == heads[2]
 
     def test_progress_moves_over_what_is_not_kept(self, ledger):
-        append(ledger, {("t.findings", 0): Reading(0, 41)})
+        append(ledger, {("t.findings", 0): PartitionRead(0, 41)})
         assert starts(ledger, [("t.findings", 0)]) == {("t.findings", 0): 41}
         assert doubted(ledger).holds
 
@@ -347,8 +347,8 @@ class TestAppend:
     def test_what_postgres_refuses_is_told_apart_and_nothing_is_written(self, ledger):
         entry = entry_of(record_of(event_of(COMMAND), 0))
         entry.row["reason"] = "a\x00b"
-        with pytest.raises(Refused):
-            append(ledger, {("t.findings", 0): Reading(0, 1, [entry])})
+        with pytest.raises(ValueRefused):
+            append(ledger, {("t.findings", 0): PartitionRead(0, 1, [entry])})
         assert ledger.execute("SELECT count(*) FROM audit_chain").fetchall() == [(0,)]
 
     def test_long_ids_do_not_break_an_index(self, ledger):

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from agents.cli.failure import BAD, UNREACHABLE, Failure
 from agents.cli.records import ledger as verbs
-from agents.ledger.append import Reading, append
+from agents.ledger.append import PartitionRead, append
 from agents.ledger.connection import connect, migrate
 from agents.ledger.entries import Record, entry_of
 from agents.wire.codec import encode, headers_for
@@ -109,7 +109,7 @@ def told(database, monkeypatch):
         )  # fmt: skip
         entries.append(entry_of(Record("t.all", 0, i, b"support", encode(event), headers_for(event))))
     with connect(database) as connection:
-        append(connection, {("t.all", 0): Reading(0, len(entries), entries)})
+        append(connection, {("t.all", 0): PartitionRead(0, len(entries), entries)})
     return database
 
 

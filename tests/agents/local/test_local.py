@@ -163,7 +163,7 @@ class TestBackground:
             first, second = (
                 msgspec.json.decode(
                     subprocess.run([sys.executable, "-c", UP], check=True, capture_output=True).stdout,
-                    type=local.Record,
+                    type=local.RunningServers,
                 )
                 for _ in range(2)
             )
@@ -183,10 +183,12 @@ class TestBackground:
 
     def test_down_does_not_end_a_process_that_merely_got_the_same_id(self, own, tmp_path):
         other = process.Identity(pid=os.getpid(), started_at=1.0)
-        entry = background.Entry(address="a:1", port=1, version="0", process=other, data="", log="")
+        entry = background.LocalServer(address="a:1", port=1, version="0", process=other, data="", log="")
         (tmp_path / "local").mkdir()
-        (tmp_path / "local" / "servers.json").write_bytes(msgspec.json.encode(local.Record(kafka=entry)))
-        assert local.Record() == local.recorded(own)
+        (tmp_path / "local" / "servers.json").write_bytes(
+            msgspec.json.encode(local.RunningServers(kafka=entry))
+        )
+        assert local.RunningServers() == local.recorded(own)
         assert local.down(own) == ()
 
     @pytest.mark.parametrize("what", ["kafka", "postgres"])
@@ -234,7 +236,7 @@ class TestBackground:
         (data / "PG_VERSION").write_text("9.6\n")
         with pytest.raises(local.ServerError, match="PostgreSQL ended while starting"):
             local.up(own)
-        assert local.Record() == local.recorded(own)
+        assert local.RunningServers() == local.recorded(own)
         folder = str(tmp_path / "local")
         mine = [child for child in psutil.Process().children() if folder in " ".join(child.cmdline())]
         assert mine == []

@@ -18,7 +18,7 @@ from agents.wire.codec import (
     MAX_BYTES,
     REASON_LENGTH,
     Decoder,
-    Unreadable,
+    UnreadableRecord,
     attributes_of,
     encode,
     headers_for,
@@ -69,7 +69,7 @@ def call_data():
 
 
 def refusal(value, headers):
-    with pytest.raises(Unreadable) as refused:
+    with pytest.raises(UnreadableRecord) as refused:
         decoder.decode(value, headers)
     return refused.value
 
@@ -226,7 +226,7 @@ class TestBatch:
     def test_a_topic_of_one_type_insists_on_the_type(self):
         only = Decoder(["call"])
         assert isinstance(only.decode(json.dumps(a_call()).encode()), CallEvent)
-        with pytest.raises(Unreadable, match="type: required, but missing"):
+        with pytest.raises(UnreadableRecord, match="type: required, but missing"):
             only.decode(changed("type", HERE))
 
     def test_only_known_types_are_decoded_for(self):

@@ -8,10 +8,10 @@ import pytest
 
 from optimizer.model.call import Assignment, Quality
 from optimizer.model.pane import LEAST_PROPENSITY, Covariates, Joint, Weighted
-from optimizer.observe.cells import BASE, HISTOGRAMS, Sums
+from optimizer.observe.cells import BASE, HISTOGRAMS, CellRows
 from optimizer.observe.columns import MOST_GATHERED, Column, Pending, totals
 from optimizer.observe.folding import CHUNK
-from optimizer.observe.joins import Origin
+from optimizer.observe.joins import CountedCell
 from optimizer.observe.openpanes import Anchor, OpenPane, Partial
 from optimizer.observe.stage import Observe
 from optimizer.observe.tally import Tally
@@ -169,7 +169,9 @@ def test_so_many_calls_that_they_are_summed_in_parts_are_the_same_cells(log, new
 def test_as_many_calls_as_are_summed_at_once_may_each_have_a_cell_of_their_own(log):
     event = log.call(1, **next(drawn(Random(5), 1)))
     n, pane, pending = MOST_GATHERED + CHUNK - 1, OpenPane(Anchor(0, None, None, 0, None)), Pending()
-    groups = [pane.group(Partial(0), Sums(), Origin("t", 1, "v", "control", "s", 0, 0)) for _ in range(n)]
+    groups = [
+        pane.group(Partial(0), CellRows(), CountedCell("t", 1, "v", "control", "s", 0, 0)) for _ in range(n)
+    ]
     for group in groups:
         group.samples_units = True
     token = Assignment(3, "v", "control", "s", 0.5, unit_id="u")
@@ -184,7 +186,7 @@ def test_as_many_calls_as_are_summed_at_once_may_each_have_a_cell_of_their_own(l
 
 
 def test_what_a_cell_holds_is_published_under_its_own_names():
-    numbers, sums = iter(range(1, 100)), Sums()
+    numbers, sums = iter(range(1, 100)), CellRows()
     sums.base = [next(numbers) for _ in BASE]
     sums.errors, sums.feedback, sums.units = {"timeout": 1}, {"thumbs": 2}, [3]
     for name in HISTOGRAMS:

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from optimizer.model.target import Scores
-from optimizer.observe.joins import BLOCKS, JOINED_MS, Joins, Origin
+from optimizer.observe.joins import BLOCKS, JOINED_MS, CountedCell, Joins
 from optimizer.observe.stage import Observe
 
 
@@ -176,7 +176,7 @@ def test_a_call_is_remembered_for_fifteen_sixteenths_of_the_records_at_least_and
             joins = Joins(records)
             joins.remember(
                 [msgspec.structs.replace(call, offset=begin)],
-                [Origin(call.subject, 0, "v", "candidate", "s", 1, 0)],
+                [CountedCell(call.subject, 0, "v", "candidate", "s", 1, 0)],
             )
             later = msgspec.structs.replace(word, offset=begin + distance)
             found = joins.find(later, 1, None) is not None

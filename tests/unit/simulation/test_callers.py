@@ -8,7 +8,7 @@ from optimizer.model.configuration import ArmOfConfiguration, Configuration
 from optimizer.model.target import Model, RolloutPlan, Target
 from optimizer.simulation.callers import Callers
 from optimizer.simulation.simulate import live
-from optimizer.simulation.world import Behaviour, Declared, World
+from optimizer.simulation.world import Behaviour, DeclaredOutcomes, World
 
 MODELS = (
     Model(name="big", input_usd_per_million_tokens=10.0),
@@ -35,7 +35,7 @@ def a_world(quality=0.84, *, plan=None, **more):
 
 
 def lived(world, seed=1):
-    return live(world, Declared(world), np.random.default_rng(seed))
+    return live(world, DeclaredOutcomes(world), np.random.default_rng(seed))
 
 
 def test_a_good_candidate_ends_a_shadow_analysis_and_no_user_has_met_it():
@@ -76,7 +76,7 @@ def test_every_unit_is_served_by_the_arm_that_the_hash_of_all_languages_says(wei
         target="t", generation=3, decision_id="d", issued_at=0, salt="salt", segments={"other": arms}
     )
     world = a_world()
-    callers = Callers(world, Declared(world), np.random.default_rng(1), "t")
+    callers = Callers(world, DeclaredOutcomes(world), np.random.default_rng(1), "t")
     callers.follow(configuration)
     units = np.arange(3000)
     expected = [arms.index(arm_of(configuration, "other", str(unit)).arm) for unit in units.tolist()]

@@ -11,34 +11,36 @@ from optimizer.simulation.claims import (
     share,
     was_promoted,
 )
-from optimizer.simulation.life import Life, Rollout, Served
-from optimizer.simulation.means import Measured, mean, median
+from optimizer.simulation.life import CandidateHistory, Life, ServedAverages
+from optimizer.simulation.means import MeanInterval, mean, median
 
 
 def a_life(*rollouts, cost=0.01, quality=0.8):
     return Life(
         rollouts=list(rollouts),
-        at_end=Served(cost_usd=cost, quality=quality),
-        first_at_end=Served(cost_usd=0.02, quality=0.8),
+        at_end=ServedAverages(cost_usd=cost, quality=quality),
+        first_at_end=ServedAverages(cost_usd=0.02, quality=0.8),
     )
 
 
 def a_rollout(outcome, answers=0):
-    return Rollout(segment="other", model="m", instead_of="i", began_s=0, outcome=outcome, answers=answers)
+    return CandidateHistory(
+        segment="other", model="m", instead_of="i", began_s=0, outcome=outcome, answers=answers
+    )
 
 
 @pytest.mark.parametrize(
     ("must", "measured", "verdict"),
     [
-        ("below", Measured(0.01, 0.0, 0.019), "held"),
-        ("below", Measured(0.01, 0.0, 0.02), "open"),
-        ("below", Measured(0.02, 0.01, 0.03), "missed"),
-        ("at most", Measured(0.02), "held"),
-        ("at most", Measured(0.021), "missed"),
-        ("above", Measured(0.03, 0.021, 0.04), "held"),
-        ("above", Measured(0.02, 0.01, 0.03), "missed"),
-        ("at least", Measured(0.02, 0.02, 0.03), "held"),
-        ("at least", Measured(0.03, 0.01, 0.05), "open"),
+        ("below", MeanInterval(0.01, 0.0, 0.019), "held"),
+        ("below", MeanInterval(0.01, 0.0, 0.02), "open"),
+        ("below", MeanInterval(0.02, 0.01, 0.03), "missed"),
+        ("at most", MeanInterval(0.02), "held"),
+        ("at most", MeanInterval(0.021), "missed"),
+        ("above", MeanInterval(0.03, 0.021, 0.04), "held"),
+        ("above", MeanInterval(0.02, 0.01, 0.03), "missed"),
+        ("at least", MeanInterval(0.02, 0.02, 0.03), "held"),
+        ("at least", MeanInterval(0.03, 0.01, 0.05), "open"),
     ],
 )
 def test_a_promise_is_held_by_the_whole_interval_and_missed_by_what_was_measured(must, measured, verdict):

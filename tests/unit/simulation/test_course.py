@@ -3,11 +3,11 @@
 import pytest
 
 from optimizer.simulation.course import changes_a_day, lost_to_oracle, regret, share_after_change
-from optimizer.simulation.life import Life, Rollout, Turn
+from optimizer.simulation.life import CandidateHistory, Life, SegmentTurn
 
 
 def a_turn(calls=100, best="a", by_best=50, quality=0.7):
-    return Turn(
+    return SegmentTurn(
         calls=calls, best=best, by_best=by_best, quality=calls * quality,
         quality_of_best=calls * 0.8, quality_of_uniform=calls * 0.6,
     )  # fmt: skip
@@ -35,7 +35,7 @@ def test_a_new_best_model_is_looked_at_from_two_to_four_thousand_calls_after_it_
 
 def test_changes_of_parameters_are_counted_from_one_to_the_next():
     def changed(ended_s, outcome="promoted", instead_of="m"):
-        return Rollout(
+        return CandidateHistory(
             segment="other", model="m", instead_of=instead_of, began_s=0, ended_s=ended_s, outcome=outcome
         )
 

@@ -5,7 +5,7 @@ import pytest
 
 from optimizer.model.target import Model, RolloutPlan, Segments, Target
 from optimizer.simulation.simulate import live
-from optimizer.simulation.world import Behaviour, Declared, Drawn, Drift, Recorded, World
+from optimizer.simulation.world import Behaviour, DeclaredOutcomes, Drawn, Drift, Recorded, World
 
 PLAN = RolloutPlan(
     step_min_s=60,
@@ -35,7 +35,7 @@ def a_world(*, segments=None, small=None, **more):
 
 
 def lived(world, seed=1, outcomes=None):
-    return live(world, outcomes or Declared(world), np.random.default_rng(seed))
+    return live(world, outcomes or DeclaredOutcomes(world), np.random.default_rng(seed))
 
 
 @pytest.mark.parametrize("feedback_after_s", [0, 60])
@@ -104,6 +104,6 @@ def test_the_rate_follows_the_season():
 @pytest.mark.parametrize("quality", [0.0, 0.3, 1.0])
 def test_graded_answers_have_the_mean_that_was_declared(quality):
     world = a_world(answers="graded", small={"quality": quality})
-    drawn = Declared(world).drawn("small", "other", 0, (np.random.default_rng(2), 5000))
+    drawn = DeclaredOutcomes(world).drawn("small", "other", 0, (np.random.default_rng(2), 5000))
     assert drawn.quality.mean() == pytest.approx(quality, abs=0.01)
     assert drawn.cost_usd.mean() == pytest.approx(0.001, rel=0.02)

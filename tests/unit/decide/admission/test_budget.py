@@ -6,7 +6,7 @@ from msgspec import structs
 from optimizer.decide.admission.budget import reserve
 from optimizer.decide.admission.power import lacking
 from optimizer.decide.evidence.facts import level_of
-from optimizer.decide.record.books import Books, uses
+from optimizer.decide.record.books import Spending, uses
 from optimizer.model.budget import Approvals, Budget, Limits
 from optimizer.model.finding import Finding
 from optimizer.model.fixed_point import NANO_USD
@@ -41,7 +41,7 @@ def spend(desk, usd, variant=None, n=100):
 
 class TestBooks:
     def test_count_by_day_and_by_month(self):
-        books = Books()
+        books = Spending()
         for at, usd in (
             (NEW_YEAR_AT, 3.0),
             (NEW_YEAR_AT + DAY_MS - 60_000, 4.0),
@@ -53,22 +53,22 @@ class TestBooks:
         assert (books.day_nano, books.month_nano) == (NANO_USD, NANO_USD)
 
     def test_a_minute_that_ends_at_midnight_belongs_to_the_day_it_lies_in(self):
-        books = Books()
+        books = Spending()
         books.enter(spent(2.0, NEW_YEAR_AT - 60_000))
         books.turn(NEW_YEAR_AT)
         assert (books.day_nano, books.month_nano) == (0, 0)
 
     def test_calls_of_unknown_cost_cost_as_much_as_the_others(self):
-        books = Books()
+        books = Spending()
         assert 4 * NANO_USD == books.enter(spent(1.0, n=100, costed=25))
 
     def test_what_nobody_can_tell_is_unknown_and_not_free(self):
-        books = Books()
+        books = Spending()
         assert books.enter(spent(None, n=7, costed=0)) is None
         assert (books.unknown, books.day_nano, books.costed) == (7, 0, 0)
 
     def test_the_fullest_budget_comes_first(self):
-        books = Books()
+        books = Spending()
         books.enter(spent(90.0))
         assert [str(use) for use in uses(BUDGET, books, NEW_YEAR_AT)] == [
             "90 % of the day's $100 are spent",

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from optimizer.decide.evidence.rewards import Own, belief, has_changed, hear
-from optimizer.decide.record.memory import Effect
+from optimizer.decide.record.memory import MeasuredEffect
 from optimizer.decide.record.state import Earned
 
 QUALITY = {"quality": 1.0}
@@ -52,10 +52,10 @@ def test_a_comparison_that_begins_anew_is_added_whole():
 def test_an_arm_is_told_by_itself_whatever_luck_its_control_has(is_relative):
     def own(control):
         estimate = 0.8 / control - 1 if is_relative else 0.8 - control
-        return Effect(estimate, -1.0, 1.0, 0.95, 100, 0, is_relative, 10, control).own
+        return MeasuredEffect(estimate, -1.0, 1.0, 0.95, 100, 0, is_relative, 10, control).own
 
     assert own(0.7) == pytest.approx(0.8) == own(0.5)
-    assert Effect(0.1, 0.0, 0.2, 0.95, 100, 0, is_relative).own == pytest.approx(1.1)
+    assert MeasuredEffect(0.1, 0.0, 0.2, 0.95, 100, 0, is_relative).own == pytest.approx(1.1)
 
 
 def test_a_fall_by_a_fifth_is_noticed_within_a_thousand_units_and_never_before_it():

@@ -16,7 +16,7 @@ from optimizer.model.alarms import Alarms
 from optimizer.model.segments import WHOLE
 from optimizer.orient.alarms.watch import Audience, Watching, silenced, watch
 from optimizer.orient.analyzers.contract import Margins
-from optimizer.orient.findings.finding import Span
+from optimizer.orient.findings.finding import FindingWindow
 from optimizer.orient.windows.offsets import Offsets
 from optimizer.orient.windows.sums import Sums
 from optimizer.orient.windows.windows import HOP_MS, HOPPING_MS, LENGTHS_MS, Serving, Window, hopped
@@ -126,12 +126,12 @@ class Target:
             window.clear()
         for name in [n for n, called_at in self.called_at.items() if at - called_at >= HOPPING_MS]:
             del self.called_at[name]
-            list(silenced(self.watching, self.audience, name, Span(at - STEP_MS, at, Offsets())))
+            list(silenced(self.watching, self.audience, name, FindingWindow(at - STEP_MS, at, Offsets())))
 
     def _watch(self, window, at, *, hops=False):
         if not self.called_at:
             return
-        span = Span(at - window.length_ms, at, Offsets())
+        span = FindingWindow(at - window.length_ms, at, Offsets())
         servings = [(name, window.segments.get(name)) for name in SEGMENTS if name in self.called_at]
         for name, serving in (*servings, (WHOLE, window.whole())):
             told = watch(self.watching, self.audience, segment=name, serving=serving, window=span, hops=hops)

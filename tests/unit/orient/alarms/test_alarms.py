@@ -12,15 +12,15 @@ from optimizer.orient.alarms.lifecycle import (
     MOST,
     OPEN_MOST,
     STEP,
-    Book,
+    AlarmBook,
+    AlarmBudget,
     Context,
-    Tuning,
     bound_of,
     heard,
     lapsed,
 )
 from optimizer.orient.analyzers.contract import Observation
-from optimizer.orient.findings.finding import Span
+from optimizer.orient.findings.finding import FindingWindow
 from optimizer.orient.windows.offsets import Offsets
 
 MINUTE_MS = 60_000
@@ -32,11 +32,11 @@ class Ear:
     """One segment and what was made known of it; time goes on by a window with each word."""
 
     def __init__(self, *, length=5, segment="mail", **declared):
-        self.book, self.tuning, self.length, self.segment = Book(), Tuning(), length, segment
+        self.book, self.tuning, self.length, self.segment = AlarmBook(), AlarmBudget(), length, segment
         self.declared, self.at = Alarms(**declared), 0
 
     def context(self):
-        window = Span(self.at - self.length * MINUTE_MS, self.at, Offsets())
+        window = FindingWindow(self.at - self.length * MINUTE_MS, self.at, Offsets())
         return Context("chat", self.segment, window, 1, self.declared)
 
     def say(self, score, *, severity="warning", subject="latency.p95", warmup_left=0):

@@ -9,7 +9,7 @@ from optimizer.model.call import Call
 from optimizer.model.event import CallEvent, PaneEvent, TickEvent
 from optimizer.model.progress import Tick, Watermark
 from optimizer.observe.stage import Observe
-from optimizer.orient.windows.buffer import Held
+from optimizer.orient.windows.buffer import PaneContent
 from optimizer.orient.windows.windows import Window
 
 TRACE = Path(__file__).parents[5] / "shared" / "data" / "azure_llm_2023"
@@ -73,7 +73,7 @@ def test_windows_of_the_azure_trace_equal_the_published_counts_and_token_sums(wo
             for length, found in windows.items():
                 start = emit.data.start_at // 1000 // length * length
                 window = found.setdefault(start, Window(length * 1000))
-                for part in Held.of(emit.data).parts:
+                for part in PaneContent.of(emit.data).parts:
                     window.add(part)
     for length, found in windows.items():
         expected = {

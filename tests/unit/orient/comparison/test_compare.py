@@ -6,7 +6,7 @@ import pytest
 from optimizer.model.finding import Evidence
 from optimizer.model.target import ChangeRisks, Guardrails
 from optimizer.orient.comparison.compare import questions
-from optimizer.orient.state import Declared
+from optimizer.orient.state import OrientDeclaration
 
 UNGUARDED = Guardrails(quality_drop_relative=None, latency_p95_rise_relative=None, error_rate_rise=None)
 
@@ -209,7 +209,7 @@ def test_segments_are_compared_apart(world, hand, pick):
 
 
 def test_risks_are_shared_out_among_the_declared_guardrails(hand):
-    full = Declared.of(hand.target(risks=ChangeRisks(false_promotion=0.06, false_rollback=0.03)))
+    full = OrientDeclaration.of(hand.target(risks=ChangeRisks(false_promotion=0.06, false_rollback=0.03)))
     assert [(metric, role) for metric, role, *_ in questions(full)] == [
         ("quality", "guardrail"), ("latency", "guardrail"), ("errors", "guardrail"), ("cost", "goal"),
         ("cost_per_good_answer", "signal"),
@@ -219,7 +219,7 @@ def test_risks_are_shared_out_among_the_declared_guardrails(hand):
     )
     assert (guarded.wrong_pass, guarded.wrong_fail, guarded.interval) == pytest.approx((0.02, 0.0075, 0.04))
     assert (goal.wrong_pass, goal.wrong_fail, goal.interval) == pytest.approx((0.06, 0.03, 0.05))
-    one = Declared.of(
+    one = OrientDeclaration.of(
         hand.target(guardrails=Guardrails(latency_p95_rise_relative=None, error_rate_rise=None))
     )
     assert [metric for metric, *_ in questions(one)] == ["quality", "cost", "cost_per_good_answer"]

@@ -8,9 +8,9 @@ import pytest
 from optimizer.model.objective import Weights, goal_of
 from optimizer.model.target import ChangeRisks, Guardrails
 from optimizer.orient.comparison.compare import questions
-from optimizer.orient.comparison.effects import Seen, compared
+from optimizer.orient.comparison.effects import ArmLook, compared
 from optimizer.orient.comparison.utility import weighed
-from optimizer.orient.state import Declared
+from optimizer.orient.state import OrientDeclaration
 from optimizer.orient.windows.sums import Sums
 from optimizer.stats.dense import FINE, dense
 from optimizer.stats.histogram import Histogram
@@ -34,7 +34,7 @@ def sums(dice, n, *, quality, usd, ms=500.0):
 
 
 def a_declared(objective):
-    return Declared(
+    return OrientDeclaration(
         segments=("other",),
         guardrails=Guardrails(),
         hard_limits=None,
@@ -49,8 +49,8 @@ def goal(objective, candidate, control):
     declared = a_declared(objective)
     ((metric, _, margin, risks),) = (one for one in questions(declared) if one.role == "goal")
     if metric == "utility":
-        return weighed(objective, [(Seen(candidate), Seen(control))], risks=risks).comparison
-    return compared(metric, [(Seen(candidate), Seen(control))], margin=margin, risks=risks).comparison
+        return weighed(objective, [(ArmLook(candidate), ArmLook(control))], risks=risks).comparison
+    return compared(metric, [(ArmLook(candidate), ArmLook(control))], margin=margin, risks=risks).comparison
 
 
 class TestWhatIsAsked:
@@ -107,7 +107,7 @@ class TestWeighedSum:
         found = goal(BOTH, *arms)
         (risks,) = (one.risks for one in questions(a_declared(BOTH)) if one.role == "goal")
         each = [
-            compared(metric, [tuple(map(Seen, arms))], margin=Margin(0.0, better), risks=risks).comparison
+            compared(metric, [tuple(map(ArmLook, arms))], margin=Margin(0.0, better), risks=risks).comparison
             for metric, better in (("cost", "lower"), ("quality", "higher"))
         ]
         assert found.effect == pytest.approx(-each[0].effect + 4 * each[1].effect)

@@ -14,7 +14,7 @@ import pytest
 from optimizer.model.metric import ROWS, margins
 from optimizer.model.pane import Cell
 from optimizer.model.target import Guardrails, HardLimits
-from optimizer.orient.comparison.effects import Seen, compared
+from optimizer.orient.comparison.effects import ArmLook, compared
 from optimizer.orient.windows.sums import Sums
 from optimizer.stats.histogram import Histogram
 from optimizer.stats.noninferiority import Margin, Risks
@@ -51,7 +51,7 @@ def verdict_at_some_look(row, seed, factor, looks=LOOKS):
             values = drawn(row, dice, n - since, factor if arm == "candidate" else 1.0)
             sums.add_compared(Sums.of(cell_of(row, arm, values, n - since), (row,)))
         since = n
-        pair = Seen(arms["candidate"]), Seen(arms["control"])
+        pair = ArmLook(arms["candidate"]), ArmLook(arms["control"])
         margin = Margin(0.2, row.better, relative=row.is_relative)
         verdict = compared(row.name, [pair], margin=margin, risks=Risks()).comparison.verdict
         if verdict in ("pass", "fail"):

@@ -9,8 +9,8 @@ from optimizer.model.pane import Covariates, Joint, Weighted
 from optimizer.model.segments import WHOLE
 from optimizer.model.target import Guardrails
 from optimizer.orient.health.sample_ratio import judged
-from optimizer.orient.trial import GENERATIONS, Counted, SampleRatio
-from optimizer.orient.windows.buffer import Part
+from optimizer.orient.trial import GENERATIONS, ArmCounts, SampleRatio
+from optimizer.orient.windows.buffer import BufferedCell
 from optimizer.orient.windows.sums import Sums
 
 QUALITY_ONLY = Guardrails(latency_p95_rise_relative=None, error_rate_rise=None)
@@ -291,15 +291,19 @@ class TestSplit:
         for generation in range(20):
             for name, n in (("candidate", 800), ("control", 1000)):
                 weighted = [n, 0, n * 20 * 10**6, *[0] * 11]
-                split.add(Part("other", name, generation, "v", Sums(calls=n, weighted=weighted)))
-        split.add(Part("other", "candidate", 0, "v", Sums(calls=9, weighted=[9, 0, 9 * 10**6, *[0] * 11])))
+                split.add(BufferedCell("other", name, generation, "v", Sums(calls=n, weighted=weighted)))
+        split.add(
+            BufferedCell("other", "candidate", 0, "v", Sums(calls=9, weighted=[9, 0, 9 * 10**6, *[0] * 11]))
+        )
         assert sorted(split.counted) == [16, 17, 18, 19]
         assert len(split.counted) == GENERATIONS
         assert split.past > 16
         assert judged(split).is_wrong
 
     def test_of_clipped_propensities_is_not_judged(self):
-        assert judged(SampleRatio(counted={1: Counted(800, 16 * 10**9, 1000, 20 * 10**9, clipped=1)})) is None
+        assert (
+            judged(SampleRatio(counted={1: ArmCounts(800, 16 * 10**9, 1000, 20 * 10**9, clipped=1)})) is None
+        )
 
 
 class TestOtherwise:

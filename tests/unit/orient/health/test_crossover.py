@@ -9,7 +9,7 @@ import pytest
 from optimizer.act.assign import bucket
 from optimizer.orient.health.crossover import ALLOWED, ALPHA
 from optimizer.orient.trial import Met
-from optimizer.orient.windows.buffer import Part, united
+from optimizer.orient.windows.buffer import BufferedCell, united
 from optimizer.orient.windows.sums import Sums
 from optimizer.stats.bottom_k import K, overlap, place, smallest
 from optimizer.stats.proportion import at_least
@@ -84,7 +84,9 @@ def test_panes_without_units_say_nothing(world, hand):
 def test_parts_merge_their_samples_in_any_order():
     dice = Random(3)
     parts = [
-        Part("other", "control", 1, "v", Sums(calls=1), smallest(dice.randrange(2**32) for _ in range(n)))
+        BufferedCell(
+            "other", "control", 1, "v", Sums(calls=1), smallest(dice.randrange(2**32) for _ in range(n))
+        )
         for n in (0, 5, 40, 200)
     ]
     whole = smallest(x for part in parts for x in part.units)
@@ -113,7 +115,7 @@ def test_honest_callers_are_never_accused():
                 low = [user for user in some if where[user] < weight]
                 high = [user for user in some if where[user] >= 10_000 - weight]
                 for arm, units in (("candidate", low), ("control", high)):
-                    met.add(Part("other", arm, generation, "v", Sums(), smallest(map(place, units))))
+                    met.add(BufferedCell("other", arm, generation, "v", Sums(), smallest(map(place, units))))
                 found = overlap(met.candidate, met.control)
                 seen += found.count
                 alarms += at_least(found, alpha=ALPHA) > ALLOWED

@@ -2,13 +2,13 @@
 
 from optimizer.model.fixed_point import NANO_USD
 from optimizer.model.pane import Cell
-from optimizer.orient.findings.finding import Span
+from optimizer.orient.findings.finding import FindingWindow
 from optimizer.orient.levels.spend import MOST_VARIANTS, add, findings
-from optimizer.orient.windows.buffer import Part
+from optimizer.orient.windows.buffer import BufferedCell
 from optimizer.orient.windows.offsets import Offsets
 from optimizer.orient.windows.sums import Sums
 
-WINDOW = Span(0, 60_000, Offsets())
+WINDOW = FindingWindow(0, 60_000, Offsets())
 
 
 def part(arm, variant, calls=10, costed=10, usd=1, segment="other"):
@@ -16,7 +16,7 @@ def part(arm, variant, calls=10, costed=10, usd=1, segment="other"):
         generation=1, variant_id=variant, arm=arm, segment=segment, calls=calls, costed=costed,
         cost_nano_usd=usd * NANO_USD,
     )  # fmt: skip
-    return Part(segment, arm, 1, variant, Sums.of(cell))
+    return BufferedCell(segment, arm, 1, variant, Sums.of(cell))
 
 
 def told(*parts):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from optimizer.decide.record.decision import merged
 from optimizer.model.finding import EVIDENCE_MOST, Evidence
 from optimizer.model.pane import PARTITIONS_MOST
-from optimizer.orient.findings.finding import Span
+from optimizer.orient.findings.finding import FindingWindow
 from optimizer.orient.state import TRIALS
 from optimizer.orient.windows.offsets import Offsets, offsets_of
 
@@ -64,7 +64,7 @@ def test_evidence_is_one_range_for_each_partition():
         Evidence(partition=0, first_offset=5, last_offset=12),
         Evidence(partition=1, first_offset=10, last_offset=60),
         Evidence(partition=900, first_offset=7, last_offset=7),
-    ) == Span(0, 60_000, offsets).evidence
+    ) == FindingWindow(0, 60_000, offsets).evidence
 
 
 @pytest.mark.parametrize("partitions", [1, 64, 65, 1024])
