@@ -102,7 +102,7 @@ def run(
         if thread:
             thread.start()
         try:
-            QuietWorker(*[one.app for one in hosts], begun=heartbeat).execute_from_commandline()
+            QuietWorker(*[host.app for host in hosts], begun=heartbeat).execute_from_commandline()
         except (Exception, SystemExit) as exc:
             if isinstance(exc, SystemExit) and not exc.code:
                 raise

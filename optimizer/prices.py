@@ -132,7 +132,7 @@ class PriceList:
         self.version = version
         """Identifies the data exactly; stored with every pane that was priced by it."""
         self._providers = {provider.name: _Shelf(provider) for provider in providers}
-        self._own = tuple((one, _matcher(one.match)) for one in overrides)
+        self._own = tuple((override, _matcher(override.match)) for override in overrides)
         self._known: dict[tuple[str | None, str], tuple[Source, ...]] = {}
 
     @classmethod
@@ -158,12 +158,12 @@ class PriceList:
     def source(self, provider: str | None, model: str, at_ms: int) -> Source | None:
         """The price of a model at an instant, ms since the epoch; None where none is listed."""
         named = provider, model
-        found = self._known.get(named)
-        if found is None:
+        sources = self._known.get(named)
+        if sources is None:
             if len(self._known) >= REMEMBERED:
                 self._known.clear()
-            found = self._known[named] = self._find(provider, model.lower())
-        for source in found:
+            sources = self._known[named] = self._find(provider, model.lower())
+        for source in sources:
             if source.price.holds(at_ms):
                 return source
         return None
@@ -177,9 +177,9 @@ class PriceList:
         shelf = self._by_model(model) if said is None else self._by_name(said)
         sellers = {said, shelf and shelf.provider.name}
         own = [
-            Source(one.price, "own")
-            for one, matches in self._own
-            if matches(model) and (one.provider is None or one.provider in sellers)
+            Source(override.price, "own")
+            for override, matches in self._own
+            if matches(model) and (override.provider is None or override.provider in sellers)
         ]
         return (*own, *(self._listed(shelf, model) if shelf else ()))
 
@@ -188,8 +188,11 @@ class PriceList:
         # Gateways write `gpt-5.2-20251211` where price lists have `gpt-5.2-2025-12-11`.
         for name in dict.fromkeys((model, _dashed(model))):
             for one in shelves:
-                if found := one.find(name):
-                    return tuple(Source(price, f"{one.provider.name}/{found.name}") for price in found.prices)
+                if listed_model := one.find(name):
+                    return tuple(
+                        Source(price, f"{one.provider.name}/{listed_model.name}")
+                        for price in listed_model.prices
+                    )
         return ()
 
     def _by_name(self, name: str) -> _Shelf | None:

@@ -136,8 +136,12 @@ def _about_an_arm(kind: CommandKind):  # type: ignore[no-untyped-def]  # noqa: A
 
 def _meant(settings: Settings, target: str, command: Command) -> str:
     """What an answer is to: `to start small instead of large at 5 %: `; empty where no such decision waits."""
-    waiting = (one for _, one in _waiting(settings, {target}) if one.decision_id == command.decision_id)
-    return next((f"to start {at_shares(one)} in {one.segment}: " for one in waiting), "")
+    waiting = (
+        decision
+        for _, decision in _waiting(settings, {target})
+        if decision.decision_id == command.decision_id
+    )
+    return next((f"to start {at_shares(decision)} in {decision.segment}: " for decision in waiting), "")
 
 
 def _as_data(configured: Configuration) -> dict[str, Any]:
@@ -157,10 +161,10 @@ def _say(
 ) -> None:
     """Say it to a target; None: to each one that is declared, in one command each."""
     settings = reachable(configuration.load())
-    known = reading.newest(settings, "targets")
-    alive = [name for name, event in sorted(known.items()) if not event.data.withdrawn]  # type: ignore[attr-defined]
-    if target not in known if target is not None else not alive:
-        names = ", ".join(sorted(known)) or "none yet"
+    events = reading.newest(settings, "targets")
+    alive = [name for name, event in sorted(events.items()) if not event.data.withdrawn]  # type: ignore[attr-defined]
+    if target not in events if target is not None else not alive:
+        names = ", ".join(sorted(events)) or "none yet"
         raise Failure(
             f"no target {target!r} is declared" if target is not None else "no target is declared",
             f"declared: {names}; `llmopt apply -f target.yaml` declares one",
@@ -183,11 +187,11 @@ def status(
 ) -> None:
     """Show what is in force (generation, arms, weights) and which decisions wait for a yes."""
     settings = reachable(configuration.load())
-    found = reading.newest(settings, "configurations")
-    if target is not None and target not in found:
-        names = ", ".join(sorted(found)) or "none yet"
+    events = reading.newest(settings, "configurations")
+    if target is not None and target not in events:
+        names = ", ".join(sorted(events)) or "none yet"
         raise Failure(f"{target!r} has no configuration", f"there are: {names}", BAD)
-    chosen = [event.data for name, event in sorted(found.items()) if target in (None, name)]  # type: ignore[attr-defined]
+    chosen = [event.data for name, event in sorted(events.items()) if target in (None, name)]  # type: ignore[attr-defined]
     waiting = _waiting(settings, {configured.target for configured in chosen})
     if output == "json":
         print(

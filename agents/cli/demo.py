@@ -145,7 +145,9 @@ def _print(console: Console, summary: Summary, *, keep_running: bool) -> None:
         )
         console.print(f"injected {one.kind.replace('_', ' ')} ({one.model}): {took} of event time")
     outcomes = [rollout.outcome for rollout in summary.rollouts]
-    counted = ", ".join(f"{outcomes.count(one)} {one.replace('_', ' ')}" for one in sorted(set(outcomes)))
+    counted = ", ".join(
+        f"{outcomes.count(outcome)} {outcome.replace('_', ' ')}" for outcome in sorted(set(outcomes))
+    )
     console.print(f"{len(outcomes)} rollouts: {counted}; rolled back wrongly: {summary.false_rollbacks}")
     console.print(f"{summary.calls:,} calls in {summary.wall_s:.0f} s; workers restarted: {summary.restarts}")
     console.print(

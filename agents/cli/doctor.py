@@ -32,13 +32,13 @@ def examine(
 
     Takes at most ten seconds and writes nothing. Exit codes: 0 all well, 1 something is bad, 3 no broker.
     """
-    found = _found()
-    is_unreachable = any(check.name == "broker" and check.state == "bad" for check in found)
-    states = Counter(check.state for check in found)
+    checks = _found()
+    is_unreachable = any(check.name == "broker" and check.state == "bad" for check in checks)
+    states = Counter(check.state for check in checks)
     if output is Output.JSON:
-        print(json.dumps({"checks": msgspec.to_builtins(found), "bad": states["bad"]}, indent=2))
+        print(json.dumps({"checks": msgspec.to_builtins(checks), "bad": states["bad"]}, indent=2))
     else:
-        _print(found, states)
+        _print(checks, states)
     if states["bad"]:
         raise typer.Exit(UNREACHABLE if is_unreachable else BAD)
 

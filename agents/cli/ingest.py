@@ -36,10 +36,10 @@ def ingest(
     a collector and of LLM-Sentinel. A request is answered when the broker has acknowledged all of its events; those
     under way are finished at the end. Addresses, limits and the token are settings (LLMOPT_INGEST_…, LLMOPT_OTLP_…).
     """
-    told = configuration.load()
+    settings = configuration.load()
     logs.configure(debug=bool((context.obj or {}).get("debug")))
-    Access(told)  # refuses an open door before anything is asked of the broker
-    ready = reachable(told)
+    Access(settings)  # refuses an open door before anything is asked of the broker
+    ready = reachable(settings)
     from agents.cli import receivers  # noqa: PLC0415 - every other verb would take a fifth longer to start
 
-    receivers.run(ready, tuple(one.value for one in only or Entrance))
+    receivers.run(ready, tuple(entrance.value for entrance in only or Entrance))

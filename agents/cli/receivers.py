@@ -14,7 +14,7 @@ from agents.host.host import EXIT_CRASHED
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from agents.gateway.publisher import Publisher
+    from agents.gateway.publisher import AsyncPublisher
     from agents.gateway.serving import Receiver
     from agents.settings.settings import Settings
 
@@ -33,10 +33,10 @@ def run(settings: Settings, wanted: tuple[str, ...]) -> None:
         raise Failure(str(why), "start it again; its log, above, says more", EXIT_CRASHED) from None
 
 
-def _receivers(settings: Settings, wanted: tuple[str, ...]) -> Callable[[Publisher], Iterator[Receiver]]:
+def _receivers(settings: Settings, wanted: tuple[str, ...]) -> Callable[[AsyncPublisher], Iterator[Receiver]]:
     bridge = Bridge(settings) if "kafka" in wanted else None  # before a port is opened: it may refuse
 
-    def made(publisher: Publisher) -> Iterator[Receiver]:
+    def made(publisher: AsyncPublisher) -> Iterator[Receiver]:
         if "http" in wanted:
             yield serving.HttpReceiver("REST", application(settings, publisher), settings, "ingest_port")
         if "otlp" in wanted:

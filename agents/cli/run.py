@@ -56,13 +56,13 @@ def run(
     wanted = tuple(stages or assembly.STAGES)
     if unknown := [name for name in wanted if name not in assembly.STAGES]:
         raise Failure(f"there is no stage {unknown[0]!r}", f"the stages are {', '.join(assembly.STAGES)}", 2)
-    told = configuration.load()
+    settings = configuration.load()
     name = instance or socket.gethostname().split(".")[0]
     if workers > 1:
-        _supervise(wanted, workers, name, clock=clock, metrics_port=told.metrics_port)
+        _supervise(wanted, workers, name, clock=clock, metrics_port=settings.metrics_port)
         return
     logs.configure(debug=bool((context.obj or {}).get("debug")))
-    ready = reachable(told, audit="audit" in wanted)
+    ready = reachable(settings, audit="audit" in wanted)
     assembly.run(wanted, ready, instance=name, with_clock=clock)
 
 

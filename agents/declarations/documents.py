@@ -217,7 +217,7 @@ class Document:
             if name in left:
                 self.mistakes.append(_at(key.start_mark, at, left[name]))
             elif now is None:
-                known = [known for known in keys if known not in left]
+                known = [key for key in keys if key not in left]
                 self.mistakes.append(_at(key.start_mark, at, unknown(name, known)))
             else:
                 field = keys[now]

@@ -40,13 +40,18 @@ def inside(kind: Any) -> Any:
 def struct_in(expected: Any) -> type[Struct] | None:
     """The struct that a field holds, alone or as an alternative to None."""
     return next(
-        (one for one in _candidates(expected) if isinstance(one, type) and issubclass(one, Struct)), None
+        (
+            candidate
+            for candidate in _candidates(expected)
+            if isinstance(candidate, type) and issubclass(candidate, Struct)
+        ),
+        None,
     )
 
 
 def values_of(expected: Any) -> type[Struct] | None:
     """The struct that the values of a mapping are, alone or as an alternative to None."""
-    maps = (one for one in _candidates(expected) if get_origin(one) is dict)
+    maps = (candidate for candidate in _candidates(expected) if get_origin(candidate) is dict)
     return next((struct_in(get_args(one)[1]) for one in maps), None)
 
 

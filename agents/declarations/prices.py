@@ -216,7 +216,7 @@ def _incomplete(beyond: Beyond, entry: OwnPrice, at: Path) -> Iterator[tuple[Pat
 
 
 def _override(entry: OwnPrice) -> Override:
-    beyond = sorted(entry.beyond, key=lambda one: -one.input_tokens)
+    beyond = sorted(entry.beyond, key=lambda beyond: -beyond.input_tokens)
     call = _fixed(entry.usd_per_million_calls)
     price = Price(
         rates=_rates(entry, call),

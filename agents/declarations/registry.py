@@ -107,7 +107,7 @@ class Registry:
         """Every model of one's own, then every listed one, in the order of providers."""
         own = [KnownModel(entry, "own") for entry in self._own]
         found = (self._listed(name, provider) for provider, name in _listed_models())
-        return own + [known for known in found if known is not None]
+        return own + [registered for registered in found if registered is not None]
 
 
 def _own(settings: Settings) -> tuple[RegisteredModel, ...]:

@@ -91,14 +91,14 @@ def _looked_up(
         if any((*at, name) in document.keys for name in PRICES):
             models.append(model)
             continue
-        known = registry.find(model.name, model.provider)
-        if known is None:
+        registered = registry.find(model.name, model.provider)
+        if registered is None:
             near = registry.nearest(model.name)
             hint = f"did you mean {near!r}?" if near else "name one that `llmopt models` lists,"
             why = f"is not in the registry of models; {hint} or give its prices here, 0 where it is free"
             unknown.append(((*at, "name"), f"{model.name!r} {why}"))
             continue
-        entry = known.entry
+        entry = registered.entry
         found = {name: getattr(entry, name) for name in PRICES if getattr(entry, name) is not None}
         models.append(replace(model, **found, prior=model.prior or entry.prior))
     return (target if unknown else replace(target, models=tuple(models))), unknown

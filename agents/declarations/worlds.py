@@ -161,7 +161,7 @@ def _table(path: Path) -> tuple[dict[str, Drawn], Any]:
                     rows.setdefault(arm, {})[item] = _outcome(*texts)
                 except (TypeError, ValueError) as error:
                     raise NotAWorld(f"{path}:{line}: {arm}: {error}") from None
-    items = sorted(set.intersection(*(set(found) for found in rows.values()))) if rows else []
+    items = sorted(set.intersection(*(set(row) for row in rows.values()))) if rows else []
     if not items:
         raise NotAWorld(f"{path}: no item has an outcome for every arm")
     return {arm: _drawn([found[item] for item in items]) for arm, found in rows.items()}, np.array(

@@ -96,10 +96,10 @@ class Play:
 
     def _servers(self, stack: ExitStack) -> Settings:
         """The settings, naming servers that answer; those started here end with the run."""
-        found = local.recorded(self.settings)
+        running_servers = local.recorded(self.settings)
         known = self.settings.at(
-            bootstrap=self.settings.kafka_bootstrap or found.bootstrap,
-            dsn=self.settings.postgres_dsn or found.dsn,
+            bootstrap=self.settings.kafka_bootstrap or running_servers.bootstrap,
+            dsn=self.settings.postgres_dsn or running_servers.dsn,
         )
         folder = self.settings.local_dir.expanduser().absolute()
         running = stack.enter_context(local.servers(known, directory=folder, progress=self.view.say))

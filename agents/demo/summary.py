@@ -152,7 +152,7 @@ def summarise(books: Books, target: Target, truth: RecordedTruth, run: Run) -> S
         quality_change_relative=quality,
         guardrails_held=_held(books, target, truth, quality),
         rollouts=rollouts,
-        injected=[_injected(books, one) for one in run.injections],
+        injected=[_injected(books, injection) for injection in run.injections],
         false_rollbacks=sum(is_false(books, story, truth) for story in books.stories.values()),
         first_promotion=_first_promotion(books),
         restarts=run.restarts,

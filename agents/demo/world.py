@@ -194,16 +194,16 @@ class DemoGateway:
         for row, name in enumerate(SEGMENTS):
             served = name if name in configuration.segments else "other"
             reached = 0
-            for one in configuration.segments[served]:
-                arm[row, reached : reached + one.weight_bps] = len(listed)
-                reached += one.weight_bps
-                listed.append((served, one))
+            for segment in configuration.segments[served]:
+                arm[row, reached : reached + segment.weight_bps] = len(listed)
+                reached += segment.weight_bps
+                listed.append((served, segment))
         return Routing(
             configuration=configuration,
             place=np.stack([self._place(configuration, name) for name in SEGMENTS]),
             arm=arm,
-            model=np.array([self.outcomes.model(one.model) for _, one in listed]),
-            fragments=[_fragment(configuration.generation, served, one) for served, one in listed],
+            model=np.array([self.outcomes.model(arm.model) for _, arm in listed]),
+            fragments=[_fragment(configuration.generation, served, arm) for served, arm in listed],
         )
 
     def _place(self, configuration: Configuration, segment: str) -> npt.NDArray[np.int16]:

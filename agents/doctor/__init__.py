@@ -44,11 +44,11 @@ class _Group(threading.Thread):
     def until(self, deadline_s: float) -> list[Check]:
         """What it found by then (seconds, monotonic)."""
         self.join(max(0.0, deadline_s - time.monotonic()))
-        found = list(self.made)
+        checks = list(self.made)
         if self.is_alive():
             slow = "see whether the server behind it is overloaded, then ask again"
-            found.append(bad(self.title, f"no answer within {LIMIT_S:.0f} s", slow))
-        return found
+            checks.append(bad(self.title, f"no answer within {LIMIT_S:.0f} s", slow))
+        return checks
 
 
 def examine(settings: Settings) -> list[Check]:

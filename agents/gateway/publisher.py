@@ -63,7 +63,7 @@ class NotAcknowledged(NotDelivered):
         self.retryable = retryable
 
 
-class Publisher:
+class AsyncPublisher:
     """A producer whose every record is acknowledged, for the requests of one event loop."""
 
     def __init__(self, settings: Settings, *, max_waiting: int | None = None) -> None:
@@ -186,7 +186,7 @@ class _Request:
 
     __slots__ = ("_error", "_left", "_publisher", "_topic", "done")
 
-    def __init__(self, publisher: Publisher, done: "asyncio.Future[None]", records: int) -> None:
+    def __init__(self, publisher: AsyncPublisher, done: "asyncio.Future[None]", records: int) -> None:
         self._publisher, self.done, self._left = publisher, done, records
         self._error: KafkaError | None = None
         self._topic = ""

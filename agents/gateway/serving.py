@@ -18,7 +18,7 @@ import uvloop
 from confluent_kafka import KafkaException
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from agents.gateway.publisher import BROKER_RETRY_S, Publisher
+from agents.gateway.publisher import BROKER_RETRY_S, AsyncPublisher
 from agents.host.garbage import collect_seldom
 from agents.settings.settings import Settings
 from agents.wire.publisher import NotDelivered
@@ -187,7 +187,7 @@ def listening(name: str, host: str, port: int, variable: str) -> socket.socket:
 
 def run(
     settings: Settings,
-    receivers: Callable[[Publisher], Iterable[Receiver]],
+    receivers: Callable[[AsyncPublisher], Iterable[Receiver]],
     *,
     said: Callable[[str], None] = lambda _line: None,
 ) -> None:
@@ -202,12 +202,12 @@ def run(
 
 
 async def _run(
-    settings: Settings, receivers: Callable[[Publisher], Iterable[Receiver]], said: Callable[[str], None]
+    settings: Settings, receivers: Callable[[AsyncPublisher], Iterable[Receiver]], said: Callable[[str], None]
 ) -> None:
     told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
-    publisher = Publisher(settings)
+    publisher = AsyncPublisher(settings)
     started: list[Receiver] = []
     try:
         for receiver in receivers(publisher):
@@ -223,13 +223,15 @@ async def _run(
             except TimeoutError:
                 continue
     finally:
-        for result in await asyncio.gather(*(one.stop() for one in started), return_exceptions=True):
+        for result in await asyncio.gather(
+            *(receiver.stop() for receiver in started), return_exceptions=True
+        ):
             if isinstance(result, BaseException):
                 log.error("a receiver did not stop in order: %s", result)
         await publisher.close()
 
 
-def _ended(publisher: Publisher, started: Sequence[Receiver]) -> str | None:
+def _ended(publisher: AsyncPublisher, started: Sequence[Receiver]) -> str | None:
     reasons = (publisher.fatal, *(receiver.ended() for receiver in started))
     return next((reason for reason in reasons if reason), None)
 

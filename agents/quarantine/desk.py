@@ -212,7 +212,7 @@ def _batched(wholes: Iterable[Whole]) -> Iterator[list[Whole]]:
     some: list[Whole] = []
     for whole in wholes:
         some.append(whole)
-        if len(some) == AT_ONCE or sum(len(one.value or b"") for one in some) > WHOLE_BYTES:
+        if len(some) == AT_ONCE or sum(len(whole.value or b"") for whole in some) > WHOLE_BYTES:
             yield some
             some = []
     if some:

@@ -237,11 +237,11 @@ def _end_holdback(state: ActState, served: ServedSegment, decision: Decision) ->
 
 
 def _of(served: ServedSegment, decision: Decision) -> Rolling:
-    known = [rolling for rolling in (served.rolling, served.promoted) if rolling is not None]
-    for rolling in known:
+    rollings = [rolling for rolling in (served.rolling, served.promoted) if rolling is not None]
+    for rolling in rollings:
         if rolling.rollout == decision.rollout_id:
             return rolling
-    own = " or ".join(rolling.rollout for rolling in known) or "none is under way"
+    own = " or ".join(rolling.rollout for rolling in rollings) or "none is under way"
     raise Unfit(f"rollout must be the segment's own ({own}), found {decision.rollout_id}")
 
 

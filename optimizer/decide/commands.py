@@ -49,9 +49,9 @@ def alarm(state: DecideState, alert: Alert, at: int, token: str) -> list[Decisio
         return []
     reason = Reason(at, "alert", f"critical alert: {alert.reason}", token=token)
     return [
-        one.trial.take_out("alerted", reason)
-        for one in editors(state, alert.segment)
-        if one.segment.is_served
+        editor.trial.take_out("alerted", reason)
+        for editor in editors(state, alert.segment)
+        if editor.segment.is_served
     ]
 
 
@@ -63,7 +63,7 @@ def ruled(state: DecideState, verdict: PolicyVerdict, at: int, token: str) -> li
         at, "approval", f"denied by {verdict.actor}: {verdict.reason}", actor=verdict.actor, token=token
     )
     waiting = _waiting(editors(state, None), verdict.decision_id)
-    answers = [one.trial.end("rejected", reason) for one in waiting]
+    answers = [editor.trial.end("rejected", reason) for editor in waiting]
     return answers or [refuse(state, reason, _NOTHING["reject"])]
 
 
@@ -124,7 +124,9 @@ def _restore(state: DecideState, command: Command, reason: Reason) -> Decision:
 
 
 def _optimize(state: DecideState, command: Command, reason: Reason) -> Iterator[Decision]:
-    free = [one.segment for one in editors(state, command.segment) if _may_be_considered(one.segment)]
+    free = [
+        editor.segment for editor in editors(state, command.segment) if _may_be_considered(editor.segment)
+    ]
     for segment in free:
         schedule.at_once(segment, slowly=True)
     if free:
@@ -144,11 +146,11 @@ Editors = list[SegmentEditor]
 
 
 def _approve(meant: Editors, command: Command, reason: Reason) -> Iterator[Decision]:
-    for one in _waiting(meant, command.decision_id):
-        if refusal := one.trial.refusal("approved") or one.admission.against_a_yes():
-            yield _refuse(one, reason, refusal)
+    for editor in _waiting(meant, command.decision_id):
+        if refusal := editor.trial.refusal("approved") or editor.admission.against_a_yes():
+            yield _refuse(editor, reason, refusal)
         else:
-            yield _agreed(one, reason) or one.trial.approve(reason)
+            yield _agreed(editor, reason) or editor.trial.approve(reason)
 
 
 def _agreed(editor: SegmentEditor, reason: Reason, variant: str = "") -> Decision | None:
@@ -174,55 +176,55 @@ def _agreed(editor: SegmentEditor, reason: Reason, variant: str = "") -> Decisio
 
 
 def _reject(meant: Editors, command: Command, reason: Reason) -> Iterator[Decision]:
-    for one in _waiting(meant, command.decision_id):
-        yield one.trial.end("rejected", reason._replace(cause="approval"))
+    for editor in _waiting(meant, command.decision_id):
+        yield editor.trial.end("rejected", reason._replace(cause="approval"))
 
 
 def _waiting(meant: Editors, decision: str | None) -> Editors:
     """The segments whose proposal is meant: the named decision, or the only one that waits."""
-    waiting = [one for one in meant if one.trial.hears("rejected")]
+    waiting = [editor for editor in meant if editor.trial.hears("rejected")]
     if decision is None and len(waiting) > 1:
         return []
-    return [one for one in waiting if decision in (None, one.trial.present.decision)]
+    return [editor for editor in waiting if decision in (None, editor.trial.present.decision)]
 
 
 def _pause(meant: Editors, command: Command, reason: Reason) -> Iterator[Decision]:  # noqa: ARG001 - one shape
-    for one in meant:
-        if one.trial.hears("paused"):
-            yield one.trial.pause(reason)
+    for editor in meant:
+        if editor.trial.hears("paused"):
+            yield editor.trial.pause(reason)
 
 
 def _resume(meant: Editors, command: Command, reason: Reason) -> Iterator[Decision]:  # noqa: ARG001 - one shape
-    for one in meant:
-        if one.trial.hears("resumed"):
-            yield one.trial.resume(reason)
+    for editor in meant:
+        if editor.trial.hears("resumed"):
+            yield editor.trial.resume(reason)
 
 
 def _promote(meant: Editors, command: Command, reason: Reason) -> Iterator[Decision]:
-    for one in meant:
-        if not one.segment.is_served:
+    for editor in meant:
+        if not editor.segment.is_served:
             continue
-        arms = one.trial.present.arms
-        variant, unnamed = _named(one, command.variant, arms)
-        if refusal := one.trial.refusal("promoted") or unnamed:
-            yield _refuse(one, reason, refusal)
-        elif not arms[variant] or not one.trial.hears("promoted"):
+        arms = editor.trial.present.arms
+        variant, unnamed = _named(editor, command.variant, arms)
+        if refusal := editor.trial.refusal("promoted") or unnamed:
+            yield _refuse(editor, reason, refusal)
+        elif not arms[variant] or not editor.trial.hears("promoted"):
             because = "it is in shadow, nobody is served by it yet; wait for its first step, or declare it"
-            yield _refuse(one, reason, because)
-        elif against := one.admission.against_a_yes(variant):
-            yield _refuse(one, reason, against)
+            yield _refuse(editor, reason, because)
+        elif against := editor.admission.against_a_yes(variant):
+            yield _refuse(editor, reason, against)
         else:
-            yield _agreed(one, reason, variant) or one.trial.promote(reason, variant)
+            yield _agreed(editor, reason, variant) or editor.trial.promote(reason, variant)
 
 
 def _roll_back(meant: Editors, command: Command, reason: Reason) -> Iterator[Decision]:
-    for one in meant:
-        if one.segment.trial is None:
-            yield from _took_back(one, command, reason)
+    for editor in meant:
+        if editor.segment.trial is None:
+            yield from _took_back(editor, command, reason)
         elif command.variant is None:
-            yield one.trial.take_out("taken_back", reason)
+            yield editor.trial.take_out("taken_back", reason)
         else:
-            yield _took_out(one, command.variant, reason)
+            yield _took_out(editor, command.variant, reason)
 
 
 def _took_out(editor: SegmentEditor, name: str, reason: Reason) -> Decision:
@@ -250,19 +252,19 @@ def _took_back(editor: SegmentEditor, command: Command, reason: Reason) -> Itera
 
 
 def _abort(meant: Editors, command: Command, reason: Reason) -> Iterator[Decision]:  # noqa: ARG001 - one shape
-    for one in meant:
-        if one.trial.hears("aborted"):
-            yield one.trial.end("aborted", reason)
+    for editor in meant:
+        if editor.trial.hears("aborted"):
+            yield editor.trial.end("aborted", reason)
 
 
 def _unban(meant: Editors, command: Command, reason: Reason) -> Iterator[Decision]:
     """Bans are lifted, and what they rested on is forgotten, so that the variant may prove itself anew."""
-    banned = {v for one in meant for v in one.segment.bans if one.bans(v) is not None}
-    for one in meant[:1]:
-        variant, unnamed = _named(one, command.variant, banned, which="banned")
+    banned = {v for editor in meant for v in editor.segment.bans if editor.bans(v) is not None}
+    for editor in meant[:1]:
+        variant, unnamed = _named(editor, command.variant, banned, which="banned")
         if unnamed and banned:
             scope = command.segment or WHOLE_TARGET
-            yield refuse(one.state, reason, unnamed, segment=scope)
+            yield refuse(editor.state, reason, unnamed, segment=scope)
             return
         for of in meant:
             if (ban := of.bans(variant)) is not None:

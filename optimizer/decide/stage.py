@@ -19,7 +19,7 @@ from optimizer.decide.record.state import MS, DecideState, Segment, Trial
 from optimizer.decide.redeclare import declare
 from optimizer.decide.trials import arms, failover
 from optimizer.decide.trials.editor import SegmentEditor
-from optimizer.decide.trials.gate import Judgement, harm, judge, relevant, units
+from optimizer.decide.trials.gate import GateJudgement, harm, judge, relevant, units
 from optimizer.decide.trials.restore import remember
 from optimizer.declaration.declared import derive
 from optimizer.declaration.validate import mistakes
@@ -293,7 +293,7 @@ def _shadowed(editor: SegmentEditor, trial: Trial, reason: Reason) -> Decision:
     return editor.trial.conclude(reason._replace(text=why))
 
 
-def _held(editor: SegmentEditor, judged: Judgement) -> Reason | None:
+def _held(editor: SegmentEditor, judged: GateJudgement) -> Reason | None:
     """What keeps a judgement from being followed: a freeze, the mode, or a guardrail of decisions."""
     reason = _ruling(judged, editor.now_at)
     if not editor.may_move:
@@ -308,7 +308,7 @@ def _held(editor: SegmentEditor, judged: Judgement) -> Reason | None:
     )
 
 
-def _ruling(judged: Judgement, now_at: int) -> Reason:
+def _ruling(judged: GateJudgement, now_at: int) -> Reason:
     return Reason(now_at, judged.cause, judged.reason, judged.findings)
 
 

@@ -74,7 +74,7 @@ def _slowness(row: MetricRow) -> str:
 def forecast(target: Target, traffic: Traffic) -> tuple[Forecast, ...]:
     """Every step of every segment, in their order."""
     needed, slowest = _needed(target, traffic)
-    found = []
+    forecasts = []
     for segment in target.segment_names():
         per_s = traffic.calls_per_hour / 3600 * share_of(target, traffic, segment)
         reached: int | None = 0
@@ -88,9 +88,9 @@ def forecast(target: Target, traffic: Traffic) -> tuple[Forecast, ...]:
             seconds = seconds_to(units, per_s * arm / WHOLE_BPS)
             why = slowest if lacking is None or lacking > least else LEAST
             lasts = None if seconds is None else max(seconds, float(target.rollout.step_min_s))
-            found.append(Forecast(segment, step, weight, units, lasts, target.rollout.step_max_s, why))
+            forecasts.append(Forecast(segment, step, weight, units, lasts, target.rollout.step_max_s, why))
             reached = None if reached is None or units is None else reached + units
-    return tuple(found)
+    return tuple(forecasts)
 
 
 def least_gain(target: Target, steps: Sequence[Forecast], segment: str) -> float | None:
@@ -102,7 +102,9 @@ def least_gain(target: Target, steps: Sequence[Forecast], segment: str) -> float
     goal = goal_of(target.objective)
     row = ROWS[goal]
     units = sum(
-        one.units or 0 for one in steps if one.segment == segment and one.weight_bps <= WHOLE_BPS // 2
+        forecast.units or 0
+        for forecast in steps
+        if forecast.segment == segment and forecast.weight_bps <= WHOLE_BPS // 2
     )
     for gain in (thousandths / 1000 for thousandths in range(1, 501)):
         if goal == "quality":

@@ -57,7 +57,11 @@ class Said(NamedTuple):
     """One per policy, in the order of their declaration."""
 
     def _why(self, *outcomes: Outcome) -> str:
-        said = (f"policy {one.policy_id}: {one.reason}" for one in self.results if one.outcome in outcomes)
+        said = (
+            f"policy {result.policy_id}: {result.reason}"
+            for result in self.results
+            if result.outcome in outcomes
+        )
         return "; ".join(said)
 
     @property
@@ -83,7 +87,7 @@ class Said(NamedTuple):
     @property
     def share_bps(self) -> int:
         """The largest share that a candidate may have."""
-        shares = [one.share_bps for one in self.results if one.share_bps is not None]
+        shares = [result.share_bps for result in self.results if result.share_bps is not None]
         return min(shares, default=10_000)
 
     @property
@@ -108,15 +112,15 @@ def together(said: Iterable[Said]) -> Said:
     merged = []
     for results in zip(*(one.results for one in said), strict=True):
         gravest = min(results, key=lambda one: GRAVEST_FIRST.index(one.outcome))
-        shares = [one.share_bps for one in results if one.share_bps is not None]
+        shares = [result.share_bps for result in results if result.share_bps is not None]
         merged.append(replace(gravest, share_bps=min(shares, default=None)))
     return Said(tuple(merged))
 
 
 def _of_policy(policy: Policy, context: Any, facts: Mapping[str, Any]) -> PolicyResult:
     said = [result for rule in policy.rules if (result := _of_rule(policy.id, rule, context, facts))]
-    shares = [one.share_bps for one in said if one.share_bps is not None]
-    gravest = min(said, key=lambda one: GRAVEST_FIRST.index(one.outcome), default=None)
+    shares = [result.share_bps for result in said if result.share_bps is not None]
+    gravest = min(said, key=lambda result: GRAVEST_FIRST.index(result.outcome), default=None)
     if gravest is None:
         return PolicyResult(policy_id=policy.id, outcome="allow")
     return PolicyResult(
@@ -183,10 +187,10 @@ def compiled(condition: str) -> "Program":
 
 def _where(error: str) -> str:
     """`must be CEL: mismatched input … at character 16`, of the parser's many lines."""
-    found = re.search(r"<input>:(\d+):(\d+): (?:Syntax error: )?([^\n]*)", error)
-    if found is None:
+    match = re.search(r"<input>:(\d+):(\d+): (?:Syntax error: )?([^\n]*)", error)
+    if match is None:
         return f"must be CEL: {error[:_SAID]}"
-    line, column, words = found.groups()
+    line, column, words = match.groups()
     where = f"character {column}" if line == "1" else f"line {line}, character {column}"
     return f"must be CEL: {words[:_SAID]} (at {where})"
 

@@ -108,7 +108,14 @@ def variations(
     made: list[Variation] = []
     for name in names or TRANSFORMS:
         draft = varied(name, text, examples)
-        twin = next((one.transform for one in made if not one.why_not and one.text == draft.text), None)
+        twin = next(
+            (
+                variation.transform
+                for variation in made
+                if not variation.why_not and variation.text == draft.text
+            ),
+            None,
+        )
         why_not = draft.why_not or (f"it would be the same text as {twin}" if twin else "")
         made.append(Variation(transform=name, text=text if why_not else draft.text, why_not=why_not))
     return tuple(made)
@@ -128,7 +135,9 @@ def few_shot(text: str, examples: Sequence[Example]) -> Draft:
     """The examples, before the paragraph in which the input is filled in."""
     if not examples:
         return Draft(text, "it needs examples of yours: give a file of them with --examples")
-    shown = "Examples:\n\n" + "\n\n".join(f"Input: {one.input}\nOutput: {one.output}" for one in examples)
+    shown = "Examples:\n\n" + "\n\n".join(
+        f"Input: {example.input}\nOutput: {example.output}" for example in examples
+    )
     if doubles_braces(text):
         shown = shown.replace("{", "{{").replace("}", "}}")
     if shown in text:
@@ -162,10 +171,10 @@ def explicit_constraints(text: str, _: Sequence[Example] = ()) -> Draft:
     """What is usually left unsaid, of it what the prompt does not speak of."""
     said, is_template = prose(text), bool(placeholders(text))
     missing = [
-        one.sentence
-        for one in CONSTRAINTS
-        if not (one.sentence in text or one.is_said_by.search(said))
-        and (is_template or not one.needs_placeholder)
+        constraint.sentence
+        for constraint in CONSTRAINTS
+        if not (constraint.sentence in text or constraint.is_said_by.search(said))
+        and (is_template or not constraint.needs_placeholder)
     ]
     if not missing:
         return Draft(text, "the prompt speaks of every constraint that would be added")
@@ -203,12 +212,12 @@ def _settled(text: str, find: Callable[[str], Iterator[Replacement]], why_not: s
 
 def _dropped(cover: str) -> Iterator[Replacement]:
     for blanks, fewer in _BLANKS:
-        yield from (Replacement(*found.span(), fewer) for found in blanks.finditer(cover))
+        yield from (Replacement(*match.span(), fewer) for match in blanks.finditer(cover))
     for pattern in (_OPENER, _COURTESY_FIRST):
-        for found in pattern.finditer(cover):
-            yield Replacement(found.start("drop"), found.end(), found["next"].upper())
+        for match in pattern.finditer(cover):
+            yield Replacement(match.start("drop"), match.end(), match["next"].upper())
     for pattern in (_THANKS, _COURTESY_LAST, _COURTESY):
-        yield from (Replacement(*found.span("drop")) for found in pattern.finditer(cover))
+        yield from (Replacement(*match.span("drop")) for match in pattern.finditer(cover))
 
 
 def _said_twice(cover: str) -> Iterator[Replacement]:
@@ -217,22 +226,22 @@ def _said_twice(cover: str) -> Iterator[Replacement]:
 
 
 def _replaced(cover: str, pattern: re.Pattern[str], table: Mapping[str, str]) -> Iterator[Replacement]:
-    for found in pattern.finditer(cover):
-        old = found["words"]
+    for match in pattern.finditer(cover):
+        old = match["words"]
         new = table[" ".join(old.lower().split())]
-        article = found["article"]
+        article = match["article"]
         if article and (old[0].lower() in _VOWELS) != (new[0] in _VOWELS):
             continue  # `an end result` would become `an result`
         if old.isupper():
             new = new.upper()
         elif old[0].isupper():
             new = new[0].upper() + new[1:]
-        yield Replacement(*found.span("words"), new)
+        yield Replacement(*match.span("words"), new)
 
 
 def _filled_in(examples: Sequence[Example]) -> str:
-    for number, one in enumerate(examples, 1):
-        if held := placeholders(f"{one.input}\n{one.output}"):
+    for number, example in enumerate(examples, 1):
+        if held := placeholders(f"{example.input}\n{example.output}"):
             return f"example {number} has {held[0]}, which would be filled in like a placeholder"
     return "with the examples a template would fill in something else"
 

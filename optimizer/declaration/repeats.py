@@ -53,7 +53,7 @@ def _of_line(cover: str, line: _Line, said: dict[int, set[str]], *, may_leave: b
     text = line.text.rstrip("\n")
     bullet = _BULLET.match(text)
     begin = bullet.end() if bullet else 0
-    sentences = [found for found in _SENTENCE.finditer(text, begin) if found[0].strip()]
+    sentences = [match for match in _SENTENCE.finditer(text, begin) if match[0].strip()]
     again = []
     for found in sentences:
         key = _key(found[0])
@@ -95,7 +95,7 @@ def _key(sentence: str) -> str:
 
 def _lines(cover: str) -> Iterator[_Line]:
     """The lines that are not blank."""
-    for found in _LINE.finditer(cover):
-        if found[0].strip():
-            bare = found[0].expandtabs(4)
-            yield _Line(found.start(), found.end(), found[0], len(bare) - len(bare.lstrip()))
+    for match in _LINE.finditer(cover):
+        if match[0].strip():
+            bare = match[0].expandtabs(4)
+            yield _Line(match.start(), match.end(), match[0], len(bare) - len(bare.lstrip()))

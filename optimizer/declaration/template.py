@@ -79,7 +79,7 @@ def placeholders(text: str) -> tuple[str, ...]:
 
 def masked(text: str) -> str:
     """The text with MASK in place of every protected character; as long as the text."""
-    return _PROTECTED.sub(lambda found: MASK * len(found[0]), text)
+    return _PROTECTED.sub(lambda match: MASK * len(match[0]), text)
 
 
 def prose(text: str) -> str:
@@ -102,7 +102,7 @@ def doubles_braces(text: str) -> bool:
 
     That is so where it fills in `{name}` and has no single brace beside its placeholders.
     """
-    if not any(re.fullmatch(_FORMAT, one) for one in placeholders(text)):
+    if not any(re.fullmatch(_FORMAT, placeholder) for placeholder in placeholders(text)):
         return False
     return not re.search(r"[{}]", PLACEHOLDER.sub("", text).replace("{{", "").replace("}}", ""))
 
@@ -120,7 +120,7 @@ def with_paragraph(text: str, paragraph: str, *, before_input: bool = False) -> 
     """
     body = text.rstrip("\n")
     end = text[len(body) :]
-    *_, last = [0, *(found.end() for found in _PARAGRAPH.finditer(masked(body)))]
+    *_, last = [0, *(match.end() for match in _PARAGRAPH.finditer(masked(body)))]
     closing = body[last:]
     stays_last = closing.rstrip().endswith(":") or (before_input and bool(placeholders(closing)))
     if _is_open(body) or (stays_last and _SECTION.search(body)):

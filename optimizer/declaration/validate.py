@@ -43,19 +43,19 @@ def mistakes(target: Target) -> tuple[Mistake, ...]:
 
 
 def _of_models(target: Target) -> list[Mistake]:
-    found = []
+    mistakes = []
     names = [model.name for model in target.models]
-    found += [
+    mistakes += [
         Mistake(("models", i, "name"), f"must be unique, {name!r} is listed before")
         for i, name in enumerate(names)
         if name in names[:i]
     ]
     if target.incumbent not in names:
         listed = ", ".join(names)
-        found.append(
+        mistakes.append(
             Mistake(("incumbent",), f"must be one of the models ({listed}), found {target.incumbent!r}")
         )
-    return found
+    return mistakes
 
 
 def _of_segments(target: Target) -> list[Mistake]:
@@ -71,7 +71,7 @@ def _of_segments(target: Target) -> list[Mistake]:
 
 def _of_plan(target: Target) -> list[Mistake]:
     plan = target.rollout
-    found = [
+    mistakes = [
         Mistake(
             ("rollout", "steps_bps", i + 1),
             f"must be above the step before, {percent(low)}, found {percent(high)}",
@@ -80,38 +80,40 @@ def _of_plan(target: Target) -> list[Mistake]:
         if high <= low
     ]
     if plan.step_max_s < plan.step_min_s:
-        found.append(
+        mistakes.append(
             Mistake(
                 ("rollout", "step_max_s"),
                 f"must be at least step_min, {duration(plan.step_min_s)}, found {duration(plan.step_max_s)}",
             )
         )
-    return found
+    return mistakes
 
 
 def _of_arms(target: Target) -> list[Mistake]:
-    names, found = [model.name for model in target.models], []
+    names, mistakes = [model.name for model in target.models], []
     tried = target.ab_test.models
     if target.ab_test != FixedArms() and target.strategy != "ab_test":
         sentence = f"needs strategy: ab_test beside it, found {target.strategy}"
-        found.append(Mistake(("ab_test",), sentence))
+        mistakes.append(Mistake(("ab_test",), sentence))
     if len(tried) == 1:
-        found.append(Mistake(("ab_test", "models"), "must list at least two arms, or none at all, found one"))
+        mistakes.append(
+            Mistake(("ab_test", "models"), "must list at least two arms, or none at all, found one")
+        )
     for i, name in enumerate(tried):
         if name not in names or name in tried[:i] or name == target.incumbent:
             sentence = f"must be another declared model than the incumbent, listed once, found {name!r}"
-            found.append(Mistake(("ab_test", "models", i), sentence))
+            mistakes.append(Mistake(("ab_test", "models", i), sentence))
     if target.failover is None:
-        return found
+        return mistakes
     if target.failover.to not in names or target.failover.to == target.incumbent:
         sentence = f"must be another declared model than the incumbent, found {target.failover.to!r}"
-        found.append(Mistake(("failover", "to"), sentence))
+        mistakes.append(Mistake(("failover", "to"), sentence))
     if target.hard_limits.error_rate is None or target.guardrails.error_rate_rise is None:
         sentence = (
             "needs hard_limits.error_rate, which starts it, and guardrails.error_rate_rise, which judges it"
         )
-        found.append(Mistake(("failover",), sentence))
-    return found
+        mistakes.append(Mistake(("failover",), sentence))
+    return mistakes
 
 
 def models_by_variant(target: Target) -> dict[str, Model]:

@@ -56,12 +56,12 @@ def alarms(instants_ms: Sequence[int], values: Sequence[float]) -> Verdicts:
     detector, scores, flagged, says, judged = Extremes(), [0.0] * len(values), [], [], 0
     for rows in _windows(instants_ms, values):
         end_at = instants_ms[rows[-1]] // WINDOW_MS * WINDOW_MS + WINDOW_MS
-        told = detector.update(end_at, sum(values[i] for i in rows) / len(rows))
-        scores[rows[-1]] = told.score
-        judged += not told.is_learning
-        if told.flagged:
+        judgement = detector.update(end_at, sum(values[i] for i in rows) / len(rows))
+        scores[rows[-1]] = judgement.score
+        judged += not judgement.is_learning
+        if judgement.flagged:
             flagged.append(rows[-1])
-            says.append(told.says)
+            says.append(judgement.says)
     return Verdicts(scores, flagged, says, judged)
 
 

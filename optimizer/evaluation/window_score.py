@@ -78,11 +78,12 @@ def score(series: Sequence[Labelled], profile: Profile, *, threshold: float | No
     series together is taken, as the benchmark does.
     """
     weights = PROFILES[profile]
-    windows = sum(len(one.windows) for one in series)
+    windows = sum(len(labelled.windows) for labelled in series)
     if not windows:
         return None
     rows = sorted(
-        (row for k, one in enumerate(series) for row in _rows(k, one, weights)), key=lambda row: -row.score
+        (row for k, labelled in enumerate(series) for row in _rows(k, labelled, weights)),
+        key=lambda row: -row.score,
     )
     won: dict[tuple[int, int], float] = {}
     outside, true_rows, false_rows, i = 0.0, 0, 0, 0

@@ -39,7 +39,7 @@ def differs(arms: Sequence[ArmOfConfiguration]) -> dict[str, str]:
     """
     known = {one.arm: one for one in reversed(arms)}
     before = known.get("incumbent") or known.get("control") or (arms[0] if arms else None)
-    return differences(before.served, {one.variant_id: one.served for one in arms}) if before else {}
+    return differences(before.served, {arm.variant_id: arm.served for arm in arms}) if before else {}
 
 
 class Configuration(Struct, frozen=True, kw_only=True):

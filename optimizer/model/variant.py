@@ -154,9 +154,9 @@ def changed_field(name: str, before: Variant, after: Variant) -> str:
     texts = [none if one is None else str(one) for one in (getattr(after, name), getattr(before, name))]
     if texts[0] == texts[1] and name == "prompt":  # one version with two texts
         texts = [
-            f"{text} ({one.prompt.hash})"
-            for text, one in zip(texts, (after, before), strict=True)
-            if one.prompt
+            f"{text} ({variant.prompt.hash})"
+            for text, variant in zip(texts, (after, before), strict=True)
+            if variant.prompt
         ]
     return " instead of ".join(texts)
 
@@ -167,16 +167,16 @@ def _differs(name: str, before: Variant, after: Variant) -> bool:
 
 def cascades_of(target: Target, model: str) -> tuple[Cascade, ...]:
     """The declared cascades that end with a model."""
-    known = {one.name: one for one in target.models}
+    known = {model.name: model for model in target.models}
     return tuple(
         Cascade(
-            model=one.first,
-            escalate_below=one.escalate_below,
-            provider=known[one.first].provider,
-            parameters=known[one.first].parameters,
+            model=escalation.first,
+            escalate_below=escalation.escalate_below,
+            provider=known[escalation.first].provider,
+            parameters=known[escalation.first].parameters,
         )
-        for one in target.levers.cascade
-        if one.first in known and one.first != model
+        for escalation in target.levers.cascade
+        if escalation.first in known and escalation.first != model
     )
 
 
@@ -219,10 +219,10 @@ def _forms(model: Model, target: Target) -> Iterator[Variant]:
 
 def _dimensions(model: Model, target: Target) -> list[_Dimension]:
     levers = target.levers
-    found = []
+    dimensions = []
     for name, parameter in levers.parameters.items():
         own = model.parameters.get(name)
         settings = (own, *(value for value in parameter.grid() if value != own))
-        found.append(_Dimension(name, settings, is_parameter=True))
+        dimensions.append(_Dimension(name, settings, is_parameter=True))
     fields = ((name, listed(target, model.name, name)) for name in FIELDS)
-    return found + [_Dimension(name, (None, *settings)) for name, settings in fields if settings]
+    return dimensions + [_Dimension(name, (None, *settings)) for name, settings in fields if settings]

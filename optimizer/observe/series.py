@@ -61,19 +61,19 @@ class PointChange(NamedTuple):
 
 def series_of(event: MetricEvent) -> str:
     """The key of a series: a digest of its sender, target and metric."""
-    told = event.data
-    named = (event.source, event.subject, told.name, told.unit, told.series, told.variant_id)
+    metric = event.data
+    named = (event.source, event.subject, metric.name, metric.unit, metric.series, metric.variant_id)
     return blake2b(_encode(named), digest_size=8).hexdigest()
 
 
 def grown(before: SeriesEnd | None, event: MetricEvent, at: int, since: int | None) -> tuple[Outcome, Amount]:
     """The growth of a series up to this point; series that began after `since` (ms) cannot have been forgotten."""
-    told = event.data
-    whole = told_by(told)
+    metric = event.data
+    whole = told_by(metric)
     if before is None:
-        is_new = told.started_at is not None and since is not None and told.started_at > since
+        is_new = metric.started_at is not None and since is not None and metric.started_at > since
         return ("grown", whole) if is_new else ("unknown_start", _nothing(whole))
-    began, begins = before.started_at, told.started_at
+    began, begins = before.started_at, metric.started_at
     is_other_life = began is not None and begins is not None and begins != began
     if (is_other_life and (begins or 0) < (began or 0)) or (not is_other_life and at <= before.at):
         return "stale", _nothing(whole)
@@ -90,8 +90,8 @@ def last_point(before: SeriesEnd | None, event: MetricEvent, at: int, outcome: O
     """The last point of the series to store once this event is folded."""
     if outcome == "stale" and before is not None:
         return msgspec.structs.replace(before, seen=event.offset)
-    told, whole = event.data, told_by(event.data)
-    started_at = told.started_at
+    metric, whole = event.data, told_by(event.data)
+    started_at = metric.started_at
     if started_at is None and before is not None and outcome == "grown":
         started_at = before.started_at
     return SeriesEnd(event.offset, at, started_at, whole.total, _digest(whole.bounds), whole.counts)

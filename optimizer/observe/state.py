@@ -51,7 +51,7 @@ class ReplayedState:
         """Series → offset of its newest change among `points`."""
         self.anchored = -1
         """The newest offset at which reading may begin again."""
-        self.series_bytes = sum(one.size for one in series.values())
+        self.series_bytes = sum(series_end.size for series_end in series.values())
         self.target_bytes = sum(size_of(name, declared) for name, declared in targets.items())
         self.groups: dict[GroupKey, Group] = {}
         """Key of a call → group that takes it: the fast path, for keys that were met before."""

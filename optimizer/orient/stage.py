@@ -90,7 +90,7 @@ class Orient(Durable[OrientState]):
         """Pass every boundary up to `watermark` at which there is something to do."""
         emitted: list[Emit] = []
         while (at := self.next_timer(state)) is not None and at <= watermark:
-            emitted += (Emit(data=found, at=at, subject=state.target) for found in self._pass(state, at))
+            emitted += (Emit(data=finding, at=at, subject=state.target) for finding in self._pass(state, at))
         state.closed_at = max(state.closed_at, watermark - watermark % self.pane_ms)
         return Step(state, emitted)
 
@@ -100,8 +100,8 @@ class Orient(Durable[OrientState]):
         """Report for a declared target which source partitions its windows wait for, and when the wait is over."""
         if state.declared is None:
             return Step(state)
-        found = waited(state.target, stalled, leading_at)
-        return Step(state, [Emit(data=found, at=leading_at, subject=state.target)])
+        finding = waited(state.target, stalled, leading_at)
+        return Step(state, [Emit(data=finding, at=leading_at, subject=state.target)])
 
     def _gather(self, state: OrientState, pane: Pane) -> None:
         if pane.start_at < state.closed_at:
@@ -116,16 +116,16 @@ class Orient(Durable[OrientState]):
         """The findings at a boundary: the end of a pane, of a minute, or of both."""
         ends_minute = at % MINUTE_MS == 0
         held = state.room.pop(at - self.pane_ms, None)
-        found: list[Finding] = []
+        findings: list[Finding] = []
         if held is not None:
-            found += _count(state, held, FindingWindow(at - self.pane_ms, at, held.offsets))
+            findings += _count(state, held, FindingWindow(at - self.pane_ms, at, held.offsets))
         state.closed_at = at
         if state.declared:
-            found += _compared(state, at, harm_only=not ends_minute)
-            found += _covered(state, at, all_segments=ends_minute)
+            findings += _compared(state, at, harm_only=not ends_minute)
+            findings += _covered(state, at, all_segments=ends_minute)
         if ends_minute:
-            found += _close(state, at)
-        return found
+            findings += _close(state, at)
+        return findings
 
 
 def _declare(state: OrientState, target: Target) -> OrientState:
@@ -313,18 +313,18 @@ def _hopped(state: OrientState, window: Window, at: int) -> list[Finding]:
 
 def _forget(state: OrientState, at: int) -> list[Finding]:
     """End the trials and segments without calls for SILENCE_MS, and their alarms."""
-    found: list[Finding] = []
+    findings: list[Finding] = []
     span, audience = FindingWindow(at - MINUTE_MS, at, Offsets()), _audience(state)
     silent = [name for name, kept in state.segments.items() if at - kept.called_at >= SILENCE_MS]
     for name in sorted(silent):
         del state.segments[name]
-        found += silenced(state.watching, audience, name, span)
+        findings += silenced(state.watching, audience, name, span)
     if silent and not state.segments:
-        found += silenced(state.watching, audience, WHOLE, span)
+        findings += silenced(state.watching, audience, WHOLE, span)
         state.hops = []
         for window in state.windows:
             window.clear()  # nothing would close it before somebody calls again
-    return found + list(left(state.watching, state.target, span))
+    return findings + list(left(state.watching, state.target, span))
 
 
 def _audience(state: OrientState) -> Audience:

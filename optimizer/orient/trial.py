@@ -56,14 +56,14 @@ class SampleRatio(Struct, omit_defaults=True):
             if len(self.counted) >= GENERATIONS and part.generation < min(self.counted):
                 return  # a straggler; its generation has been judged
             self.counted[part.generation] = ArmCounts()
-        told = self.counted[part.generation]
-        told.clipped += clipped
+        counts = self.counted[part.generation]
+        counts.clipped += clipped
         if part.arm == "candidate":
-            told.candidate += calls
-            told.candidate_weights += weights
+            counts.candidate += calls
+            counts.candidate_weights += weights
         else:
-            told.control += calls
-            told.control_weights += weights
+            counts.control += calls
+            counts.control_weights += weights
         while len(self.counted) > GENERATIONS:
             self.past += self.counted.pop(min(self.counted)).evidence
 

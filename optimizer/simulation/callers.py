@@ -122,8 +122,8 @@ class Callers:
         for segment in self._segments:
             name = segment if segment in configuration.segments else OTHER
             listed = configuration.segments[name]
-            self._arms[segment] = tuple(self._arm(one, name, configuration.generation) for one in listed)
-            ends = list(accumulate(one.weight_bps for one in listed))[:-1]
+            self._arms[segment] = tuple(self._arm(arm, name, configuration.generation) for arm in listed)
+            ends = list(accumulate(arm.weight_bps for arm in listed))[:-1]
             # position < end is digest × 10,000 / 2⁶⁴ < end, in whole numbers
             self._ends[segment] = np.array(
                 [-(-(end << 64) // BUCKETS) for end in ends if end < BUCKETS], np.uint64

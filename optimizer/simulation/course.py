@@ -22,8 +22,8 @@ def lost_to_oracle(lives: Sequence[Life]) -> MeanInterval | None:
         for segment, turns in life.course.items():
             if best := sum(turn.quality_of_best for turn in turns):
                 by_segment.setdefault(segment, []).append(1 - sum(turn.quality for turn in turns) / best)
-    found = [one for values in by_segment.values() if (one := mean(values)) is not None]
-    return max(found, default=None)
+    means = [one for values in by_segment.values() if (one := mean(values)) is not None]
+    return max(means, default=None)
 
 
 def share_after_change(lives: Sequence[Life]) -> MeanInterval | None:

@@ -43,10 +43,10 @@ class Player:
         """Update the shares; `beside` are other segments to learn from."""
         beliefs: list[Normal] = []
         for name, own in self.earned.items():
-            told = belief(own)
+            normal = belief(own)
             if beside:
-                told = drawn(told, [belief(other.earned[name]) for other in beside])
-            beliefs.append(told or Normal(0.5, 0.5))
+                normal = drawn(normal, [belief(other.earned[name]) for other in beside])
+            beliefs.append(normal or Normal(0.5, 0.5))
         self.shares = np.array(shares(beliefs, [int(one.fresh) for one in self.earned.values()]))
 
 

@@ -53,7 +53,7 @@ def live_together(
     for turn in count():
         end_s = turn * PANE_S + WATERMARK_DELAY_S
         start_s = max(0, end_s - PANE_S)
-        for name in [name for name, one in living.items() if start_s >= one.world.lasts_s]:
+        for name in [name for name, callers in living.items() if start_s >= callers.world.lasts_s]:
             ended[name] = living.pop(name).ended()
         if not living:
             break

@@ -72,7 +72,7 @@ class Behaviour(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def at(self, segment: str, after_s: float) -> "Behaviour":
         """The behaviour in a segment, `after_s` seconds after the beginning."""
         now = replace(self, quality=self.segments.get(segment, self.quality))
-        for drift in sorted(self.drift, key=lambda one: one.after_s):
+        for drift in sorted(self.drift, key=lambda drift: drift.after_s):
             if drift.after_s <= after_s:
                 named = {"quality", "cost_usd", "latency_ms", "errors"}
                 now = replace(now, **{k: v for k in named if (v := getattr(drift, k)) is not None})

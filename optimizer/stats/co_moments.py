@@ -40,10 +40,10 @@ class CoMoments:
         Raises:
             NotFinite: a number is NaN or infinite.
         """
-        found = CoMoments()
+        co_moments = CoMoments()
         for x, y in pairs:
-            found = found.observe(x, y)
-        return found
+            co_moments = co_moments.observe(x, y)
+        return co_moments
 
     def observe(self, x: float, y: float) -> "CoMoments":
         """Fold one pair in, rounded to the nearest 1/scale.

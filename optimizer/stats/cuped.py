@@ -93,16 +93,16 @@ def adjusted_arms(first: CoMoments, second: CoMoments) -> AdjustedArms | None:
     """Both arms, adjusted; None until both have two pairs, if x depends on the arm, or if no pairs have such sums."""
     if not all(map(_is_possible, (first, second))) or depends(first, second):
         return None
-    found = cuped(first, second)
-    if found is None:
+    adjusted = cuped(first, second)
+    if adjusted is None:
         return None
     middle = (first.total_x + second.total_x) / (first.count + second.count) / first.scale_x
     arms = []
     for arm in (first, second):
-        mean = (arm.y.mean or 0.0) - found.theta * ((arm.x.mean or 0.0) - middle)
-        explained = 2 * found.theta * (arm.covariance or 0.0) - found.theta**2 * (arm.x.variance or 0.0)
+        mean = (arm.y.mean or 0.0) - adjusted.theta * ((arm.x.mean or 0.0) - middle)
+        explained = 2 * adjusted.theta * (arm.covariance or 0.0) - adjusted.theta**2 * (arm.x.variance or 0.0)
         arms.append(Arm(float(arm.count), mean, max(0.0, (arm.y.variance or 0.0) - explained)))
-    return AdjustedArms(arms[0], arms[1], found.kept)
+    return AdjustedArms(arms[0], arms[1], adjusted.kept)
 
 
 def _is_possible(arm: CoMoments) -> bool:

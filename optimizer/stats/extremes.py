@@ -170,7 +170,7 @@ class Extremes(Struct, omit_defaults=True):
         self.residuals = [*self.residuals[1 - LONG :], residual]
         short, long = sum(self.residuals[-SHORT:]) / SHORT, sum(self.residuals) / LONG
         mean = sum(self.values) / len(self.values)
-        spread = sqrt(sum((one - mean) ** 2 for one in self.values) / len(self.values))
+        spread = sqrt(sum((value - mean) ** 2 for value in self.values) / len(self.values))
         return [jump, -jump, residual, -residual, short, -short, long, -long, spread]
 
     def _compare(self, found: list[float], least: float) -> tuple[float, int]:

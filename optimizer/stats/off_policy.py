@@ -100,11 +100,11 @@ def ips_sequence(log: Log, *, alpha: float = 0.05) -> tuple[float, float]:
 
     Asymptotic, as `confidence_sequence`; infinite for few calls. Not for clipped logs.
     """
-    found, n = ips(log), len(log.reward)
-    if not found.error < inf:
+    policy_value, n = ips(log), len(log.reward)
+    if not policy_value.error < inf:
         return -inf, inf
-    half = float(two_sided_radius(found.error**2, n, alpha=alpha))
-    return found.value - half, found.value + half
+    half = float(two_sided_radius(policy_value.error**2, n, alpha=alpha))
+    return policy_value.value - half, policy_value.value + half
 
 
 def snips(log: Log) -> PolicyValue | None:

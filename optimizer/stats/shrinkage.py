@@ -33,13 +33,13 @@ def shrunk(places: Sequence[Normal | None]) -> list[Normal]:
     Raises:
         OutOfRange: no place has an estimate.
     """
-    told = [place for place in places if place is not None]
-    if not told:
+    normals = [place for place in places if place is not None]
+    if not normals:
         raise OutOfRange(what="places with an estimate", got=0, must="1 or more")
-    between = _between(told)
-    weights = [1 / (place.error**2 + between) for place in told]
+    between = _between(normals)
+    weights = [1 / (place.error**2 + between) for place in normals]
     whole = fsum(weights)
-    mean = fsum(w * place.mean for w, place in zip(weights, told, strict=True)) / whole
+    mean = fsum(w * place.mean for w, place in zip(weights, normals, strict=True)) / whole
     error = 1 / sqrt(whole)
     new = Normal(mean, sqrt(between + error**2))
     return [new if place is None else _drawn(place, Normal(mean, error), between) for place in places]

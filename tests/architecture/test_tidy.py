@@ -99,3 +99,15 @@ def test_no_folder_of_tests_imports_from_another_but_from_support():
         if others := named - {own, "support", "covered"}:
             strangers[str(path.relative_to(ROOT))] = others
     assert not strangers, "what two folders need lies in tests/support"
+
+
+def test_no_two_classes_have_one_name():
+    """The client is a distribution of its own and speaks of the same things by the same names."""
+    places = {}
+    for path in SOURCES:
+        if path.is_relative_to(ROOT / "sdk"):
+            continue
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+    assert {} == {name: paths for name, paths in places.items() if len(paths) > 1}

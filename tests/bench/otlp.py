@@ -25,7 +25,7 @@ from agents.cli.run import die_with_parent
 from agents.gateway.otlp.over_http import PROTOBUF
 from agents.gateway.otlp.protocol import SERVICES
 from agents.gateway.otlp.receivers import receivers
-from agents.gateway.publisher import Publisher
+from agents.gateway.publisher import AsyncPublisher
 from agents.host.garbage import collect_seldom
 from agents.settings.settings import load
 
@@ -109,7 +109,7 @@ def send(protocol, port, spans):
 
 async def receive(protocol, spans, profile):
     settings = load().model_copy(update={"otlp_grpc_port": 0, "otlp_http_port": 0})
-    publisher = Publisher(settings)
+    publisher = AsyncPublisher(settings)
     receiver = receivers(settings, publisher)[PROTOCOLS.index(protocol)]
     port = (await receiver.start()).rpartition(":")[2]
     sender = await asyncio.create_subprocess_exec(

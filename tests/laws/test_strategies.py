@@ -10,7 +10,7 @@ import pytest
 import optimizer.decide.strategies as package
 from optimizer.decide.evidence.rewards import add
 from optimizer.decide.record.memory import Memory
-from optimizer.decide.record.state import Ban, Earned, Holdback, Trial
+from optimizer.decide.record.state import Ban, Earned, HeldBack, Trial
 from optimizer.decide.strategies import STRATEGIES
 from optimizer.decide.strategies.contextual_bandit import DIMENSIONS
 from optimizer.decide.strategies.contract import MOST_ARMS, MOST_PROPOSALS, Situation
@@ -101,7 +101,7 @@ def a_situation(random, declared):
         bans=bans, alarms=alarms, policy=policy, is_slow=random.random() < 0.7,
         trial=a_trial(random, incumbent, others) if others and random.random() < 0.5 else None,
         others={"b": a_trial(random, incumbent, others)} if others else {},
-        held=random.choice((None, Holdback(rollout="r", variant=variants[0], share_bps=200, until_at=NOW_AT + 1))),
+        held=random.choice((None, HeldBack(rollout="r", variant=variants[0], share_bps=200, until_at=NOW_AT + 1))),
     )  # fmt: skip
 
 

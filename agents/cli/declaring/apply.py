@@ -67,13 +67,13 @@ def check(
             "mistakes": [mistake._asdict() for mistake in parsed.mistakes],
             "doubts": [doubt._asdict() for doubt in parsed.doubts],
             "forecasts": {
-                target.target: steps and [{**one._asdict(), "concludes": one.concludes} for one in steps]
+                target.target: steps and [{**forecast._asdict(), "concludes": forecast.concludes} for forecast in steps]
                 for target, steps in found
             },
         }, indent=2))  # fmt: skip
         if parsed.mistakes:
             raise typer.Exit(USAGE)
-        if not all(one.concludes for _, steps in found for one in steps or ()):
+        if not all(forecast.concludes for _, steps in found for forecast in steps or ()):
             raise typer.Exit(BAD)
         return
     _refuse_mistakes(file, parsed)

@@ -52,7 +52,7 @@ def show(console: Console, target: Target, steps: Steps | None) -> None:
     console.print(table)
     console.print(f"{target.target}: {assumed(target)}")
     if (goal := goal_of(target.objective)) in ("quality", "latency"):
-        for segment in dict.fromkeys(one.segment for one in steps):
+        for segment in dict.fromkeys(step.segment for step in steps):
             gain = least_gain(target, steps, segment)
             least = "no gain up to 50 %" if gain is None else f"a gain of {percent(gain)} or more"
             console.print(

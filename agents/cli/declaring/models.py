@@ -37,17 +37,23 @@ def models(
 ) -> None:
     """List the models that a declaration may name without prices: your own first, then the listed ones."""
     part = containing.lower()
-    found = [
-        one
-        for one in registry().entries()
-        if part in one.entry.name.lower() or part in one.entry.provider.lower()
+    registereds = [
+        registered
+        for registered in registry().entries()
+        if part in registered.entry.name.lower() or part in registered.entry.provider.lower()
     ]
     if output == "json":
         print(
-            json.dumps([{**msgspec.to_builtins(one.entry), "origin": one.origin} for one in found], indent=2)
+            json.dumps(
+                [
+                    {**msgspec.to_builtins(registered.entry), "origin": registered.origin}
+                    for registered in registereds
+                ],
+                indent=2,
+            )
         )
         return
-    if not found:
+    if not registereds:
         raise Failure(
             f"no model's name or provider contains {containing!r}",
             "add it to the file of LLMOPT_MODELS_FILE (docs/models.md)",
@@ -56,14 +62,14 @@ def models(
     table = Table(box=None)
     for title in ("model", "provider", "in", "out", "context", "capabilities", "from"):
         table.add_column(title, overflow="fold")
-    for one in found[:MOST_ROWS]:
-        entry = one.entry
+    for registered in registereds[:MOST_ROWS]:
+        entry = registered.entry
         prices = (entry.input_usd_per_million_tokens, entry.output_usd_per_million_tokens)
         table.add_row(
             entry.name, entry.provider, *("unknown" if price is None else setting(price) for price in prices),
-            str(entry.context_tokens or "unknown"), ", ".join(entry.capabilities), one.origin,
+            str(entry.context_tokens or "unknown"), ", ".join(entry.capabilities), registered.origin,
         )  # fmt: skip
     console = Console()
     console.print(table)
-    if len(found) > MOST_ROWS:
-        console.print(f"and {len(found) - MOST_ROWS} more; name a part of what you look for")
+    if len(registereds) > MOST_ROWS:
+        console.print(f"and {len(registereds) - MOST_ROWS} more; name a part of what you look for")

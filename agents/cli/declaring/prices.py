@@ -29,13 +29,13 @@ def prices(
     output: Answer = Output.TEXT,
 ) -> None:
     """Show what a model costs now, by prices of your own or by the list."""
-    known = load(configuration.load())
-    source = known.source(provider, model, int(datetime.now(UTC).timestamp() * 1000))
+    price_list = load(configuration.load())
+    source = price_list.source(provider, model, int(datetime.now(UTC).timestamp() * 1000))
     whose = f"{model} of {provider}" if provider else model
     if source is None or source.price.rates is None:
         why = "is not listed" if source is None else f"({source.origin}) is not sold by the token"
         raise Failure(
-            f"{whose} {why} in {known.version}; its cost is unknown unless a call reports it",
+            f"{whose} {why} in {price_list.version}; its cost is unknown unless a call reports it",
             "give it a price in LLMOPT_PRICES_FILE (docs/prices.md)",
             BAD,
         )
@@ -45,14 +45,14 @@ def prices(
             "model": model,
             "provider": provider,
             "origin": source.origin,
-            "version": known.version,
+            "version": price_list.version,
             "usd_per_million": _listed(source.price.rates),
             "above_input_tokens": [{"tokens": n, "usd_per_million": _listed(rates)} for n, rates in steps],
         }
         print(json.dumps(data, indent=2))
         return
     console = Console(highlight=False, soft_wrap=True)
-    console.print(f"{whose}: {source.origin}, {known.version}; USD per million", markup=False)
+    console.print(f"{whose}: {source.origin}, {price_list.version}; USD per million", markup=False)
     console.print(told(source.price.rates), markup=False)
     for tokens, rates in steps:
         console.print(f"with more than {tokens:,} input tokens: {told(rates)}", markup=False)

@@ -76,7 +76,7 @@ def variants(
         must = "must begin with a letter or digit and have only letters, digits, `.`, `_`, `-`, at most 100"
         raise Failure(f"a prompt's name {must}, found {called!r}", "give it one with --name", USAGE)
     made = variations(text, _chosen(only), examples=read_examples(examples) if examples else ())
-    fresh = [one for one in made if not one.why_not]
+    fresh = [variation for variation in made if not variation.why_not]
     folder = out / called
     if fresh:
         _write(_planned(folder, base, text, called, fresh), force=force)
@@ -114,12 +114,12 @@ def read_examples(path: Path) -> tuple[Example, ...]:
         "write a list of `- {input: …, output: …}`, or a JSON object of both in every line (docs/prompts.md)"
     )
     text = _text(path, remedy)
-    found, mistakes = _lines(text) if path.suffix == ".jsonl" else _listed(text)
-    if not found and not mistakes:
+    examples, mistakes = _lines(text) if path.suffix == ".jsonl" else _listed(text)
+    if not examples and not mistakes:
         mistakes = [LocatedMistake(1, 1, "", "must have at least one example, found none")]
-    if len(found) > MOST_EXAMPLES:
+    if len(examples) > MOST_EXAMPLES:
         mistakes = [
-            LocatedMistake(1, 1, "", f"must have at most {MOST_EXAMPLES} examples, found {len(found)}")
+            LocatedMistake(1, 1, "", f"must have at most {MOST_EXAMPLES} examples, found {len(examples)}")
         ]
     if mistakes:
         told = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
@@ -127,7 +127,7 @@ def read_examples(path: Path) -> tuple[Example, ...]:
             told.print(f"{path}:{mistake}")
         count = len(mistakes)
         raise Failure(f"{path} has {count} mistake{'s' if count > 1 else ''}", remedy, USAGE)
-    return tuple(found)
+    return tuple(examples)
 
 
 def _text(path: Path, remedy: str) -> str:
@@ -150,14 +150,16 @@ def _text(path: Path, remedy: str) -> str:
 
 def _lines(text: str) -> tuple[list[Example], list[LocatedMistake]]:
     """The examples of JSON lines, each of which is YAML too."""
-    found: list[Example] = []
+    examples: list[Example] = []
     mistakes: list[LocatedMistake] = []
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip():
             read_here, wrong = _listed(f"[{line}]")
-            found += read_here
-            mistakes += [one._replace(line=number, column=max(1, one.column - 1)) for one in wrong]
-    return found, mistakes
+            examples += read_here
+            mistakes += [
+                mistake._replace(line=number, column=max(1, mistake.column - 1)) for mistake in wrong
+            ]
+    return examples, mistakes
 
 
 def _listed(text: str) -> tuple[list[Example], list[LocatedMistake]]:
@@ -168,7 +170,7 @@ def _listed(text: str) -> tuple[list[Example], list[LocatedMistake]]:
     if len(nodes) != 1 or not isinstance(nodes[0], yaml.SequenceNode):
         return [], [LocatedMistake(1, 1, "", "must be one list of examples")] if nodes else []
     told = [Document(node).read_as(Example) for node in nodes[0].value]
-    return [one for one, _ in told if one], [mistake for _, wrong in told for mistake in wrong]
+    return [example for example, _ in told if example], [mistake for _, wrong in told for mistake in wrong]
 
 
 def _chosen(only: Sequence[str] | None) -> tuple[str, ...]:
@@ -178,15 +180,15 @@ def _chosen(only: Sequence[str] | None) -> tuple[str, ...]:
             raise Failure(
                 f"--only must name a transform, found {asked!r}", f"there are: {', '.join(TRANSFORMS)}", USAGE
             )
-    return tuple(one for one in TRANSFORMS if not only or one in only)
+    return tuple(transform for transform in TRANSFORMS if not only or transform in only)
 
 
 def _planned(folder: Path, base: Path, text: str, name: str, fresh: Sequence[Variation]) -> list[Planned]:
     planned = []
-    for one in fresh:
+    for variation in fresh:
         planned += [
-            Planned(folder / f"{one.transform}.txt", one.text.encode()),
-            Planned(folder / f"{one.transform}.diff", difference(base, text, one).encode()),
+            Planned(folder / f"{variation.transform}.txt", variation.text.encode()),
+            Planned(folder / f"{variation.transform}.diff", difference(base, text, variation).encode()),
         ]
     return [*planned, Planned(folder / SNIPPET, declaration(name, fresh).encode())]
 
@@ -212,8 +214,8 @@ def declaration(name: str, fresh: Sequence[Variation]) -> str:
         "levers:",
         "  prompt:",
     ]
-    for one in fresh:
-        declared = one.declared(name)
+    for variation in fresh:
+        declared = variation.declared(name)
         lines.append(
             f'    - {{name: {json.dumps(declared.name)}, version: {declared.version}, hash: "{declared.hash}"}}'
         )
@@ -259,17 +261,19 @@ def _as_json(folder: Path, text: str, name: str, made: Sequence[Variation]) -> d
         "placeholders": wanted,
         "variants": [
             {
-                "transform": one.transform,
-                "version": one.version,
-                "hash": one.hash,
-                "file": f"{one.transform}.txt",
-                "characters": len(one.text),
-                "keeps_placeholders": placeholders(one.text) == wanted,
+                "transform": variation.transform,
+                "version": variation.version,
+                "hash": variation.hash,
+                "file": f"{variation.transform}.txt",
+                "characters": len(variation.text),
+                "keeps_placeholders": placeholders(variation.text) == wanted,
             }
-            for one in made
-            if not one.why_not
+            for variation in made
+            if not variation.why_not
         ],
-        "left_out": {one.transform: _left_out(folder, one) for one in made if one.why_not},
+        "left_out": {
+            variation.transform: _left_out(folder, variation) for variation in made if variation.why_not
+        },
     }
 
 
@@ -280,17 +284,20 @@ def _print(folder: Path, text: str, made: Sequence[Variation]) -> None:
         Column("variant", overflow="fold"), Column("characters", justify="right", overflow="fold"),
         Column("placeholders", justify="right", overflow="fold"), Column("hash", overflow="fold"), box=None,
     )  # fmt: skip
-    for one in made:
-        if not one.why_not:
-            kept = sum(a == b for a, b in zip(wanted, placeholders(one.text), strict=False))
-            length = f"{len(text):,} → {len(one.text):,}"
+    for variation in made:
+        if not variation.why_not:
+            kept = sum(a == b for a, b in zip(wanted, placeholders(variation.text), strict=False))
+            length = f"{len(text):,} → {len(variation.text):,}"
             table.add_row(
-                one.version, length, f"{kept} of {len(wanted)} kept" if wanted else "none", one.hash
+                variation.version,
+                length,
+                f"{kept} of {len(wanted)} kept" if wanted else "none",
+                variation.hash,
             )
     if table.row_count:
         console.print(table)
-    for one in made:
-        if one.why_not:
-            console.print(f"no {one.transform}: {_left_out(folder, one)}")
+    for variation in made:
+        if variation.why_not:
+            console.print(f"no {variation.transform}: {_left_out(folder, variation)}")
     if table.row_count:
         console.print(f"read {folder}/*.diff, then paste {folder / SNIPPET} into your target's declaration")

@@ -148,17 +148,17 @@ def read_annotated(folder: Path) -> Iterator[Annotated]:
     known = _object(path) if path.is_file() else {}
     for file in sorted((folder / "series").glob("*.json")):
         try:
-            found = _annotated(_object(file), file.stem)
+            annotated = _annotated(_object(file), file.stem)
         except NotReadable as wrong:
             yield Annotated(name=file.stem, dimensions=[], marked=None, notes=[str(wrong)])
             continue
-        marks = known.get(found.name, known.get(file.stem))
-        rows = len(found.dimensions[0])
-        if isinstance(marks, dict) and marks and all(_are_rows(one, rows) for one in marks.values()):
-            found.marked = {str(who): list(rows) for who, rows in marks.items()}
+        marks = known.get(annotated.name, known.get(file.stem))
+        rows = len(annotated.dimensions[0])
+        if isinstance(marks, dict) and marks and all(_are_rows(mark, rows) for mark in marks.values()):
+            annotated.marked = {str(who): list(rows) for who, rows in marks.items()}
         else:
-            found.notes.append("no annotations: only what was found is told, without a score")
-        yield found
+            annotated.notes.append("no annotations: only what was found is told, without a score")
+        yield annotated
 
 
 def _annotated(told: dict[str, Any], name: str) -> Annotated:
@@ -168,15 +168,15 @@ def _annotated(told: dict[str, Any], name: str) -> Annotated:
     raws = [part.get("raw") for part in parts]
     if not all(isinstance(raw, list) and raw for raw in raws) or len({len(raw) for raw in raws}) != 1:
         raise NotReadable(f"{name}: every `raw` must be a list of numbers, all of one length")
-    found = Annotated(
+    annotated = Annotated(
         name=str(told.get("name", name)), dimensions=[[number(v) for v in raw] for raw in raws], marked=None
     )
-    missing = sum(not isfinite(v) for values in found.dimensions for v in values)
+    missing = sum(not isfinite(v) for values in annotated.dimensions for v in values)
     if missing:
-        found.notes.append(f"{missing} values are missing: passed over")
+        annotated.notes.append(f"{missing} values are missing: passed over")
     if len(raws) > 1:
-        found.notes.append(f"{len(raws)} dimensions: changes of any of them")
-    return found
+        annotated.notes.append(f"{len(raws)} dimensions: changes of any of them")
+    return annotated
 
 
 def _are_rows(marks: Any, rows: int) -> bool:

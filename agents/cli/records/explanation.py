@@ -70,9 +70,9 @@ def would_change(told: Explanation) -> list[str]:
                 f"{name}: about {estimate.n_needed:,} calls per arm (there were {estimate.n:,} and "
                 f"{estimate.n_control:,}), if the estimate stays where it is"
             )
-        elif (known := told.findings.get(estimate.finding_id)) is not None and known.counterfactual:
-            lines.append(f"{name}: {known.counterfactual}")
-        elif (room := _room(estimate, known)) is not None:
+        elif (finding := told.findings.get(estimate.finding_id)) is not None and finding.counterfactual:
+            lines.append(f"{name}: {finding.counterfactual}")
+        elif (room := _room(estimate, finding)) is not None:
             outcome = "would no longer pass" if verdict == "pass" else "would no longer fail"
             lines.append(f"{name}: an interval {size(room, estimate.unit)} nearer its margin {outcome}")
     return [*_of_rules(told.decision), *lines]
@@ -81,9 +81,9 @@ def would_change(told: Explanation) -> list[str]:
 def _of_rules(decision: Decision) -> list[str]:
     """What it would have taken where a rule, and no comparison, decided."""
     said = [
-        f"policy {one.policy_id}: another answer to what it asks ({one.reason})"
-        for one in decision.policies
-        if one.outcome == "deny"
+        f"policy {result.policy_id}: another answer to what it asks ({result.reason})"
+        for result in decision.policies
+        if result.outcome == "deny"
     ]
     if decision.cause == "budget":
         said.append("budget: more money in `budget`, or less spent before this moment")
@@ -203,9 +203,11 @@ def _followed(told: Explanation) -> RenderableType:
     if not told.followed:
         return Text("  nothing yet" if told.decision.takes_effect else "  nothing: it was not acted on")
     table = _plain()
-    for one in told.followed:
-        generation = f"generation {one.generation}" if one.generation else ""
-        table.add_row(f"{one.at:%Y-%m-%d %H:%M:%S}", one.what, one.id, one.reason, generation)
+    for following in told.followed:
+        generation = f"generation {following.generation}" if following.generation else ""
+        table.add_row(
+            f"{following.at:%Y-%m-%d %H:%M:%S}", following.what, following.id, following.reason, generation
+        )
     return table
 
 

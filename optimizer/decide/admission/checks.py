@@ -155,7 +155,7 @@ class Admission:
         turns = sum(turns_parameters(hand.declared, hand.segment.incumbent, variant) for variant in shares)
         if limits.parameter_changes_bps in (None, WHOLE_BPS) or not turns:
             return None
-        parameters = {name for one in hand.target.models for name in one.parameters} | {
+        parameters = {name for model in hand.target.models for name in model.parameters} | {
             *hand.target.levers.parameters
         }
         levers = len(parameters) * len(hand.target.segment_names())
@@ -203,7 +203,9 @@ class Admission:
         if trial is None:
             return
         trial.reserved_nano = start.reserve_nano
-        trial.granted = [one.policy_id for one in start.policies if one.outcome == "require_approval"]
+        trial.granted = [
+            result.policy_id for result in start.policies if result.outcome == "require_approval"
+        ]
         turns = [
             turns_parameters(hand.declared, hand.segment.incumbent, v) for v in hand.segment.candidates()
         ]
@@ -242,7 +244,7 @@ class Admission:
         granted = segment.trial.granted if segment.trial is not None else []
         for variant, share_bps in arms.items():
             said = self.evidence.asked(variant, share_bps)
-            new = Said(tuple(one for one in said.results if one.policy_id not in granted))
+            new = Said(tuple(result for result in said.results if result.policy_id not in granted))
             if new.asks:
                 return Note("policy", f"{new.asks}{answer}", said.results)
             if (against := _not_allowed(said, share_bps)) is not None:

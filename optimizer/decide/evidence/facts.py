@@ -37,9 +37,9 @@ def note(state: DecideState, segment: Segment, finding: Finding) -> None:
     if finding.estimate is None or finding.verdict != "pass" or not watched(state.declaration):
         return
     minutes = (finding.window_end_at - finding.window_start_at) / MINUTE_MS
-    known = segment.levels.get(finding.metric)
-    older = known is None or known.at < finding.window_end_at
-    if minutes > 0 and (older or (minutes <= 1 and known is not None and known.at == finding.window_end_at)):
+    level = segment.levels.get(finding.metric)
+    older = level is None or level.at < finding.window_end_at
+    if minutes > 0 and (older or (minutes <= 1 and level is not None and level.at == finding.window_end_at)):
         segment.levels[finding.metric] = Level(finding.estimate, finding.n / minutes, finding.window_end_at)
 
 

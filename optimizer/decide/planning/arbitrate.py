@@ -37,11 +37,11 @@ def consider(editor: SegmentEditor) -> Outcome:
     outcome = arbitrate(strategy.propose(seen, declared, near), declared)
     if segment.trial is not None or (outcome.chosen is not None and outcome.chosen.action == "rollback"):
         return outcome
-    told = {one.variant_id for one in outcome.rejected}
+    told = {alternative.variant_id for alternative in outcome.rejected}
     barred = [
-        Alternative(variant_id=one.variant_id, model=declared.name_of(one.variant_id), reason=why)
-        for one in near
-        if one.variant_id not in told and (why := seen.barred(one.variant_id))
+        Alternative(variant_id=candidate.variant_id, model=declared.name_of(candidate.variant_id), reason=why)
+        for candidate in near
+        if candidate.variant_id not in told and (why := seen.barred(candidate.variant_id))
     ]
     return outcome._replace(rejected=(*outcome.rejected, *barred)[:MOST_REJECTED])
 
@@ -50,9 +50,12 @@ def situation(editor: SegmentEditor) -> Situation:
     """A segment as strategies see it."""
     segment, state = editor.segment, editor.state
     others = {
-        other: one.trial
-        for other, one in state.segments.items()
-        if other != editor.name and _has_several(one) and one.trial is not None and not state.frozen_by(other)
+        other: segment.trial
+        for other, segment in state.segments.items()
+        if other != editor.name
+        and _has_several(segment)
+        and segment.trial is not None
+        and not state.frozen_by(other)
     }
     return Situation(
         segment=editor.name,
@@ -83,7 +86,7 @@ def arbitrate(proposals: Sequence[Proposal], declared: Declared) -> Outcome:
         return Outcome(None, ())
     ranked = sorted(proposals, key=_rank)
     chosen = ranked[0]
-    rejected = {one.variant_id: one for one in chosen.rejected}
+    rejected = {alternative.variant_id: alternative for alternative in chosen.rejected}
     for lost in ranked[1:]:
         if lost.variant_id is None or lost.variant_id in (chosen.variant_id, *rejected):
             continue
@@ -91,9 +94,9 @@ def arbitrate(proposals: Sequence[Proposal], declared: Declared) -> Outcome:
         rejected[lost.variant_id] = Alternative(
             variant_id=lost.variant_id, model=model, reason=_against(lost, chosen)
         )
-    for one in (one for lost in ranked[1:] for one in lost.rejected):
-        if one.variant_id != chosen.variant_id:
-            rejected.setdefault(one.variant_id, one)
+    for alternative in (alternative for lost in ranked[1:] for alternative in lost.rejected):
+        if alternative.variant_id != chosen.variant_id:
+            rejected.setdefault(alternative.variant_id, alternative)
     return Outcome(chosen, tuple(rejected.values())[:MOST_REJECTED])
 
 

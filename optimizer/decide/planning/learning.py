@@ -34,7 +34,9 @@ def raised(state: DecideState, finding: Finding) -> None:
             schedule.at_once(segment)
         segment.alarms[finding.alarm_id] = finding
         while len(segment.alarms) > MOST_ALARMS:
-            mildest = min(segment.alarms.values(), key=lambda one: (_severity(one), one.window_end_at))
+            mildest = min(
+                segment.alarms.values(), key=lambda finding: (_severity(finding), finding.window_end_at)
+            )
             del segment.alarms[mildest.alarm_id]
 
 

@@ -34,7 +34,7 @@ def look(editor: SegmentEditor) -> Selection:
     """What the declared strategy wants in a segment that has nothing on trial."""
     chosen, rejected = consider(editor)
     if chosen is None:
-        against = "; ".join(f"{one.model} {one.reason}" for one in rejected)
+        against = "; ".join(f"{alternative.model} {alternative.reason}" for alternative in rejected)
         why = f"{editor.target.strategy} has nothing to propose" + (f": {against}" if against else "")
         return Selection(Choice(None, None, rejected, reason=why), None)
     if chosen.action != "start" or chosen.weights:
@@ -44,7 +44,7 @@ def look(editor: SegmentEditor) -> Selection:
         )
     model = editor.declared.models.get(chosen.variant_id or "")
     near = editor.declared.near(editor.segment.incumbent)
-    candidate = next((one for one in near if one.variant_id == chosen.variant_id), None)
+    candidate = next((candidate for candidate in near if candidate.variant_id == chosen.variant_id), None)
     choice = Choice(chosen.variant_id, model, rejected, candidate, chosen.reason, asks=chosen.asks)
     return Selection(choice, chosen)
 
@@ -101,7 +101,7 @@ def _begin_several(
 
 def look_again(editor: SegmentEditor, trial: Trial, due: Sequence[Finding]) -> Decision | None:
     """What the strategy wants of several arms, when the main cycle has come round."""
-    compared = tuple(one for one in due if one.kind == "comparison")
+    compared = tuple(finding for finding in due if finding.kind == "comparison")
     if not compared or not arms.weights_may_be_set(editor, trial):
         return None
     chosen, rejected = consider(editor)

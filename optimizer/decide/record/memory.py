@@ -98,10 +98,10 @@ class Memory(Struct, kw_only=True, omit_defaults=True):
             return
         if estimate is None or low is None or high is None or level is None:
             return
-        known = self.known.get(variant)
-        if known is None or known.control != control:
-            known = self.known[variant] = KnownVariant(control=control)
-        known.effects[finding.metric] = MeasuredEffect(
+        remembered = self.known.get(variant)
+        if remembered is None or remembered.control != control:
+            remembered = self.known[variant] = KnownVariant(control=control)
+        remembered.effects[finding.metric] = MeasuredEffect(
             estimate, low, high, level, finding.n, finding.window_end_at, finding.unit == "relative",
             finding.n_control, finding.control_estimate,
         )  # fmt: skip
@@ -110,21 +110,23 @@ class Memory(Struct, kw_only=True, omit_defaults=True):
 
     def forget(self, before_at: int) -> list[str]:
         """Drop what was last heard of before `before_at` (ms); the variants that were dropped."""
-        aged = sorted(variant for variant, known in self.known.items() if known.heard_at < before_at)
+        aged = sorted(
+            variant for variant, remembered in self.known.items() if remembered.heard_at < before_at
+        )
         for variant in aged:
             del self.known[variant]
         return aged
 
     def effect(self, variant: str, metric: Metric, incumbent: str) -> MeasuredEffect | None:
         """The effect of serving `variant` instead of `incumbent`; None where nothing tells it."""
-        known = self.known.get(variant)
-        if known is None or metric not in known.effects or variant == incumbent:
+        remembered = self.known.get(variant)
+        if remembered is None or metric not in remembered.effects or variant == incumbent:
             return None
-        told = known.effects[metric]
-        if known.control == incumbent:
+        told = remembered.effects[metric]
+        if remembered.control == incumbent:
             return told
         base = self.known.get(incumbent)
-        if base is None or base.control != known.control or metric not in base.effects:
+        if base is None or base.control != remembered.control or metric not in base.effects:
             return None
         return _through(told, base.effects[metric])
 

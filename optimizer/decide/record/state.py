@@ -133,7 +133,7 @@ class Level(Struct, frozen=True, array_like=True):
     at: int
 
 
-class Holdback(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class HeldBack(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The old variant, kept for a share of the units after a promotion."""
 
     rollout: str
@@ -158,7 +158,7 @@ class Segment(Struct, kw_only=True, omit_defaults=True):
     """The generation that brought the present arms into force."""
     trial: Trial | None = None
     """What is tried, or waits for a yes to be."""
-    held: Holdback | None = None
+    held: HeldBack | None = None
     bans: dict[str, Ban] = field(default_factory=dict)
     waiting: dict[str, Finding] = field(default_factory=dict)
     """Findings to be judged when time has passed their window, by what they are about."""

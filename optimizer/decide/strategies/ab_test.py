@@ -46,7 +46,10 @@ class AbTest(Strategy):
         lever, variants = "model", self._listed(situation, declared)
         if not listed:
             chosen = arms(situation, declared, candidates)
-            lever, variants = (chosen[0].lever if chosen else lever), [one.variant_id for one in chosen]
+            lever, variants = (
+                (chosen[0].lever if chosen else lever),
+                [candidate.variant_id for candidate in chosen],
+            )
         if not variants:
             return ()
         if len(variants) == 1:
@@ -86,7 +89,7 @@ class AbTest(Strategy):
             variant_of(models[name]).variant_id for name in declared.target.ab_test.models if name in models
         ]
         banned = {variant for variant, ban in situation.bans.items() if ban.until_at > situation.now_at}
-        return [one for one in variants if one != situation.incumbent and one not in banned]
+        return [variant for variant in variants if variant != situation.incumbent and variant not in banned]
 
 
 def tested(declared: Declared) -> str:

@@ -44,8 +44,8 @@ class AlarmRules(Strategy):
     ) -> tuple[Proposal, ...]:
         """What the most severe alarm calls for, then what the others do."""
         alarms = sorted(situation.alarms, key=_order)
-        found = [self._answer(situation, declared, candidates, alarm) for alarm in alarms]
-        return tuple(proposal for proposal in found if proposal is not None)
+        proposals = [self._answer(situation, declared, candidates, alarm) for alarm in alarms]
+        return tuple(proposal for proposal in proposals if proposal is not None)
 
     def _answer(
         self, situation: Situation, declared: Declared, candidates: Candidates, alarm: Finding
@@ -61,14 +61,14 @@ class AlarmRules(Strategy):
                 reason=f"the last promotion is taken back, as {alarm.reason}",
             )  # fmt: skip
         for words, want in CALLED_FOR.get((alarm.metric, alarm.severity), ()):
-            for one in want(situation, declared, situation.free(candidates)):
+            for candidate in want(situation, declared, situation.free(candidates)):
                 if (
-                    guardrails(situation.memory, one.variant_id, situation.incumbent, declared.target)
+                    guardrails(situation.memory, candidate.variant_id, situation.incumbent, declared.target)
                     != "outside"
                 ):
                     return Proposal(
-                        strategy=self.name, action="start", variant_id=one.variant_id, lever=one.lever,
-                        reason=f"{label(one.variant, declared.target)} {words}, as {alarm.reason}",
+                        strategy=self.name, action="start", variant_id=candidate.variant_id, lever=candidate.lever,
+                        reason=f"{label(candidate.variant, declared.target)} {words}, as {alarm.reason}",
                     )  # fmt: skip
         why = f"no lever answers this alarm: {alarm.reason}"
         return Proposal(strategy=self.name, action="nothing", reason=why)
@@ -87,10 +87,10 @@ def _order(alarm: Finding) -> tuple[bool, int, str]:
 def _models(situation: Situation, candidates: Candidates, metric: Metric) -> list[tuple[float, Candidate]]:
     """Other models with what was measured of them, the better first; 0 where nothing was."""
     found = []
-    for one in candidates:
-        if one.lever == "model":
-            effect = situation.memory.effect(one.variant_id, metric, situation.incumbent)
-            found.append((ROWS[metric].direction * effect.estimate if effect else 0.0, one))
+    for candidate in candidates:
+        if candidate.lever == "model":
+            effect = situation.memory.effect(candidate.variant_id, metric, situation.incumbent)
+            found.append((ROWS[metric].direction * effect.estimate if effect else 0.0, candidate))
     return sorted(found, key=lambda entry: (-entry[0], entry[1].price, entry[1].variant_id))
 
 
@@ -98,19 +98,23 @@ def _faster(situation: Situation, declared: Declared, candidates: Candidates) ->
     """Measured as faster; else the cheapest, as small models are cheap and fast."""
     limit = serving_price(declared, situation.incumbent)
     found = _models(situation, candidates, "latency")
-    return [one for better, one in found if better > 0 or (better == 0 and one.price < limit)]
+    return [
+        candidate for better, candidate in found if better > 0 or (better == 0 and candidate.price < limit)
+    ]
 
 
 def _stronger(situation: Situation, declared: Declared, candidates: Candidates) -> Sequence[Candidate]:
     """Measured as better; else the next dearer one."""
     limit = serving_price(declared, situation.incumbent)
     found = _models(situation, candidates, "quality")
-    return [one for better, one in found if better > 0 or (better == 0 and one.price > limit)]
+    return [
+        candidate for better, candidate in found if better > 0 or (better == 0 and candidate.price > limit)
+    ]
 
 
 def _cheaper(situation: Situation, declared: Declared, candidates: Candidates) -> Sequence[Candidate]:
     limit = serving_price(declared, situation.incumbent)
-    return [one for _, one in _models(situation, candidates, "cost") if one.price < limit]
+    return [candidate for _, candidate in _models(situation, candidates, "cost") if candidate.price < limit]
 
 
 def _another(situation: Situation, declared: Declared, candidates: Candidates) -> Sequence[Candidate]:
@@ -118,8 +122,12 @@ def _another(situation: Situation, declared: Declared, candidates: Candidates) -
     serving = declared.variants.get(situation.incumbent)
     provider, limit = (serving.provider if serving else ""), serving_price(declared, situation.incumbent)
     return sorted(
-        (one for one in candidates if one.lever == "model"),
-        key=lambda one: (one.variant.provider == provider, abs(one.price - limit), one.variant_id),
+        (candidate for candidate in candidates if candidate.lever == "model"),
+        key=lambda candidate: (
+            candidate.variant.provider == provider,
+            abs(candidate.price - limit),
+            candidate.variant_id,
+        ),
     )
 
 
@@ -127,19 +135,31 @@ def _shorter(situation: Situation, declared: Declared, candidates: Candidates) -
     """Fewer output tokens, one step."""
     serving = declared.variants.get(situation.incumbent)
     present = _limit(serving)
-    found = [(_limit(one.variant), one) for one in candidates if one.lever == "parameters"]
-    lower = [
-        (limit, one) for limit, one in found if limit is not None and (present is None or limit < present)
+    found = [
+        (_limit(candidate.variant), candidate) for candidate in candidates if candidate.lever == "parameters"
     ]
-    return [one for _, one in sorted(lower, key=lambda entry: (-entry[0], entry[1].variant_id))]
+    lower = [
+        (limit, candidate)
+        for limit, candidate in found
+        if limit is not None and (present is None or limit < present)
+    ]
+    return [candidate for _, candidate in sorted(lower, key=lambda entry: (-entry[0], entry[1].variant_id))]
 
 
 def _cached(situation: Situation, declared: Declared, candidates: Candidates) -> Sequence[Candidate]:  # noqa: ARG001 - one shape
-    return [one for one in candidates if one.lever == "caching" and one.variant.caching is not None]
+    return [
+        candidate
+        for candidate in candidates
+        if candidate.lever == "caching" and candidate.variant.caching is not None
+    ]
 
 
 def _limited(situation: Situation, declared: Declared, candidates: Candidates) -> Sequence[Candidate]:  # noqa: ARG001 - one shape
-    return [one for one in candidates if one.lever == "rate_limit" and one.variant.rate_limit is not None]
+    return [
+        candidate
+        for candidate in candidates
+        if candidate.lever == "rate_limit" and candidate.variant.rate_limit is not None
+    ]
 
 
 def _limit(variant: Variant | None) -> float | None:

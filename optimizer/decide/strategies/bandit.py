@@ -53,7 +53,7 @@ def begun(
     name: str, situation: Situation, declared: Declared, candidates: Candidates
 ) -> tuple[Proposal, ...]:
     """The nursery: the most promising candidates at equal shares."""
-    variants = [one.variant_id for one in arms(situation, declared, candidates)]
+    variants = [candidate.variant_id for candidate in arms(situation, declared, candidates)]
     if not variants:
         return ()
     share = mixed(situation, declared, dict.fromkeys(variants, 1 / (len(variants) + 1)))

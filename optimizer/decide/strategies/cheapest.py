@@ -58,7 +58,9 @@ def choose(
     itself = Candidate(incumbent, serving, "model", "", limit)
     chosen: Candidate | None = None
     rejected = []
-    tried = sorted((itself, *declared.near(incumbent)), key=lambda one: rank(target, serving, one))
+    tried = sorted(
+        (itself, *declared.near(incumbent)), key=lambda candidate: rank(target, serving, candidate)
+    )
     for candidate in tried:
         ban = bans.get(candidate.variant_id)
         if candidate is itself:

@@ -46,9 +46,9 @@ class ContextualBandit(Strategy):
         free = situation.free(candidates)
         if not free:
             return ()
-        told = [(belief.optimist(x, width=WIDTH), belief.mean(x), belief.error(x), one)
-                for one in free
-                for x in [self.context(situation, declared, one)]]  # fmt: skip
+        told = [(belief.optimist(x, width=WIDTH), belief.mean(x), belief.error(x), candidate)
+                for candidate in free
+                for x in [self.context(situation, declared, candidate)]]  # fmt: skip
         told.sort(key=lambda entry: (-entry[0], entry[3].price, entry[3].variant_id))
         hope, mean, error, best = told[0]
         if hope <= 0:
@@ -60,10 +60,10 @@ class ContextualBandit(Strategy):
         )
         rejected = tuple(
             Alternative(
-                variant_id=one.variant_id, model=label(one.variant, declared.target),
+                variant_id=candidate.variant_id, model=label(candidate.variant, declared.target),
                 reason=f"has utility {change(expected)} ± {percent(spread)}, which is less to hope for",
             )
-            for _, expected, spread, one in told[1:]
+            for _, expected, spread, candidate in told[1:]
         )  # fmt: skip
         return (
             Proposal(
@@ -93,9 +93,11 @@ class ContextualBandit(Strategy):
 def state_of(situation: Situation) -> str:
     """What is complained of most severely; `calm` where nothing is."""
     severe = [
-        one for one in situation.alarms if one.metric in STATES and one.severity in ("warning", "critical")
+        finding
+        for finding in situation.alarms
+        if finding.metric in STATES and finding.severity in ("warning", "critical")
     ]
-    severe.sort(key=lambda one: (one.severity != "critical", STATES.index(one.metric)))
+    severe.sort(key=lambda finding: (finding.severity != "critical", STATES.index(finding.metric)))
     return severe[0].metric if severe else "calm"
 
 

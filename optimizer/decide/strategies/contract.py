@@ -20,7 +20,7 @@ from typing import ClassVar, Literal, NamedTuple, Protocol
 from msgspec import Struct
 
 from optimizer.decide.record.memory import Memory
-from optimizer.decide.record.state import Allocation, Ban, Holdback, LearnedPolicy, Trial
+from optimizer.decide.record.state import Allocation, Ban, HeldBack, LearnedPolicy, Trial
 from optimizer.declaration.declared import Declared
 from optimizer.declaration.levers import Candidate
 from optimizer.model.decision import Alternative
@@ -87,7 +87,7 @@ class Situation(NamedTuple):
     """The declared arms that were tested here last."""
     winner: str = ""
     """The arm that has won a test here, and is not rolled out yet."""
-    held: Holdback | None = None
+    held: HeldBack | None = None
     others: Mapping[str, Trial] = {}
     """Segment → the several arms on trial in it, for the segments beside this one."""
     policy: LearnedPolicy | None = None
@@ -105,7 +105,7 @@ class Situation(NamedTuple):
 
     def free(self, candidates: Candidates) -> list[Candidate]:
         """The candidates that may be tried, in their order."""
-        return [one for one in candidates if not self.is_banned(one.variant_id)]
+        return [candidate for candidate in candidates if not self.is_banned(candidate.variant_id)]
 
 
 class Strategy(Protocol):

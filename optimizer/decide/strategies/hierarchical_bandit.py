@@ -46,6 +46,6 @@ def _against(running: Trial, variant: str, incumbent: str) -> Normal | None:
 
 def drawn(own: Normal | None, elsewhere: list[Normal | None]) -> Normal | None:
     """What is believed of an arm here after hearing of it elsewhere; None where nobody has met it."""
-    if own is None and all(one is None for one in elsewhere):
+    if own is None and all(normal is None for normal in elsewhere):
         return None
     return shrunk([own, *elsewhere])[0]

@@ -49,7 +49,7 @@ class Pareto(Strategy):
         self, situation: Situation, declared: Declared, candidates: Candidates
     ) -> tuple[Proposal, ...]:
         """At most one start; or that nothing is left to try, with every reason."""
-        if not any(one.variant_id in situation.memory.known for one in candidates):
+        if not any(candidate.variant_id in situation.memory.known for candidate in candidates):
             return _by_price(situation, declared)
         believed, rejected = _believed(situation, declared, candidates)
         if not any(one.was_measured for one in believed):
@@ -99,7 +99,11 @@ def _believed(
 ) -> tuple[list[Believed], list[Alternative]]:
     """What may be tried, with what is believed of it, and the rest with the reasons against it."""
     fallback = choose(declared, situation.incumbent, situation.bans, situation.now_at)
-    by_price = {one.variant_id: one.reason for one in fallback.rejected if one.reason.startswith(NO_PROMISE)}
+    by_price = {
+        alternative.variant_id: alternative.reason
+        for alternative in fallback.rejected
+        if alternative.reason.startswith(NO_PROMISE)
+    }
     believed, rejected = [], []
     for candidate in candidates:
         one = _measured(situation, declared, candidate) or _listed(situation, declared, candidate)

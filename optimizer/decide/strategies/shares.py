@@ -20,22 +20,25 @@ def arms(situation: Situation, declared: Declared, candidates: Candidates) -> li
     """The candidates of a new experiment: free, not proven bad, the most promising first."""
     limit = serving_price(declared, situation.incumbent)
     ranked = []
-    for one in situation.free(candidates):
-        told = utility(situation.memory, one.variant_id, situation.incumbent, weights(declared.target))
-        if guardrails(situation.memory, one.variant_id, situation.incumbent, declared.target) == "outside":
+    for candidate in situation.free(candidates):
+        told = utility(situation.memory, candidate.variant_id, situation.incumbent, weights(declared.target))
+        if (
+            guardrails(situation.memory, candidate.variant_id, situation.incumbent, declared.target)
+            == "outside"
+        ):
             continue
         if told is not None and told.bounds(0.05)[1] <= 0:
             continue
         if (
             told is None
-            and one.lever == "model"
+            and candidate.lever == "model"
             and "cost" in weights(declared.target)
-            and one.price >= limit
+            and candidate.price >= limit
         ):
             continue
-        mean = told.mean if told else promised(declared, situation.incumbent, one)
-        ranked.append((-mean, one.price, one.variant_id, one))
-    return [one for *_, one in sorted(ranked, key=lambda entry: entry[:3])[: MOST_ARMS - 1]]
+        mean = told.mean if told else promised(declared, situation.incumbent, candidate)
+        ranked.append((-mean, candidate.price, candidate.variant_id, candidate))
+    return [candidate for *_, candidate in sorted(ranked, key=lambda entry: entry[:3])[: MOST_ARMS - 1]]
 
 
 def serving_price(declared: Declared, incumbent: str) -> float:
@@ -76,4 +79,4 @@ def mixed(situation: Situation, declared: Declared, shares: Mapping[str, float])
 
 def named(declared: Declared, variants: Sequence[str]) -> str:
     """Variants as people know them."""
-    return ", ".join(declared.name_of(one) for one in variants)
+    return ", ".join(declared.name_of(variant) for variant in variants)

@@ -68,11 +68,13 @@ class Tuning(Strategy):
         if serving is None:
             return ()
         by_parameter: dict[str, list[Candidate]] = {}
-        for one in situation.free(candidates):
-            if one.lever == "parameters" and (name := turned(serving, one.variant)):
-                by_parameter.setdefault(name, []).append(one)
-        found = [self._of_one(situation, declared, name, near) for name, near in sorted(by_parameter.items())]
-        return tuple(proposal for proposal in found if proposal is not None)
+        for candidate in situation.free(candidates):
+            if candidate.lever == "parameters" and (name := turned(serving, candidate.variant)):
+                by_parameter.setdefault(name, []).append(candidate)
+        proposals = [
+            self._of_one(situation, declared, name, near) for name, near in sorted(by_parameter.items())
+        ]
+        return tuple(proposal for proposal in proposals if proposal is not None)
 
     def _of_one(
         self, situation: Situation, declared: Declared, name: str, near: Sequence[Candidate]
@@ -81,12 +83,14 @@ class Tuning(Strategy):
         variants = declared.variants
         present = _number(variants[situation.incumbent], name)
         measured = _measured(situation, declared, name)
-        values = {one.variant_id: _number(one.variant, name) for one in near}
-        untried = [one for one in near if one.variant_id not in measured]
+        values = {candidate.variant_id: _number(candidate.variant, name) for candidate in near}
+        untried = [candidate for candidate in near if candidate.variant_id not in measured]
         fitted = fit(present, [(_number(variants[v], name), told) for v, told in measured.items()])
         kind = kind_of(situation.segment)
         if fitted is not None:
-            best = max(near, key=lambda one: (_at(fitted, values[one.variant_id]), one.variant_id))
+            best = max(
+                near, key=lambda candidate: (_at(fitted, values[candidate.variant_id]), candidate.variant_id)
+            )
             promised = _at(fitted, values[best.variant_id])
             why = f"{best.sentence}: the fit through {len(measured)} values promises {change(promised)}"
             known = measured.get(best.variant_id)
@@ -94,19 +98,22 @@ class Tuning(Strategy):
                 return None
         elif untried:
             usual = USUAL[kind].get(name) if kind else None
-            best = min(untried, key=lambda one: (_apart(values[one.variant_id], usual), one.variant_id))
+            best = min(
+                untried,
+                key=lambda candidate: (_apart(values[candidate.variant_id], usual), candidate.variant_id),
+            )
             towards = f", towards {number(usual)} as is usual in {kind}" if usual is not None else ""
             promised, why = 0.0, f"{best.sentence}: not measured yet{towards}"
         else:
             return None
         rejected = tuple(
             Alternative(
-                variant_id=one.variant_id,
-                model=label(one.variant, declared.target),
+                variant_id=candidate.variant_id,
+                model=label(candidate.variant, declared.target),
                 reason="promises no more",
             )
-            for one in near
-            if one is not best
+            for candidate in near
+            if candidate is not best
         )
         return Proposal(
             strategy=self.name, action="start", variant_id=best.variant_id, lever=name, low=promised, reason=why,
@@ -123,7 +130,7 @@ def rests_until(turned_at: int, target: Target) -> int:
 
 def levers_of(target: Target) -> int:
     """How many levers a segment has: every declared parameter is one, and so is every other kind."""
-    return len(target.levers.parameters) + sum(one.name != "parameters" for one in LEVERS)
+    return len(target.levers.parameters) + sum(lever.name != "parameters" for lever in LEVERS)
 
 
 def kind_of(segment: str) -> str:
@@ -166,7 +173,7 @@ def _measured(situation: Situation, declared: Declared, name: str) -> dict[str, 
     """Variants that differ from the incumbent in this parameter alone → their utility, as far as it is known."""
     variants = declared.variants
     serving, weighed = variants[situation.incumbent], weights(declared.target)
-    found = {}
+    utilities = {}
     for variant, one in variants.items():
         same = (one.model, one.prompt, one.caching, one.cascade) == (
             serving.model, serving.prompt, serving.caching, serving.cascade,
@@ -174,8 +181,8 @@ def _measured(situation: Situation, declared: Declared, name: str) -> dict[str, 
         if same and turned(serving, one) == name:
             told = utility(situation.memory, variant, situation.incumbent, weighed)
             if told is not None:
-                found[variant] = told
-    return found
+                utilities[variant] = told
+    return utilities
 
 
 def _number(variant: Variant, name: str) -> float | None:

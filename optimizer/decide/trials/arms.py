@@ -38,8 +38,9 @@ def judge(editor: SegmentEditor, trial: Trial, due: Sequence[Finding]) -> Decisi
     by_arm = {arm: [f for f in due if f.variant_id == arm] for arm in trial.arms}
     harmed = {
         arm: judged
-        for arm, found in by_arm.items()
-        if (judged := harm(found if is_fixed else [f for f in found if f.role == "guardrail"])) is not None
+        for arm, findings in by_arm.items()
+        if (judged := harm(findings if is_fixed else [f for f in findings if f.role == "guardrail"]))
+        is not None
     }
     if harmed:
         names = {arm: editor.declared.name_of(arm) for arm in harmed}
@@ -85,7 +86,7 @@ def _concluded(
     if leader is not None and (age_s >= plan.max_s or _is_ahead(leader, declared, trial, by_arm)):
         found = outcomes(tuple(by_arm[leader]))
         why = f"{declared.name_of(leader)} has won after {duration(age_s)}: {found}"
-        reason = Reason(now_at, "passed", why, tuple(f for found in by_arm.values() for f in found))
+        reason = Reason(now_at, "passed", why, tuple(f for findings in by_arm.values() for f in findings))
         return editor.trial.conclude(reason, winner=leader)
     if age_s < plan.max_s:
         return None
@@ -155,7 +156,9 @@ def _is_behind(rival: Finding | None, leader: Finding, sense: int) -> bool:
 def _hear(segment: Segment, trial: Trial, due: Sequence[Finding], declared: Target) -> None:
     """Add what the newest comparisons tell of the arms, and of the control that met the most of them."""
     weighed = {metric: weight * ROWS[metric].direction for metric, weight in weights(declared).items()}
-    told = {one.variant_id for one in due if one.kind == "comparison" and one.metric in weighed}
+    told = {
+        finding.variant_id for finding in due if finding.kind == "comparison" and finding.metric in weighed
+    }
     known: dict[str, dict[Metric, MeasuredEffect]] = {}
     for variant in sorted(trial.weights.keys() & told):
         effects = _effects(segment, variant, weighed)
@@ -167,12 +170,14 @@ def _hear(segment: Segment, trial: Trial, due: Sequence[Finding], declared: Targ
     for metric, effect in known[most].items():
         trial.scale.setdefault(metric, abs(effect.base) or 1.0)
     for variant, effects in known.items():
-        own = {m: Own(one.n, one.own / trial.scale[m]) for m, one in effects.items()}
-        noise = sum((weighed[m] * one.spread) ** 2 for m, one in effects.items())
+        own = {m: Own(effect.n, effect.own / trial.scale[m]) for m, effect in effects.items()}
+        noise = sum((weighed[m] * effect.spread) ** 2 for m, effect in effects.items())
         rewards.hear(_earned(trial, variant), own, weighed, noise=noise)
     effects = known[most]
-    own = {m: Own(one.n_control, one.base / trial.scale[m]) for m, one in effects.items()}
-    noise = sum((weighed[m] * one.spread / max(one.ratio, LEAST_RATIO)) ** 2 for m, one in effects.items())
+    own = {m: Own(effect.n_control, effect.base / trial.scale[m]) for m, effect in effects.items()}
+    noise = sum(
+        (weighed[m] * effect.spread / max(effect.ratio, LEAST_RATIO)) ** 2 for m, effect in effects.items()
+    )
     rewards.hear(_earned(trial, trial.control), own, weighed, noise=noise)
 
 
@@ -184,8 +189,8 @@ def _effects(segment: Segment, variant: str, metrics: Iterable[Metric]) -> dict[
 
 def _told_of_control(effects: Mapping[Metric, MeasuredEffect]) -> tuple[int, float]:
     """How much a comparison tells of the control: by its units; then by how near the arm is to it, as spreads go."""
-    fewest = min(one.n_control for one in effects.values())
-    return fewest, -max(abs(one.ratio - 1) for one in effects.values())
+    fewest = min(effect.n_control for effect in effects.values())
+    return fewest, -max(abs(effect.ratio - 1) for effect in effects.values())
 
 
 def _earned(trial: Trial, variant: str) -> Earned:

@@ -29,7 +29,7 @@ from optimizer.model.wording import duration, outcome, outcomes
 Action = Literal["back", "on", "hold", "undecided", "wait"]
 
 
-class Judgement(NamedTuple):
+class GateJudgement(NamedTuple):
     """What the gate says, with its reason."""
 
     action: Action
@@ -56,7 +56,7 @@ def relevant(trial: Trial, findings: Sequence[Finding]) -> list[Finding]:
     return [f for f in findings if f.kind != "comparison" or f.metric == "errors"]
 
 
-def harm(findings: Sequence[Finding]) -> Judgement | None:
+def harm(findings: Sequence[Finding]) -> GateJudgement | None:
     """The reason to go back, if there is one: trips first, then guardrails, then the goal."""
     order: tuple[tuple[Cause, tuple[Finding, ...]], ...] = (
         ("hard_limit", tuple(f for f in findings if f.kind == "hard_limit" and f.verdict == "fail")),
@@ -66,19 +66,19 @@ def harm(findings: Sequence[Finding]) -> Judgement | None:
     for cause, failing in order:
         if failing:
             others = tuple(f for f in findings if f not in failing)
-            return Judgement(
+            return GateJudgement(
                 "back", cause, f"{cause.replace('_', ' ')} failed: {outcomes(failing)}", failing + others
             )
     return None
 
 
-def judge(target: Target, trial: Trial, findings: Sequence[Finding], now_at: int) -> Judgement:
+def judge(target: Target, trial: Trial, findings: Sequence[Finding], now_at: int) -> GateJudgement:
     """The judgement of a step or a bake at `now_at` (ms), given the newest findings about its candidate."""
     if (harmful := harm(findings)) is not None:
         return harmful
     if unwell := tuple(f for f in findings if f.kind == "health" and f.verdict == "error"):
         others = tuple(f for f in findings if f not in unwell)
-        return Judgement("hold", "error", "; ".join(f.reason for f in unwell), unwell + others)
+        return GateJudgement("hold", "error", "; ".join(f.reason for f in unwell), unwell + others)
     newest = max((f.window_end_at for f in findings if f.kind == "comparison"), default=0)
     present = tuple(f for f in findings if f.kind == "comparison" and f.window_end_at == newest)
     present = tuple(sorted(present, key=lambda f: f.role != "goal"))  # what is wanted is said first
@@ -93,7 +93,7 @@ def judge(target: Target, trial: Trial, findings: Sequence[Finding], now_at: int
         if goal in ("error", "no_data") and wanted not in missing:
             missing.append(wanted)
         cause: Cause = "error" if overall == "error" else "no_data"
-        return Judgement("hold", cause, f"unknown: {', '.join(missing)} ({outcomes(present)})", present)
+        return GateJudgement("hold", cause, f"unknown: {', '.join(missing)} ({outcomes(present)})", present)
     return _of_known(target, trial, CompleteWindow(present, needed, goal, now_at))
 
 
@@ -106,13 +106,13 @@ class CompleteWindow(NamedTuple):
     now_at: int
 
 
-def _of_known(target: Target, trial: Trial, known: CompleteWindow) -> Judgement:
+def _of_known(target: Target, trial: Trial, known: CompleteWindow) -> GateJudgement:
     plan = target.rollout
     baking = trial.phase == "baking"
     began_at = clock_at(target, trial, known.now_at)
     newest = max(finding.generation for finding in known.findings)
     if began_at is None or newest < trial.generation:
-        return Judgement("wait", "not_adopted", "the step is not yet seen in the calls", known.findings)
+        return GateJudgement("wait", "not_adopted", "the step is not yet seen in the calls", known.findings)
     age_s = (known.now_at - began_at) / MS
     least_s = plan.bake_s if baking else plan.step_min_s
     if trial.phase == "shadow":
@@ -126,16 +126,18 @@ def _of_known(target: Target, trial: Trial, known: CompleteWindow) -> Judgement:
     if baking and known.goal != "pass":
         open_metrics += [f for f in known.findings if f.role == "goal"]
     if not open_metrics and age_s >= least_s and fresh >= plan.step_min_units:
-        return Judgement(
+        return GateJudgement(
             "on", "passed", f"passed after {duration(age_s)}: {outcomes(known.findings)}", known.findings
         )
     if age_s >= plan.step_max_s + (least_s if trial.phase != "step" else 0):
         lacking = outcomes(open_metrics) if open_metrics else f"{fresh} of {plan.step_min_units} units"
-        return Judgement(
+        return GateJudgement(
             "undecided", "inconclusive", f"undecided after {duration(age_s)}: {lacking}", known.findings
         )
     lacking = "; ".join(map(outcome, open_metrics)) or "older or more units"
-    return Judgement("wait", "inconclusive" if open_metrics else "passed", f"needs {lacking}", known.findings)
+    return GateJudgement(
+        "wait", "inconclusive" if open_metrics else "passed", f"needs {lacking}", known.findings
+    )
 
 
 def clock_at(target: Target, trial: Trial, now_at: int) -> int | None:

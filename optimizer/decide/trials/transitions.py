@@ -14,7 +14,7 @@ from optimizer.decide.record.state import (
     MAX_REPORTED,
     MS,
     Allocation,
-    Holdback,
+    HeldBack,
     Trial,
     TrialPhase,
 )
@@ -254,7 +254,7 @@ class TrialEditor:
         segment.incumbent, segment.since_generation = promoted, generation
         if kept:
             until_at = reason.at + hand.target.holdback.for_s * MS
-            segment.held = Holdback(rollout=trial.rollout, variant=former, share_bps=kept, until_at=until_at)
+            segment.held = HeldBack(rollout=trial.rollout, variant=former, share_bps=kept, until_at=until_at)
         surpassed = hand.declared.goal != "cost" and not trial.failover  # proven worse by what is wanted
         if surpassed or not is_cheaper_by_list(hand.declared, promoted, former):
             hand.ban(former, reason._replace(text=f"gave way to {promoted}: {reason.text}"))

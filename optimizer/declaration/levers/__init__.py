@@ -35,15 +35,15 @@ def candidates(declared: Target, incumbent: str) -> tuple[Candidate, ...]:
 
     Ordered by lever, then as the lever lists them; each variant once.
     """
-    known = variants_of(declared)
-    if incumbent not in known:
+    variants = variants_of(declared)
+    if incumbent not in variants:
         return ()
-    before = known[incumbent]
+    before = variants[incumbent]
     found: dict[str, Candidate] = {}
     for lever in LEVERS:
         for after in neighbours(lever, before, declared):
             name = after.variant_id
-            if name != incumbent and name in known and name not in found:
+            if name != incumbent and name in variants and name not in found:
                 sentence = lever.describe(before, after)
                 found[name] = Candidate(name, after, lever.name, sentence, price_of(declared, after))
     return tuple(found.values())
@@ -56,8 +56,9 @@ def price_of(declared: Target, variant: Variant) -> float:
     if variant.cascade is None:
         return whole
     shares = (
-        one.expected_share
-        for one in declared.levers.cascade
-        if (one.first, one.escalate_below) == (variant.cascade.model, variant.cascade.escalate_below)
+        escalation.expected_share
+        for escalation in declared.levers.cascade
+        if (escalation.first, escalation.escalate_below)
+        == (variant.cascade.model, variant.cascade.escalate_below)
     )
     return prices.get(variant.cascade.model, 0.0) + next(shares, 1.0) * whole

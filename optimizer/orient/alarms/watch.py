@@ -41,7 +41,10 @@ if TYPE_CHECKING:
 else:
     States = defstruct(
         "States",
-        [(one.name, dict[int, one.state_type], field(default_factory=dict)) for one in ANALYZERS],
+        [
+            (analyzer.name, dict[int, analyzer.state_type], field(default_factory=dict))
+            for analyzer in ANALYZERS
+        ],
         omit_defaults=True,
     )
     States.__doc__ = "Analyzer → length of a window in ms → its state."
@@ -109,7 +112,9 @@ def _much(target: Target, metric: Metric, usual: float) -> float:
 def watched(length_ms: int, *, hops: bool) -> tuple[Analyzer, ...]:
     """The analyzers that take windows of this length; `hops` selects the overlapping windows, not the tumbling ones."""
     return tuple(
-        one for one in ANALYZERS if length_ms in one.lengths_ms and hops == getattr(one, "hops", False)
+        analyzer
+        for analyzer in ANALYZERS
+        if length_ms in analyzer.lengths_ms and hops == getattr(analyzer, "hops", False)
     )
 
 
@@ -136,7 +141,7 @@ def watch(
     seen = Watched(window.start_at, window.end_at, segment, sums, newest[0], audience.margins)
     kept = watching.segments.setdefault(segment, Watch())
     others = watching.segments.items() if segment == WHOLE else ()
-    explained = frozenset(key for name, one in others if name != WHOLE for key in one.book.open)
+    explained = frozenset(key for name, watch in others if name != WHOLE for key in watch.book.open)
     context = Context(audience.target, segment, window, newest[0], audience.declared, explained)
     for analyzer in who:
         if analyzer.per_segment or segment == WHOLE:
@@ -174,8 +179,8 @@ def _state(kept: Watch, analyzer: Analyzer, length: int) -> Any:
 def _cheaper(target: Target) -> str | None:
     """The cheapest declared model that costs at most CHEAPER times as much as the incumbent per token, if any."""
     prices = {
-        one.name: one.input_usd_per_million_tokens + one.output_usd_per_million_tokens
-        for one in target.models
+        model.name: model.input_usd_per_million_tokens + model.output_usd_per_million_tokens
+        for model in target.models
     }
     now = prices.get(target.incumbent, 0.0)
     found = sorted((price, name) for name, price in prices.items() if 0 < price <= CHEAPER * now)

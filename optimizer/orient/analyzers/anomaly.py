@@ -56,11 +56,11 @@ class AnomalyAnalyzer:
         sayings = []
         for metric, read in _readings(window.sums, window.end_at - window.start_at):
             past: Extremes = getattr(state, metric)
-            told = past.update(window.end_at, read.value, least=max(LEAST[metric], ERRORS * read.error))
+            judgement = past.update(window.end_at, read.value, least=max(LEAST[metric], ERRORS * read.error))
             length_ms = window.end_at - window.start_at
             until = past.learns_until(window.end_at, length_ms)
             warmup_left = 0 if until is None else -((window.end_at - until) // length_ms)
-            sayings.append(_said(metric, read, told, window=window, warmup_left=warmup_left))
+            sayings.append(_said(metric, read, judgement, window=window, warmup_left=warmup_left))
         return sayings
 
 

@@ -125,14 +125,16 @@ class Seasonal(Struct, array_like=True):
     ) -> JudgedReading:  # fmt: skip
         """The judgement of `Baseline.judge`, for a window that starts at `at` (ms since the epoch)."""
         level, course = self.past.seen.level, self.profile.course(at) * STEP
-        told = self.past.judge(
+        judged = self.past.judge(
             read._replace(value=read.value - course),
             floor=floor, margin=margin, side=side, young=young, is_log=is_log,
         )  # fmt: skip
-        if level is not None and told.score <= 1:
+        if level is not None and judged.score <= 1:
             self._follow(at - at % HOUR_MS, read.value - level)
-        usual, low, high = (None if x is None else x + course for x in (told.usual, told.low, told.high))
-        return told._replace(usual=usual, low=low, high=high)
+        usual, low, high = (
+            None if x is None else x + course for x in (judged.usual, judged.low, judged.high)
+        )
+        return judged._replace(usual=usual, low=low, high=high)
 
     def _follow(self, hour_at: int, distance: float) -> None:
         if hour_at != self.hour_at:

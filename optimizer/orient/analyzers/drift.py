@@ -99,8 +99,8 @@ def output_lengths(sums: Sums) -> Histogram:
 
 def drifted(reference: Histogram, hour: Histogram) -> float | None:
     """The certain move of the distribution of `hour` from the reference, in multiples of MUCH; None of nothing."""
-    found = stability_index(reference, hour)
-    return None if found is None else max(0.0, found.moved - Z * found.error) / MUCH
+    stability = stability_index(reference, hour)
+    return None if stability is None else max(0.0, stability.moved - Z * stability.error) / MUCH
 
 
 def _moved(subject: str, distribution: HourlyDistribution, hour: Histogram, window: Watched) -> Observation:
@@ -143,17 +143,19 @@ def _moved(subject: str, distribution: HourlyDistribution, hour: Histogram, wind
 def _prompt(past: Baseline, window: Watched) -> Observation:
     mean = window.sums.input_tokens / window.sums.calls
     read = Reading(log(mean), 0.0, window.sums.calls)
-    told = past.judge(read, floor=PROMPT_FLOOR, margin=PROMPT_MUCH, side="both", young=YOUNG, is_log=True)
-    usual, low, high = (None if x is None else exp(min(x, 300.0)) for x in (told.usual, told.low, told.high))
+    judged = past.judge(read, floor=PROMPT_FLOOR, margin=PROMPT_MUCH, side="both", young=YOUNG, is_log=True)
+    usual, low, high = (
+        None if x is None else exp(min(x, 300.0)) for x in (judged.usual, judged.low, judged.high)
+    )
     where = place(window.segment)
     reason = f"length of prompts in {where}: {past.count} of {YOUNG} hours seen"
-    if not told.is_young:
+    if not judged.is_young:
         before = "unknown" if usual is None else number(usual, most=0)
         reason = f"length of prompts in {where}: {number(mean, most=0)} tokens on average, usually {before}"
     return Observation(
-        subject="drift.prompt", metric="cost", score=told.score, severity="warning",
+        subject="drift.prompt", metric="cost", score=judged.score, severity="warning",
         estimate=mean, low=low, high=high, unit="tokens", n=read.n, reason=reason,
-        counterfactual="" if high is None else f"up to {number(high, most=0)} is usual", warmup_left=told.warmup_left,
+        counterfactual="" if high is None else f"up to {number(high, most=0)} is usual", warmup_left=judged.warmup_left,
     )  # fmt: skip
 
 

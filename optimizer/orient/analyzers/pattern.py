@@ -105,16 +105,16 @@ def _said(metric: Metric, read: Reading, course: Course, window: Watched) -> Ite
     if not warmup_left:
         reason = f"{name} in {where}: the time of day and week explains {percent(strength)} of how it varies"
         reason += _extremes(course.profile, window.start_at) if strength >= FOUND else ""
-    found = Observation(
+    observation = Observation(
         subject=f"pattern.{metric}", metric=metric, score=strength / FOUND if is_new else 0.0,
         severity="info", estimate=strength, low=0.0, high=FOUND, unit="share", n=read.n,
         reason=reason, counterfactual=f"under {percent(FOUND)} is no pattern", warmup_left=warmup_left,
     )  # fmt: skip
-    yield found
+    yield observation
     spread = max(sqrt(course.rest.variance or 0.0), FLOOR)
     today = sqrt(pvariance(course.lately))
     score = today / (MUCH * spread) if course.found_at and len(course.lately) == DAY_HOURS else 0.0
-    yield found._replace(
+    yield observation._replace(
         subject=f"pattern_change.{metric}", score=score, severity="warning", estimate=today,
         high=MUCH * spread, unit="relative", counterfactual=f"up to {number(MUCH * spread, most=2)} is usual",
         reason=reason if warmup_left else f"{name} in {where}: the course of the last 24 hours lies "

@@ -73,9 +73,9 @@ def _said(state: Performance, window: Watched) -> Iterator[Observation]:
 def _slow(past: Seasonal, subject: str, window: Watched, durations: Histogram) -> Observation:
     read, margin, limit = log_p95(durations), window.margins.latency_rise, window.margins.latency_limit_ms
     assert read is not None  # noqa: S101 - there are durations
-    told = past.judge(read, window.start_at, floor=FLOOR, margin=margin, is_log=True)
+    judged = past.judge(read, window.start_at, floor=FLOOR, margin=margin, is_log=True)
     p95_ms = exp(read.value) / 1000
-    usual, low, high = (None if x is None else exp(x) / 1000 for x in (told.usual, told.low, told.high))
+    usual, low, high = (None if x is None else exp(x) / 1000 for x in (judged.usual, judged.low, judged.high))
     name, over_limit = "p95 of the first token", False
     if subject == "latency.p95":
         name, over_limit = "p95 latency", limit is not None and p95_ms > limit
@@ -83,46 +83,46 @@ def _slow(past: Seasonal, subject: str, window: Watched, durations: Histogram) -
     if usual is not None and high is not None:
         before, bound = milliseconds(usual), milliseconds(max(high, usual * (1 + margin)))
     return Observation(
-        subject=subject, metric="latency", score=told.score,
-        severity=severity(told.effect / margin, over_limit=over_limit),
+        subject=subject, metric="latency", score=judged.score,
+        severity=severity(judged.effect / margin, over_limit=over_limit),
         estimate=p95_ms, low=low, high=high, unit="ms", n=read.n,
         reason=f"{name} in {place(window.segment)}: {milliseconds(p95_ms)}, usually {before}, "
         f"{count(read.n)} calls",
-        counterfactual=f"up to {bound} is usual" if bound else "", warmup_left=told.warmup_left,
+        counterfactual=f"up to {bound} is usual" if bound else "", warmup_left=judged.warmup_left,
     )  # fmt: skip
 
 
 def _failing(past: Baseline, window: Watched) -> Observation:
     read, margin = share(window.sums.errors, window.sums.calls), window.margins.error_rise
     assert read is not None  # noqa: S101 - there are calls
-    told = past.judge(read, floor=SHARE_FLOOR, margin=margin)
-    usual = told.usual or 0.0
-    bound = max(told.high or 0.0, usual + margin)
-    before = "unknown" if told.usual is None else percent(usual)
+    judged = past.judge(read, floor=SHARE_FLOOR, margin=margin)
+    usual = judged.usual or 0.0
+    bound = max(judged.high or 0.0, usual + margin)
+    before = "unknown" if judged.usual is None else percent(usual)
     return Observation(
-        subject="errors.share", metric="errors", score=told.score,
-        severity=severity(told.effect / margin, over_limit=read.value > window.margins.error_limit),
+        subject="errors.share", metric="errors", score=judged.score,
+        severity=severity(judged.effect / margin, over_limit=read.value > window.margins.error_limit),
         estimate=read.value, low=0.0, high=bound, unit="share", n=read.n,
         reason=f"errors in {place(window.segment)}: {percent(read.value)} of {count(read.n)} calls, "
         f"usually {before}",
-        counterfactual=f"up to {percent(bound)} is usual", warmup_left=told.warmup_left,
+        counterfactual=f"up to {percent(bound)} is usual", warmup_left=judged.warmup_left,
     )  # fmt: skip
 
 
 def _busy(past: Seasonal, window: Watched) -> Observation:
     read = log_rate(window.sums.calls, window.end_at - window.start_at)
     assert read is not None  # noqa: S101 - there are calls
-    told = past.judge(
+    judged = past.judge(
         read, window.start_at, floor=FLOOR, margin=MUCH, side="both", young=RATE_YOUNG, is_log=True
     )
-    usual, low, high = (None if x is None else exp(x) for x in (told.usual, told.low, told.high))
+    usual, low, high = (None if x is None else exp(x) for x in (judged.usual, judged.low, judged.high))
     before = "unknown" if usual is None else number(usual)
     return Observation(
-        subject="calls.rate", metric="calls", score=told.score,
-        severity="warning" if told.effect >= CRITICAL * MUCH else "info",
+        subject="calls.rate", metric="calls", score=judged.score,
+        severity="warning" if judged.effect >= CRITICAL * MUCH else "info",
         estimate=exp(read.value), low=low, high=high, unit="per second", n=read.n,
         reason=f"calls in {place(window.segment)}: {number(exp(read.value))} a second, usually {before}",
-        counterfactual="between half and twice the usual is usual", warmup_left=told.warmup_left,
+        counterfactual="between half and twice the usual is usual", warmup_left=judged.warmup_left,
     )  # fmt: skip
 
 

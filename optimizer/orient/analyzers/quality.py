@@ -63,18 +63,18 @@ class QualityAnalyzer:
         usual = state.mean.seen.level
         deviation = state.mean.deviation(error, FLOOR)
         margin = window.margins.quality_drop * max(usual or 1.0, LEAST)
-        told = past.judge(read, floor=FLOOR, margin=margin, side="down")
-        if aligned and usual is not None and not told.is_young:
+        judged = past.judge(read, floor=FLOOR, margin=margin, side="down")
+        if aligned and usual is not None and not judged.is_young:
             state.shift.update(min(max((mean - usual) / deviation, -SCORES_MOST), SCORES_MOST))
         before = "unknown" if usual is None else score(usual)
         where = place(window.segment)
         level = Observation(
-            subject="quality.level", metric="quality", score=told.score,
-            severity=severity(told.effect / margin), estimate=mean, low=told.low, high=told.high,
+            subject="quality.level", metric="quality", score=judged.score,
+            severity=severity(judged.effect / margin), estimate=mean, low=judged.low, high=judged.high,
             unit="score", n=read.n,
             reason=f"quality in {where}: {score(mean)}, usually {before}, {count(read.n)} answers",
             counterfactual="" if usual is None else f"down to {score(usual - margin)} is within the margin",
-            warmup_left=told.warmup_left,
+            warmup_left=judged.warmup_left,
         )  # fmt: skip
         sinking = (
             f"quality in {where} has been sinking: {score(mean)}, usually {before}, "
@@ -82,7 +82,7 @@ class QualityAnalyzer:
         )
         trend = level._replace(
             subject="quality.trend", score=state.shift.down / SHIFT, severity="warning",
-            reason=level.reason if told.is_young else sinking,
+            reason=level.reason if judged.is_young else sinking,
             counterfactual=f"raised at a sum of {number(SHIFT)} deviations below the usual, "
             f"found {number(state.shift.down)}",
         )  # fmt: skip

@@ -79,17 +79,17 @@ def _said(state: Waste, window: Watched) -> Iterator[Observation]:
         )  # fmt: skip
     if sums.input_tokens > 0:
         cached = sums.cached_input_tokens / sums.input_tokens
-        told = state.cached.judge(
+        judged = state.cached.judge(
             Reading(cached, 0.0, sums.calls), floor=CACHE_FLOOR, margin=CACHE_MARGIN, side="down",
             young=CACHE_YOUNG,
         )  # fmt: skip
         yield _saying(
-            "waste.cache", told.score,
+            "waste.cache", judged.score,
             told=(cached, "share", sums.calls),
             reason=f"cache misses in {where}: {percent(cached)} of the input came from a cache, usually "
-            f"{'unknown' if told.usual is None else percent(told.usual)}",
+            f"{'unknown' if judged.usual is None else percent(judged.usual)}",
             counterfactual=f"raised {size(CACHE_MARGIN, 'absolute')} below the usual",
-        )._replace(warmup_left=told.warmup_left)  # fmt: skip
+        )._replace(warmup_left=judged.warmup_left)  # fmt: skip
     again = share(min(sums.retried + sums.errors, sums.calls), sums.calls)
     assert again is not None  # noqa: S101 - there are calls
     yield _saying(

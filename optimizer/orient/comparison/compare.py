@@ -217,28 +217,28 @@ def _told(
     began_at: int,
 ) -> Finding:
     """The finding of a comparison."""
-    found, kept, control = effect
+    comparison, kept, control = effect
     measured = Measured(
-        estimate=found.effect,
-        low=found.low,
-        high=found.high,
-        level=found.level,
-        unit="relative" if found.margin.relative else "absolute",
-        n=found.n_candidate,
-        n_control=found.n_control,
+        estimate=comparison.effect,
+        low=comparison.low,
+        high=comparison.high,
+        level=comparison.level,
+        unit="relative" if comparison.margin.relative else "absolute",
+        n=comparison.n_candidate,
+        n_control=comparison.n_control,
         control_estimate=control,
-        n_effective=rounded(found.n_effective / (kept or 1)) or 0.0,
-        n_needed=found.n_needed,
-        margin=found.margin.size,
+        n_effective=rounded(comparison.n_effective / (kept or 1)) or 0.0,
+        n_needed=comparison.n_needed,
+        margin=comparison.margin.size,
     )
-    reason = worded(found, about, declared.name_of(about.variant_id or ""))
-    if kept < 1 and found.effect is not None:
+    reason = worded(comparison, about, declared.name_of(about.variant_id or ""))
+    if kept < 1 and comparison.effect is not None:
         reason += f", variance {change(kept - 1)} by the covariate"
     if window.start_at > began_at:
         reason += f", in the last {duration(window.minutes * 60)}"
-    counterfactual = counterfactual_of(found, about)
+    counterfactual = counterfactual_of(comparison, about)
     return finding(
-        about, window, found.verdict, measured=measured, reason=reason, counterfactual=counterfactual
+        about, window, comparison.verdict, measured=measured, reason=reason, counterfactual=counterfactual
     )
 
 

@@ -55,10 +55,10 @@ class ArmLook:
 
     def tail(self, metric: Metric) -> Histogram:
         """The histogram of a metric whose tail is compared; durations in microseconds."""
-        found = self._tails.get(metric)
-        if found is None:
-            found = self._tails[metric] = self.sums.compared(ROWS[metric])
-        return found
+        histogram = self._tails.get(metric)
+        if histogram is None:
+            histogram = self._tails[metric] = self.sums.compared(ROWS[metric])
+        return histogram
 
 
 Pair = tuple[ArmLook, ArmLook]
@@ -154,12 +154,12 @@ def _adjusted(metric: Metric, pair: Pair, plain: tuple[Arm, Arm]) -> tuple[Arm, 
     """Both arms, adjusted for the covariate where that is possible, else as they were seen."""
     if metric not in ADJUSTED or not (pair[0].sums.covariates and pair[1].sums.covariates):
         return plain
-    known = [_with_covariate(metric, Covariates(*arm.sums.covariates)) for arm in pair]
+    co_moment = [_with_covariate(metric, Covariates(*arm.sums.covariates)) for arm in pair]
     if any(
-        k.count < max(CLAIMED_FEWEST, COVERED * float(arm.n)) for k, arm in zip(known, plain, strict=True)
+        k.count < max(CLAIMED_FEWEST, COVERED * float(arm.n)) for k, arm in zip(co_moment, plain, strict=True)
     ):
         return plain
-    found = adjusted_arms(*known)
+    found = adjusted_arms(*co_moment)
     return plain if found is None or found.kept >= 1 else (found.first, found.second)
 
 

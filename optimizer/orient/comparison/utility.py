@@ -40,13 +40,17 @@ def weighed(objective: Objective, strata: Sequence[Pair], *, risks: Risks) -> Ad
 def _summed(found: Sequence[tuple[float, int, Comparison]], alpha: float) -> Comparison:
     """The comparison of the sum, given weight, sense and comparison of each part."""
     ends: list[tuple[float | None, float | None]] = [
-        (one.low, one.high) if sense > 0 else (one.high, one.low) for _, sense, one in found
+        (comparison.low, comparison.high) if sense > 0 else (comparison.high, comparison.low)
+        for _, sense, comparison in found
     ]
-    effect = _sum(found, [one.effect for _, _, one in found])
+    effect = _sum(found, [comparison.effect for _, _, comparison in found])
     low, high = (_sum(found, [end[side] for end in ends]) for side in (0, 1))
-    fewest = min((one for _, _, one in found), key=lambda one: min(one.n_candidate, one.n_control))
+    fewest = min(
+        (comparison for _, _, comparison in found),
+        key=lambda comparison: min(comparison.n_candidate, comparison.n_control),
+    )
     verdict: Verdict = "inconclusive"
-    if any(one.verdict == "no_data" for _, _, one in found):
+    if any(comparison.verdict == "no_data" for _, _, comparison in found):
         verdict, effect, low, high = "no_data", None, None, None
     elif low is not None and low > 0:
         verdict = "pass"
@@ -59,7 +63,7 @@ def _summed(found: Sequence[tuple[float, int, Comparison]], alpha: float) -> Com
         high=high,
         n_candidate=fewest.n_candidate,
         n_control=fewest.n_control,
-        n_effective=min(one.n_effective for _, _, one in found),
+        n_effective=min(comparison.n_effective for _, _, comparison in found),
         level=1 - alpha,
         n_needed=_needed(fewest, effect, low, high) if verdict == "inconclusive" else None,
         margin=Margin(0.0, "higher"),

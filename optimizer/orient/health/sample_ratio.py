@@ -49,38 +49,43 @@ class JudgedRatio(Struct, frozen=True):
 
 def judged(split: SampleRatio) -> JudgedRatio | None:
     """The judgement on a split so far; None where nothing was promised."""
-    known = [(told, told.promised) for told in split.counted.values()]
-    told = [(one, promised) for one, promised in known if promised is not None]
+    known = [(counts, counts.promised) for counts in split.counted.values()]
+    told = [(counts, promised) for counts, promised in known if promised is not None]
     if not told:
         return None
-    candidate, control = sum(one.candidate for one, _ in told), sum(one.control for one, _ in told)
-    expected = sum((one.candidate + one.control) * first / (first + second) for one, (first, second) in told)
-    against = split.past + sum(one.evidence for one, _ in told)
+    candidate, control = (
+        sum(counts.candidate for counts, _ in told),
+        sum(counts.control for counts, _ in told),
+    )
+    expected = sum(
+        (counts.candidate + counts.control) * first / (first + second) for counts, (first, second) in told
+    )
+    against = split.past + sum(counts.evidence for counts, _ in told)
     return JudgedRatio(candidate, control, expected / (candidate + control), p_value(against))
 
 
 def findings(about: About, name: str, split: SampleRatio, window: FindingWindow) -> list[Finding]:
     """The finding of a wrong split, if it is wrong; `about` names the trial, `name` its model."""
-    found = judged(split)
-    if found is None or not found.is_wrong:
+    ratio = judged(split)
+    if ratio is None or not ratio.is_wrong:
         return []
-    seen = found.candidate / (found.candidate + found.control)
+    seen = ratio.candidate / (ratio.candidate + ratio.control)
     reason = (
-        f"sample ratio of {name} in {about.segment}: {percent(seen)} of {count(found.candidate + found.control)} calls "
-        f"of candidate and control are the candidate's, promised {percent(found.expected)}: its comparisons "
+        f"sample ratio of {name} in {about.segment}: {percent(seen)} of {count(ratio.candidate + ratio.control)} calls "
+        f"of candidate and control are the candidate's, promised {percent(ratio.expected)}: its comparisons "
         f"cannot be trusted; check whether callers lose or repeat the calls of one arm, and whether both arms "
         f"are assigned by unit"
     )
-    low, high = ((1 + side * DEVIATION) * found.expected for side in (-1, 1))
-    odds = change(found.deviation) if found.control else "no control at all"
+    low, high = ((1 + side * DEVIATION) * ratio.expected for side in (-1, 1))
+    odds = change(ratio.deviation) if ratio.control else "no control at all"
     measured = Measured(
         estimate=seen,
         level=1 - ALPHA,
         unit="share",
-        n=found.candidate,
-        n_control=found.control,
-        n_effective=float(found.candidate + found.control),
-        margin=found.expected,
+        n=ratio.candidate,
+        n_control=ratio.control,
+        n_effective=float(ratio.candidate + ratio.control),
+        margin=ratio.expected,
     )
     counterfactual = (
         f"between about {percent(low)} and {percent(high)} nothing is said; seen {odds} of the promised ratio"

@@ -78,13 +78,13 @@ def united(parts: Iterable[BufferedCell]) -> list[BufferedCell]:
     """The parts with those of equal key added up, sorted by key."""
     found: dict[tuple[str, Arm, int, str], BufferedCell] = {}
     for part in parts:
-        known = found.get(part.key)
-        if known is None:
+        cell = found.get(part.key)
+        if cell is None:
             found[part.key] = part
         else:
-            known.sums.add(part.sums)
+            cell.sums.add(part.sums)
             if part.units:
-                known.units = smallest(known.units, part.units)
+                cell.units = smallest(cell.units, part.units)
     return [found[key] for key in sorted(found)]
 
 
@@ -100,11 +100,11 @@ def admit(
         _coarsen(room, pane.end_at - pane.start_at)
         if _size(room) + held.size > bytes_max:
             return False
-    known = room.get(pane.start_at)
-    if known is None:
+    pane_content = room.get(pane.start_at)
+    if pane_content is None:
         room[pane.start_at] = held
     else:
-        known.add(held)
+        pane_content.add(held)
     return True
 
 

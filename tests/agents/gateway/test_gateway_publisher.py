@@ -7,7 +7,7 @@ import pytest
 from confluent_kafka import KafkaError
 
 from agents.gateway import publisher as publishing
-from agents.gateway.publisher import Busy, NotAcknowledged, Publisher
+from agents.gateway.publisher import AsyncPublisher, Busy, NotAcknowledged
 from agents.settings.settings import Settings
 from agents.wire.codec import Decoder, encode
 from optimizer.model.call import Call
@@ -41,7 +41,7 @@ def run(settings, steps, **bounds):
     """What `steps` of a publisher come to."""
 
     async def whole():
-        publisher = Publisher(settings, **bounds)
+        publisher = AsyncPublisher(settings, **bounds)
         try:
             return await steps(publisher)
         finally:

@@ -97,7 +97,7 @@ class TestChoice:
     def test_what_is_cheaper_by_list_comes_before_turns_that_may_save_tokens(self):
         target, incumbent = a_target(), variant_of(LARGE).variant_id
         small = variant_of(SMALL).variant_id
-        assert choose(derive(target), incumbent, {}, 0).variant == small
+        assert choose(derive(target), incumbent, {}, 0).variant_id == small
         second = choose(derive(target), incumbent, {small: Ban(9, "weak")}, 0)
         assert second.candidate is not None
         assert second.candidate.sentence == "max_tokens 400 instead of 600"
