@@ -39,7 +39,7 @@ def build(
     at: Callable[[str, str], None] = lambda _stage, _point: None,
 ) -> list[Host]:
     """One host per Faust stage among `stages`; `at(stage, point)` is called at points of its checkpoints."""
-    catalogue = load(settings.prefix)
+    catalogue = load(settings.host.prefix)
     hosts = []
     for stage in stages:
         if stage not in WIRE:
@@ -50,7 +50,7 @@ def build(
         def point(name: str, stage: str = stage) -> None:
             at(stage, name)
 
-        hosts.append(host(wiring, app=app, partitions=settings.partitions, at=point))
+        hosts.append(host(wiring, app=app, partitions=settings.host.partitions, at=point))
     return hosts
 
 
@@ -77,7 +77,7 @@ def run(
         InstanceInUse: another process of this machine runs under this name.
         PortTaken: the metrics cannot be served where the settings say.
     """
-    with claimed(settings.state_dir / settings.prefix / instance) as starts:
+    with claimed(settings.host.state_dir / settings.host.prefix / instance) as starts:
         sink = None
         if "audit" in stages:
             from agents.ledger import sink as audit  # noqa: PLC0415 - a database's libraries, which other workers do without
@@ -95,7 +95,7 @@ def run(
         hosts[-1].app.task(_collect_seldom)  # the apps start one after another: then all is loaded
 
         def heartbeat() -> None:
-            Heartbeat(asyncio.get_running_loop(), settings.session_timeout_s / 2, hosts[0].fatal).start()
+            Heartbeat(asyncio.get_running_loop(), settings.host.session_timeout_s / 2, hosts[0].fatal).start()
 
         stop = threading.Event()
         thread = threading.Thread(target=sink.run, args=(stop,), name="audit") if sink else None
@@ -115,19 +115,19 @@ def run(
 
 def _show(hosts: Sequence[Host], starts: int, settings: Settings) -> None:
     """Serve the metrics of this worker, where the settings name a port."""
-    if settings.metrics_port is not None:
+    if settings.operations.metrics_port is not None:
         sources = (scrape.of_instance(starts), *(scrape.of_host(host) for host in hosts))
-        metrics.serve(settings.metrics_host, settings.metrics_port, *sources)
+        metrics.serve(settings.operations.metrics_host, settings.operations.metrics_port, *sources)
 
 
 def _attend(host: Host, settings: Settings, *, with_clock: bool) -> None:
     """Watch a host's progress, and give observe its clock."""
 
     async def progress(_app: Any) -> None:
-        await Progress(host, settings.watchdog_s).watch()
+        await Progress(host, settings.host.watchdog_s).watch()
 
     async def ticking(_app: Any) -> None:
-        await clock.run(host, settings.partitions, settings.tick_s)
+        await clock.run(host, settings.host.partitions, settings.host.tick_s)
 
     host.app.task(progress)
     if with_clock and host.stage.name == "observe":

@@ -68,7 +68,7 @@ def demo(
     declared = _read(target or resources.path("compose/demo/target.yaml"))
     console = Console(stderr=output is Output.JSON)
     told = configuration.load()
-    settings = told.model_copy(update={"prefix": former.prefix(told.prefix)})
+    settings = told.but(prefix=former.prefix(told.host.prefix))
     view = _view(console, declared)
     for number in (signal.SIGTERM, signal.SIGINT):  # a shell's background process ignores Ctrl-C otherwise
         signal.signal(number, _interrupt)

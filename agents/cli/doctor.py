@@ -16,6 +16,7 @@ from agents.cli.output import Answer, Output
 from agents.doctor.check import State
 from agents.local import ServerError, recorded
 from agents.settings import settings as configuration
+from agents.settings.group import SettingsError
 
 SIGNS = {"good": "[green]✓[/green]", "bad": "[red]✗[/red]", "unknown": "–"}
 
@@ -48,10 +49,10 @@ def _found() -> list[doctor.Check]:
     try:
         told = configuration.load()
         running = recorded(told)
-    except (configuration.SettingsError, ServerError) as error:
+    except (SettingsError, ServerError) as error:
         return [doctor.bad("settings", error.message, error.remedy)]
     settings = told.at(
-        bootstrap=told.kafka_bootstrap or running.bootstrap, dsn=told.postgres_dsn or running.dsn
+        bootstrap=told.kafka.bootstrap or running.bootstrap, dsn=told.operations.postgres_dsn or running.dsn
     )
     given = sum(line.origin != "default" for line in configuration.listing(told))
     said = doctor.good("settings", f"{given} given, the others are defaults (`llmopt settings`)")

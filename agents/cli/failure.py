@@ -9,7 +9,7 @@ from confluent_kafka import KafkaException
 from agents.declarations.prices import RegistryUnreachable
 from agents.host.instance import InstanceInUse
 from agents.local import ServerError, recorded
-from agents.settings import settings as configuration
+from agents.settings.group import SettingsError
 from agents.telemetry.metrics import PortTaken
 from agents.wire import admin
 from agents.wire.publisher import NotDelivered
@@ -36,22 +36,22 @@ def reachable(settings: Settings, *, audit: bool = False) -> Settings:
     """
     running = recorded(settings)
     found = settings.at(
-        bootstrap=settings.kafka_bootstrap or (running.bootstrap if running else None),
-        dsn=settings.postgres_dsn or (running.dsn if running else None),
+        bootstrap=settings.kafka.bootstrap or (running.bootstrap if running else None),
+        dsn=settings.operations.postgres_dsn or (running.dsn if running else None),
     )
     try:
         # `llmopt topics verify` tells the rest.
         problems = [problem for problem in admin.verify(found) if problem.forbids_running]
     except KafkaException as exc:
         raise Failure(
-            f"no Kafka answers at {found.bootstrap()}: {exc.args[0].str()}",
+            f"no Kafka answers at {found.kafka.broker()}: {exc.args[0].str()}",
             "start one here with `llmopt up`, or correct LLMOPT_KAFKA_BOOTSTRAP",
             UNREACHABLE,
         ) from None
     if problems:
         raise Failure(f"{problems[0]}", "make the topics with `llmopt topics create`", BAD)
     if audit:
-        found.dsn()
+        found.operations.dsn()
     return found
 
 
@@ -59,8 +59,8 @@ def plainly(exc: BaseException) -> Failure | None:
     """The failure that an exception amounts to; None where nobody expected it."""
     if isinstance(exc, Failure):
         return exc
-    if isinstance(exc, configuration.SettingsError | ServerError):
-        code = USAGE if isinstance(exc, configuration.SettingsError) else UNREACHABLE
+    if isinstance(exc, SettingsError | ServerError):
+        code = USAGE if isinstance(exc, SettingsError) else UNREACHABLE
         return Failure(exc.message, exc.remedy, code)
     if isinstance(exc, NotDelivered | RegistryUnreachable):
         again = "see that Kafka runs, then say it again"

@@ -59,7 +59,7 @@ def run(
     settings = configuration.load()
     name = instance or socket.gethostname().split(".")[0]
     if workers > 1:
-        _supervise(wanted, workers, name, clock=clock, metrics_port=settings.metrics_port)
+        _supervise(wanted, workers, name, clock=clock, metrics_port=settings.operations.metrics_port)
         return
     logs.configure(debug=bool((context.obj or {}).get("debug")))
     ready = reachable(settings, audit="audit" in wanted)

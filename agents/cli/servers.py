@@ -38,8 +38,8 @@ def up(
     running = local.up(
         read, use_containers=containers, kafka_port=kafka_port, postgres_port=postgres_port, progress=_say
     )
-    bootstrap = read.kafka_bootstrap or running.bootstrap
-    dsn = read.postgres_dsn or running.dsn
+    bootstrap = read.kafka.bootstrap or running.bootstrap
+    dsn = read.operations.postgres_dsn or running.dsn
     if output is Output.JSON:
         print(
             json.dumps(

@@ -44,7 +44,7 @@ def create(output: Answer = Output.TEXT) -> None:
     else:
         for name in created:
             print(f"created {name}")
-        print(f"{len(created)} topics created on {settings.bootstrap()}")
+        print(f"{len(created)} topics created on {settings.kafka.broker()}")
     _fail_for(problems, output)
 
 
@@ -56,16 +56,16 @@ def verify(output: Answer = Output.TEXT) -> None:
     if output == "json":
         _print_json({"problems": [msgspec.to_builtins(problem) for problem in problems]})
     elif not problems:
-        catalogue = load(settings.prefix)
+        catalogue = load(settings.host.prefix)
         ours = f"all {len(catalogue.ours())} topics and {len(catalogue.changelogs())} changelogs"
-        print(f"{ours} on {settings.bootstrap()} are as the catalogue has them")
+        print(f"{ours} on {settings.kafka.broker()} are as the catalogue has them")
     _fail_for(problems, output)
 
 
 @topics.command("list")
 def list_topics(output: Answer = Output.TEXT) -> None:
     """List the catalogue; needs no broker."""
-    catalogue = load(configuration.load().prefix)
+    catalogue = load(configuration.load().host.prefix)
     if output == "json":
         _print_json({catalogue.name(s): msgspec.to_builtins(topic) for s, topic in catalogue.topics.items()})
         return
@@ -85,13 +85,13 @@ def broker() -> Iterator[Settings]:
         Failure: No broker answers, or what was asked for cannot be done there.
     """
     told = configuration.load()
-    running = recorded(told) if told.kafka_bootstrap is None else None
+    running = recorded(told) if told.kafka.bootstrap is None else None
     settings = told.at(bootstrap=running.bootstrap if running else None)
     try:
         yield settings
     except KafkaException as error:
         raise Failure(
-            f"Kafka at {settings.bootstrap()} did not do it: {error.args[0].str()}",
+            f"Kafka at {settings.kafka.broker()} did not do it: {error.args[0].str()}",
             "start one here with `llmopt up`, or correct LLMOPT_KAFKA_BOOTSTRAP; "
             "where a topic is unknown, `llmopt topics create`",
             UNREACHABLE,

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, get_args
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from agents.connectors import sentinel
-from agents.settings.settings import Settings, SettingsError
+from agents.settings.group import SettingsError
+from agents.settings.settings import Settings
 from agents.wire.catalogue import load
 from agents.wire.codec import UnreadableRecord
 from agents.wire.otlp.decoding import Signal, Undecodable, read
@@ -65,15 +66,15 @@ class Bridge:
         """
         self._settings = settings
         self.topics = (
-            settings.otlp_spans_topic,
-            settings.otlp_metrics_topic,
-            settings.otlp_logs_topic,
-            settings.sentinel_anomalies_topic,
-            settings.sentinel_drift_topic,
-            settings.sentinel_alerts_topic,
+            settings.gateway.otlp_spans_topic,
+            settings.gateway.otlp_metrics_topic,
+            settings.gateway.otlp_logs_topic,
+            settings.gateway.sentinel_anomalies_topic,
+            settings.gateway.sentinel_drift_topic,
+            settings.gateway.sentinel_alerts_topic,
         )
         self._signals: dict[str, Signal] = dict(zip(self.topics, get_args(Signal), strict=False))
-        self._catalogue = load(settings.prefix)
+        self._catalogue = load(settings.host.prefix)
         self._check_names()
         self._normaliser = Normaliser(opened=opened)
         self._counts: Counter[str] = Counter()
@@ -109,12 +110,12 @@ class Bridge:
             consumer.close()
 
     def _properties(self) -> dict[str, Any]:
-        return self._settings.librdkafka() | {
-            "group.id": f"{self._settings.prefix}-ingest",
+        return self._settings.kafka.librdkafka() | {
+            "group.id": f"{self._settings.host.prefix}-ingest",
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",  # what was there before we were is not lost
-            "session.timeout.ms": int(self._settings.session_timeout_s * 1000),
-            "heartbeat.interval.ms": int(self._settings.heartbeat_s * 1000),
+            "session.timeout.ms": int(self._settings.host.session_timeout_s * 1000),
+            "heartbeat.interval.ms": int(self._settings.host.heartbeat_s * 1000),
             "queued.max.messages.kbytes": PREFETCH_KB,
             "topic.metadata.refresh.interval.ms": REFRESH_MS,
             "log_level": 0,  # what matters is raised or said here

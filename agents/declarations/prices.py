@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from msgspec import Meta, Struct
 
 from agents.declarations.documents import Document, LocatedMistake, Path, UnreadableText, compose
-from agents.settings.settings import Settings, SettingsError
+from agents.settings.group import SettingsError
+from agents.settings.settings import Settings
 from optimizer.prices import PER_TOKEN, ListedModel, Match, Override, Price, PriceList, Provider, Rates
 
 if TYPE_CHECKING:
@@ -111,14 +112,14 @@ def load(settings: Settings) -> PriceList:
 
 def _given(settings: Settings) -> tuple[str, bytes] | None:
     """Where prices of one's own are, and what is there; None where the settings name no place."""
-    if settings.prices_url is not None:
-        return settings.prices_url, _fetched(settings.prices_url)
-    if settings.prices_file is None:
+    if settings.operations.prices_url is not None:
+        return settings.operations.prices_url, _fetched(settings.operations.prices_url)
+    if settings.operations.prices_file is None:
         return None
     try:
-        return str(settings.prices_file), settings.prices_file.expanduser().read_bytes()
+        return str(settings.operations.prices_file), settings.operations.prices_file.expanduser().read_bytes()
     except OSError as error:
-        said = f"prices_file names {settings.prices_file}, which cannot be read: {error.strerror}"
+        said = f"prices_file names {settings.operations.prices_file}, which cannot be read: {error.strerror}"
         raise SettingsError(said, "correct the setting") from None
 
 

@@ -15,7 +15,8 @@ from msgspec import Meta, Struct
 
 from agents.declarations import prices
 from agents.declarations.documents import declared
-from agents.settings.settings import Settings, SettingsError
+from agents.settings.group import SettingsError
+from agents.settings.settings import Settings
 from optimizer.model.prior import Prior
 from optimizer.model.target import UsdPerMillion
 from optimizer.prices import PER_TOKEN
@@ -111,7 +112,7 @@ class Registry:
 
 
 def _own(settings: Settings) -> tuple[RegisteredModel, ...]:
-    path = settings.models_file
+    path = settings.operations.models_file
     if path is None:
         return ()
     try:

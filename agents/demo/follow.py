@@ -31,14 +31,18 @@ class Reader:
         self.failure: BaseException | None = None
         """Why reading ended before it was told to."""
         self._stop = threading.Event()
-        catalogue = load(settings.prefix)
+        catalogue = load(settings.host.prefix)
         self._decoders = {catalogue.name(name): (name, Decoder(catalogue.types_on(name))) for name in TOPICS}
         self._consumer = Consumer(
-            settings.librdkafka()
-            | {"group.id": f"{settings.prefix}-demo", "enable.auto.commit": False, "fetch.wait.max.ms": 50}
+            settings.kafka.librdkafka()
+            | {
+                "group.id": f"{settings.host.prefix}-demo",
+                "enable.auto.commit": False,
+                "fetch.wait.max.ms": 50,
+            }
         )
         self._consumer.assign(
-            [TopicPartition(name, n, 0) for name in self._decoders for n in range(settings.partitions)]
+            [TopicPartition(name, n, 0) for name in self._decoders for n in range(settings.host.partitions)]
         )
         self._thread = threading.Thread(target=self._follow, name="demo-reader", daemon=True)
         self._thread.start()

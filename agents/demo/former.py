@@ -32,12 +32,12 @@ def remove(settings: Settings) -> list[str]:
     Raises:
         KafkaException: the broker refuses.
     """
-    base = settings.prefix.rpartition(MARK)[0]
-    admin = AdminClient(settings.librdkafka())
+    base = settings.host.prefix.rpartition(MARK)[0]
+    admin = AdminClient(settings.kafka.librdkafka())
     names = [
         name
         for name in admin.list_topics(timeout=ANSWER_S).topics
-        if name.startswith(base + MARK) and not name.startswith(settings.prefix)
+        if name.startswith(base + MARK) and not name.startswith(settings.host.prefix)
     ]
     if names:
         for future in admin.delete_topics(names, operation_timeout=ANSWER_S).values():
@@ -46,7 +46,7 @@ def remove(settings: Settings) -> list[str]:
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
                     raise
-    for folder in settings.state_dir.glob(f"{base}{MARK}*"):
-        if folder.name != settings.prefix:
+    for folder in settings.host.state_dir.glob(f"{base}{MARK}*"):
+        if folder.name != settings.host.prefix:
             shutil.rmtree(folder, ignore_errors=True)
     return names

@@ -76,17 +76,15 @@ class Play:
             settings = self._servers(stack)
             self.view.say("creating topics and tables")
             admin.create(settings)
-            migrate(settings.dsn())
-            logs = settings.local_dir.expanduser().absolute() / "demo"
+            migrate(settings.operations.dsn())
+            logs = settings.operations.local_dir.expanduser().absolute() / "demo"
             # Event time runs faster than the wall clock: a pause of seconds is no stall to hold rollouts for.
-            at_pace = settings.model_copy(
-                update={"stalled_source_s": round(settings.stalled_source_s * self.pace.speed)}
-            )
+            at_pace = settings.but(stalled_source_s=round(settings.host.stalled_source_s * self.pace.speed))
             workers = Workers(at_pace.environment(), logs, self.view.say)
             stack.callback(workers.stop)
             self.view.say(f"starting the workers: {', '.join(STAGES)}; audit (logs in {logs})")
-            workers.start(f"{settings.prefix}-loop", STAGES)
-            workers.start(f"{settings.prefix}-audit", ("audit",))
+            workers.start(f"{settings.host.prefix}-loop", STAGES)
+            workers.start(f"{settings.host.prefix}-audit", ("audit",))
             gateway = Gateway(settings, script, self, stack)
             gateway.play(workers)
             ended(gateway.summary(workers))
@@ -98,13 +96,13 @@ class Play:
         """The settings, naming servers that answer; those started here end with the run."""
         running_servers = local.recorded(self.settings)
         known = self.settings.at(
-            bootstrap=self.settings.kafka_bootstrap or running_servers.bootstrap,
-            dsn=self.settings.postgres_dsn or running_servers.dsn,
+            bootstrap=self.settings.kafka.bootstrap or running_servers.bootstrap,
+            dsn=self.settings.operations.postgres_dsn or running_servers.dsn,
         )
-        folder = self.settings.local_dir.expanduser().absolute()
+        folder = self.settings.operations.local_dir.expanduser().absolute()
         running = stack.enter_context(local.servers(known, directory=folder, progress=self.view.say))
         settings = known.at(bootstrap=running.bootstrap, dsn=running.dsn)
-        if known.kafka_bootstrap is None:  # the broker is this run's alone
+        if known.kafka.bootstrap is None:  # the broker is this run's alone
             former.remove(settings)
         return settings
 
@@ -121,8 +119,8 @@ class Gateway:
         stack.callback(self._reader.close)
         self._follower = Follower(
             script.target.target,
-            settings.bootstrap(),
-            prefix=settings.prefix,
+            settings.kafka.broker(),
+            prefix=settings.host.prefix,
             instance="demo-gateway",
             default=script.target.incumbent,
             clock=self._event_time,
@@ -179,7 +177,7 @@ class Gateway:
             event_s=min(self._second, self.script.pace.event_s),
             injections=self.script.injections(),
             restarts=workers.restarts,
-            prefix=self.settings.prefix,
+            prefix=self.settings.host.prefix,
         )
         with self._reader.lock:
             return summarise(self._reader.books, self.script.target, self.script.truth(), run)
@@ -239,7 +237,7 @@ class Gateway:
 
     def _lag_s(self) -> int:
         """How far they are behind when nothing is left to do."""
-        return self.settings.watermark_delay_s + self.settings.pane_s + 1
+        return self.settings.host.watermark_delay_s + self.settings.host.pane_s + 1
 
     def _event_time(self) -> datetime:
         return datetime.fromtimestamp(self.script.at(self._second) / 1000, UTC)
@@ -251,4 +249,4 @@ class Gateway:
 
 
 def _without_bootstrap(settings: Settings) -> dict[str, Any]:
-    return {name: value for name, value in settings.librdkafka().items() if name != "bootstrap.servers"}
+    return {name: value for name, value in settings.kafka.librdkafka().items() if name != "bootstrap.servers"}

@@ -23,16 +23,16 @@ def unrecorded(settings: Settings) -> int:
     Raises:
         KafkaException, LedgerUnreachable: broker or database does not answer.
     """
-    catalogue = load(settings.prefix)
-    consumer = Consumer(settings.librdkafka() | {"group.id": f"{settings.prefix}-demo-ends"})
+    catalogue = load(settings.host.prefix)
+    consumer = Consumer(settings.kafka.librdkafka() | {"group.id": f"{settings.host.prefix}-demo-ends"})
     try:
         ends = {
             (name, number): consumer.get_watermark_offsets(TopicPartition(name, number), timeout=ANSWER_S)[1]
             for name in map(catalogue.name, TOPICS)
-            for number in range(settings.partitions)
+            for number in range(settings.host.partitions)
         }
     finally:
         consumer.close()
-    with connect(settings.dsn()) as connection:
+    with connect(settings.operations.dsn()) as connection:
         done = starts(connection, ends)
     return sum(max(0, end - done[partition]) for partition, end in ends.items())

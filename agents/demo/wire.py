@@ -42,8 +42,8 @@ class Wire:
     """Producers of a run."""
 
     def __init__(self, settings: Settings) -> None:
-        self._metrics = load(settings.prefix).name("metrics")
-        self._partitions = settings.partitions
+        self._metrics = load(settings.host.prefix).name("metrics")
+        self._partitions = settings.host.partitions
         self._publisher: Publisher | None = Publisher(settings)
         self._lost: list[str] = []
         lost = self._lost  # not `self`: a producer in a cycle would outlive the broker, and complain
@@ -53,7 +53,7 @@ class Wire:
                 lost.append(str(error))
 
         self._producer: Producer | None = Producer(
-            {**settings.librdkafka(), **PRODUCER, "on_delivery": failed}, logger=log
+            {**settings.kafka.librdkafka(), **PRODUCER, "on_delivery": failed}, logger=log
         )
 
     def put(self, value: bytes, *, key: bytes | None = None, partition: int = -1) -> None:

@@ -17,7 +17,7 @@ from confluent_kafka.admin import AclOperation, AdminClient, OffsetSpec
 
 from agents.doctor import version
 from agents.doctor.check import Check, bad, counted, good, unknown
-from agents.settings.settings import SettingsError
+from agents.settings.group import SettingsError
 from agents.wire import admin as topics
 from agents.wire.catalogue import WORLD, load
 
@@ -46,7 +46,7 @@ def reach(settings: Settings) -> Check:
     """Whether a broker answers, at most three seconds later."""
     said: list[str] = []
     try:
-        told = settings.librdkafka() | {
+        told = settings.kafka.librdkafka() | {
             "error_cb": lambda error: said.append(error.str()),  # the client itself tries for ever
             "socket.timeout.ms": int(REACH_S * 1000),
             "log_level": 0,
@@ -61,21 +61,21 @@ def reach(settings: Settings) -> Check:
         reason = next((text for text in said if "brokers are down" not in text), error.args[0].str())
         return bad(
             "broker",
-            f"no Kafka answers at {settings.bootstrap()}: {reason}",
+            f"no Kafka answers at {settings.kafka.broker()}: {reason}",
             "start one here with `llmopt up`, or correct LLMOPT_KAFKA_BOOTSTRAP and its neighbours",
         )
     took_ms = (time.monotonic() - began_s) * 1000
     brokers = counted(len(found.brokers), "broker")
     return good(
-        "broker", f"{settings.bootstrap()} answers after {took_ms:.0f} ms: {brokers}{_release(settings)}"
+        "broker", f"{settings.kafka.broker()} answers after {took_ms:.0f} ms: {brokers}{_release(settings)}"
     )
 
 
 def _release(settings: Settings) -> str:
     """`, Kafka 4.4 (metadata.version 33)`; "" where the broker does not tell."""
-    first = settings.bootstrap().split(",")[0].strip()
+    first = settings.kafka.broker().split(",")[0].strip()
     try:
-        level = version.settled_level(first, settings.ssl_context(), REACH_S / 2)
+        level = version.settled_level(first, settings.kafka.ssl_context(), REACH_S / 2)
     except (OSError, ValueError):
         return ""
     return "" if level is None else f", Kafka {version.release(level)} (metadata.version {level})"
@@ -83,10 +83,12 @@ def _release(settings: Settings) -> str:
 
 def checks(settings: Settings) -> Iterator[Check]:
     """Topics, permissions and the groups of the stages."""
-    catalogue = load(settings.prefix)
+    catalogue = load(settings.host.prefix)
     problems = topics.verify(settings, answer_s=ANSWER_S)
     yield from _topics(settings, catalogue, problems)
-    admin = AdminClient(settings.librdkafka() | {"socket.timeout.ms": int(ANSWER_S * 1000), "log_level": 0})
+    admin = AdminClient(
+        settings.kafka.librdkafka() | {"socket.timeout.ms": int(ANSWER_S * 1000), "log_level": 0}
+    )
     gone = {problem.topic for problem in problems if problem.kind in ("missing", "changelog")}
     yield _permissions(admin, catalogue, gone)
     for member in _readers(catalogue):
@@ -110,7 +112,7 @@ def _topics(settings: Settings, catalogue: Catalogue, problems: list[topics.Topi
             yield bad("topics", str(problem), remedies[problem.kind])
     if not problems:
         count = f"{counted(len(catalogue.ours()), 'topic')} and {counted(len(catalogue.changelogs()), 'changelog')}"
-        yield good("topics", f"{count} as the catalogue has them, {settings.partitions} partitions each")
+        yield good("topics", f"{count} as the catalogue has them, {settings.host.partitions} partitions each")
 
 
 def _permissions(admin: AdminClient, catalogue: Catalogue, gone: set[str]) -> Check:
@@ -171,7 +173,7 @@ def _readers(catalogue: Catalogue) -> list[_ConsumerGroup]:
 
 def _stage(admin: AdminClient, settings: Settings, reader: _ConsumerGroup, gone: set[str]) -> Check:
     """Whether anybody runs a stage, and how far it has folded."""
-    name, group = f"stage {reader.stage}", f"{settings.prefix}-{reader.stage}"
+    name, group = f"stage {reader.stage}", f"{settings.host.prefix}-{reader.stage}"
     if gone & set(reader.sources):
         return unknown(name, "its input is missing")
     described = admin.describe_consumer_groups([group], request_timeout=ANSWER_S)
@@ -189,7 +191,7 @@ def _stage(admin: AdminClient, settings: Settings, reader: _ConsumerGroup, gone:
     if members:
         return good(name, f"{counted(members, 'member')}, {waiting}, {max(lag):,} in one partition")
     if not committed:
-        return unknown(name, f"has not run under {settings.prefix!r}")
+        return unknown(name, f"has not run under {settings.host.prefix!r}")
     if sum(lag):
         return bad(name, f"nobody runs it, {waiting}", f"`llmopt run {reader.stage}`")
     return unknown(name, "nobody runs it; it has read all there is")
@@ -207,7 +209,7 @@ def _committed(settings: Settings, group: str, places: list[TopicPartition]) -> 
     segmentation fault when the group's coordinator is about to move (librdkafka has no group there).
     """
     asking = {"group.id": group, "enable.auto.commit": False, "log_level": 0}
-    consumer = Consumer(settings.librdkafka() | asking)
+    consumer = Consumer(settings.kafka.librdkafka() | asking)
     try:
         told = consumer.committed(places, timeout=ANSWER_S)
     finally:

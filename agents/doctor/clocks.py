@@ -102,8 +102,8 @@ def _ticks(settings: Settings, seen: TopicEnds) -> Iterator[Check]:
     # Both times are the broker's own where something has arrived; what this machine believes does not matter.
     now_s = time.time() - (seen.ahead_s or 0.0)
     silent_s = now_s - newest.appended_at / 1000
-    without = [str(n) for n in range(settings.partitions) if n not in seen.ticks]
-    if silent_s > max(SILENT_S, 3 * settings.tick_s):
+    without = [str(n) for n in range(settings.host.partitions) if n not in seen.ticks]
+    if silent_s > max(SILENT_S, 3 * settings.host.tick_s):
         yield bad(
             "ticks", f"the newest tick is {about(silent_s)} old: no clock ticks, time stands still", start
         )
@@ -113,7 +113,7 @@ def _ticks(settings: Settings, seen: TopicEnds) -> Iterator[Check]:
     else:
         yield good("ticks", f"a clock ticks, the newest tick arrived {about(silent_s)} ago")
     off_s = (newest.at - newest.appended_at) / 1000
-    if abs(off_s) > OFF_S + settings.tick_s:
+    if abs(off_s) > OFF_S + settings.host.tick_s:
         which = "ahead of" if off_s > 0 else "behind"
         yield bad(
             "ticks",
@@ -127,7 +127,7 @@ def _watermarks(settings: Settings, seen: TopicEnds) -> Iterator[Check]:
         yield unknown("watermarks", "no tick to compare them with")
         return
     tick_at = max(tick.at for tick in seen.ticks.values())
-    allowed_s = settings.pane_s + settings.watermark_delay_s + STALLED_S
+    allowed_s = settings.host.pane_s + settings.host.watermark_delay_s + STALLED_S
     for topic, passed in seen.watermarks.items():
         if not passed:
             yield unknown("watermarks", f"none at the end of {topic}")
@@ -135,7 +135,7 @@ def _watermarks(settings: Settings, seen: TopicEnds) -> Iterator[Check]:
         slowest = min(passed, key=lambda number: passed[number])
         behind_s = (tick_at - passed[slowest]) / 1000
         found = f"{topic} is {about(behind_s)} behind the ticks"
-        missing = [str(n) for n in range(settings.partitions) if n not in passed]
+        missing = [str(n) for n in range(settings.host.partitions) if n not in passed]
         if behind_s > allowed_s:
             yield bad(
                 "watermarks",
@@ -158,14 +158,14 @@ def look(settings: Settings) -> TopicEnds:
     Raises:
         KafkaException: The broker does not answer.
     """
-    catalogue, seen = load(settings.prefix), TopicEnds()
+    catalogue, seen = load(settings.host.prefix), TopicEnds()
     metrics = catalogue.name("metrics")
     carriers = [name for name, topic in catalogue.ours().items() if "watermark" in topic.types]
     seen.watermarks = {name: {} for name in carriers}
     consumer = Consumer(
-        settings.librdkafka()
+        settings.kafka.librdkafka()
         | {
-            "group.id": f"{settings.prefix}-doctor",  # asked for; nothing is committed
+            "group.id": f"{settings.host.prefix}-doctor",  # asked for; nothing is committed
             "enable.auto.commit": False,
             "enable.partition.eof": True,
             "fetch.wait.max.ms": 50,
@@ -185,7 +185,7 @@ def look(settings: Settings) -> TopicEnds:
 
 def _tails(settings: Settings, names: list[str]) -> list[TopicPartition]:
     """Where the last records of each partition begin."""
-    admin = AdminClient(settings.librdkafka() | {"log_level": 0})
+    admin = AdminClient(settings.kafka.librdkafka() | {"log_level": 0})
     listed = admin.list_topics(timeout=ANSWER_S).topics
     places = [
         TopicPartition(name, number) for name in names if name in listed for number in listed[name].partitions

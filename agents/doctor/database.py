@@ -27,16 +27,16 @@ LACKING = """
 
 def checks(settings: Settings) -> Iterator[Check]:
     """The database, its tables, whether they may be written, and its clock."""
-    if settings.postgres_dsn is None:
+    if settings.operations.postgres_dsn is None:
         yield unknown(
             "database", "LLMOPT_POSTGRES_DSN names none: only audit, explain and ledger verify need one"
         )
         return
     try:
-        with connect(settings.postgres_dsn) as connection:
+        with connect(settings.operations.postgres_dsn) as connection:
             version = connection.info.parameter_status("server_version")
             yield good("database", f"PostgreSQL {version} answers")
-            yield from _tables(settings.postgres_dsn, connection)
+            yield from _tables(settings.operations.postgres_dsn, connection)
             yield _clock(connection)
     except psycopg.Error as error:
         yield bad("database", f"it does not answer: {sentence(error)}", LedgerUnreachable.remedy)

@@ -14,7 +14,8 @@ import msgspec
 from agents import resources
 from agents.declarations import prices
 from agents.doctor.check import Check, bad, counted, good, unknown
-from agents.settings.settings import PREFIX, Settings, SettingsError
+from agents.settings.group import PREFIX, SettingsError
+from agents.settings.settings import Settings
 from agents.wire.codec import Decoder, UnreadableRecord
 from optimizer.model.event import BY_NAME
 
@@ -32,7 +33,7 @@ def checks(settings: Settings) -> Iterator[Check]:
     """Everything that needs no server."""
     yield _contracts()
     yield _prices(settings)
-    yield _folder(settings.state_dir)
+    yield _folder(settings.host.state_dir)
     yield _local_servers(settings)
     yield from _ports(settings)
 
@@ -58,7 +59,7 @@ def _contracts() -> Check:
 
 def _prices(settings: Settings) -> Check:
     """Whether the price list can be loaded: the file or the registry answers, and holds prices."""
-    where = settings.prices_url or settings.prices_file or "list prices only"
+    where = settings.operations.prices_url or settings.operations.prices_file or "list prices only"
     try:
         version = prices.load(settings).version
     except SettingsError as error:
@@ -89,7 +90,7 @@ def _folder(wanted: Path) -> Check:
 
 def _local_servers(settings: Settings) -> Check:
     """Whether `llmopt up` has what it needs; not asked where the settings name both servers."""
-    if settings.kafka_bootstrap is not None and settings.postgres_dsn is not None:
+    if settings.kafka.bootstrap is not None and settings.operations.postgres_dsn is not None:
         return unknown("local servers", "not needed: a broker and a database are named")
     missing = [name for name in LOCAL_PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
@@ -101,12 +102,12 @@ def _local_servers(settings: Settings) -> Check:
 
 def _ports(settings: Settings) -> Iterator[Check]:
     """Each port that the settings name: free, or held."""
-    for name in Settings.model_fields:
-        port = getattr(settings, name) if name.endswith("_port") else None
+    for name, group, field in settings.each():
+        port = getattr(group, field) if field.endswith("_port") else None
         if not port:
             continue
         variable = PREFIX + name.upper()
-        address = getattr(settings, f"{name.removesuffix('_port')}_host", "127.0.0.1")
+        address = getattr(group, f"{field.removesuffix('_port')}_host", "127.0.0.1")
         if is_free(address, port):
             yield good("ports", f"{address}:{port} ({variable}) is free")
         else:

@@ -7,7 +7,8 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from agents.settings.settings import Settings, SettingsError
+from agents.settings.group import SettingsError
+from agents.settings.settings import Settings
 
 MAX_SENDERS = 10_000
 """Buckets kept; the longest unused is forgotten, which only ever lets somebody send more."""
@@ -24,10 +25,10 @@ class Access:
         Raises:
             SettingsError: without a token we listen on loopback only, and these settings say otherwise.
         """
-        token = settings.ingest_token
-        if token is None and not _is_loopback(settings.ingest_host):
+        token = settings.gateway.ingest_token
+        if token is None and not _is_loopback(settings.gateway.ingest_host):
             raise SettingsError(
-                f"ingest_host is {settings.ingest_host}, where anybody could send: that needs a token",
+                f"ingest_host is {settings.gateway.ingest_host}, where anybody could send: that needs a token",
                 "set LLMOPT_INGEST_TOKEN to a long random text, or LLMOPT_INGEST_HOST to 127.0.0.1",
             )
         if token is not None and not token.get_secret_value():

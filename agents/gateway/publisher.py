@@ -74,12 +74,12 @@ class AsyncPublisher:
         Raises:
             SettingsError: no broker is named.
         """
-        self.max_waiting = settings.ingest_max_pending if max_waiting is None else max_waiting
+        self.max_waiting = settings.gateway.ingest_max_pending if max_waiting is None else max_waiting
         self.waiting = 0
         """Records handed over and not answered yet."""
         self.fatal: str | None = None
         """Why this producer will never publish again, which only a new one changes; None: it works."""
-        self._topics = load(settings.prefix)
+        self._topics = load(settings.host.prefix)
         self.answered_records = 0
         self.answered_requests: list[_Request] = []
         self._loop: asyncio.AbstractEventLoop | None = None

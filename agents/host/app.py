@@ -54,31 +54,31 @@ class QuietWorker(Worker):
 
 def faust_app(stage: str, settings: Settings, instance: str) -> faust.App:
     """A Faust app for one stage; every setting that differs from Faust's default has its reason here."""
-    datadir = settings.state_dir / settings.prefix / instance / stage
+    datadir = settings.host.state_dir / settings.host.prefix / instance / stage
     datadir.mkdir(parents=True, exist_ok=True)
     return faust.App(
-        f"{settings.prefix}-{stage}",
-        broker=";".join(f"kafka://{address}" for address in settings.bootstrap().split(",")),
+        f"{settings.host.prefix}-{stage}",
+        broker=";".join(f"kafka://{address}" for address in settings.kafka.broker().split(",")),
         broker_credentials=_credentials(settings),
         store="rocksdb://",
         datadir=str(datadir),
         Table=RowTable,
         consumer_group_instance_id=instance,
         consumer_auto_offset_reset="earliest",
-        topic_partitions=settings.partitions,
+        topic_partitions=settings.host.partitions,
         topic_disable_leader=True,  # no leader timers are used
         table_standby_replicas=0,  # Faust loses standby records in a rebalance
         web_enabled=False,  # it would serve the tables unauthenticated
-        broker_session_timeout=settings.session_timeout_s,  # 60 s would leave a killed worker's partitions idle
-        broker_heartbeat_interval=settings.heartbeat_s,
-        broker_rebalance_timeout=settings.rebalance_timeout_s,
-        broker_max_poll_records=settings.max_poll_records,
-        broker_commit_interval=settings.commit_s,  # the committed offset is only a report: see delivery.py
+        broker_session_timeout=settings.host.session_timeout_s,  # 60 s would leave a killed worker's partitions idle
+        broker_heartbeat_interval=settings.host.heartbeat_s,
+        broker_rebalance_timeout=settings.host.rebalance_timeout_s,
+        broker_max_poll_records=settings.host.max_poll_records,
+        broker_commit_interval=settings.host.commit_s,  # the committed offset is only a report: see delivery.py
         broker_commit_livelock_soft_timeout=3600.0,  # its warning cannot know that commits follow checkpoints
         stream_buffer_maxsize=256,  # batches, not records: delivery.py bounds them earlier
         stream_wait_empty=False,  # a stop drops what is in memory; the next start folds it again
         stream_recovery_delay=0.0,  # nothing is gained by waiting before recovery
-        producer_linger=settings.linger_ms / 1000,  # one request carries many emissions
+        producer_linger=settings.host.linger_ms / 1000,  # one request carries many emissions
         producer_max_batch_size=524_288,  # at 16 kB each pane waited for the answer to the one before
         producer_max_request_size=16_777_216,  # what the quarantine topic takes: a poison record goes there whole
         producer_acks=-1,
@@ -88,14 +88,14 @@ def faust_app(stage: str, settings: Settings, instance: str) -> faust.App:
 
 def _credentials(settings: Settings) -> Any:
     """How Faust logs in; None where the broker asks for nothing."""
-    if settings.kafka_security_protocol == "PLAINTEXT":
+    if settings.kafka.security_protocol == "PLAINTEXT":
         return None
-    if settings.kafka_security_protocol == "SSL":
-        return faust.SSLCredentials(settings.ssl_context())
-    arguments = settings.aiokafka()
+    if settings.kafka.security_protocol == "SSL":
+        return faust.SSLCredentials(settings.kafka.ssl_context())
+    arguments = settings.kafka.aiokafka()
     return faust.SASLCredentials(
         username=arguments["sasl_plain_username"],
         password=arguments["sasl_plain_password"],
-        ssl_context=settings.ssl_context(),
+        ssl_context=settings.kafka.ssl_context(),
         mechanism=arguments["sasl_mechanism"],
     )

@@ -77,23 +77,23 @@ class Audit:
     """The sink: one member of the consumer group `<prefix>-audit`."""
 
     def __init__(self, settings: Settings, *, fatal: Callable[[BaseException], None] = end_process) -> None:
-        """Read the topics of `settings.prefix` into the database of `settings.dsn()`.
+        """Read the topics of `settings.host.prefix` into the database of `settings.operations.dsn()`.
 
         Args:
             settings: name the broker and the database; neither needs to answer yet.
             fatal: called with what makes going on impossible; by default it ends the process.
         """
-        self.dsn, self.fatal = settings.dsn(), fatal
-        catalogue = load(settings.prefix)
+        self.dsn, self.fatal = settings.operations.dsn(), fatal
+        catalogue = load(settings.host.prefix)
         self.topics = [catalogue.name(topic) for topic in TOPICS]
-        self.properties: dict[str, Any] = settings.librdkafka() | {
-            "group.id": f"{settings.prefix}-audit",
+        self.properties: dict[str, Any] = settings.kafka.librdkafka() | {
+            "group.id": f"{settings.host.prefix}-audit",
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "auto.offset.reset": "earliest",  # of what retention has left: the hole becomes a gap
             "partition.assignment.strategy": "range",  # all partitions at once, to be placed at once
-            "session.timeout.ms": int(settings.session_timeout_s * 1000),
-            "heartbeat.interval.ms": int(settings.heartbeat_s * 1000),
+            "session.timeout.ms": int(settings.host.session_timeout_s * 1000),
+            "heartbeat.interval.ms": int(settings.host.heartbeat_s * 1000),
             "topic.metadata.refresh.interval.ms": 5000,  # topics may be created after us
             "allow.auto.create.topics": False,
             "queued.max.messages.kbytes": 16_384,

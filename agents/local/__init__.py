@@ -115,20 +115,20 @@ def servers(
     Raises:
         ServerError: a server could not be started; what had been started is ended.
     """
-    own_kafka = kafka and settings.kafka_bootstrap is None
-    own_postgres = postgres and settings.postgres_dsn is None
+    own_kafka = kafka and settings.kafka.bootstrap is None
+    own_postgres = postgres and settings.operations.postgres_dsn is None
     with ExitStack() as stack:
         if use_containers and (own_kafka or own_postgres):
             started = stack.enter_context(
                 containers.owned(kafka_port=kafka_port, postgres_port=postgres_port, progress=progress)
             )
             yield Running(
-                bootstrap=settings.kafka_bootstrap or started.bootstrap,
-                dsn=settings.postgres_dsn or started.dsn,
+                bootstrap=settings.kafka.bootstrap or started.bootstrap,
+                dsn=settings.operations.postgres_dsn or started.dsn,
             )
             return
         broker = (
-            Kafka(directory / "kafka", cache=settings.cache_dir, port=kafka_port, owned=True)
+            Kafka(directory / "kafka", cache=settings.operations.cache_dir, port=kafka_port, owned=True)
             if own_kafka
             else None
         )
@@ -140,8 +140,8 @@ def servers(
         for server in both:
             server.await_ready()
         yield Running(
-            bootstrap=broker.bootstrap if broker else settings.kafka_bootstrap,
-            dsn=database.dsn if database else settings.postgres_dsn,
+            bootstrap=broker.bootstrap if broker else settings.kafka.bootstrap,
+            dsn=database.dsn if database else settings.operations.postgres_dsn,
             kafka=broker,
             postgres=database,
         )

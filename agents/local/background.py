@@ -71,7 +71,7 @@ def up(
     Raises:
         ServerError: another `up` or `down` is at work, or a server cannot be started.
     """
-    folder = settings.local_dir.expanduser().absolute()
+    folder = settings.operations.local_dir.expanduser().absolute()
     process.require_space(folder)
     with _alone(folder):
         before = _read(folder)
@@ -94,9 +94,11 @@ def up(
             _require_answer(name, getattr(record, name))
             progress(f"{_LABEL[name]} runs already on {process.HOST}:{getattr(record, name).port}")
         broker = database = None
-        if record.kafka is None and settings.kafka_bootstrap is None:
-            broker = kafka.Kafka(folder / "kafka", cache=settings.cache_dir, port=kafka_port, owned=False)
-        if record.postgres is None and settings.postgres_dsn is None:
+        if record.kafka is None and settings.kafka.bootstrap is None:
+            broker = kafka.Kafka(
+                folder / "kafka", cache=settings.operations.cache_dir, port=kafka_port, owned=False
+            )
+        if record.postgres is None and settings.operations.postgres_dsn is None:
             database = postgres.Postgres(folder / "postgres", port=postgres_port, owned=False)
         try:
             return _start(folder, record, (broker, database), progress)
@@ -138,7 +140,7 @@ def down(settings: Settings) -> tuple[str, ...]:
     Raises:
         ServerError: another `up` or `down` is at work, or a server belongs to somebody else.
     """
-    folder = settings.local_dir.expanduser().absolute()
+    folder = settings.operations.local_dir.expanduser().absolute()
     if not folder.is_dir():
         return ()
     with _alone(folder):
@@ -158,7 +160,7 @@ def down(settings: Settings) -> tuple[str, ...]:
 
 def recorded(settings: Settings) -> RunningServers:
     """Return what `up` left running here and still runs; empty where nothing does."""
-    return _read(settings.local_dir.expanduser().absolute())
+    return _read(settings.operations.local_dir.expanduser().absolute())
 
 
 def _up_in_containers(

@@ -161,7 +161,7 @@ def _settle(
     again: Callable[[Whole], _Sent] | None = None,
 ) -> None:
     """Send what `again` makes of each record, if it is given, then its marker; some at a time."""
-    topic, producer, done = load(settings.prefix).name("quarantine"), _producer(settings), 0
+    topic, producer, done = load(settings.host.prefix).name("quarantine"), _producer(settings), 0
     with _QuarantineReader(settings) as reader:
         for some in _batched(reader.wholes(items)):
             errors = _deliver(producer, [again(whole) for whole in some]) if again else [None] * len(some)
@@ -223,11 +223,11 @@ class _QuarantineReader:
     """Reads the quarantine topic without a group: it leaves no trace on the broker."""
 
     def __init__(self, settings: Settings) -> None:
-        self.topic = load(settings.prefix).name("quarantine")
+        self.topic = load(settings.host.prefix).name("quarantine")
         self.consumer = Consumer(
-            settings.librdkafka()
+            settings.kafka.librdkafka()
             | {
-                "group.id": f"{settings.prefix}-quarantine-reader",  # asked for; nothing is committed
+                "group.id": f"{settings.host.prefix}-quarantine-reader",  # asked for; nothing is committed
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
                 "auto.offset.reset": "error",
@@ -328,7 +328,7 @@ def _whole(item: Item, message: Any) -> Whole:
 
 def _producer(settings: Settings) -> Producer:
     return Producer(
-        settings.librdkafka()
+        settings.kafka.librdkafka()
         | {
             "enable.idempotence": True,
             "message.max.bytes": 16_777_216,

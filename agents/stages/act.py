@@ -20,6 +20,6 @@ def wire(settings: Settings, catalogue: Catalogue) -> Wiring:
         reads=catalogue.types_on("decisions"),
         routes=catalogue.routes("act"),
         quarantine=catalogue.name("quarantine"),
-        checkpoint_s=settings.checkpoint_s("act"),
+        checkpoint_s=settings.host.checkpoint_s("act"),
         hands_on_watermark=False,
     )

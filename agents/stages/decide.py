@@ -20,6 +20,6 @@ def wire(settings: Settings, catalogue: Catalogue) -> Wiring:
         reads=catalogue.types_on("findings"),
         routes=catalogue.routes("decide"),
         quarantine=catalogue.name("quarantine"),
-        checkpoint_s=settings.checkpoint_s("decide"),
+        checkpoint_s=settings.host.checkpoint_s("decide"),
         hands_on_watermark=True,
     )

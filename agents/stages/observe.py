@@ -22,10 +22,10 @@ def wire(settings: Settings, catalogue: Catalogue) -> Wiring:
     """The stage with its topics, as the catalogue has them."""
     return Wiring(
         stage=Observe(
-            partition_count=settings.partitions,
-            pane_ms=settings.pane_s * 1000,
-            watermark_delay_ms=settings.watermark_delay_s * 1000,
-            dedupe_records=settings.dedupe_records,
+            partition_count=settings.host.partitions,
+            pane_ms=settings.host.pane_s * 1000,
+            watermark_delay_ms=settings.host.watermark_delay_s * 1000,
+            dedupe_records=settings.host.dedupe_records,
             prices=prices.load(settings),
         ),
         source=catalogue.name("metrics"),

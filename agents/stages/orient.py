@@ -18,12 +18,12 @@ ROW_BYTES = 880_000
 def wire(settings: Settings, catalogue: Catalogue) -> Wiring:
     """The stage with its topics, as the catalogue has them."""
     return Wiring(
-        stage=Orient(pane_ms=settings.pane_s * 1000, bytes_max=ROW_BYTES),
+        stage=Orient(pane_ms=settings.host.pane_s * 1000, bytes_max=ROW_BYTES),
         source=catalogue.name("aggregates"),
         reads=catalogue.types_on("aggregates"),
         routes=catalogue.routes("orient"),
         quarantine=catalogue.name("quarantine"),
-        checkpoint_s=settings.checkpoint_s("orient"),
+        checkpoint_s=settings.host.checkpoint_s("orient"),
         hands_on_watermark=True,
-        stalled_source_ms=settings.stalled_source_s * 1000,
+        stalled_source_ms=settings.host.stalled_source_s * 1000,
     )

@@ -61,10 +61,10 @@ def create(settings: Settings, bootstrap: str | None = None) -> list[str]:
     """
     settings = settings.at(bootstrap=bootstrap)
     admin = _admin(settings, ANSWER_S)
-    wanted = load(settings.prefix).properties()
+    wanted = load(settings.host.prefix).properties()
     present = admin.list_topics(timeout=ANSWER_S).topics
     missing = [
-        NewTopic(name, settings.partitions, -1, config=properties)
+        NewTopic(name, settings.host.partitions, -1, config=properties)
         for name, properties in wanted.items()
         if name not in present
     ]
@@ -87,7 +87,7 @@ def verify(
         KafkaException: The broker does not answer or refuses.
     """
     settings, answer_s = settings.at(bootstrap=bootstrap), answer_s or ANSWER_S
-    admin, catalogue = _admin(settings, answer_s), load(settings.prefix)
+    admin, catalogue = _admin(settings, answer_s), load(settings.host.prefix)
     wanted, changelogs = catalogue.properties(), set(catalogue.changelogs().values())
     topics = admin.list_topics(timeout=answer_s).topics
     described = _described(admin, [name for name in wanted if name in topics], answer_s)
@@ -96,10 +96,12 @@ def verify(
     for name, properties in wanted.items():
         if name not in described:
             kind: Literal["missing", "changelog"] = "changelog" if name in changelogs else "missing"
-            problems.append(TopicProblem(name, kind, f"{settings.partitions} partitions", ""))
+            problems.append(TopicProblem(name, kind, f"{settings.host.partitions} partitions", ""))
             continue
-        if (count := len(topics[name].partitions)) != settings.partitions:
-            problems.append(TopicProblem(name, "partitions", f"{settings.partitions} partitions", f"{count}"))
+        if (count := len(topics[name].partitions)) != settings.host.partitions:
+            problems.append(
+                TopicProblem(name, "partitions", f"{settings.host.partitions} partitions", f"{count}")
+            )
         if name in changelogs and (copies := _replicas(topics[name])) < replicas:
             problems.append(
                 TopicProblem(name, "property", f"{replicas} replicas, as the other topics", f"{copies}")
@@ -137,7 +139,9 @@ def _differences(name: str, properties: dict[str, str], entries: Any) -> list[To
 
 def _admin(settings: Settings, answer_s: float) -> AdminClient:
     # What goes wrong is raised; librdkafka's own lines about it would only be in the way.
-    return AdminClient(settings.librdkafka() | {"socket.timeout.ms": int(answer_s * 1000), "log_level": 0})
+    return AdminClient(
+        settings.kafka.librdkafka() | {"socket.timeout.ms": int(answer_s * 1000), "log_level": 0}
+    )
 
 
 def _led(admin: AdminClient) -> set[str]:

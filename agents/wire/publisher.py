@@ -48,7 +48,7 @@ def acknowledged(settings: Settings) -> dict[str, Any]:
     Raises:
         SettingsError: no broker is named.
     """
-    return settings.librdkafka() | {
+    return settings.kafka.librdkafka() | {
         "enable.idempotence": True,  # which implies acks=all
         # Java's partitioner, which aiokafka has too: librdkafka's own would put a key elsewhere.
         "partitioner": "murmur2_random",
@@ -63,8 +63,8 @@ class Publisher:
 
     def __init__(self, settings: Settings, *, most_bytes: int = 1_000_000) -> None:
         """Publish to the settings' broker under the settings' prefix records of at most so many bytes."""
-        self.partitions = settings.partitions
-        self.catalogue = load(settings.prefix)
+        self.partitions = settings.host.partitions
+        self.catalogue = load(settings.host.prefix)
         self._failed: list[str] = []
         self._producer = Producer(acknowledged(settings) | {"message.max.bytes": most_bytes})
 

@@ -24,12 +24,12 @@ def events(settings: Settings, topic: str) -> Iterator[Event]:
     Raises:
         KafkaException: the broker does not answer.
     """
-    catalogue = load(settings.prefix)
+    catalogue = load(settings.host.prefix)
     name, decoder = catalogue.name(topic), Decoder(catalogue.types_on(topic))
     consumer = Consumer(
-        settings.librdkafka()
+        settings.kafka.librdkafka()
         | {
-            "group.id": f"{settings.prefix}-reader",  # asked for; nothing is committed
+            "group.id": f"{settings.host.prefix}-reader",  # asked for; nothing is committed
             "enable.auto.commit": False,
             "enable.partition.eof": True,  # offsets alone do not tell: a log may end with control records
             "fetch.wait.max.ms": 20,

@@ -217,14 +217,14 @@ class TestCatalogue:
         assert listed == set(BY_NAME)
 
     def test_every_stage_folds_one_topic(self):
-        from agents.settings.settings import Settings
+        from agents.settings.settings import load as load_settings
         from agents.worker import WIRE
 
         assert tuple(WIRE) == STAGES
         listed = catalogue.load()
         for stage, wire in WIRE.items():
             (source,) = (name for name, topic in listed.ours().items() if stage in topic.read_by)
-            wired = wire(Settings(), listed)
+            wired = wire(load_settings(), listed)
             assert (wired.source, wired.stage.name) == (source, stage)
             assert wired.reads == listed.types_on(source.partition(".")[2])
 

@@ -3,7 +3,7 @@
 import json
 
 from agents.gateway.rest import http, openapi
-from agents.settings.settings import Settings
+from agents.settings.settings import load as load_settings
 from tests.architecture.test_contracts import SCHEMAS, golden
 
 
@@ -13,7 +13,7 @@ def test_the_description_is_the_one_that_is_kept():
 
 
 def test_every_address_is_described_and_every_described_address_is_there():
-    app = http.application(Settings(), publisher=None)
+    app = http.application(load_settings(), publisher=None)
     assert {route.path for route in app.routes} - {"/openapi.json"} == set(openapi.document()["paths"])
 
 

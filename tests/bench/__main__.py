@@ -186,7 +186,7 @@ def main():
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="llmopt-bench-")))
         # A broker of its own, whatever the environment names: its topics would stay there, and its load disturb.
-        alone = settings.load().model_copy(update={"kafka_bootstrap": None})
+        alone = settings.load().but(kafka_bootstrap=None)
         running = stack.enter_context(local.servers(alone, directory=directory / "servers", postgres=False))
         print(flush=True)
         measure(Bench(options, running.bootstrap, directory), options.parts or PARTS)

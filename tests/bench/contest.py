@@ -40,7 +40,7 @@ class Entrant(NamedTuple):
 def entrants(bench, *, peers):
     """All that can run here, by what they are called in the text; and sentences on those that cannot."""
     events, few = bench.options.events, max(1000, bench.options.events // STOCK_SHARE)
-    told, cache = bench.told("bench-drain"), settings.load().cache_dir
+    told, cache = bench.told("bench-drain"), settings.load().operations.cache_dir
     load.make_topic(bench.bootstrap, "bench-stock")
     load.backlog(bench.bootstrap, "bench-stock", few)
 

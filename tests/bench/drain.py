@@ -42,11 +42,11 @@ class Stopwatch:
 
 def client(told):
     """confluent-kafka and our codec, and nothing else."""
-    topic, watch = f"{told.prefix}.metrics", Stopwatch()
+    topic, watch = f"{told.host.prefix}.metrics", Stopwatch()
     decoder = Decoder(("call", "feedback", "configuration.applied", "tick", "target.declared"))
-    total = sum(records.ends(told.bootstrap(), topic).values())
-    consumer = Consumer(told.librdkafka() | {"group.id": "bench", "enable.auto.commit": False})
-    consumer.assign([TopicPartition(topic, p, 0) for p in range(told.partitions)])
+    total = sum(records.ends(told.kafka.broker(), topic).values())
+    consumer = Consumer(told.kafka.librdkafka() | {"group.id": "bench", "enable.auto.commit": False})
+    consumer.assign([TopicPartition(topic, p, 0) for p in range(told.host.partitions)])
     while watch.n < total:
         some = consumer.consume(2000, timeout=1.0)
         if some:
@@ -61,13 +61,13 @@ def client(told):
 
 def observe(told, instance):
     """The product's observe, as `llmopt run observe` runs it; from when every partition has come to its calls."""
-    total = sum(records.ends(told.bootstrap(), f"{told.prefix}.metrics").values())
+    total = sum(records.ends(told.kafka.broker(), f"{told.host.prefix}.metrics").values())
     watch, done, begun, before = Stopwatch(), threading.Event(), set(), 0
 
     class Timed(Host):
         async def _fold_batch(self, part, batch):
             nonlocal before
-            if len(begun) < told.partitions:
+            if len(begun) < told.host.partitions:
                 if any(value.startswith(CALL) for value in batch):
                     begun.add(part.number)
                 await super()._fold_batch(part, batch)
@@ -88,7 +88,7 @@ def observe(told, instance):
 
     def of_this_turn(stage, told, name):
         """A group and a table of its own: rows and marks of the turn before must not be found."""
-        return in_the_product(stage, told.model_copy(update={"prefix": f"{told.prefix}-{instance}"}), name)
+        return in_the_product(stage, told.but(prefix=f"{told.host.prefix}-{instance}"), name)
 
     assembly.faust_app = of_this_turn
     assembly.run(("observe",), told, instance=instance, with_clock=False, host=Timed)

@@ -108,7 +108,7 @@ def send(protocol, port, spans):
 
 
 async def receive(protocol, spans, profile):
-    settings = load().model_copy(update={"otlp_grpc_port": 0, "otlp_http_port": 0})
+    settings = load().but(otlp_grpc_port=0, otlp_http_port=0)
     publisher = AsyncPublisher(settings)
     receiver = receivers(settings, publisher)[PROTOCOLS.index(protocol)]
     port = (await receiver.start()).rpartition(":")[2]

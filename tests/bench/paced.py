@@ -16,10 +16,10 @@ PAUSE_S = 0.001
 
 def main(rate, seconds):
     told = settings.load()
-    topic, cut = f"{told.prefix}.metrics", load.shapes(random.Random(5))
-    producer = Producer(told.librdkafka() | {"linger.ms": 5, "partitioner": "murmur2_random"})
+    topic, cut = f"{told.host.prefix}.metrics", load.shapes(random.Random(5))
+    producer = Producer(told.kafka.librdkafka() | {"linger.ms": 5, "partitioner": "murmur2_random"})
     for event in load.declarations(datetime.now(UTC)):
-        for number in range(told.partitions):
+        for number in range(told.host.partitions):
             producer.produce(topic, encode(event), partition=number, headers=load.HEADERS)
     producer.flush()
     began, sent = time.perf_counter(), 0

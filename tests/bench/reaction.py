@@ -36,10 +36,10 @@ class Follower(Thread):
         self.seen, self.candidates = {}, {}
         self._decoder = Decoder(("configuration",))
         self._consumer = Consumer(
-            told.librdkafka() | {"group.id": "bench-follower", "enable.auto.commit": False}
+            told.kafka.librdkafka() | {"group.id": "bench-follower", "enable.auto.commit": False}
         )
-        topic = f"{told.prefix}.configurations"
-        self._consumer.assign([TopicPartition(topic, number, 0) for number in range(told.partitions)])
+        topic = f"{told.host.prefix}.configurations"
+        self._consumer.assign([TopicPartition(topic, number, 0) for number in range(told.host.partitions)])
 
     def run(self):
         while True:

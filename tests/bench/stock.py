@@ -13,15 +13,17 @@ from tests.bench.drain import Stopwatch
 
 def main(topic, events, instance):
     told = settings.load()
-    datadir = told.state_dir / instance
+    datadir = told.host.state_dir / instance
     datadir.mkdir(parents=True)
     app = faust.App(
-        f"bench-{instance}", broker=f"kafka://{told.bootstrap()}", store="rocksdb://", datadir=str(datadir),
-        topic_partitions=told.partitions, consumer_auto_offset_reset="earliest", topic_disable_leader=True,
+        f"bench-{instance}", broker=f"kafka://{told.kafka.broker()}", store="rocksdb://", datadir=str(datadir),
+        topic_partitions=told.host.partitions, consumer_auto_offset_reset="earliest", topic_disable_leader=True,
         web_enabled=False, table_standby_replicas=0, stream_buffer_maxsize=65536, broker_max_poll_records=2000,
     )  # fmt: skip
     raw = {"key_type": bytes, "value_type": bytes, "key_serializer": "raw", "value_serializer": "raw"}
-    windows = app.Table("windows", default=int, partitions=told.partitions).tumbling(60.0, expires=3600.0)
+    windows = app.Table("windows", default=int, partitions=told.host.partitions).tumbling(
+        60.0, expires=3600.0
+    )
     watch = Stopwatch()
 
     @app.agent(app.topic(topic, **raw))

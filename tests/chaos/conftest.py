@@ -21,7 +21,7 @@ def recording():
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory):
     """A broker and a database of the chaos runs' own: they are killed here."""
-    told = settings.Settings()
+    told = settings.load()
     with local.servers(told, directory=tmp_path_factory.mktemp("chaos-servers")) as running:
         yield running
 

@@ -21,7 +21,7 @@ from agents.ledger.append import PartitionRead, append
 from agents.ledger.connection import connect, migrate
 from agents.ledger.sink import TOPICS, Audit, TopicShrank
 from agents.ledger.verify import verify
-from agents.settings.settings import Settings, load
+from agents.settings.settings import load as load_settings
 from agents.wire import admin as topics
 from agents.wire.codec import encode, headers_for
 from optimizer.model.command import Command
@@ -80,12 +80,12 @@ class World:
 
     def __init__(self, settings):
         self.settings = settings
-        self.producer = Producer(settings.librdkafka() | {"enable.idempotence": True, "linger.ms": 5})
+        self.producer = Producer(settings.kafka.librdkafka() | {"enable.idempotence": True, "linger.ms": 5})
         self.published = dict.fromkeys(TOPICS, 0)
         self.fatal = []
 
     def send(self, topic, value, headers=(), partition=0):
-        name = f"{self.settings.prefix}.{topic}"
+        name = f"{self.settings.host.prefix}.{topic}"
         self.producer.produce(name, value, b"t", partition=partition, headers=list(headers))
 
     def publish(self, count):
@@ -98,11 +98,11 @@ class World:
                     event_of(payload(topic, i), i),
                     event_of(Watermark(partition=0, of=1, passed_at=AT + i), i, None),
                 ):
-                    self.send(topic, encode(event), headers_for(event), i % self.settings.partitions)
+                    self.send(topic, encode(event), headers_for(event), i % self.settings.host.partitions)
         assert self.producer.flush(PATIENCE_S) == 0
 
     def counted(self):
-        with psycopg.connect(self.settings.dsn()) as connection:
+        with psycopg.connect(self.settings.operations.dsn()) as connection:
             return {
                 topic: connection.execute(
                     sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(table))
@@ -111,7 +111,7 @@ class World:
             }
 
     def verified(self):
-        with connect(self.settings.dsn()) as connection:
+        with connect(self.settings.operations.dsn()) as connection:
             report = verify(connection)
         assert report.faults == []
         return report
@@ -134,7 +134,7 @@ class World:
 
 
 def world_of(prefix, bootstrap, dsn):
-    settings = Settings(
+    settings = load_settings(
         prefix=prefix, kafka_bootstrap=bootstrap, postgres_dsn=dsn, partitions=2, session_timeout_s=6
     )
     topics.create(settings)
@@ -162,9 +162,9 @@ def test_a_second_run_starts_where_the_ledger_is_and_not_where_the_group_is(worl
     world.publish(10)
     with world.sink():
         world.await_complete()
-    group = Consumer(world.settings.librdkafka() | {"group.id": f"{world.settings.prefix}-audit"})
+    group = Consumer(world.settings.kafka.librdkafka() | {"group.id": f"{world.settings.host.prefix}-audit"})
     group.commit(
-        offsets=[TopicPartition(f"{world.settings.prefix}.{topic}", 0, 0) for topic in TOPICS],
+        offsets=[TopicPartition(f"{world.settings.host.prefix}.{topic}", 0, 0) for topic in TOPICS],
         asynchronous=False,
     )
     group.close()
@@ -185,7 +185,7 @@ def test_what_is_no_event_is_kept_and_stops_nothing(world):
     with world.sink():
         world.await_complete()
     world.verified()
-    with psycopg.connect(world.settings.dsn()) as connection:
+    with psycopg.connect(world.settings.operations.dsn()) as connection:
         kinds = connection.execute(
             "SELECT kind, count(*) FROM audit_chain WHERE kind IN ('unreadable', 'tombstone')"
             " GROUP BY kind ORDER BY kind"
@@ -203,7 +203,7 @@ def test_progress_moves_over_watermarks_alone(world):
     world.producer.flush(PATIENCE_S)
 
     def next_offset():
-        with psycopg.connect(world.settings.dsn()) as connection:
+        with psycopg.connect(world.settings.operations.dsn()) as connection:
             query = "SELECT next_offset FROM audit_progress WHERE topic LIKE '%.decisions' AND partition = 0"
             return connection.execute(query).fetchone()
 
@@ -214,19 +214,19 @@ def test_progress_moves_over_watermarks_alone(world):
 
 def test_what_was_deleted_before_it_was_read_leaves_a_gap(world):
     world.publish(20)
-    admin = AdminClient(world.settings.librdkafka())
-    gone = TopicPartition(f"{world.settings.prefix}.findings", 0, 8)
+    admin = AdminClient(world.settings.kafka.librdkafka())
+    gone = TopicPartition(f"{world.settings.host.prefix}.findings", 0, 8)
     for future in admin.delete_records([gone]).values():
         future.result(PATIENCE_S)
     with world.sink():
         await_(lambda: world.counted() == world.published | {"findings": 16}, world.counted)
     (warning,) = world.verified().warnings
-    assert f"{world.settings.prefix}.findings/0: offsets 0 to 7 were gone" in warning
+    assert f"{world.settings.host.prefix}.findings/0: offsets 0 to 7 were gone" in warning
 
 
 def test_a_topic_made_anew_is_fatal_and_says_what_to_do(world):
-    name = f"{world.settings.prefix}.decisions"
-    with connect(world.settings.dsn()) as connection:
+    name = f"{world.settings.host.prefix}.decisions"
+    with connect(world.settings.operations.dsn()) as connection:
         append(connection, {(name, 1): PartitionRead(0, 100)})
     world.publish(2)
     with world.sink():
@@ -247,7 +247,7 @@ def test_without_tables_it_waits_until_they_are_made(kafka, database, prefix, ca
 
 
 def test_the_database_may_stop_for_a_while(kafka, prefix, tmp_path, caplog):
-    with local.servers(load(), directory=tmp_path, kafka=False) as running:
+    with local.servers(load_settings(), directory=tmp_path, kafka=False) as running:
         migrate(running.dsn)
         world = world_of(prefix, kafka, running.dsn)
         world.publish(20)
@@ -269,7 +269,7 @@ def test_the_database_may_stop_for_a_while(kafka, prefix, tmp_path, caplog):
 
 SINK = """
 from agents.ledger.sink import Audit, stopped_by_signals
-from agents.settings.settings import load
+from agents.settings.settings import load as load_settings
 Audit(load()).run(stopped_by_signals())
 """
 

@@ -175,7 +175,7 @@ def watermarks(world):
     found = {}
     for event in world.on("aggregates", "watermark"):
         found[event.data.partition] = max(found.get(event.data.partition, 0), event.data.passed_at)
-    return found if len(found) == world.settings.partitions else {}
+    return found if len(found) == world.settings.host.partitions else {}
 
 
 def test_what_is_posted_in_all_three_modes_becomes_panes_and_sent_again_counts_once(world, entrance):

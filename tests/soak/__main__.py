@@ -183,7 +183,7 @@ def main():
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="llmopt-soak-")))
         # Servers of its own, whatever the environment names: its topics would stay there, and its load disturb.
-        alone = settings.load().model_copy(update={"kafka_bootstrap": None, "postgres_dsn": None})
+        alone = settings.load().but(kafka_bootstrap=None, postgres_dsn=None)
         running = stack.enter_context(local.servers(alone, directory=directory / "servers", progress=say))
         migrate(running.dsn)
         cluster = Cluster(running.bootstrap, "soak", directory / "state", DEFAULTS, dsn=running.dsn)

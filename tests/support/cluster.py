@@ -11,7 +11,7 @@ from pathlib import Path
 
 from confluent_kafka import KafkaException
 
-from agents.settings.settings import Settings
+from agents.settings.settings import load as load_settings
 from agents.wire import admin
 from tests.support import records
 
@@ -100,7 +100,7 @@ class Cluster:
             for k, v in self.environment.items()
             if k.startswith("LLMOPT_")
         }
-        return Settings(**told)
+        return load_settings(**told)
 
     def create_topics(self):
         admin.create(self.settings())

@@ -147,7 +147,7 @@ def await_served(bootstrap, names):
 
 def create_topics(settings):
     """Create the catalogue's topics, and await that they can be read."""
-    await_served(settings.bootstrap(), admin.create(settings))
+    await_served(settings.kafka.broker(), admin.create(settings))
 
 
 class Worker:
@@ -311,9 +311,9 @@ def main():
 
     def wire(settings, _catalogue):
         return Wiring(
-            stage=Toy(), source=f"{settings.prefix}.in", reads=("call", "watermark"),
-            routes={Call: f"{settings.prefix}.out", Watermark: f"{settings.prefix}.out"},
-            quarantine=f"{settings.prefix}.quarantine", checkpoint_s=told["checkpoint_s"], hands_on_watermark=True,
+            stage=Toy(), source=f"{settings.host.prefix}.in", reads=("call", "watermark"),
+            routes={Call: f"{settings.host.prefix}.out", Watermark: f"{settings.host.prefix}.out"},
+            quarantine=f"{settings.host.prefix}.quarantine", checkpoint_s=told["checkpoint_s"], hands_on_watermark=True,
         )  # fmt: skip
 
     assembly.WIRE["toy"] = wire

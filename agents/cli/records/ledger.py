@@ -148,8 +148,8 @@ def _print(report: Report, lost: list[str]) -> None:
 def _dsn() -> str:
     """The database the settings name, or that of `llmopt up`."""
     settings = configuration.load()
-    running = None if settings.postgres_dsn else recorded(settings)
-    return settings.at(dsn=running.dsn if running else None).dsn()
+    running = None if settings.operations.postgres_dsn else recorded(settings)
+    return settings.at(dsn=running.dsn if running else None).operations.dsn()
 
 
 @contextmanager

@@ -188,7 +188,7 @@ def _matching(settings: Settings, items: Sequence[Item], reason: str | None, top
     Raises:
         Failure: There is no such topic.
     """
-    catalogue = load(settings.prefix)
+    catalogue = load(settings.host.prefix)
     full = catalogue.name(topic) if topic in catalogue.topics else topic
     if full is not None and full not in {catalogue.name(short) for short in catalogue.topics}:
         raise Failure(f"there is no topic {topic!r}", f"there are {', '.join(catalogue.topics)}", USAGE)

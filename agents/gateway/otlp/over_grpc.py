@@ -37,8 +37,8 @@ class GrpcReceiver:
             SettingsError: anybody could send.
         """
         self._access, self._intake = Access(settings), intake
-        host = settings.ingest_host
-        self._host, self._wanted = f"[{host}]" if ":" in host else host, settings.otlp_grpc_port
+        host = settings.gateway.ingest_host
+        self._host, self._wanted = f"[{host}]" if ":" in host else host, settings.gateway.otlp_grpc_port
         self._server: Any = None
         self._health: Any = None
 

@@ -68,8 +68,10 @@ class Api:
         """
         self.settings, self.publisher = settings, publisher
         self.access = Access(settings)
-        self.rates = RateLimits(settings.ingest_events_per_s, least=settings.ingest_batch_events)
-        self.envelopes = Envelopes(settings.ingest_batch_events)
+        self.rates = RateLimits(
+            settings.gateway.ingest_events_per_s, least=settings.gateway.ingest_batch_events
+        )
+        self.envelopes = Envelopes(settings.gateway.ingest_batch_events)
         self._held = 0
         self._probing = asyncio.Lock()
         self._trouble: str | None = None
@@ -78,7 +80,11 @@ class Api:
     async def events(self, request: Request) -> Response:
         """Take one CloudEvent, or a batch."""
         kind = media_type(request.headers)
-        limit = self.settings.ingest_batch_bytes if kind == BATCH else self.settings.ingest_event_bytes
+        limit = (
+            self.settings.gateway.ingest_batch_bytes
+            if kind == BATCH
+            else self.settings.gateway.ingest_event_bytes
+        )
         async with self._body(request, limit) as body:
             events = self.envelopes.read(request.headers, body, datetime.now(UTC))
             self._spend(request, len(events) - 1)
@@ -87,14 +93,14 @@ class Api:
     async def feedback(self, request: Request) -> Response:
         """Take one piece of feedback."""
         self._must_be_json(request)
-        async with self._body(request, self.settings.ingest_event_bytes) as body:
+        async with self._body(request, self.settings.gateway.ingest_event_bytes) as body:
             event = feedback_event(body, request.headers.get("idempotency-key"), datetime.now(UTC))
             return await self._publish("metrics", [event], id=event.id)
 
     async def alerts(self, request: Request) -> Response:
         """Take an alert, or a webhook of Alertmanager."""
         self._must_be_json(request)
-        async with self._body(request, self.settings.ingest_batch_bytes) as body:
+        async with self._body(request, self.settings.gateway.ingest_batch_bytes) as body:
             events, ignored = alert_events(body, request.headers.get("idempotency-key"), datetime.now(UTC))
             return await self._publish("findings", events, ignored=ignored)
 

@@ -12,7 +12,8 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from agents.connectors.inbound import Bridge
 from agents.quarantine import desk
-from agents.settings.settings import Settings, SettingsError
+from agents.settings.group import SettingsError
+from agents.settings.settings import load as load_settings
 from agents.wire import admin as topics
 from agents.wire import reading
 from agents.wire.catalogue import load
@@ -31,7 +32,7 @@ NAMES = (
 def told(kafka, prefix):
     """Settings with topics of the test's own; ours exist, those of others do not yet."""
     names = {f"{name}_topic": f"{prefix}-{name}" for name in NAMES}
-    told = Settings(kafka_bootstrap=kafka, prefix=prefix, partitions=2, **names)
+    told = load_settings(kafka_bootstrap=kafka, prefix=prefix, partitions=2, **names)
     topics.create(told)
     return told
 
@@ -113,9 +114,9 @@ def on_metrics(told):
 
 
 def test_both_encodings_come_to_the_same_calls(told, made, put):
-    made(told.otlp_spans_topic)
+    made(told.gateway.otlp_spans_topic)
     for name in ("openai_v2", "traceloop_anthropic"):
-        put(told.otlp_spans_topic, recorded(f"{name}/traces_0.pb"), recorded(f"{name}/traces_0.json"))
+        put(told.gateway.otlp_spans_topic, recorded(f"{name}/traces_0.pb"), recorded(f"{name}/traces_0.json"))
     with Running(told) as running:
         running.await_(lambda counts: counts["call"] == 2 * (21 + 16))
     found = Counter((event.source, event.id) for event in on_metrics(told))
@@ -124,22 +125,22 @@ def test_both_encodings_come_to_the_same_calls(told, made, put):
 
 
 def test_records_are_committed_after_their_events_arrived(kafka, told, made, put):
-    made(told.otlp_spans_topic)
-    put(told.otlp_spans_topic, recorded("openai_v2/traces_0.pb"), partition=1)
+    made(told.gateway.otlp_spans_topic)
+    put(told.gateway.otlp_spans_topic, recorded("openai_v2/traces_0.pb"), partition=1)
     with Running(told) as running:
         running.await_(lambda counts: counts["call"] == 21)
     assert 21 == len(on_metrics(told))
-    assert 1 == committed(kafka, told.prefix, told.otlp_spans_topic)[1]
+    assert 1 == committed(kafka, told.host.prefix, told.gateway.otlp_spans_topic)[1]
     with Running(told) as running:
-        put(told.otlp_spans_topic, recorded("openai_v2/traces_0.pb"), partition=1)
+        put(told.gateway.otlp_spans_topic, recorded("openai_v2/traces_0.pb"), partition=1)
         running.await_(lambda counts: counts["call"] == 21)  # the first record does not come again
-        assert 1 == running.counters()[f"records of {told.otlp_spans_topic}"]
+        assert 1 == running.counters()[f"records of {told.gateway.otlp_spans_topic}"]
 
 
 def test_ended_before_the_commit_it_makes_the_same_events_again(told, made, put, monkeypatch):
-    made(told.otlp_spans_topic, told.sentinel_alerts_topic)
-    put(told.otlp_spans_topic, recorded("openai_v2/traces_0.pb"))
-    put(told.sentinel_alerts_topic, b'{"target": "a"}', b"no JSON")
+    made(told.gateway.otlp_spans_topic, told.gateway.sentinel_alerts_topic)
+    put(told.gateway.otlp_spans_topic, recorded("openai_v2/traces_0.pb"))
+    put(told.gateway.sentinel_alerts_topic, b'{"target": "a"}', b"no JSON")
 
     def all_there(counts):
         return (counts["call"], counts["alert"], counts["quarantined"]) == (21, 1, 1)
@@ -159,8 +160,8 @@ def test_ended_before_the_commit_it_makes_the_same_events_again(told, made, put,
 def test_when_the_broker_takes_nothing_it_can_be_run_again_from_where_it_committed(
     told, made, put, monkeypatch
 ):
-    made(told.otlp_spans_topic)
-    put(told.otlp_spans_topic, recorded("openai_v2/traces_0.pb"))
+    made(told.gateway.otlp_spans_topic)
+    put(told.gateway.otlp_spans_topic, recorded("openai_v2/traces_0.pb"))
     settle, failures = Publisher.settle, iter([NotDelivered("no answer")])
 
     def fails_once(self):
@@ -178,8 +179,8 @@ def test_when_the_broker_takes_nothing_it_can_be_run_again_from_where_it_committ
 
 
 def test_an_event_lies_where_its_targets_other_events_lie(told, made, put):
-    made(told.otlp_spans_topic)
-    put(told.otlp_spans_topic, recorded("openai_v2/traces_0.pb"))
+    made(told.gateway.otlp_spans_topic)
+    put(told.gateway.otlp_spans_topic, recorded("openai_v2/traces_0.pb"))
     with Running(told) as running:
         running.await_(lambda counts: counts["call"] == 21)
     from aiokafka.partitioner import murmur2
@@ -190,9 +191,9 @@ def test_an_event_lies_where_its_targets_other_events_lie(told, made, put):
 
 def partitions_of(told, topic):
     """Partitions of a topic of ours that hold anything."""
-    consumer = Consumer({"bootstrap.servers": told.kafka_bootstrap, "group.id": "looks"})
+    consumer = Consumer({"bootstrap.servers": told.kafka.bootstrap, "group.id": "looks"})
     try:
-        name = load(told.prefix).name(topic)
+        name = load(told.host.prefix).name(topic)
         ends = {n: consumer.get_watermark_offsets(TopicPartition(name, n), timeout=10)[1] for n in range(2)}
     finally:
         consumer.close()
@@ -200,7 +201,7 @@ def partitions_of(told, topic):
 
 
 def test_metrics_and_evaluations_come_too(told, made, put):
-    made(told.otlp_metrics_topic, told.otlp_logs_topic)
+    made(told.gateway.otlp_metrics_topic, told.gateway.otlp_logs_topic)
     evaluation = {
         "timeUnixNano": "1767225600000000000",
         "eventName": "gen_ai.evaluation.result",
@@ -209,8 +210,8 @@ def test_metrics_and_evaluations_come_too(told, made, put):
         "attributes": [{"key": "gen_ai.evaluation.score.value", "value": {"doubleValue": 0.5}}],
     }
     logs = {"resourceLogs": [{"scopeLogs": [{"logRecords": [evaluation, {"body": {"stringValue": "x"}}]}]}]}
-    put(told.otlp_metrics_topic, recorded("openai_v2/metrics_0.json"))
-    put(told.otlp_logs_topic, json.dumps(logs).encode())
+    put(told.gateway.otlp_metrics_topic, recorded("openai_v2/metrics_0.json"))
+    put(told.gateway.otlp_logs_topic, json.dumps(logs).encode())
     with Running(told) as running:
         running.await_(lambda counts: counts["metric"] == 23 and counts["feedback"] == 1)
         assert 1 == running.counters()["dropped, no evaluation"]
@@ -218,10 +219,14 @@ def test_metrics_and_evaluations_come_too(told, made, put):
 
 
 def test_alarms_come_to_findings(told, made, put):
-    made(told.sentinel_anomalies_topic, told.sentinel_drift_topic, told.sentinel_alerts_topic)
-    put(told.sentinel_anomalies_topic, b'{"severity": "critical", "affected_services": ["a", "b"]}')
-    put(told.sentinel_drift_topic, b'{"severity": "low", "service": "a"}')
-    put(told.sentinel_alerts_topic, b'{"target": "a"}')
+    made(
+        told.gateway.sentinel_anomalies_topic,
+        told.gateway.sentinel_drift_topic,
+        told.gateway.sentinel_alerts_topic,
+    )
+    put(told.gateway.sentinel_anomalies_topic, b'{"severity": "critical", "affected_services": ["a", "b"]}')
+    put(told.gateway.sentinel_drift_topic, b'{"severity": "low", "service": "a"}')
+    put(told.gateway.sentinel_alerts_topic, b'{"target": "a"}')
     with Running(told) as running:
         running.await_(lambda counts: counts["alert"] == 4)
     found = list(reading.events(told, "findings"))
@@ -232,16 +237,16 @@ def test_alarms_come_to_findings(told, made, put):
 
 
 def test_what_cannot_be_read_goes_to_quarantine_whole_and_the_rest_goes_on(told, made, put):
-    made(told.otlp_spans_topic, told.sentinel_alerts_topic)
+    made(told.gateway.otlp_spans_topic, told.gateway.sentinel_alerts_topic)
     bad = [b"\xff\xff\xff", b'{"resourceSpans": 7}', b"plain text", b"{", b"\x0a" + b"\x7b" + b"x" * 200]
-    put(told.otlp_spans_topic, *bad, recorded("openai_v2/traces_0.pb"), headers=[("trace", b"\xff")])
-    put(told.sentinel_alerts_topic, b"no JSON", b'{"severity": "high"}', None)
+    put(told.gateway.otlp_spans_topic, *bad, recorded("openai_v2/traces_0.pb"), headers=[("trace", b"\xff")])
+    put(told.gateway.sentinel_alerts_topic, b"no JSON", b'{"severity": "high"}', None)
     with Running(told) as running:
         running.await_(lambda counts: counts["call"] == 21 and counts["quarantined"] == len(bad) + 3)
     items = desk.listing(told)
-    spans = [item for item in items if item.topic == told.otlp_spans_topic]
+    spans = [item for item in items if item.topic == told.gateway.otlp_spans_topic]
     assert bad == [desk.show(told, item.id).value for item in spans]
-    assert [(told.otlp_spans_topic, 0, n) for n in range(len(bad))] == [
+    assert [(told.gateway.otlp_spans_topic, 0, n) for n in range(len(bad))] == [
         (item.topic, item.partition, item.offset) for item in spans
     ]
     assert (("trace", b"\xff"),) == desk.show(told, spans[0].id).headers
@@ -256,15 +261,19 @@ def test_a_topic_that_comes_later_is_read_from_its_beginning(told, made, put, mo
         assert {f"{name} is not there: waiting for it" for name in running.bridge.topics} == set(
             caplog.messages
         )
-        made(told.otlp_spans_topic)
-        put(told.otlp_spans_topic, recorded("openai_v2/traces_0.pb"))
+        made(told.gateway.otlp_spans_topic)
+        put(told.gateway.otlp_spans_topic, recorded("openai_v2/traces_0.pb"))
         running.await_(lambda counts: counts["call"] == 21)
     assert len(NAMES) == len(caplog.messages)  # said once
 
 
 def test_a_record_that_meets_a_mistake_of_ours_does_not_hold_up_the_others(told, made, put, monkeypatch):
-    made(told.otlp_spans_topic)
-    put(told.otlp_spans_topic, recorded("traceloop_anthropic/traces_0.pb"), recorded("openai_v2/traces_0.pb"))
+    made(told.gateway.otlp_spans_topic)
+    put(
+        told.gateway.otlp_spans_topic,
+        recorded("traceloop_anthropic/traces_0.pb"),
+        recorded("openai_v2/traces_0.pb"),
+    )
     reads = Normaliser.spans
 
     def fails_once(self, request):
@@ -279,15 +288,15 @@ def test_a_record_that_meets_a_mistake_of_ours_does_not_hold_up_the_others(told,
 
 
 def test_two_purposes_of_one_topic_are_refused():
-    told = Settings(kafka_bootstrap="x:1", otlp_logs_topic="otlp_spans")
+    told = load_settings(kafka_bootstrap="x:1", otlp_logs_topic="otlp_spans")
     with pytest.raises(SettingsError, match="'otlp_spans' is named for two purposes"):
         Bridge(told)
     with pytest.raises(SettingsError, match=r"'llmopt\.metrics' is named for two purposes"):
-        Bridge(Settings(kafka_bootstrap="x:1", otlp_logs_topic="llmopt.metrics"))
+        Bridge(load_settings(kafka_bootstrap="x:1", otlp_logs_topic="llmopt.metrics"))
 
 
 def test_the_catalogue_lists_what_is_read_unless_settings_say_otherwise():
     listed = load().topics
-    assert set(Bridge(Settings(kafka_bootstrap="x:1")).topics) == {
+    assert set(Bridge(load_settings(kafka_bootstrap="x:1")).topics) == {
         name for name, topic in listed.items() if topic.external and "connectors" in topic.read_by
     }

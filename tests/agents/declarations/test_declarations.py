@@ -16,7 +16,8 @@ from agents.cli.failure import Failure
 from agents.declarations import former
 from agents.declarations.registry import Registry
 from agents.declarations.targets import read
-from agents.settings.settings import Settings, SettingsError
+from agents.settings.group import SettingsError
+from agents.settings.settings import load as load_settings
 from optimizer.model.prior import Prior
 from optimizer.model.target import Target
 from optimizer.model.units import key_of
@@ -77,19 +78,21 @@ class TestRegistry:
         return tmp_path / "models.yaml"
 
     def test_a_listed_model_needs_no_price(self):
-        parsed = read(BY_NAME, Registry(Settings(), AT_MS))
+        parsed = read(BY_NAME, Registry(load_settings(), AT_MS))
         (target,) = parsed.targets
         assert all(model.input_usd_per_million_tokens > 0 for model in target.models)
         assert target.models[0].output_usd_per_million_tokens > target.models[1].output_usd_per_million_tokens
         assert parsed.doubts == ()
 
     def test_an_unknown_model_is_a_mistake_with_the_nearest_name(self):
-        (found,) = read(BY_NAME.replace("gpt-4o-mini", "gtp-4o-mini"), Registry(Settings(), AT_MS)).mistakes
+        (found,) = read(
+            BY_NAME.replace("gpt-4o-mini", "gtp-4o-mini"), Registry(load_settings(), AT_MS)
+        ).mistakes
         assert (found.line, found.column, found.path) == (5, 11, "models[1].name")
         assert "'gtp-4o-mini' is not in the registry of models; did you mean 'gpt-4o-mini'?" in found.sentence
 
     def test_a_declared_price_is_asked_nobody(self):
-        parsed = read(PLAIN, Registry(Settings(), AT_MS))
+        parsed = read(PLAIN, Registry(load_settings(), AT_MS))
         assert parsed.targets == read(PLAIN).targets
 
     def test_one_s_own_models_come_first_and_may_leave_prices_to_the_list(self, file):
@@ -99,7 +102,7 @@ class TestRegistry:
             "  - {name: gpt-4o-mini, provider: here, input_usd_per_million_tokens: 0.1,"
             " output_usd_per_million_tokens: 0.1, capabilities: [tools]}\n"
         )
-        registry = Registry(Settings(models_file=file), AT_MS)
+        registry = Registry(load_settings(models_file=file), AT_MS)
         large, small = read(BY_NAME, registry).targets[0].models
         assert (large.prior, large.input_usd_per_million_tokens > 0) == (Prior(quality=0.8), True)
         assert (small.input_usd_per_million_tokens, small.output_usd_per_million_tokens) == (0.1, 0.1)
@@ -107,7 +110,7 @@ class TestRegistry:
 
     def test_a_known_model_without_a_price_is_a_doubt_that_says_what_happens(self, file):
         file.write_text("models:\n  - {name: house}\n")
-        registry = Registry(Settings(models_file=file), AT_MS)
+        registry = Registry(load_settings(models_file=file), AT_MS)
         (doubt,) = read(BY_NAME.replace("gpt-4o-mini", "house"), registry).doubts
         assert doubt.line == 5
         assert (
@@ -126,11 +129,11 @@ class TestRegistry:
     def test_a_file_with_mistakes_says_so(self, file, content, expected):
         file.write_text(content)
         with pytest.raises(SettingsError, match=re.escape(expected)):
-            Registry(Settings(models_file=file), AT_MS)
+            Registry(load_settings(models_file=file), AT_MS)
 
     def test_a_file_that_is_not_there_says_so(self, file):
         with pytest.raises(SettingsError, match="which cannot be read"):
-            Registry(Settings(models_file=file), AT_MS)
+            Registry(load_settings(models_file=file), AT_MS)
 
     def test_models_lists_by_a_part_of_the_name(self):
         result = CliRunner().invoke(app(), ["models", "gpt-4o-mini", "--output", "json"])

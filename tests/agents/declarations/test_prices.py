@@ -14,13 +14,14 @@ from typer.testing import CliRunner
 from agents.cli.app import app
 from agents.cli.failure import Failure
 from agents.declarations.prices import ALSO_CALLED, RegistryUnreachable, listed, load, read
-from agents.settings.settings import Settings, SettingsError
+from agents.settings.group import SettingsError
+from agents.settings.settings import load as load_settings
 from optimizer.model.call import Call
 from optimizer.prices import MOST_NANO_USD, NO_PRICES, REMEMBERED, PriceList
 
 AT = datetime(2026, 3, 2, 12, tzinfo=UTC)
 AT_MS = int(AT.timestamp() * 1000)
-LISTED = load(Settings())
+LISTED = load(load_settings())
 USAGE = {"input_tokens": 12_345, "cached_input_tokens": 2_048, "output_tokens": 678}
 ORACLE = {
     "input_tokens": "input_tokens",
@@ -334,7 +335,7 @@ class TestTheFile:
     def test_it_is_named_in_the_version(self, tmp_path):
         file = tmp_path / "prices.yaml"
         file.write_text("prices: [{model: m, usd_per_million_calls: 1}]")
-        prices = load(Settings(prices_file=file))
+        prices = load(load_settings(prices_file=file))
         said, _, digest = prices.version.partition(" + sha256:")
         assert (f"genai-prices {genai_prices.__version__}", 12) == (said, len(digest))
         assert prices.cost_nano_usd(called("m"), AT_MS) == 1000
@@ -342,13 +343,13 @@ class TestTheFile:
     def test_one_that_is_missing_or_wrong_is_an_error_that_names_it(self, tmp_path):
         file = tmp_path / "prices.yaml"
         with pytest.raises(SettingsError, match="cannot be read"):
-            load(Settings(prices_file=file))
+            load(load_settings(prices_file=file))
         file.write_bytes(b"\xff")
         with pytest.raises(SettingsError, match="not UTF-8"):
-            load(Settings(prices_file=file))
+            load(load_settings(prices_file=file))
         file.write_text("prices:\n" + "  - {model: m*m}\n" * 30)
         with pytest.raises(SettingsError, match=r"prices.yaml:2:5: .*\n(?s:.*) and \d+ more"):
-            load(Settings(prices_file=file))
+            load(load_settings(prices_file=file))
 
     def test_the_example_in_the_documents_is_without_mistake(self):
         text = (Path(__file__).parents[3] / "docs" / "prices.md").read_text()
@@ -417,33 +418,33 @@ class TestRegistry:
         address, answers = registry
         answers.append((200, self.YAML))
         (tmp_path / "p.yaml").write_bytes(self.YAML)
-        by_file = load(Settings(prices_file=tmp_path / "p.yaml"))
-        assert load(Settings(prices_url=address)).version == by_file.version
-        assert load(Settings(prices_url=(tmp_path / "p.yaml").as_uri())).version == by_file.version
+        by_file = load(load_settings(prices_file=tmp_path / "p.yaml"))
+        assert load(load_settings(prices_url=address)).version == by_file.version
+        assert load(load_settings(prices_url=(tmp_path / "p.yaml").as_uri())).version == by_file.version
 
     def test_one_that_does_not_have_it_is_told_with_its_answer(self, registry):
         address, answers = registry
         answers.append((404, b""))
         with pytest.raises(RegistryUnreachable, match=f"{address} cannot be read: Not Found"):
-            load(Settings(prices_url=address))
+            load(load_settings(prices_url=address))
 
     def test_one_that_is_not_there_is_told(self):
         with pytest.raises(RegistryUnreachable, match="refused"):
-            load(Settings(prices_url="http://127.0.0.1:9/p.yaml"))
+            load(load_settings(prices_url="http://127.0.0.1:9/p.yaml"))
 
     def test_an_answer_without_end_is_cut_off(self, registry, monkeypatch):
         address, answers = registry
         monkeypatch.setattr("agents.declarations.prices.MOST_BYTES", 100)
         answers.append((200, b"#" * 101))
         with pytest.raises(RegistryUnreachable, match="at most 100 bytes"):
-            load(Settings(prices_url=address))
+            load(load_settings(prices_url=address))
 
     def test_mistakes_in_it_are_told_with_address_line_and_column(self, registry):
         address, answers = registry
         answers.append((200, b"prices:\n  - modle: x\n"))
         with pytest.raises(SettingsError, match=f"{address}:2:"):
-            load(Settings(prices_url=address))
+            load(load_settings(prices_url=address))
 
     def test_a_file_and_a_registry_at_once_are_refused(self, tmp_path):
-        with pytest.raises(ValueError, match="must not both be set"):
-            Settings(prices_file=tmp_path / "p.yaml", prices_url="https://prices.example/p.yaml")
+        with pytest.raises(SettingsError, match="must not both be set"):
+            load_settings(prices_file=tmp_path / "p.yaml", prices_url="https://prices.example/p.yaml")

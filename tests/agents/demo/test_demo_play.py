@@ -44,9 +44,7 @@ class Watcher:
 @pytest.fixture
 def told(kafka, database, tmp_path, prefix):
     known = configuration.load().at(bootstrap=kafka, dsn=database)
-    return known.model_copy(
-        update={"prefix": former.prefix(prefix), "local_dir": tmp_path, "state_dir": tmp_path / "state"}
-    )
+    return known.but(prefix=former.prefix(prefix), local_dir=tmp_path, state_dir=tmp_path / "state")
 
 
 def test_a_run_with_a_crash_counts_every_call_once_and_ends_everything_it_started(told, monkeypatch):
@@ -71,8 +69,8 @@ def test_a_run_with_a_crash_counts_every_call_once_and_ends_everything_it_starte
 def test_what_former_runs_left_on_the_broker_is_removed_and_nothing_else(told):
     base = told.prefix.rpartition(former.MARK)[0]
     others = [
-        told.model_copy(update={"prefix": f"{base}{former.MARK}0101000000"}),
-        told.model_copy(update={"prefix": base}),
+        told.but(prefix=f"{base}{former.MARK}0101000000"),
+        told.but(prefix=base),
     ]
     for one in (told, *others):
         create(one)

@@ -18,7 +18,7 @@ from agents.cli.app import app
 from agents.cli.failure import BAD, UNREACHABLE
 from agents.doctor import broker, clocks, machine, version
 from agents.ledger.connection import migrate
-from agents.settings.settings import Settings
+from agents.settings.settings import load as load_settings
 from agents.wire import admin as topics
 from agents.wire.catalogue import load
 from agents.wire.codec import STRUCTURED, encode
@@ -37,7 +37,7 @@ def _short(monkeypatch):
 
 @pytest.fixture
 def told(kafka, prefix, tmp_path, monkeypatch):
-    settings = Settings(
+    settings = load_settings(
         prefix=prefix, kafka_bootstrap=kafka, partitions=P, state_dir=tmp_path, local_dir=tmp_path / "local"
     )
     for name, value in settings.environment().items():
@@ -71,8 +71,8 @@ class Written:
     """Ticks and watermarks, as a worker writes them."""
 
     def __init__(self, told):
-        self.told, self.name = told, load(told.prefix).name
-        self.producer = Producer({"bootstrap.servers": told.kafka_bootstrap, "linger.ms": 0})
+        self.told, self.name = told, load(told.host.prefix).name
+        self.producer = Producer({"bootstrap.servers": told.kafka.bootstrap, "linger.ms": 0})
 
     def put(self, topic, event, partition):
         self.producer.produce(self.name(topic), encode(event), partition=partition, headers=list(STRUCTURED))
@@ -145,14 +145,14 @@ def test_all_is_well_where_all_is_well(told, ticking, written, database, monkeyp
     assert re.search(r": 1 broker, Kafka 4\.\d+ \(metadata.version \d+\)$", said["broker"][0][1])
     looked_at = ("broker", "permissions", "clock", "ticks", "database", "ledger")
     assert [state for name in looked_at for state, *_ in said[name]] == ["good"] * 6
-    assert said["stage decide"][0][:2] == ("unknown", f"has not run under {told.prefix!r}")
+    assert said["stage decide"][0][:2] == ("unknown", f"has not run under {told.host.prefix!r}")
     assert "behind the ticks" in said["watermarks"][0][1]
 
 
 def test_people_get_a_line_each_and_a_remedy_for_what_is_wrong(told):
     result = CliRunner().invoke(app(), ["doctor"])
     assert result.exit_code == BAD
-    assert f"✗ topics         missing: {told.prefix}.metrics, " in result.stdout
+    assert f"✗ topics         missing: {told.host.prefix}.metrics, " in result.stdout
     assert "→ `llmopt topics create` makes them" in result.stdout
 
 
@@ -177,7 +177,7 @@ class TestBroker:
         code, said = doctor()
         assert (code, said["broker"][0][:2]) == (UNREACHABLE, ("bad", "no Kafka is named"))
         assert said["contracts"][0][0] == "good"
-        assert told.prefix
+        assert told.host.prefix
 
     def test_one_that_refuses_is_named_with_the_reason(self, monkeypatch, told, doctor):
         monkeypatch.setenv("LLMOPT_KAFKA_BOOTSTRAP", NOWHERE)
@@ -185,7 +185,7 @@ class TestBroker:
         assert code == UNREACHABLE
         assert f"no Kafka answers at {NOWHERE}" in said["broker"][0][1]
         assert "refused" in said["broker"][0][1]
-        assert told.prefix
+        assert told.host.prefix
 
     def test_one_that_takes_connections_and_says_nothing_is_given_up(self, monkeypatch, told, doctor):
         with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -194,11 +194,11 @@ class TestBroker:
             monkeypatch.setenv("LLMOPT_POSTGRES_DSN", f"host=127.0.0.1 port={address[10:]}")
             code, said = doctor()
         assert (code, said["broker"][0][0], said["database"][0][0]) == (UNREACHABLE, "bad", "bad")
-        assert told.prefix
+        assert told.host.prefix
 
     def test_a_missing_topic_and_a_wrong_partition_count_are_named(self, told, doctor):
-        name = load(told.prefix).name
-        admin = AdminClient({"bootstrap.servers": told.kafka_bootstrap})
+        name = load(told.host.prefix).name
+        admin = AdminClient({"bootstrap.servers": told.kafka.bootstrap})
         for answer in admin.create_topics([NewTopic(name("findings"), 5, 1)]).values():
             answer.result()
         topics.create(told)
@@ -215,7 +215,7 @@ class TestBroker:
     def test_a_stage_that_nobody_runs_and_that_has_input_is_named(self, told, written, doctor):
         from confluent_kafka import Consumer
 
-        group = {"bootstrap.servers": told.kafka_bootstrap, "group.id": f"{told.prefix}-observe"}
+        group = {"bootstrap.servers": told.kafka.bootstrap, "group.id": f"{told.host.prefix}-observe"}
         consumer = Consumer(group | {"auto.offset.reset": "earliest", "enable.auto.commit": False})
         written.tick()
         consumer.subscribe([written.name("metrics")])
@@ -338,19 +338,19 @@ class TestDatabase:
     def test_none_named_is_no_fault(self, told, doctor):
         _code, said = doctor()
         assert said["database"][0][0] == "unknown"
-        assert told.postgres_dsn is None
+        assert told.operations.postgres_dsn is None
 
     def test_one_that_does_not_answer_is_told(self, monkeypatch, told, doctor):
         monkeypatch.setenv("LLMOPT_POSTGRES_DSN", "host=127.0.0.1 port=9")
         _code, said = doctor()
         assert (said["database"][0][0], "refused" in said["database"][0][1]) == ("bad", True)
-        assert told.prefix
+        assert told.host.prefix
 
     def test_one_without_tables_is_to_be_migrated(self, monkeypatch, database, told, doctor):
         monkeypatch.setenv("LLMOPT_POSTGRES_DSN", database)
         _code, said = doctor()
         assert (said["ledger"][0][0], said["ledger"][0][2]) == ("bad", "run `llmopt ledger migrate`")
-        assert told.prefix
+        assert told.host.prefix
 
 
 class TestPrices:
@@ -364,7 +364,7 @@ class TestPrices:
         state, found, remedy = said["prices"][0]
         assert (code, state, "LLMOPT_PRICES_URL" in remedy) == (BAD, "bad", True)
         assert "registry of prices at http://127.0.0.1:9/prices.yaml cannot be read" in found
-        assert told.prefix
+        assert told.host.prefix
 
 
 class TestMachine:
@@ -375,7 +375,7 @@ class TestMachine:
 
     def test_a_state_folder_that_is_a_file_is_told(self, told, tmp_path):
         (tmp_path / "file").write_text("")
-        wrong = told.model_copy(update={"state_dir": tmp_path / "file" / "state"})
+        wrong = told.but(state_dir=tmp_path / "file" / "state")
         (found,) = [one for one in machine.checks(wrong) if one.name == "state"]
         assert (found.state, "is no folder that may be written" in found.found) == ("bad", True)
 
@@ -386,7 +386,7 @@ class TestMachine:
 
         with socket.create_server(("127.0.0.1", 0)) as holder:
             port = holder.getsockname()[1]
-            settings = told.model_copy(update={"metrics_port": port})
+            settings = told.but(metrics_port=port)
             held = of_metrics(settings)
         free = of_metrics(settings)
         assert (held.state, free.state) == ("unknown", "good")

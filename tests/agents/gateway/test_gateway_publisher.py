@@ -8,7 +8,7 @@ from confluent_kafka import KafkaError
 
 from agents.gateway import publisher as publishing
 from agents.gateway.publisher import AsyncPublisher, Busy, NotAcknowledged
-from agents.settings.settings import Settings
+from agents.settings.settings import load as load_settings
 from agents.wire.codec import Decoder, encode
 from optimizer.model.call import Call
 from optimizer.model.event import CallEvent
@@ -28,13 +28,13 @@ def call(number, subject="chat", **data):
 
 @pytest.fixture
 def settings(kafka, prefix):
-    made = Settings(kafka_bootstrap=kafka, prefix=prefix)
+    made = load_settings(kafka_bootstrap=kafka, prefix=prefix)
     create_topics(made)
     return made
 
 
 def read(settings, topic="metrics"):
-    return list(records.read(settings.bootstrap(), f"{settings.prefix}.{topic}"))
+    return list(records.read(settings.kafka.broker(), f"{settings.host.prefix}.{topic}"))
 
 
 def run(settings, steps, **bounds):
@@ -59,7 +59,7 @@ def test_when_publish_returns_the_broker_has_everything_by_subject(settings):
 
     found, waiting = run(settings, steps)
     assert {r.key.decode(): r.partition for r in found} == {
-        name: murmur2(name.encode()) % settings.partitions for name in names
+        name: murmur2(name.encode()) % settings.host.partitions for name in names
     }
     decode = Decoder(["call"]).decode
     assert sorted(decode(r.value, r.headers).id for r in found) == sorted(f"c-{n}" for n in range(12))
@@ -127,7 +127,9 @@ def test_a_missing_topic_is_told_with_the_verb_that_makes_it(kafka, prefix, monk
             await publisher.publish("metrics", [call(1)])
 
     run(
-        Settings(kafka_bootstrap=kafka, prefix=prefix, kafka_options={"allow.auto.create.topics": "false"}),
+        load_settings(
+            kafka_bootstrap=kafka, prefix=prefix, kafka_options={"allow.auto.create.topics": "false"}
+        ),
         steps,
     )
 
@@ -223,4 +225,4 @@ def test_trouble_is_told_and_none_where_there_is_none(settings, monkeypatch):
 
     assert run(settings, steps) is None
     assert "does not answer" in run(settings.at(bootstrap="127.0.0.1:1"), steps)
-    assert "nobodys.metrics is missing" in run(settings.model_copy(update={"prefix": "nobodys"}), steps)
+    assert "nobodys.metrics is missing" in run(settings.but(prefix="nobodys"), steps)

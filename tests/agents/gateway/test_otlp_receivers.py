@@ -44,7 +44,8 @@ from agents.gateway.otlp.receivers import receivers
 from agents.gateway.otlp.refusal import ExportRefused
 from agents.gateway.publisher import Busy, NotAcknowledged
 from agents.gateway.serving import CannotListen
-from agents.settings.settings import Settings, SettingsError
+from agents.settings.group import SettingsError
+from agents.settings.settings import load as load_settings
 from agents.wire.otlp.decoding import decode
 from optimizer.model.event import CallEvent, FeedbackEvent, MetricEvent
 
@@ -95,7 +96,7 @@ def a_call():
 
 
 def told(**settings):
-    return Settings(otlp_grpc_port=0, otlp_http_port=0, **settings)
+    return load_settings(otlp_grpc_port=0, otlp_http_port=0, **settings)
 
 
 def request_of(*names, padding=0):
@@ -158,7 +159,7 @@ FOREIGN_TO_US = {
     "metric: no recorded value": ("metrics", measured(0.0, flags=1), 0),
 }
 """Why → signal, an export with that, and how many events there are besides."""
-GUARDED = Settings(otlp_grpc_port=0, ingest_token=ADMITTED.removeprefix("Bearer "))
+GUARDED = load_settings(otlp_grpc_port=0, ingest_token=ADMITTED.removeprefix("Bearer "))
 KINDS = {"spans": CallEvent, "metrics": MetricEvent, "logs": FeedbackEvent}
 COUNTED = {"spans": "rejected_spans", "metrics": "rejected_data_points", "logs": "rejected_log_records"}
 
@@ -504,7 +505,7 @@ class TestReceivers:
             port = int((await one.start()).rpartition(":")[2])
             try:
                 name = ("otlp_grpc_port", "otlp_http_port")[which]
-                await receivers(Settings(**{name: port}), Broker())[which].start()
+                await receivers(load_settings(**{name: port}), Broker())[which].start()
             finally:
                 await one.stop()
 

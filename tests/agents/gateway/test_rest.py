@@ -18,7 +18,8 @@ from agents.gateway.access import Access, RateLimits
 from agents.gateway.publisher import Busy, NotAcknowledged
 from agents.gateway.rest import http
 from agents.gateway.rest.envelopes import BATCH, SINGLE, TYPES
-from agents.settings.settings import Settings, SettingsError
+from agents.settings.group import SettingsError
+from agents.settings.settings import load as load_settings
 from agents.wire.codec import encode
 from optimizer.model.call import Assignment, Call, Feedback
 from optimizer.model.command import Alert
@@ -66,7 +67,7 @@ class Client:
 
     def __init__(self, refusal=None, **told):
         self.publisher = Recording(refusal)
-        self.app = http.application(Settings(**told), self.publisher)
+        self.app = http.application(load_settings(**told), self.publisher)
 
     def ask(self, path, content=b"", method="POST", **headers):
         return self.ask_all([(path, content, headers)], method)[0]
@@ -506,15 +507,15 @@ class TestAccess:
     @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "example.org"])  # noqa: S104 - to be refused
     def test_without_one_only_loopback_is_served(self, host):
         with pytest.raises(SettingsError, match=f"ingest_host is {host}.*LLMOPT_INGEST_TOKEN"):
-            Access(Settings(ingest_host=host))
+            Access(load_settings(ingest_host=host))
 
     @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.8.9.1"])
     def test_loopback_needs_none(self, host):
-        assert Access(Settings(ingest_host=host)).permits("")
+        assert Access(load_settings(ingest_host=host)).permits("")
 
     def test_an_empty_token_is_none_that_protects(self):
         with pytest.raises(SettingsError, match="ingest_token is empty"):
-            Access(Settings(ingest_token=""))
+            Access(load_settings(ingest_token=""))
 
     def test_a_sender_above_its_rate_is_told_when_to_come_back(self):
         client = Client(ingest_events_per_s=10, ingest_batch_events=20)

@@ -11,11 +11,11 @@ from starlette.routing import Route
 
 from agents.gateway import serving
 from agents.gateway.serving import CannotListen, Ended, HttpReceiver, ThreadReceiver
-from agents.settings.settings import Settings
+from agents.settings.settings import load as load_settings
 from agents.wire.publisher import NotDelivered
 
 PATIENCE_S = 30
-ANYWHERE = Settings(ingest_port=0)
+ANYWHERE = load_settings(ingest_port=0)
 
 
 async def until(condition):
@@ -83,7 +83,7 @@ def test_when_one_receiver_ends_the_others_are_stopped_in_order_and_the_reason_i
         yield ThreadReceiver("broken", broken)
 
     with pytest.raises(Ended, match="broken ended: never"):
-        serving.run(Settings(kafka_bootstrap="127.0.0.1:1"), receivers, said=said.append)
+        serving.run(load_settings(kafka_bootstrap="127.0.0.1:1"), receivers, said=said.append)
     assert [line.split()[0] for line in said] == ["REST", "steady", "broken"]
     assert stopped.is_set()
 

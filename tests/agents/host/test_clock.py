@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from agents.host import clock
-from agents.settings.settings import Settings
+from agents.settings.settings import load as load_settings
 from agents.wire.codec import Decoder
 from tests.support import records
 from tests.support.toys import Worker, await_, create_topics
@@ -96,7 +96,7 @@ class TestRun:
 
 @pytest.fixture
 def worker(kafka, prefix, tmp_path):
-    create_topics(Settings(kafka_bootstrap=kafka, prefix=prefix))
+    create_topics(load_settings(kafka_bootstrap=kafka, prefix=prefix))
     told = {
         "LLMOPT_KAFKA_BOOTSTRAP": kafka, "LLMOPT_PREFIX": prefix, "LLMOPT_STATE_DIR": str(tmp_path),
         "LLMOPT_TICK_S": "0.5", "LLMOPT_WATERMARK_DELAY_S": "0", "LLMOPT_PANE_S": "1",

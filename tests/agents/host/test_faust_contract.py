@@ -42,7 +42,7 @@ from agents.host.transport import (
     StartOffsets,
     Transport,
 )
-from agents.settings.settings import Settings
+from agents.settings.settings import load as load_settings
 from tests.support import toys as toy
 
 PINNED = {"faust-streaming": "0.15.3", "aiokafka": "0.14.0", "mode-streaming": "0.7.1"}
@@ -136,7 +136,7 @@ class TestPins:
 
 @pytest.fixture
 def settings(tmp_path):
-    return Settings(prefix="p", kafka_bootstrap="127.0.0.1:1", state_dir=tmp_path)
+    return load_settings(prefix="p", kafka_bootstrap="127.0.0.1:1", state_dir=tmp_path)
 
 
 class Positions:

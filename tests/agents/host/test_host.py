@@ -13,7 +13,7 @@ from agents.host.outbox import Revoked
 from agents.host.partition import Partition, Wiring
 from agents.host.rows import Mark, Row, StateVersionError
 from agents.quarantine import desk
-from agents.settings.settings import Settings
+from agents.settings.settings import load as load_settings
 from optimizer.model.call import Call
 from optimizer.observe.state import ObserveState
 from optimizer.stage import Emit
@@ -114,7 +114,7 @@ class TestOnABroker:
         toys.start()
         toys.await_echo(ids(range(20)))
         toys.await_durable()
-        (item,) = desk.listing(Settings(prefix=toys.prefix, kafka_bootstrap=toys.bootstrap))
+        (item,) = desk.listing(load_settings(prefix=toys.prefix, kafka_bootstrap=toys.bootstrap))
         assert (item.topic, item.partition, item.offset, item.field) == (toys.source, 0, 10, "data")
         assert item.reason == "the toy stage raised on it 3 times; the log has the traceback"
         assert toys.rows()["0/t"].calls == 20
@@ -130,7 +130,7 @@ class TestOnABroker:
             exits.append(worker.exit_code())
         assert set(exits) == {EXIT_CRASHED}
         assert len(exits) <= 7
-        items = desk.listing(Settings(prefix=toys.prefix, kafka_bootstrap=toys.bootstrap))
+        items = desk.listing(load_settings(prefix=toys.prefix, kafka_bootstrap=toys.bootstrap))
         assert [item.offset for item in items] == [0, 6]
         toys.await_echo(ids(range(9)))
 
@@ -266,7 +266,7 @@ def status(gate):
 @pytest.fixture
 def host(tmp_path):
     """A host that is attached to an app, and not started."""
-    settings = Settings(prefix="p", kafka_bootstrap="127.0.0.1:1", state_dir=tmp_path)
+    settings = load_settings(prefix="p", kafka_bootstrap="127.0.0.1:1", state_dir=tmp_path)
     wiring = Wiring(
         stage=Toy(), source="p.in", reads=("call",), routes={Call: "p.out"}, quarantine="p.quarantine",
         checkpoint_s=1.0, hands_on_watermark=False,

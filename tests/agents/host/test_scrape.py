@@ -16,7 +16,7 @@ from agents.host.host import Host
 from agents.host.instance import claimed
 from agents.host.partition import Partition, Wiring
 from agents.host.rows import Row
-from agents.settings.settings import Settings
+from agents.settings.settings import load as load_settings
 from agents.telemetry import metrics
 from agents.telemetry.metrics import PortTaken, Sample
 from optimizer.model.call import Call
@@ -32,7 +32,7 @@ NOW_MS = 1_800_000_000_000
 def host(tmp_path, monkeypatch):
     """A host that is attached to an app, and not started."""
     monkeypatch.setattr(Host, "consumer", None)  # asked for, Faust would make one
-    settings = Settings(prefix="p", kafka_bootstrap="127.0.0.1:1", state_dir=tmp_path)
+    settings = load_settings(prefix="p", kafka_bootstrap="127.0.0.1:1", state_dir=tmp_path)
     wiring = Wiring(
         stage=Toy(), source="p.in", reads=("call",), quarantine="p.quarantine", checkpoint_s=1.0,
         routes=dict.fromkeys((Call, Pane, Watermark), "p.out"), hands_on_watermark=False,

@@ -54,7 +54,7 @@ def own(monkeypatch, tmp_path):
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory):
-    bare = settings.load().model_copy(update={"kafka_bootstrap": None, "postgres_dsn": None})
+    bare = settings.load().but(kafka_bootstrap=None, postgres_dsn=None)
     with local.servers(bare, directory=tmp_path_factory.mktemp("owned")) as both:
         yield both
 
@@ -194,7 +194,7 @@ class TestBackground:
     @pytest.mark.parametrize("what", ["kafka", "postgres"])
     def test_up_beside_a_run_with_the_same_folder_says_who_has_it(self, running, own, what):
         # What `llmopt demo` does: servers of a block, in the folder in which `up` would start its own.
-        folder = Path(own.local_dir)
+        folder = Path(own.operations.local_dir)
         (folder / what).mkdir(parents=True)
         holding.hold(folder / what, running.pids[what])
         named = own.model_copy(

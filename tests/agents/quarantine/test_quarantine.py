@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from agents.cli.app import app
 from agents.cli.failure import BAD, USAGE, Failure
 from agents.quarantine import desk
-from agents.settings.settings import Settings
+from agents.settings.settings import load as load_settings
 from agents.wire import admin, quarantined
 from agents.wire.catalogue import load
 
@@ -85,7 +85,7 @@ class TestRecord:
 
 @pytest.fixture
 def told(kafka, prefix):
-    told = Settings(prefix=prefix, kafka_bootstrap=kafka, partitions=2)
+    told = load_settings(prefix=prefix, kafka_bootstrap=kafka, partitions=2)
     admin.create(told)
     return told
 
@@ -93,13 +93,13 @@ def told(kafka, prefix):
 @pytest.fixture
 def put(told):
     """Quarantines a record as a host does; its id."""
-    producer = Producer(told.librdkafka() | {"message.max.bytes": 16_777_216})
-    metrics = load(told.prefix).name("metrics")
+    producer = Producer(told.kafka.librdkafka() | {"message.max.bytes": 16_777_216})
+    metrics = load(told.host.prefix).name("metrics")
 
     def put(offset, **replaced):
         given = origin(topic=metrics, partition=1, offset=offset, **replaced)
         key, value, headers = quarantined.record(**given)
-        name = load(told.prefix).name("quarantine")
+        name = load(told.host.prefix).name("quarantine")
         producer.produce(name, value, key, partition=given["partition"], headers=headers)
         assert producer.flush(15) == 0
         return dict(headers)["llmopt-quarantine-id"].decode()
@@ -110,10 +110,10 @@ def put(told):
 def everything_on(told, topic):
     """(partition, key, value, headers) of every record."""
     consumer = Consumer(
-        told.librdkafka() | {"group.id": "t", "enable.partition.eof": True, "enable.auto.commit": False}
+        told.kafka.librdkafka() | {"group.id": "t", "enable.partition.eof": True, "enable.auto.commit": False}
     )
-    name = load(told.prefix).name(topic)
-    left = set(range(told.partitions))
+    name = load(told.host.prefix).name(topic)
+    left = set(range(told.host.partitions))
     consumer.assign([TopicPartition(name, number, 0) for number in left])
     found = []
     while left:
@@ -140,7 +140,7 @@ class TestOperator:
         ]
         assert (items[0].reason, items[0].topic, items[0].partition) == (
             "value: x",
-            f"{told.prefix}.metrics",
+            f"{told.host.prefix}.metrics",
             1,
         )
         assert (items[0].at, items[0].size) == (AT_MS, 4)
@@ -204,7 +204,7 @@ class TestOperator:
 
     def test_a_cut_value_cannot_be_redriven(self, told, put):
         wanted = put(1, value=b"x" * (quarantined.WHOLE_BYTES + 1))
-        with pytest.raises(desk.NotRedrivable, match=f"{told.prefix}.metrics/1 at offset 1"):
+        with pytest.raises(desk.NotRedrivable, match=f"{told.host.prefix}.metrics/1 at offset 1"):
             desk.redrive(told, [wanted])
         assert desk.show(told, wanted).is_cut
         assert everything_on(told, "metrics") == []
@@ -293,7 +293,7 @@ class TestVerbs:
 
     def test_records_are_chosen_by_topic_under_its_short_or_its_full_name(self, llmopt, put, told):
         wanted = put(1)
-        for topic in ("metrics", f"{told.prefix}.metrics"):
+        for topic in ("metrics", f"{told.host.prefix}.metrics"):
             listed = self.as_json(llmopt("list", "--topic", topic, "--output", "json"))
             assert [item["id"] for item in listed["records"]] == [wanted]
         assert llmopt("list", "--topic", "findings") == (0, "nothing in quarantine is like that\n")

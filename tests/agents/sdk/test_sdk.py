@@ -205,7 +205,7 @@ class TestWithoutABroker:
 @pytest.fixture
 def broker(kafka, prefix):
     """Settings of a broker with the catalogue's topics under the test's own prefix."""
-    told = configuration.load().at(bootstrap=kafka).model_copy(update={"prefix": prefix})
+    told = configuration.load().at(bootstrap=kafka).but(prefix=prefix)
     admin.create(told)
     return told
 
@@ -219,9 +219,9 @@ def follower(broker):
 
 
 def publish(told, data, *, key="chat", value=None):
-    producer = Producer({"bootstrap.servers": told.bootstrap(), "partitioner": "murmur2_random"})
+    producer = Producer({"bootstrap.servers": told.kafka.broker(), "partitioner": "murmur2_random"})
     record = encode(event(data)) if value is None else value
-    producer.produce(f"{told.prefix}.configurations", record or None, key, headers=STRUCTURED)
+    producer.produce(f"{told.host.prefix}.configurations", record or None, key, headers=STRUCTURED)
     assert producer.flush(20) == 0
 
 
@@ -229,9 +229,13 @@ def records(told, expected):
     """What has been published on `metrics`, once there are as many as expected: (event, key)."""
     decoder = Decoder(["call", "feedback", "configuration.applied"])
     consumer = Consumer(
-        {"bootstrap.servers": told.bootstrap(), "group.id": told.prefix, "auto.offset.reset": "earliest"}
+        {
+            "bootstrap.servers": told.kafka.broker(),
+            "group.id": told.host.prefix,
+            "auto.offset.reset": "earliest",
+        }
     )
-    consumer.subscribe([f"{told.prefix}.metrics"])
+    consumer.subscribe([f"{told.host.prefix}.metrics"])
     found = []
     try:
         until = time.monotonic() + 30

@@ -5,7 +5,7 @@ import ssl
 
 import pytest
 
-from agents.settings import settings
+from agents.settings import group, settings
 from agents.settings.former import FORMER
 from agents.stages import orient
 from agents.wire import catalogue
@@ -30,7 +30,7 @@ def line(name):
 
 def test_every_setting_has_a_description_a_reason_and_a_default_that_is_valid():
     listed = settings.listing(settings.load())
-    assert len(settings.Settings.model_fields) == len(listed)
+    assert len(settings.NAMES) == len(listed)
     assert all(one.description and one.reason and one.origin == "default" for one in listed)
 
 
@@ -40,31 +40,31 @@ def test_the_environment_wins_over_the_file_and_the_file_over_the_default(file, 
     assert line("partitions")[2:5] == ("16", "4", "environment")
     assert line("pane_s")[2:5] == ("30", "10", "file")
     assert line("watermark_delay_s")[2:5] == ("5", "5", "default")
-    assert settings.load().kafka_options == {"client.rack": "a"}
+    assert settings.load().kafka.options == {"client.rack": "a"}
 
 
 def test_an_unknown_variable_is_refused_with_the_nearest_known_one(monkeypatch):
     monkeypatch.setenv("LLMOPT_KAFKA_BOOTSRAP", "x:1")
-    with pytest.raises(settings.SettingsError, match="did you mean LLMOPT_KAFKA_BOOTSTRAP"):
+    with pytest.raises(group.SettingsError, match="did you mean LLMOPT_KAFKA_BOOTSTRAP"):
         settings.load()
 
 
 def test_an_unknown_line_of_the_file_is_refused_with_the_nearest_known_one(file):
     file.write_text("partition = 8\n")
-    with pytest.raises(settings.SettingsError, match="did you mean partitions"):
+    with pytest.raises(group.SettingsError, match="did you mean partitions"):
         settings.load()
 
 
 @pytest.mark.parametrize(("former", "present"), FORMER.items())
 def test_a_former_name_is_answered_with_the_present_one(former, present, file, monkeypatch):
-    assert present in settings.Settings.model_fields
-    assert former not in settings.Settings.model_fields
+    assert present in settings.NAMES
+    assert former not in settings.NAMES
     file.write_text(f"{former} = 8\n")
-    with pytest.raises(settings.SettingsError, match=f"it is now called {present}$"):
+    with pytest.raises(group.SettingsError, match=f"it is now called {present}$"):
         settings.load()
     file.write_text("")
     monkeypatch.setenv(f"LLMOPT_{former.upper()}", "8")
-    with pytest.raises(settings.SettingsError, match=f"it is now called LLMOPT_{present.upper()}$"):
+    with pytest.raises(group.SettingsError, match=f"it is now called LLMOPT_{present.upper()}$"):
         settings.load()
 
 
@@ -75,7 +75,7 @@ def test_a_former_name_is_answered_with_the_present_one(former, present, file, m
 def test_a_file_that_cannot_be_read_is_named(file, text, said):
     if text is not None:
         file.write_text(text)
-    with pytest.raises(settings.SettingsError, match=f"settings.toml.* {said}"):
+    with pytest.raises(group.SettingsError, match=f"settings.toml.* {said}"):
         settings.load()
 
 
@@ -92,7 +92,7 @@ def test_a_file_that_cannot_be_read_is_named(file, text, said):
 )
 def test_an_impossible_value_is_refused_with_the_name_of_the_setting(monkeypatch, variable, value):
     monkeypatch.setenv(variable, value)
-    with pytest.raises(settings.SettingsError, match=f"(?i){variable.removeprefix('LLMOPT_')}|{value}"):
+    with pytest.raises(group.SettingsError, match=f"(?i){variable.removeprefix('LLMOPT_')}|{value}"):
         settings.load()
 
 
@@ -110,7 +110,7 @@ def test_secrets_are_never_shown(monkeypatch):
 
 def test_an_impossible_secret_is_not_quoted(monkeypatch):
     monkeypatch.setenv("LLMOPT_KAFKA_OPTIONS", '["hush"]')
-    with pytest.raises(settings.SettingsError) as refused:
+    with pytest.raises(group.SettingsError) as refused:
         settings.load()
     assert "hush" not in str(refused.value)
 
@@ -125,7 +125,7 @@ def test_both_kinds_of_client_are_told_the_same_security(monkeypatch):
     }.items():
         monkeypatch.setenv(f"LLMOPT_KAFKA_{name}", value)
     read = settings.load()
-    native, asynchronous = read.librdkafka(), read.aiokafka()
+    native, asynchronous = read.kafka.librdkafka(), read.kafka.aiokafka()
     assert native == {
         "bootstrap.servers": "broker:9093",
         "security.protocol": "SASL_SSL",
@@ -145,14 +145,14 @@ def test_both_kinds_of_client_are_told_the_same_security(monkeypatch):
 
 
 def test_a_missing_server_is_said_where_it_is_needed():
-    with pytest.raises(settings.SettingsError, match="llmopt up"):
-        settings.load().librdkafka()
-    with pytest.raises(settings.SettingsError, match="LLMOPT_POSTGRES_DSN"):
-        settings.load().dsn()
+    with pytest.raises(group.SettingsError, match="llmopt up"):
+        settings.load().kafka.librdkafka()
+    with pytest.raises(group.SettingsError, match="LLMOPT_POSTGRES_DSN"):
+        settings.load().operations.dsn()
 
 
 def test_a_child_process_reads_the_very_same_settings(monkeypatch):
-    chosen = settings.Settings(
+    chosen = settings.load(
         prefix="t-1",
         kafka_options={"client.id": "me"},
         kafka_security_protocol="SASL_PLAINTEXT",
@@ -172,5 +172,5 @@ def test_what_the_program_found_is_listed_as_such():
 
 
 def test_the_lag_that_targets_are_told_is_orients():
-    told = settings.Settings(stalled_source_s=7)
-    assert 7000 == orient.wire(told, catalogue.load(told.prefix)).stalled_source_ms
+    told = settings.load(stalled_source_s=7)
+    assert 7000 == orient.wire(told, catalogue.load(told.host.prefix)).stalled_source_ms

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from agents.cli.app import app
 from agents.cli.failure import BAD, UNREACHABLE, USAGE, Failure
-from agents.settings.settings import Settings
+from agents.settings.settings import load as load_settings
 from agents.wire import admin as topics
 from agents.wire.catalogue import CHANGELOG, load
 from agents.worker import WIRE, build
@@ -20,7 +20,7 @@ NOWHERE = "127.0.0.1:9"
 
 @pytest.fixture
 def told(kafka, prefix):
-    return Settings(prefix=prefix, kafka_bootstrap=kafka, partitions=3)
+    return load_settings(prefix=prefix, kafka_bootstrap=kafka, partitions=3)
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def in_time(told, expected):
 
 
 def test_created_topics_are_as_the_catalogue_has_them(told, admin):
-    expected = load(told.prefix).properties()
+    expected = load(told.host.prefix).properties()
     assert topics.create(told) == list(expected)
     found = admin.list_topics(timeout=10).topics
     assert {len(found[name].partitions) for name in expected} == {3}
@@ -64,7 +64,7 @@ def test_created_topics_are_as_the_catalogue_has_them(told, admin):
 def test_creating_again_creates_nothing_and_repairs_what_is_gone(told, admin):
     topics.create(told)
     assert topics.create(told) == []
-    gone = load(told.prefix).name("rollouts")
+    gone = load(told.host.prefix).name("rollouts")
     admin.delete_topics([gone], operation_timeout=10)[gone].result()
     assert in_time(told, f"topic {gone} is missing") == [f"topic {gone} is missing"]
     assert topics.create(told) == [gone]
@@ -72,7 +72,7 @@ def test_creating_again_creates_nothing_and_repairs_what_is_gone(told, admin):
 
 
 def test_the_changelogs_are_those_that_the_stages_write(tmp_path):
-    settings = Settings(prefix="p", kafka_bootstrap=NOWHERE, state_dir=tmp_path)
+    settings = load_settings(prefix="p", kafka_bootstrap=NOWHERE, state_dir=tmp_path)
     hosts = build(tuple(WIRE), settings, "a")
     expected = load("p").changelogs()
     assert {host.stage.name: host.table.changelog_topic_name for host in hosts} == expected
@@ -82,8 +82,8 @@ def test_the_changelogs_are_those_that_the_stages_write(tmp_path):
 
 def test_a_changelog_that_is_gone_is_told_and_keeps_no_worker_from_starting(told, admin):
     topics.create(told)
-    gone = load(told.prefix).changelogs()["orient"]
-    assert gone == f"{told.prefix}-orient-rows-changelog"
+    gone = load(told.host.prefix).changelogs()["orient"]
+    assert gone == f"{told.host.prefix}-orient-rows-changelog"
     admin.delete_topics([gone], operation_timeout=10)[gone].result()
     said = f"changelog {gone} is missing; a worker would make it, with one replica"
     assert in_time(told, said) == [said]
@@ -92,7 +92,7 @@ def test_a_changelog_that_is_gone_is_told_and_keeps_no_worker_from_starting(told
 
 
 def test_a_changelog_with_too_short_a_lag_of_compaction_is_found(told, admin):
-    name = load(told.prefix).changelogs()["act"]
+    name = load(told.host.prefix).changelogs()["act"]
     wrong = NewTopic(name, 3, 1, config={"cleanup.policy": "compact", "max.message.bytes": "4000000"})
     admin.create_topics([wrong])[name].result()
     topics.create(told)
@@ -102,13 +102,13 @@ def test_a_changelog_with_too_short_a_lag_of_compaction_is_found(told, admin):
 
 
 def test_a_bootstrap_may_be_given_apart(told):
-    apart = told.model_copy(update={"kafka_bootstrap": None})
-    assert topics.create(apart, told.kafka_bootstrap)
-    assert topics.verify(apart, told.kafka_bootstrap) == []
+    apart = told.but(kafka_bootstrap=None)
+    assert topics.create(apart, told.kafka.bootstrap)
+    assert topics.verify(apart, told.kafka.bootstrap) == []
 
 
 def test_differences_are_named_one_by_one(told, admin):
-    name = load(told.prefix).name
+    name = load(told.host.prefix).name
     wrong = [
         NewTopic(name("metrics"), 2, 1, config={"cleanup.policy": "compact"}),
         NewTopic(name("targets"), 3, 1, config={"cleanup.policy": "delete"}),
@@ -124,7 +124,7 @@ def test_differences_are_named_one_by_one(told, admin):
 
 def test_a_changed_property_is_found(told, admin):
     topics.create(told)
-    name = load(told.prefix).name("decisions")
+    name = load(told.host.prefix).name("decisions")
     short = ConfigEntry("retention.ms", "1000", incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ConfigResource.Type.TOPIC, name, incremental_configs=[short])
     for answer in admin.incremental_alter_configs([resource]).values():
@@ -143,7 +143,7 @@ def test_a_broker_that_is_not_there_is_an_error(told, monkeypatch):
 
 class TestVerbs:
     def test_verify_create_verify(self, llmopt, told):
-        names = list(load(told.prefix).properties())
+        names = list(load(told.host.prefix).properties())
         code, said = llmopt("topics", "verify")
         assert (code, [problem["topic"] for problem in said["problems"]]) == (BAD, names)
         assert llmopt("topics", "create") == (0, {"created": names, "problems": []})
@@ -154,7 +154,7 @@ class TestVerbs:
         monkeypatch.setenv("LLMOPT_KAFKA_BOOTSTRAP", NOWHERE)
         code, said = llmopt("topics", "list")
         assert code == 0
-        assert said[f"{told.prefix}.metrics"]["read_by"] == ["observe"]
+        assert said[f"{told.host.prefix}.metrics"]["read_by"] == ["observe"]
         text = CliRunner().invoke(app(), ["topics", "list"])
         assert (text.exit_code, "aggregates" in text.stdout) == (0, True)
 
@@ -163,7 +163,7 @@ class TestVerbs:
         failed = CliRunner().invoke(app(), ["topics", "verify"]).exception
         assert (failed.code, "llmopt topics create" in failed.remedy) == (BAD, True)
         created = CliRunner().invoke(app(), ["topics", "create"])
-        assert f"created {told.prefix}.findings" in created.stdout
+        assert f"created {told.host.prefix}.findings" in created.stdout
         assert "all 8 topics and 4 changelogs" in CliRunner().invoke(app(), ["topics", "verify"]).stdout
 
     def test_an_unreachable_broker_has_its_own_exit_code(self, llmopt, monkeypatch):

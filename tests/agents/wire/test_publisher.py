@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from confluent_kafka import KafkaException, Producer
 
-from agents.settings.settings import Settings
+from agents.settings.settings import load as load_settings
 from agents.wire import publisher as publish
 from agents.wire import reading
 from agents.wire.codec import STRUCTURED, Decoder, encode
@@ -36,13 +36,13 @@ def configuration(generation, target="chat"):
 
 @pytest.fixture
 def settings(kafka, prefix):
-    made = Settings(kafka_bootstrap=kafka, prefix=prefix)
+    made = load_settings(kafka_bootstrap=kafka, prefix=prefix)
     create_topics(made)
     return made
 
 
 def read(settings, topic):
-    return list(records.read(settings.bootstrap(), f"{settings.prefix}.{topic}"))
+    return list(records.read(settings.kafka.broker(), f"{settings.host.prefix}.{topic}"))
 
 
 class TestEvents:
@@ -68,13 +68,13 @@ class TestPublisher:
             publisher.put("findings", event_of(FREEZE, name))
         publisher.settle()
         found = {record.key.decode(): record.partition for record in read(settings, "findings")}
-        assert found == {name: murmur2(name.encode()) % settings.partitions for name in names}
-        assert len(set(found.values())) == settings.partitions
+        assert found == {name: murmur2(name.encode()) % settings.host.partitions for name in names}
+        assert len(set(found.values())) == settings.host.partitions
 
     def test_a_declaration_is_on_every_partition_of_metrics_and_once_wherever_else_it_is_read(self, settings):
         declare(Publisher(settings), CHAT, at_ms=1_500)
         assert [record.partition for record in read(settings, "metrics")] == [0, 1, 2, 3]
-        home = murmur2(b"chat") % settings.partitions
+        home = murmur2(b"chat") % settings.host.partitions
         for topic in ("aggregates", "findings", "targets"):
             (record,) = read(settings, topic)
             assert (record.partition, record.key) == (home, b"chat")
@@ -117,8 +117,10 @@ class TestReading:
         assert reading.newest(settings, "targets")["chat"].data.revision == 2
 
     def test_tombstones_strangers_and_the_marks_of_transactions_are_passed_over(self, settings):
-        name = f"{settings.prefix}.findings"
-        producer = Producer({"bootstrap.servers": settings.bootstrap(), "transactional.id": settings.prefix})
+        name = f"{settings.host.prefix}.findings"
+        producer = Producer(
+            {"bootstrap.servers": settings.kafka.broker(), "transactional.id": settings.host.prefix}
+        )
         producer.init_transactions(30)
         producer.begin_transaction()
         good = event_of(FREEZE, "chat")
@@ -126,7 +128,7 @@ class TestReading:
             producer.produce(name, value, b"chat", partition=1)
         producer.commit_transaction(30)
         # The broker answers before it has written a transaction's end.
-        await_(lambda: records.ends(settings.bootstrap(), name)[1] == 6)
+        await_(lambda: records.ends(settings.kafka.broker(), name)[1] == 6)
         found = list(reading.events(settings, "findings"))
         assert [(event.offset, event.data) for event in found] == [(2, FREEZE), (4, FREEZE)]
 
@@ -135,4 +137,4 @@ class TestReading:
 
     def test_a_topic_that_is_not_there_is_an_error(self, kafka, prefix):
         with pytest.raises(KafkaException):
-            list(reading.events(Settings(kafka_bootstrap=kafka, prefix=prefix), "findings"))
+            list(reading.events(load_settings(kafka_bootstrap=kafka, prefix=prefix), "findings"))

@@ -1,15 +1,12 @@
-"""The settings of what listens: where, for whom, and how much of it.
-
-They are a part of `agents.settings.settings.Settings`, which is what everybody reads.
-"""
+"""The settings of what listens and of what is carried in: where, for whom, and how much of it."""
 
 from pydantic import SecretStr
 
-from agents.settings.operation import Operation, setting
+from agents.settings.group import Group, setting
 
 
-class Entrances(Operation):
-    """What `llmopt ingest` is told."""
+class GatewaySettings(Group):
+    """What `llmopt ingest` is told, and the topics from which others' records are carried in."""
 
     ingest_host: str = setting(
         "127.0.0.1",
