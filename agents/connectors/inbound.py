@@ -13,13 +13,14 @@ import logging
 from collections import Counter
 from typing import TYPE_CHECKING, Any, get_args
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from agents.connectors import sentinel
 from agents.settings.group import SettingsError
 from agents.settings.settings import Settings
 from agents.wire.catalogue import load
 from agents.wire.codec import UnreadableRecord
+from agents.wire.consumer import member
 from agents.wire.otlp.decoding import Signal, Undecodable, read
 from agents.wire.otlp.sealed import opened
 from agents.wire.publisher import Publisher
@@ -95,7 +96,15 @@ class Bridge:
             KafkaException: the broker did not answer, or refuses us.
         """
         publisher = Publisher(self._settings, most_bytes=self._catalogue["quarantine"].max_message_bytes)
-        consumer = Consumer(self._properties())
+        consumer = member(
+            self._settings,
+            "ingest",
+            {
+                "queued.max.messages.kbytes": PREFETCH_KB,
+                "topic.metadata.refresh.interval.ms": REFRESH_MS,
+                "log_level": 0,  # what matters is raised or said here
+            },
+        )
         consumer.subscribe(list(self.topics))
         self._unsettled = 0
         try:
@@ -108,18 +117,6 @@ class Bridge:
                     _commit(consumer, messages)
         finally:
             consumer.close()
-
-    def _properties(self) -> dict[str, Any]:
-        return self._settings.kafka.librdkafka() | {
-            "group.id": f"{self._settings.host.prefix}-ingest",
-            "enable.auto.commit": False,
-            "auto.offset.reset": "earliest",  # what was there before we were is not lost
-            "session.timeout.ms": int(self._settings.host.session_timeout_s * 1000),
-            "heartbeat.interval.ms": int(self._settings.host.heartbeat_s * 1000),
-            "queued.max.messages.kbytes": PREFETCH_KB,
-            "topic.metadata.refresh.interval.ms": REFRESH_MS,
-            "log_level": 0,  # what matters is raised or said here
-        }
 
     def _check_names(self) -> None:
         ours = self._catalogue.ours()

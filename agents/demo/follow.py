@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 
 from agents.wire.catalogue import load
 from agents.wire.codec import Decoder, UnreadableRecord
+from agents.wire.consumer import bystander
 
 if TYPE_CHECKING:
     from confluent_kafka import Message
@@ -33,17 +34,7 @@ class Reader:
         self._stop = threading.Event()
         catalogue = load(settings.host.prefix)
         self._decoders = {catalogue.name(name): (name, Decoder(catalogue.types_on(name))) for name in TOPICS}
-        self._consumer = Consumer(
-            settings.kafka.librdkafka()
-            | {
-                "group.id": f"{settings.host.prefix}-demo",
-                "enable.auto.commit": False,
-                "fetch.wait.max.ms": 50,
-            }
-        )
-        self._consumer.assign(
-            [TopicPartition(name, n, 0) for name in self._decoders for n in range(settings.host.partitions)]
-        )
+        self._settings = settings
         self._thread = threading.Thread(target=self._follow, name="demo-reader", daemon=True)
         self._thread.start()
 
@@ -53,16 +44,17 @@ class Reader:
         self._thread.join(5)
 
     def _follow(self) -> None:
+        partitions = range(self._settings.host.partitions)
         try:
-            while not self._stop.is_set():
-                messages = self._consumer.consume(BATCH, POLL_S)
-                with self.lock:
-                    for message in messages:
-                        self._read(message)
+            with bystander(self._settings, "demo", {"enable.partition.eof": False}) as consumer:
+                consumer.assign([TopicPartition(name, n, 0) for name in self._decoders for n in partitions])
+                while not self._stop.is_set():
+                    messages = consumer.consume(BATCH, POLL_S)
+                    with self.lock:
+                        for message in messages:
+                            self._read(message)
         except Exception as failure:  # noqa: BLE001 - handed to the demo, which ends with it
             self.failure = failure
-        finally:
-            self._consumer.close()
 
     def _read(self, message: Message) -> None:
         if message.error() is not None:

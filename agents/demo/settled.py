@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import TopicPartition
 
 from agents.ledger.append import starts
 from agents.ledger.connection import connect
 from agents.ledger.sink import TOPICS
 from agents.wire.catalogue import load
+from agents.wire.consumer import bystander
 
 if TYPE_CHECKING:
     from agents.settings.settings import Settings
@@ -24,15 +25,12 @@ def unrecorded(settings: Settings) -> int:
         KafkaException, LedgerUnreachable: broker or database does not answer.
     """
     catalogue = load(settings.host.prefix)
-    consumer = Consumer(settings.kafka.librdkafka() | {"group.id": f"{settings.host.prefix}-demo-ends"})
-    try:
+    with bystander(settings, "demo-ends") as consumer:
         ends = {
             (name, number): consumer.get_watermark_offsets(TopicPartition(name, number), timeout=ANSWER_S)[1]
             for name in map(catalogue.name, TOPICS)
             for number in range(settings.host.partitions)
         }
-    finally:
-        consumer.close()
     with connect(settings.operations.dsn()) as connection:
         done = starts(connection, ends)
     return sum(max(0, end - done[partition]) for partition, end in ends.items())

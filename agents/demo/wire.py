@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
-from confluent_kafka import Producer
-
 from agents.wire.catalogue import load
-from agents.wire.publisher import Publisher, declare
+from agents.wire.publisher import Publisher, declare, producer_of
 
 if TYPE_CHECKING:
-    from confluent_kafka import KafkaError, Message
+    from confluent_kafka import KafkaError, Message, Producer
 
     from agents.settings.settings import Settings
     from optimizer.model.target import Target
 
 HEADERS = [("content-type", b"application/cloudevents+json")]
 PRODUCER = {
-    "partitioner": "murmur2_random",  # as Java's: a key has the same partition for every client
-    "enable.idempotence": True,
     "linger.ms": 20,
     "compression.type": "gzip",  # every client can read it
     "compression.level": 1,
@@ -28,10 +23,6 @@ PRODUCER = {
 }
 FULL_S = 0.05
 """How long a full queue is waited for at a time; the world, unlike a request, may be kept waiting."""
-
-log = logging.getLogger("llmopt.demo.kafka")
-log.addHandler(logging.NullHandler())  # the client tells of every connection; what matters is in `lost`
-log.propagate = False
 
 
 class Lost(Exception):
@@ -52,9 +43,7 @@ class Wire:
             if error is not None:
                 lost.append(str(error))
 
-        self._producer: Producer | None = Producer(
-            {**settings.kafka.librdkafka(), **PRODUCER, "on_delivery": failed}, logger=log
-        )
+        self._producer: Producer | None = producer_of(settings, PRODUCER | {"on_delivery": failed})
 
     def put(self, value: bytes, *, key: bytes | None = None, partition: int = -1) -> None:
         """Publish a record on `metrics`: by its key, or on one partition."""

@@ -7,7 +7,6 @@ from concurrent.futures import wait
 from typing import TYPE_CHECKING, NamedTuple
 
 from confluent_kafka import (
-    Consumer,
     KafkaError,
     KafkaException,
     TopicCollection,
@@ -20,6 +19,7 @@ from agents.doctor.check import Check, bad, counted, good, unknown
 from agents.settings.group import SettingsError
 from agents.wire import admin as topics
 from agents.wire.catalogue import WORLD, load
+from agents.wire.consumer import bystander
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -183,7 +183,7 @@ def _stage(admin: AdminClient, settings: Settings, reader: _ConsumerGroup, gone:
         members = 0
     places = _places(admin, reader.sources)
     try:
-        committed = _committed(settings, group, places)
+        committed = _committed(settings, reader.stage, places)
     except KafkaException as error:
         return bad(name, f"group {group} cannot be read: {error.args[0].str()}", "see the permissions above")
     lag = _lag(admin, places, committed)
@@ -203,17 +203,13 @@ def _places(admin: AdminClient, sources: list[str]) -> list[TopicPartition]:
 
 
 def _committed(settings: Settings, group: str, places: list[TopicPartition]) -> dict[tuple[str, int], int]:
-    """(topic, partition) → the position that a group has reported, where it has.
+    """(topic, partition) → the position that a group of ours has reported, where it has.
 
     A consumer is asked that never joins the group: the admin client's own call ends the process with a
     segmentation fault when the group's coordinator is about to move (librdkafka has no group there).
     """
-    asking = {"group.id": group, "enable.auto.commit": False, "log_level": 0}
-    consumer = Consumer(settings.kafka.librdkafka() | asking)
-    try:
+    with bystander(settings, group) as consumer:
         told = consumer.committed(places, timeout=ANSWER_S)
-    finally:
-        consumer.close()
     return {(tp.topic, tp.partition): tp.offset for tp in told if tp.offset >= 0}
 
 

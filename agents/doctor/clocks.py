@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from confluent_kafka import (
     TIMESTAMP_LOG_APPEND_TIME,
     Consumer,
-    KafkaError,
     KafkaException,
     TopicPartition,
 )
@@ -23,6 +22,7 @@ from agents.doctor.broker import UNSETTLED, offsets
 from agents.doctor.check import Check, bad, counted, good, unknown
 from agents.wire.catalogue import load
 from agents.wire.codec import Decoder, UnreadableRecord
+from agents.wire.consumer import bystander, is_end
 from optimizer.model.wording import about
 
 if TYPE_CHECKING:
@@ -162,24 +162,11 @@ def look(settings: Settings) -> TopicEnds:
     metrics = catalogue.name("metrics")
     carriers = [name for name, topic in catalogue.ours().items() if "watermark" in topic.types]
     seen.watermarks = {name: {} for name in carriers}
-    consumer = Consumer(
-        settings.kafka.librdkafka()
-        | {
-            "group.id": f"{settings.host.prefix}-doctor",  # asked for; nothing is committed
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "fetch.wait.max.ms": 50,
-            "log_level": 0,
-        }
-    )
-    try:
-        tails = _tails(settings, [metrics, *carriers])
-        if not tails:
-            return seen
-        consumer.assign(tails)
-        _read(consumer, seen, tails, metrics)
-    finally:
-        consumer.close()
+    tails = _tails(settings, [metrics, *carriers])
+    if tails:
+        with bystander(settings, "doctor") as consumer:
+            consumer.assign(tails)
+            _read(consumer, seen, tails, metrics)
     return seen
 
 
@@ -207,7 +194,7 @@ def _read(consumer: Consumer, seen: TopicEnds, tails: list[TopicPartition], metr
         for message in consumer.consume(500, 0.1):
             place = (message.topic(), message.partition())
             if (error := message.error()) is not None:
-                if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its only name
+                if is_end(error):
                     left.discard(place)
                 elif error.code() not in UNSETTLED:
                     raise KafkaException(error)

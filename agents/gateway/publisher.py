@@ -14,12 +14,12 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message
 
 from agents.settings.settings import Settings
 from agents.wire.catalogue import load
 from agents.wire.codec import MAX_BYTES, encode, headers_for
-from agents.wire.publisher import DELIVERY_S, NotDelivered, acknowledged
+from agents.wire.publisher import DELIVERY_S, NotDelivered, producer_of
 from optimizer.model.event import Event
 
 MAX_WAITING_KB = 262_144
@@ -84,9 +84,9 @@ class AsyncPublisher:
         self.answered_requests: list[_Request] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closing = threading.Event()
-        self._producer = Producer(
-            acknowledged(settings)
-            | {
+        self._producer = producer_of(
+            settings,
+            {
                 "queue.buffering.max.messages": 0,  # `max_waiting` bounds them
                 "queue.buffering.max.kbytes": MAX_WAITING_KB,
                 # What the codec takes, with key and headers; librdkafka's default is a little less.
@@ -94,7 +94,7 @@ class AsyncPublisher:
                 # Sooner than a record expires, so that it is told what is missing.
                 "topic.metadata.propagation.max.ms": int(DELIVERY_S * 500),
                 "error_cb": self._note,
-            }
+            },
         )
         self._poller = threading.Thread(target=self._poll, name="publisher", daemon=True)
         self._poller.start()

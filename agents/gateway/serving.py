@@ -63,7 +63,11 @@ class HttpReceiver:
 
     def __init__(self, name: str, application: Any, settings: Settings, port: str) -> None:
         """Serve on the settings' address; `port` is the name of the setting with the port."""
-        self.name, self.host, self.wanted = name, settings.gateway.ingest_host, getattr(settings.gateway, port)
+        self.name, self.host, self.wanted = (
+            name,
+            settings.gateway.ingest_host,
+            getattr(settings.gateway, port),
+        )
         self._variable = f"LLMOPT_{port.upper()}"
         self._server = _Server(
             uvicorn.Config(

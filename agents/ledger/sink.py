@@ -24,6 +24,7 @@ from agents.ledger.append import PartitionRead, SetBack, ValueRefused, append, s
 from agents.ledger.connection import connect, sentence
 from agents.ledger.entries import Record, entry_of, opaque
 from agents.wire.catalogue import load
+from agents.wire.consumer import is_end, member
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -86,18 +87,7 @@ class Audit:
         self.dsn, self.fatal = settings.operations.dsn(), fatal
         catalogue = load(settings.host.prefix)
         self.topics = [catalogue.name(topic) for topic in TOPICS]
-        self.properties: dict[str, Any] = settings.kafka.librdkafka() | {
-            "group.id": f"{settings.host.prefix}-audit",
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "auto.offset.reset": "earliest",  # of what retention has left: the hole becomes a gap
-            "partition.assignment.strategy": "range",  # all partitions at once, to be placed at once
-            "session.timeout.ms": int(settings.host.session_timeout_s * 1000),
-            "heartbeat.interval.ms": int(settings.host.heartbeat_s * 1000),
-            "topic.metadata.refresh.interval.ms": 5000,  # topics may be created after us
-            "allow.auto.create.topics": False,
-            "queued.max.messages.kbytes": 16_384,
-        }
+        self._settings = settings
         self.written = 0
         """New entries since the start."""
         self._connection: psycopg.Connection[Any] | None = None
@@ -119,7 +109,18 @@ class Audit:
             self.fatal(exc)
 
     def _run(self, stop: threading.Event) -> None:
-        consumer = Consumer(self.properties, logger=logging.getLogger("llmopt.audit.kafka"))
+        consumer = member(
+            self._settings,
+            "audit",
+            {
+                "enable.auto.offset.store": False,
+                "partition.assignment.strategy": "range",  # all partitions at once, to be placed at once
+                "topic.metadata.refresh.interval.ms": 5000,  # topics may be created after us
+                "allow.auto.create.topics": False,
+                "queued.max.messages.kbytes": 16_384,
+            },
+            logger=logging.getLogger("llmopt.audit.kafka"),
+        )
         try:
             consumer.subscribe(
                 self.topics, on_assign=self._assign, on_revoke=self._revoke, on_lost=self._revoke
@@ -181,7 +182,7 @@ class Audit:
     def _complain(self, error: KafkaError) -> None:
         if error.fatal():
             raise KafkaException(error)
-        if error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
+        if not is_end(error):
             log.warning("Kafka: %s", error.str())
 
     # -- what the ledger says -----------------------------------------------------------------

@@ -2,13 +2,17 @@
 
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from itertools import islice
 from typing import Any, Literal, Self
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 from msgspec import Struct, structs
 
 from agents.settings.settings import Settings
 from agents.wire.catalogue import load
+from agents.wire.consumer import beginnings, bystander, to_the_end
+from agents.wire.publisher import DELIVERY_S, producer_of
 from agents.wire.quarantined import (
     BECAME,
     CUT_FROM,
@@ -27,7 +31,8 @@ from agents.wire.quarantined import (
     cause_of,
 )
 
-ANSWER_S = 15.0
+MOST_BYTES = 16_777_216
+"""Of a record that is sent again: what the quarantine topic takes."""
 
 State = Literal["waiting", "redriven", "dropped"]
 _Sent = tuple[tuple[str, int], tuple[bytes | None, bytes | None, KafkaHeaders]]
@@ -161,7 +166,8 @@ def _settle(
     again: Callable[[Whole], _Sent] | None = None,
 ) -> None:
     """Send what `again` makes of each record, if it is given, then its marker; some at a time."""
-    topic, producer, done = load(settings.host.prefix).name("quarantine"), _producer(settings), 0
+    topic, done = load(settings.host.prefix).name("quarantine"), 0
+    producer = producer_of(settings, {"message.max.bytes": MOST_BYTES})
     with _QuarantineReader(settings) as reader:
         for some in _batched(reader.wholes(items)):
             errors = _deliver(producer, [again(whole) for whole in some]) if again else [None] * len(some)
@@ -224,37 +230,20 @@ class _QuarantineReader:
 
     def __init__(self, settings: Settings) -> None:
         self.topic = load(settings.host.prefix).name("quarantine")
-        self.consumer = Consumer(
-            settings.kafka.librdkafka()
-            | {
-                "group.id": f"{settings.host.prefix}-quarantine-reader",  # asked for; nothing is committed
-                "enable.auto.commit": False,
-                "enable.partition.eof": True,
-                "auto.offset.reset": "error",
-                "fetch.wait.max.ms": 50,  # the end of a partition is news here, not something to wait at
-                "log_level": 0,
-            }
-        )
+        self._settings, self._open = settings, ExitStack()
 
     def __enter__(self) -> Self:
+        # A record that has aged out is an error here, not a reason to read from elsewhere.
+        reader = bystander(self._settings, "quarantine-reader", {"auto.offset.reset": "error"})
+        self.consumer = self._open.enter_context(reader)
         return self
 
     def __exit__(self, *_exc: object) -> None:
-        self.consumer.close()
+        self._open.close()
 
     def everything(self) -> Iterator[Any]:
         """Every record, each partition in order, up to its present end."""
-        listed = self.consumer.list_topics(self.topic, timeout=ANSWER_S).topics[self.topic]
-        if listed.error is not None:
-            raise KafkaException(listed.error)
-        left = set(listed.partitions)
-        self.consumer.assign([TopicPartition(self.topic, number, OFFSET_BEGINNING) for number in left])
-        while left:
-            message = self._next()
-            if message.error() is not None:
-                left.discard(message.partition())
-            elif message.partition() in left:
-                yield message
+        return to_the_end(self.consumer, beginnings(self.consumer, self.topic))
 
     def wholes(self, items: Sequence[Item]) -> Iterator[Whole]:
         """The records of these items, in the order of the topic; one pass over it serves many.
@@ -274,20 +263,7 @@ class _QuarantineReader:
 
     def _singly(self, items: Sequence[Item]) -> Iterator[Any]:
         for item in items:
-            self.consumer.assign([TopicPartition(self.topic, *item.stored)])
-            message = self._next()
-            if message.error() is None:
-                yield message
-
-    def _next(self) -> Any:
-        """The next record, or the news that a partition is at its end."""
-        message = self.consumer.poll(ANSWER_S)
-        if message is None:
-            raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"nothing from {self.topic}"))  # noqa: SLF001 - its only name
-        error = message.error()
-        if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - its only name
-            raise KafkaException(error)
-        return message
+            yield from islice(to_the_end(self.consumer, [TopicPartition(self.topic, *item.stored)]), 1)
 
 
 def _texts(headers: Sequence[tuple[str, bytes]] | None) -> dict[str, str]:
@@ -326,18 +302,6 @@ def _whole(item: Item, message: Any) -> Whole:
     )
 
 
-def _producer(settings: Settings) -> Producer:
-    return Producer(
-        settings.kafka.librdkafka()
-        | {
-            "enable.idempotence": True,
-            "message.max.bytes": 16_777_216,
-            "message.timeout.ms": 15_000,
-            "log_level": 0,
-        }
-    )
-
-
 def _deliver(producer: Producer, sent: Sequence[_Sent]) -> list[KafkaError | None]:
     """Send records and wait until the broker has them; for each, why it does not have it, or None.
 
@@ -354,6 +318,6 @@ def _deliver(producer: Producer, sent: Sequence[_Sent]) -> list[KafkaError | Non
             topic, value, key, partition, headers=headers,
             on_delivery=lambda error, _message, number=number: answered(number, error),
         )  # fmt: skip
-    if producer.flush(ANSWER_S + 5):
+    if producer.flush(DELIVERY_S + 1):
         raise KafkaException(KafkaError(KafkaError._MSG_TIMED_OUT, "the broker does not take the records"))  # noqa: SLF001
     return errors

@@ -126,8 +126,8 @@ def _read(group: type[_AnyGroup], chosen: dict[str, Any]) -> _AnyGroup:
         raise _plain(error, group) from None
     except ValueError as error:
         # pydantic-settings reports JSON that does not parse in this way: the field in words, the place in the cause.
-        field = re.search(r'field "(\w+)"', str(error))
-        variable = PREFIX + (group.qualifier + field[1] if field else "").upper()
+        quoted = re.search(r'field "(\w+)"', str(error))
+        variable = PREFIX + (group.qualifier + quoted[1] if quoted else "").upper()
         raise SettingsError(f"{variable} is not JSON: {error.__cause__}", "give a JSON object") from None
 
 

@@ -18,6 +18,8 @@ from agents.wire.codec import encode, headers_for
 from optimizer.model.event import BY_DATA
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from agents.settings.settings import Settings
     from optimizer.model.target import Target
 
@@ -42,20 +44,24 @@ def event_of(data: Any, subject: str | None, *, source: str = "/llmopt/cli", at_
     )
 
 
-def acknowledged(settings: Settings) -> dict[str, Any]:
-    """The properties of a producer whose records are kept by every replica, once, within `DELIVERY_S`.
+def producer_of(settings: Settings, options: Mapping[str, Any]) -> Producer:
+    """A producer whose records are kept by every replica, once, within `DELIVERY_S`; `options` are librdkafka's.
 
     Raises:
         SettingsError: no broker is named.
     """
-    return settings.kafka.librdkafka() | {
-        "enable.idempotence": True,  # which implies acks=all
-        # Java's partitioner, which aiokafka has too: librdkafka's own would put a key elsewhere.
-        "partitioner": "murmur2_random",
-        "message.timeout.ms": int(DELIVERY_S * 1000),
-        "linger.ms": 5,
-        "log_level": 0,  # what matters is told to whoever waits for the record
-    }
+    return Producer(
+        settings.kafka.librdkafka()
+        | {
+            "enable.idempotence": True,  # which implies acks=all
+            # Java's partitioner, which aiokafka has too: librdkafka's own would put a key elsewhere.
+            "partitioner": "murmur2_random",
+            "message.timeout.ms": int(DELIVERY_S * 1000),
+            "linger.ms": 5,
+            "log_level": 0,  # what matters is told to whoever waits for the record
+        }
+        | dict(options)
+    )
 
 
 class Publisher:
@@ -66,7 +72,7 @@ class Publisher:
         self.partitions = settings.host.partitions
         self.catalogue = load(settings.host.prefix)
         self._failed: list[str] = []
-        self._producer = Producer(acknowledged(settings) | {"message.max.bytes": most_bytes})
+        self._producer = producer_of(settings, {"message.max.bytes": most_bytes})
 
     def put(self, topic: str, event: Any, *, everywhere: bool = False) -> None:
         """Publish `event` on a topic of the catalogue: by its subject, or on every partition.

@@ -111,3 +111,13 @@ def test_no_two_classes_have_one_name():
             if isinstance(node, ast.ClassDef):
                 places.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
     assert {} == {name: paths for name, paths in places.items() if len(paths) > 1}
+
+
+def test_clients_of_kafka_are_made_in_one_room():
+    """Only there is it said how a client is secured, how a key is placed, and that nothing is committed by a timer."""
+    made = {
+        str(path.relative_to(ROOT))
+        for path in SOURCES
+        if path.is_relative_to(ROOT / "agents") and re.search(r"\b(Consumer|Producer)\(", path.read_text())
+    }
+    assert made == {"agents/wire/consumer.py", "agents/wire/publisher.py"}
