@@ -2,10 +2,10 @@
 
 from pydantic import SecretStr
 
-from agents.settings.group import Group, setting
+from agents.settings.group import SettingsGroup, setting
 
 
-class GatewaySettings(Group):
+class GatewaySettings(SettingsGroup):
     """What `llmopt ingest` is told, and the topics from which others' records are carried in."""
 
     ingest_host: str = setting(

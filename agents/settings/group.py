@@ -32,7 +32,7 @@ def setting(default: Any, description: str, reason: str, **limits: Any) -> Any:
     return Field(default=default, description=description, json_schema_extra={"reason": reason}, **limits)
 
 
-class Group(BaseSettings):
+class SettingsGroup(BaseSettings):
     """Settings of one subject; frozen once read.
 
     The program's own choice wins over the environment, and that over the file.
@@ -61,15 +61,15 @@ class Group(BaseSettings):
         """Return the program's own arguments, the environment and the file, the first one winning."""
         if (file := settings_file()) is None:
             return init_settings, env_settings
-        return init_settings, env_settings, _File(settings_cls, file)
+        return init_settings, env_settings, _FileSource(settings_cls, file)
 
 
-class _File(TomlConfigSettingsSource):
+class _FileSource(TomlConfigSettingsSource):
     """The lines of the settings file that are of one group, under the names of its fields."""
 
     def __call__(self) -> dict[str, Any]:
         group = self.settings_cls
-        assert issubclass(group, Group), "only groups are read"  # noqa: S101 - a programming error
+        assert issubclass(group, SettingsGroup), "only groups are read"  # noqa: S101 - a programming error
         fields = {name: group.field_of(name) for name in super().__call__()}
         return {field: self.toml_data[name] for name, field in fields.items() if field is not None}
 

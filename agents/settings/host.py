@@ -5,12 +5,12 @@ from typing import Self
 
 from pydantic import model_validator
 
-from agents.settings.group import Group, setting
+from agents.settings.group import SettingsGroup, setting
 from optimizer.model.pane import PARTITIONS_MOST
 from optimizer.model.progress import WATERMARK_DELAY_S
 
 
-class HostSettings(Group):
+class HostSettings(SettingsGroup):
     """How stages are hosted; all workers of an installation agree on it."""
 
     prefix: str = setting(

@@ -7,10 +7,10 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from agents.settings.group import PREFIX, Group, SettingsError, setting
+from agents.settings.group import PREFIX, SettingsError, SettingsGroup, setting
 
 
-class KafkaSettings(Group):
+class KafkaSettings(SettingsGroup):
     """The broker, and the credentials we show it."""
 
     model_config = SettingsConfigDict(env_prefix=f"{PREFIX}KAFKA_")

@@ -5,10 +5,10 @@ from typing import Self
 
 from pydantic import model_validator
 
-from agents.settings.group import Group, SettingsError, setting
+from agents.settings.group import SettingsError, SettingsGroup, setting
 
 
-class OperationSettings(Group):
+class OperationSettings(SettingsGroup):
     """What surrounds the stages."""
 
     postgres_dsn: str | None = setting(

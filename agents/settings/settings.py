@@ -17,14 +17,14 @@ from pydantic import SecretStr, ValidationError
 
 from agents.settings.former import instead_of
 from agents.settings.gateway import GatewaySettings
-from agents.settings.group import FILE_VARIABLE, PREFIX, Group, SettingsError, settings_file
+from agents.settings.group import FILE_VARIABLE, PREFIX, SettingsError, SettingsGroup, settings_file
 from agents.settings.host import HostSettings
 from agents.settings.kafka import KafkaSettings
 from agents.settings.operations import OperationSettings
 
 Origin = Literal["environment", "file", "program", "default"]
 
-GROUPS: dict[str, type[Group]] = {
+GROUPS: dict[str, type[SettingsGroup]] = {
     "host": HostSettings,
     "kafka": KafkaSettings,
     "operations": OperationSettings,
@@ -75,7 +75,7 @@ class Settings:
             if field in group.model_fields_set and (value := getattr(group, field)) is not None
         }
 
-    def each(self) -> Iterator[tuple[str, Group, str]]:
+    def each(self) -> Iterator[tuple[str, SettingsGroup, str]]:
         """Every setting: its name, its group, and its field there."""
         for name, (attribute, field) in NAMES.items():
             yield name, getattr(self, attribute), field
@@ -115,7 +115,7 @@ def load(**chosen: Any) -> Settings:
     )
 
 
-_AnyGroup = TypeVar("_AnyGroup", bound=Group)
+_AnyGroup = TypeVar("_AnyGroup", bound=SettingsGroup)
 
 
 def _read(group: type[_AnyGroup], chosen: dict[str, Any]) -> _AnyGroup:
@@ -200,7 +200,7 @@ def _in_file() -> dict[str, Any]:
     return values
 
 
-def _plain(error: ValidationError, group: type[Group]) -> SettingsError:
+def _plain(error: ValidationError, group: type[SettingsGroup]) -> SettingsError:
     """Return the first complaint as one sentence, without the value of a secret."""
     first = error.errors(include_url=False)[0]
     name = group.qualifier + str(first["loc"][0]) if first["loc"] else ""
