@@ -141,7 +141,7 @@ class PriceList:
         return cls("none")
 
     def cost_nano_usd(self, call: Call, at_ms: int) -> int | None:
-        """What a call made at `at_ms` (ms since the epoch) cost in nano-USD, rounded half to even.
+        """The cost of a call made at `at_ms` (ms since the epoch) in nano-USD, rounded half to even.
 
         None: the model has no price here, or the call lacks tokens that its price asks for, or
         its parts exceed their whole. A cost that the call itself reports is not looked at.

@@ -98,7 +98,7 @@ class Step(NamedTuple, Generic[State]):
 
     state: State
     emitted: Iterable[Emit] = ()
-    """In order; iterated once, before the stage is called again, as the emissions may be made lazily."""
+    """The emissions in order; iterated once, before the stage is called again, as the emissions may be made lazily."""
     rejected: Sequence[Rejected] = ()
 
 
@@ -114,7 +114,7 @@ class Stage(Protocol[State]):
     state_version: int
     """The version of its rows: one more whenever rows written before would mean something else, or cannot be read."""
     replay_window: int
-    """How many records before `replay_from` are worth re-reading to refill a filter; 0 if none."""
+    """The number of records before `replay_from` are worth re-reading to refill a filter; 0 if none."""
 
     def group_by_key(self, events: Sequence[Any], partition: int) -> Mapping[str, Sequence[Any]]:
         """Row → its events, in order: the partition's own row for observe, one for each target elsewhere.
@@ -151,7 +151,7 @@ class Stage(Protocol[State]):
         ...
 
     def event_time(self, state: State) -> int | None:
-        """How far the row's own input has come in event time (ms); None where watermarks say it.
+        """The event time (ms) that the row's own input has reached; None where watermarks say it.
 
         The shell reads a source partition that is far ahead more slowly, so that what follows has
         to keep little in waiting.

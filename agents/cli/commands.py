@@ -1,4 +1,4 @@
-"""What people tell the loop (`freeze`, `rollback`, `approve` …), and what they ask it (`status`)."""
+"""The verbs by which people tell the loop something (`freeze`, `rollback`, `approve` …), and ask it (`status`)."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def _about_an_arm(kind: CommandKind):  # type: ignore[no-untyped-def]  # noqa: A
 
 
 def _meant(settings: Settings, target: str, command: Command) -> str:
-    """What an answer is to: `to start small instead of large at 5 %: `; empty where no such decision waits."""
+    """The subject of an answer: `to start small instead of large at 5 %: `; empty where no such decision waits."""
     waiting = (
         decision
         for _, decision in _waiting(settings, {target})

@@ -1,4 +1,4 @@
-"""How the command line fails: one sentence, a remedy, an exit code that says whose fault it was."""
+"""Failures of the command line: one sentence, a remedy, an exit code that says whose fault it was."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from agents.telemetry import logs
 
 
 class Entrance(StrEnum):
-    """What may be run."""
+    """The receivers that may be run."""
 
     HTTP = "http"
     OTLP = "otlp"

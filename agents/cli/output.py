@@ -1,4 +1,4 @@
-"""How a verb answers: one option `--output`, the same for every verb that has something to say."""
+"""The answers of verbs: one option `--output`, the same for every verb that has something to say."""
 
 from enum import StrEnum
 from typing import Annotated

@@ -26,7 +26,7 @@ from agents.telemetry import logs
 RESTARTS_PER_MINUTE = 6
 """More than this is not a stumble: the supervisor gives up and says so."""
 UNREACHABLE_S = 10.0
-"""So long a broker that does not answer is left in peace, which is also below the limit above."""
+"""The time for which a broker that does not answer is left in peace, which is also below the limit above."""
 
 METRICS_PORT = "LLMOPT_METRICS_PORT"
 

@@ -1,1 +1,1 @@
-"""What is carried in from the topics of others: a collector's OTLP, LLM-Sentinel's alerts."""
+"""Connectors carry in records from the topics of others: a collector's OTLP, LLM-Sentinel's alerts."""

@@ -83,7 +83,7 @@ class Bridge:
         self._unsettled = 0
 
     def counters(self) -> dict[str, int]:
-        """What was read, made, dropped (with why) and quarantined since this process began."""
+        """The counts of records read, made, dropped (with the reason) and quarantined since this process began."""
         return dict(self._counts)
 
     def run(self, stop: threading.Event) -> None:
@@ -215,7 +215,7 @@ class Bridge:
 
 
 def _origin(message: Any) -> str:
-    """Where a record stands; the timestamp tells a topic from its namesake made later."""
+    """The place of a record; the timestamp tells a topic from its namesake made later."""
     return f"{message.topic()}/{message.partition()}/{message.offset()}@{message.timestamp()[1]}"
 
 

@@ -1,4 +1,4 @@
-"""What LLM-Sentinel says, as alerts on the targets it names.
+"""The messages of LLM-Sentinel as alerts on the targets that they name.
 
 Its events are CloudEvents with `severity`, `affected_services` and `metrics` in their data. Read
 tolerantly: with or without an envelope, in either spelling of a name; a severity nobody knows is a
@@ -119,7 +119,7 @@ def _sentence(envelope: Mapping[str, Any], data: Mapping[str, Any]) -> str:
 
 
 def _measured(data: Mapping[str, Any]) -> Iterator[str]:
-    """What was measured, against what it usually is."""
+    """The measured value against the usual one, in words."""
     listed: Iterable[tuple[Any, Any]] = ()
     if isinstance(metrics := data.get("metrics"), dict):
         listed = list(metrics.items())[:MOST_METRICS]

@@ -1,1 +1,1 @@
-"""What users write in YAML, read with line and column of every mistake."""
+"""The YAML that users write, read with line and column of every mistake."""

@@ -37,7 +37,7 @@ _EXACTLY = {"tag:yaml.org,2002:float": Decimal, "tag:yaml.org,2002:int": int}
 
 
 class LocatedMistake(NamedTuple):
-    """What is wrong, and where an editor finds it; lines and columns count from 1."""
+    """A mistake, and the place where an editor finds it; lines and columns count from 1."""
 
     line: int
     column: int
@@ -45,7 +45,7 @@ class LocatedMistake(NamedTuple):
     sentence: str
 
     def __str__(self) -> str:
-        """As editors and people read it: `3:7: rollout.step_min: …`."""
+        """The mistake as editors and people read it: `3:7: rollout.step_min: …`."""
         return f"{self.line}:{self.column}: {f'{self.path}: ' if self.path else ''}{self.sentence}"
 
 
@@ -97,7 +97,7 @@ def single(text: str) -> Document:
 
 
 def declared(text: str, kind: type[T]) -> tuple[T | None, tuple[LocatedMistake, ...]]:
-    """What the one document of YAML text declares, or every mistake in it."""
+    """The declaration of a YAML text's one document, or every mistake in it."""
     try:
         document = single(text)
     except UnreadableText as unreadable:
@@ -290,7 +290,7 @@ class Document:
         self._edit(key, now[1])
 
     def _as_now(self, child: Any, now: tuple[type[Struct], str], path: Path, unit: Unit | None) -> str | None:
-        """How a value is written now; None: it holds other values, or it cannot be told."""
+        """The present spelling of a value; None: it holds other values, or it cannot be told."""
         node = self.nodes[path]
         if isinstance(child, list) and unit is not None:
             texts = [self._as_now(one, now, (*path, i), unit) for i, one in enumerate(child)]
@@ -307,7 +307,7 @@ class Document:
         return words.get(child, node.value)
 
     def _former(self, child: Any, expected: Any, path: Path, unit: Unit | None) -> Any:
-        """What a former key holds, by the type of the key that has taken its place; its numbers need no unit."""
+        """The value of a former key, by the type of the key that has taken its place; its numbers need no unit."""
         if isinstance(child, list) and unit is not None:
             return [self._former(one, None, self._step(path, i), unit) for i, one in enumerate(child)]
         if unit is not None and _is_number(child):

@@ -1,4 +1,4 @@
-"""What each model answered to each prompt, as recorded: graded score, cost and tokens.
+"""The recorded answers of each model to each prompt: graded score, cost and tokens.
 
 compose/demo/routerbench.csv holds 365 prompts and 11 models (RouterBench, 0-shot; origin and
 licence beside it). Nothing is invented but what the recording lacks:
@@ -38,7 +38,7 @@ SPREAD = 0.30
 
 
 class Speed(NamedTuple):
-    """How fast a model answers, and what its vendor asked for a million tokens when it was recorded."""
+    """The speed of a model, and the price that its vendor asked for a million tokens when it was recorded."""
 
     first_token_ms: float
     ms_per_token: float
@@ -69,7 +69,7 @@ class Derived(NamedTuple):
     like: str
     score_factor: float
     cost_factor: float
-    """Of the cheapest recorded model's cost."""
+    """The model's cost as a multiple of the cheapest recorded model's."""
 
 
 DERIVED: dict[str, Derived] = {MIRAGE: Derived(BEST, 0.4, 0.5), BOLT: Derived(BEST, 1.0, 1.2)}
@@ -81,9 +81,9 @@ class RecordedOutcomes:
 
     models: tuple[str, ...]
     segment: Integers
-    """Of each prompt: an index into SEGMENTS."""
+    """The segment of each prompt, an index into SEGMENTS."""
     input_tokens: Integers
-    """Of each prompt."""
+    """The input tokens of each prompt."""
     score: Floats
     """[model, prompt] 0 … 1."""
     cost_nano_usd: Integers
@@ -156,7 +156,7 @@ def load() -> RecordedOutcomes:
 
 
 def _output_tokens(model: str, cost_nano_usd: Integers, input_tokens: Integers) -> Integers:
-    """What was paid beyond the input, in tokens; at least the one token of a letter."""
+    """The tokens that were paid beyond the input; at least the one token of a letter."""
     speed = SPEEDS[model]
     paid = cost_nano_usd / 1e3 - input_tokens * speed.input_usd  # millionths of a dollar
     return np.maximum(1, np.rint(paid / speed.output_usd)).astype(np.int64)

@@ -35,7 +35,7 @@ SHOWN = 20
 ANSWER_S = 5.0
 """A registry that has not answered by then is not there."""
 MOST_BYTES = 4_000_000
-"""Of an answer: twenty thousand entries."""
+"""The most bytes of a registry's answer: twenty thousand entries."""
 
 Named = Annotated[str, Meta(min_length=1, max_length=128)]
 
@@ -50,7 +50,7 @@ class RegistryUnreachable(Exception):
 
 
 class Charges(Struct, frozen=True, kw_only=True):
-    """What tokens cost, as people write it; what is left out costs as its whole."""
+    """The charges of tokens, as people write them; what is left out costs as its whole."""
 
     input_usd_per_million_tokens: Decimal | None = None
     output_usd_per_million_tokens: Decimal | None = None
@@ -60,7 +60,7 @@ class Charges(Struct, frozen=True, kw_only=True):
 
 
 class Beyond(Charges, frozen=True, kw_only=True):
-    """What all tokens of a call cost once it has more input tokens than this."""
+    """The charges of all tokens of a call once it has more input tokens than this."""
 
     input_tokens: Annotated[int, Meta(ge=1, le=1_000_000_000)]
 
@@ -69,7 +69,7 @@ class OwnPrice(Charges, frozen=True, kw_only=True):
     """One price of one's own."""
 
     model: Named
-    """In any case; a `*` at its end stands for whatever follows."""
+    """The name of the model, upper and lower case alike; a `*` at its end stands for whatever follows."""
     provider: Named | None = None
     """None: whoever sells the model."""
     usd_per_million_calls: Decimal = Decimal(0)
@@ -111,7 +111,7 @@ def load(settings: Settings) -> PriceList:
 
 
 def _given(settings: Settings) -> tuple[str, bytes] | None:
-    """Where prices of one's own are, and what is there; None where the settings name no place."""
+    """The place of one's own prices, and its text; None where the settings name no place."""
     if settings.operations.prices_url is not None:
         return settings.operations.prices_url, _fetched(settings.operations.prices_url)
     if settings.operations.prices_file is None:
@@ -124,7 +124,7 @@ def _given(settings: Settings) -> tuple[str, bytes] | None:
 
 
 def _fetched(address: str) -> bytes:
-    """What a registry answers.
+    """The answer of a registry.
 
     Raises:
         RegistryUnreachable: It does not, or answers with something else, or with too much.
@@ -208,7 +208,7 @@ def _unpayable(charges: Charges, at: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _incomplete(beyond: Beyond, entry: OwnPrice, at: Path) -> Iterator[tuple[Path, str]]:
-    """What a long context lacks beside the entry that it replaces; two of one length would hide each other."""
+    """The charges that a long context lacks beside the entry it replaces; two of one length would hide each other."""
     for name in ("input_usd_per_million_tokens", "output_usd_per_million_tokens"):
         if getattr(entry, name) is not None and getattr(beyond, name) is None:
             yield at, f"needs {name}, as the price that it replaces has it"

@@ -36,7 +36,7 @@ def said(sentence: str, value: Any, expected: Any) -> str:
 
 
 def unknown(name: str, known: Sequence[str]) -> str:
-    """What is wrong with a key that there is not, with the known one that is most like it."""
+    """The sentence about an unknown key, with the known one that is most like it."""
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
     return f"is not a known key; {hint}"

@@ -34,7 +34,7 @@ PRICES = ("input_usd_per_million_tokens", "output_usd_per_million_tokens")
 
 
 class Parsed(NamedTuple):
-    """What a file declares. `targets` is complete only where there are no mistakes."""
+    """The declarations of a file. `targets` is complete only where there are no mistakes."""
 
     targets: tuple[Target, ...]
     mistakes: tuple[LocatedMistake, ...]
@@ -117,7 +117,7 @@ def _together(parsed: list[Parsed], documents: list[Document]) -> Parsed:
 
 
 def doubtful(target: Target) -> Iterator[tuple[Path, str]]:
-    """What a declaration can hardly mean: (path, sentence)."""
+    """The doubts about what a declaration can hardly mean: (path, sentence)."""
     if choose(derive(target), declared_incumbent(target), {}, 0).variant_id is None:
         mine = next(price(model) for model in target.models if model.name == target.incumbent)
         yield (
@@ -163,7 +163,7 @@ def _doubtful_traffic(target: Target) -> Iterator[tuple[Path, str]]:
 
 
 def _served_against_policies(target: Target) -> Iterator[tuple[Path, str]]:
-    """Where the declared incumbent itself is forbidden: policies only judge what would replace it."""
+    """The doubts where the declared incumbent itself is forbidden: policies only judge what would replace it."""
     mine = next((model for model in target.models if model.name == target.incumbent), None)
     if mine is None or not target.policies:
         return

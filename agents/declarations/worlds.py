@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from optimizer.simulation.world import Dice, Outcomes
 
 COLUMNS = ("item", "arm", "quality", "cost", "latency")
-"""Of a CSV file of outcomes: quality from 0 to 1, cost in USD, latency in ms; an empty quality is a failed call.
+"""The columns of a CSV file of outcomes: quality 0 to 1, cost in USD, latency in ms; no quality is a failed call.
 
 `segment` may be a further column. A table with one row for each item is read too: the item, and for every
 arm a column `<arm>` with its quality and a column `<arm>|cost`; RouterBench's `eval_name` is the segment.
 """
 UNRECORDED_MS = "500"
-"""Of a table that has no latencies."""
+"""The latency of every call of a table that has no latencies."""
 TOGETHER = 16
 """Lives in one loop: with more of them a turn gets little cheaper, and progress is told less often."""
 MOST_USD, MOST_MS = 100_000, 86_400_000

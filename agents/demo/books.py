@@ -1,4 +1,4 @@
-"""What travelled on the topics, added up: the only source of the demo's numbers.
+"""The sums of what travelled on the topics: the only source of the demo's numbers.
 
 Nothing here knows the world. Panes are exact integer sums, so adding them up in any order gives the
 same; an event that was emitted twice (after a crash) has the same source and sequence and is dropped.
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Who(NamedTuple):
-    """Whose calls are summed."""
+    """The calls that are summed: of which variant, arm and minute."""
 
     minute: int
     """Minutes since the epoch."""
@@ -38,7 +38,7 @@ class Who(NamedTuple):
 
 @dataclass
 class CallTotals:
-    """What some calls amount to; integers, so that addition is exact."""
+    """The sums of some calls; integers, so that addition is exact."""
 
     calls: int = 0
     errors: int = 0
@@ -87,12 +87,12 @@ class Story:
 
     @property
     def live(self) -> bool:
-        """Whether users meet its candidate as a candidate."""
+        """True if users meet its candidate as a candidate."""
         return self.phase not in ENDS
 
     @property
     def outcome(self) -> str:
-        """How it ended; `running` while it has not."""
+        """The outcome of the rollout; `running` while it has none."""
         return "running" if self.live else self.phase
 
 
@@ -176,7 +176,7 @@ class Books:
         self.decisions[event.data.decision_id] = event.data
 
     def _differs(self, said: RolloutStatus) -> str:
-        """In words, as the decision told that brought the rollout; the model, where that was not read yet."""
+        """The difference in words, as told by the rollout's decision; the model, where that was not read yet."""
         decision = self.decisions.get(said.decision_id)
         return in_words(decision) if decision else said.model
 

@@ -170,7 +170,7 @@ class Gateway:
                 time.sleep(WAIT_S)
 
     def summary(self, workers: Workers) -> Summary:
-        """What has travelled so far."""
+        """The summary of what has travelled so far."""
         run = Run(
             seed=self._play.seed,
             wall_s=time.monotonic() - self._play.began,
@@ -231,12 +231,12 @@ class Gateway:
             self._play.view.show(pulse, self._reader.books)
 
     def _behind_s(self) -> float | None:
-        """How far the decisions are behind the world, event seconds; None before the first word."""
+        """The lag of the decisions behind the world, event seconds; None before the first word."""
         passed_at = self._reader.books.watermark("decisions")
         return None if passed_at is None else (self.script.at(self._second) - passed_at) / 1000
 
     def _lag_s(self) -> int:
-        """How far they are behind when nothing is left to do."""
+        """The lag of the decisions when nothing is left to do, event seconds."""
         return self.settings.host.watermark_delay_s + self.settings.host.pane_s + 1
 
     def _event_time(self) -> datetime:

@@ -1,4 +1,4 @@
-"""What happens in the demo, and when: everything that is decided before it begins.
+"""The script of the demo: what happens, and when; all of it is decided before it begins.
 
 Two things are done to the loop, both as an operator or a provider would do them: the declaration gets a
 new, cheapest model whose answers are bad, and later another whose provider fails soon after it was tried.
@@ -21,7 +21,7 @@ VENDOR = "acme"
 
 @dataclass(frozen=True)
 class Pace:
-    """How much happens how fast."""
+    """The pace of the demo: rates, and the speed of event time."""
 
     event_s: int
     """Event seconds from the first call to the last."""
@@ -36,7 +36,7 @@ class Pace:
 
     @property
     def wall_s(self) -> float:
-        """How long it takes if nothing has to wait."""
+        """The wall time of the demo if nothing has to wait, seconds."""
         return self.event_s / self.speed
 
 
@@ -55,7 +55,7 @@ class Script:
     pace: Pace
     world: DemoGateway
     target: Target
-    """As last declared."""
+    """The target as it was declared last."""
 
     @classmethod
     def of(cls, target: Target, *, seed: int, pace: Pace, epoch_ms: int) -> "Script":
@@ -79,7 +79,7 @@ class Script:
         return cls(pace, world, target)
 
     def declaration(self, second: int) -> Target | None:
-        """What the operator declares when a second begins; None: nothing."""
+        """The operator's declaration when a second begins; None: none."""
         if second == 0:
             return self.target
         new = {self.pace.mirage_at_s: MIRAGE, self.pace.bolt_at_s: BOLT}.get(second)
@@ -102,7 +102,7 @@ class Script:
         return self.world.epoch_ms + second * 1000
 
     def injections(self) -> tuple[Injection, ...]:
-        """What was done to the loop so far, with its time."""
+        """The injections into the loop so far, with their times."""
         bad_at, storm_at = self.world.first_served.get(MIRAGE), self.world.storm_at
         return (
             Injection(
@@ -120,7 +120,7 @@ class Script:
         )
 
     def truth(self) -> RecordedTruth:
-        """What the recording knows."""
+        """The truth that the recording knows."""
         storm_at = self.world.storm_at
         return RecordedTruth(
             self.world.outcomes, self.target, None if storm_at is None else self.at(storm_at)

@@ -1,4 +1,4 @@
-"""Whether the ledger has everything that was said on the topics it keeps."""
+"""The test that the ledger has everything that was published on the topics it keeps."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ANSWER_S = 5.0
 
 
 def unrecorded(settings: Settings) -> int:
-    """How many records the audit has not yet dealt with.
+    """The number of records the audit has not yet dealt with.
 
     Raises:
         KafkaException, LedgerUnreachable: broker or database does not answer.

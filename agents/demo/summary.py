@@ -37,7 +37,7 @@ Strata = Mapping[str, CallTotals]
 
 
 class CallAverages(Struct, frozen=True, kw_only=True):
-    """What calls cost and how good they are; null where nothing was measured."""
+    """The average cost and quality of calls; null where nothing was measured."""
 
     cost_usd_per_1k_calls: float | None
     quality: float | None
@@ -105,7 +105,7 @@ class Summary(Struct, frozen=True, kw_only=True):
 
 
 class Injection(NamedTuple):
-    """What the world was told to do."""
+    """An injection: what the world was told to do."""
 
     kind: Literal["bad_variant", "error_storm"]
     model: str
@@ -117,7 +117,7 @@ class Injection(NamedTuple):
 
 @dataclass(frozen=True)
 class Run:
-    """What is known of the run beside the books."""
+    """The facts of a run beside the books."""
 
     seed: int
     wall_s: float
@@ -256,7 +256,7 @@ def change(
 
 
 def pair(books: Books, story: Story) -> tuple[CallTotals, CallTotals]:
-    """What a promoted variant's calls amount to, and those held back from it in the same minutes.
+    """The sums of a promoted variant's calls, and of those held back from it in the same minutes.
 
     A promotion that held back too few calls yet is compared with the concurrent control of its rollout.
     """
@@ -346,7 +346,7 @@ def _injected(books: Books, injection: Injection) -> Injected:
 
 
 def is_false(books: Books, story: Story, truth: RecordedTruth) -> bool:
-    """Whether a rollout was rolled back for harm, or for not being cheaper, that is not true."""
+    """True if a rollout was rolled back for harm, or for not being cheaper, that is not true."""
     decision = books.decisions.get(story.decision_id)
     if story.phase != "rolled_back" or decision is None or decision.incumbent_id is None:
         return False
@@ -359,7 +359,7 @@ def is_false(books: Books, story: Story, truth: RecordedTruth) -> bool:
 
 
 def _held(books: Books, target: Target, truth: RecordedTruth, quality: RelativeChange) -> bool:
-    """Whether every promotion was truly inside its guardrails, and the quality measured is as well."""
+    """True if every promotion was truly inside its guardrails, and the quality measured is as well."""
     drop = target.guardrails.quality_drop_relative
     if drop is not None and quality.estimate is not None and quality.estimate < -drop:
         return False

@@ -105,7 +105,7 @@ class Workers:
 
     @property
     def restarts(self) -> int:
-        """How often a worker was started afresh."""
+        """The number of times a worker was started afresh."""
         return sum(worker.restarts for worker in self.workers)
 
     def attend(self) -> None:

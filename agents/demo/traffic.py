@@ -31,7 +31,7 @@ class Arrivals:
         self._expected *= calls_per_s / self._expected.mean()
 
     def expected(self, second: int) -> float:
-        """How many calls to expect in a second; the mean over an hour is the rate asked for."""
+        """The number of calls to expect in a second; the mean over an hour is the rate asked for."""
         return float(self._expected[(BEGIN_S + second) % self._expected.size])
 
 

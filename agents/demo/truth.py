@@ -1,4 +1,4 @@
-"""What the recording knows and the loop does not: whether a candidate was inside its guardrails.
+"""The truth that the recording knows and the loop does not: whether a candidate was inside its guardrails.
 
 Used for two numbers of the summary only, `guardrails_held` and `false_rollbacks`.
 """
@@ -41,11 +41,11 @@ class RecordedTruth:
         return (self.outcomes.quality(candidate, segment) - before) / before
 
     def is_cheaper(self, candidate: str, incumbent: str, segment: str) -> bool:
-        """Whether its calls cost less on average."""
+        """True if its calls cost less on average."""
         return self.outcomes.cost_usd(candidate, segment) < self.outcomes.cost_usd(incumbent, segment)
 
     def is_inside(self, candidate: str, incumbent: str, segment: str, at: int) -> bool:
-        """Whether the candidate was inside every declared guardrail whose truth was recorded, at an instant (ms)."""
+        """True if the candidate was inside every declared guardrail whose truth was recorded, at an instant (ms)."""
         true = self._of(segment, at)
         return not any(
             row.is_broken(true[row.name](candidate), true[row.name](incumbent), margin)

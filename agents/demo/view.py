@@ -1,4 +1,4 @@
-"""What is seen of the demo while it runs: a live table on a terminal, plain lines elsewhere."""
+"""The view of the demo while it runs: a live table on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ WHY = 110
 
 
 class Pulse(NamedTuple):
-    """How the run is going."""
+    """The pulse of a run: how it is going."""
 
     event_s: int
     event_total_s: int
@@ -162,7 +162,7 @@ def _money(sums: CallTotals) -> str:
 
 
 def progress(pulse: Pulse, books: Books) -> str:
-    """Where the run is, in one line."""
+    """The progress of the run, in one line."""
     wall = max(pulse.wall_s, 1e-9)
     behind = "" if pulse.behind_s is None else f" · decisions {pulse.behind_s:.0f} s behind"
     restarts = f" · {pulse.restarts} restarts" if pulse.restarts else ""
@@ -179,7 +179,7 @@ def clock(event_s: float) -> str:
 
 
 def told(event: Event, epoch_ms: int) -> str | None:
-    """What a person wants to hear of an event; None for most."""
+    """The line that tells a person of an event; None for most."""
     if isinstance(event, DecisionEvent) and event.data.kind in TOLD:
         decision = event.data
         weight = f" → {share(decision.weight_bps)}" if decision.kind in ("start", "advance") else ""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["LIMIT_S", "Check", "bad", "examine", "good", "unknown"]
 
 LIMIT_S = 9.5
-"""So long all of it may take."""
+"""The time for which all of it may take."""
 
 
 class _Group(threading.Thread):
@@ -42,7 +42,7 @@ class _Group(threading.Thread):
             )
 
     def until(self, deadline_s: float) -> list[Check]:
-        """What it found by then (seconds, monotonic)."""
+        """The checks that were made by then (seconds, monotonic)."""
         self.join(max(0.0, deadline_s - time.monotonic()))
         checks = list(self.made)
         if self.is_alive():

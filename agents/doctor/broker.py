@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 REACH_S = 3.0
 """A broker that has not answered by then is not there."""
 ANSWER_S = 4.0
-"""Of one that is there, each answer is awaited so long."""
+"""The time for which each answer of a broker that is there is awaited."""
 TRIES = 5
 UNSETTLED = (
     KafkaError.NOT_LEADER_FOR_PARTITION,
@@ -43,7 +43,7 @@ UNSETTLED = (
 
 
 def reach(settings: Settings) -> Check:
-    """Whether a broker answers, at most three seconds later."""
+    """The check whether a broker answers, at most three seconds later."""
     said: list[str] = []
     try:
         told = settings.kafka.librdkafka() | {
@@ -116,7 +116,7 @@ def _topics(settings: Settings, catalogue: Catalogue, problems: list[topics.Topi
 
 
 def _permissions(admin: AdminClient, catalogue: Catalogue, gone: set[str]) -> Check:
-    """What the broker says that we may do; nothing is tried."""
+    """The check of what the broker says we may do; nothing is tried."""
     needs = _needs(catalogue, gone)
     if not needs:
         return unknown("permissions", "no topic is there yet")
@@ -172,7 +172,7 @@ def _readers(catalogue: Catalogue) -> list[_ConsumerGroup]:
 
 
 def _stage(admin: AdminClient, settings: Settings, reader: _ConsumerGroup, gone: set[str]) -> Check:
-    """Whether anybody runs a stage, and how far it has folded."""
+    """The check whether anybody runs a stage, and how far it has folded."""
     name, group = f"stage {reader.stage}", f"{settings.host.prefix}-{reader.stage}"
     if gone & set(reader.sources):
         return unknown(name, "its input is missing")

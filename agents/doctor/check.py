@@ -10,7 +10,7 @@ State = Literal["good", "bad", "unknown"]
 
 
 class Check(Struct, frozen=True):
-    """What was found about one thing."""
+    """The check of one thing, and its result."""
 
     name: str
     state: State

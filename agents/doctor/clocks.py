@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
 ANSWER_S = 3.0
 READ_S = 2.0
-"""So long the ends of the topics are read."""
+"""The time for which the ends of the topics are read."""
 LISTEN_S = 2.5
-"""So long a record is waited for that arrives while we look: two ticks and a half."""
+"""The time for which a record is waited for that arrives while we look: two ticks and a half."""
 TAIL = 1_000
 """Records at the end of each partition among which the newest tick and watermark are looked for."""
 OFF_S = 5.0
@@ -53,7 +53,7 @@ class Heard(NamedTuple):
 
 
 class TopicEnds:
-    """What the ends of the topics hold."""
+    """The ticks and watermarks at the ends of the topics."""
 
     def __init__(self) -> None:
         self.ticks: dict[int, Heard] = {}
@@ -171,7 +171,7 @@ def look(settings: Settings) -> TopicEnds:
 
 
 def _tails(settings: Settings, names: list[str]) -> list[TopicPartition]:
-    """Where the last records of each partition begin."""
+    """The places where the last records of each partition begin."""
     admin = AdminClient(settings.kafka.librdkafka() | {"log_level": 0})
     listed = admin.list_topics(timeout=ANSWER_S).topics
     places = [

@@ -39,7 +39,7 @@ def checks(settings: Settings) -> Iterator[Check]:
 
 
 def _contracts() -> Check:
-    """Whether the schemas and examples that we came with are there and readable."""
+    """The check that the schemas and examples we came with are there and readable."""
     for name in BY_NAME:
         try:
             fastavro.schema.load_schema(str(resources.path(f"schemas/{name}/v1.avsc")))
@@ -58,7 +58,7 @@ def _contracts() -> Check:
 
 
 def _prices(settings: Settings) -> Check:
-    """Whether the price list can be loaded: the file or the registry answers, and holds prices."""
+    """The check that the price list can be loaded: the file or the registry answers, and holds prices."""
     where = settings.operations.prices_url or settings.operations.prices_file or "list prices only"
     try:
         version = prices.load(settings).version
@@ -70,7 +70,7 @@ def _prices(settings: Settings) -> Check:
 
 
 def _folder(wanted: Path) -> Check:
-    """Whether the state folder, or the nearest folder above it, may be written and has room."""
+    """The check that the state folder, or the nearest one above it, may be written and has room."""
     folder = wanted.expanduser().absolute()
     there = next(path for path in (folder, *folder.parents) if path.exists())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
@@ -89,7 +89,7 @@ def _folder(wanted: Path) -> Check:
 
 
 def _local_servers(settings: Settings) -> Check:
-    """Whether `llmopt up` has what it needs; not asked where the settings name both servers."""
+    """The check that `llmopt up` has what it needs; not asked where the settings name both servers."""
     if settings.kafka.bootstrap is not None and settings.operations.postgres_dsn is not None:
         return unknown("local servers", "not needed: a broker and a database are named")
     missing = [name for name in LOCAL_PACKAGES if importlib.util.find_spec(name) is None]
@@ -117,7 +117,7 @@ def _ports(settings: Settings) -> Iterator[Check]:
 
 
 def is_free(address: str, port: int) -> bool:
-    """Whether a server of ours could listen there now."""
+    """True if a server of ours could listen there now."""
     with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

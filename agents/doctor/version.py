@@ -1,4 +1,4 @@
-"""Which Kafka a broker is: no client of ours tells, so it is asked for the features it has settled on.
+"""The version of a broker: no client of ours tells, so it is asked for the features it has settled on.
 
     request    ApiVersions v3, which a broker answers before anybody has logged in
     answer     among others `metadata.version`, the level that grows with every release
@@ -69,7 +69,7 @@ def _exactly(link: socket.socket, count: int) -> bytes:
 
 
 class _Bytes:
-    """What is left of an answer."""
+    """The unread rest of an answer."""
 
     def __init__(self, data: bytes) -> None:
         self.data, self.at = data, 0

@@ -1,1 +1,1 @@
-"""How the world speaks to us: REST and OTLP receivers, and what they share."""
+"""The gateway by which the world speaks to us: REST and OTLP receivers, and what they share."""

@@ -1,4 +1,4 @@
-"""Who may send, and how much of it: one bearer token, and a bucket of tokens for each remote address."""
+"""Access: one bearer token for those who may send, and a bucket of tokens for each remote address."""
 
 import hashlib
 import hmac
@@ -17,7 +17,7 @@ BURST_S = 2.0
 
 
 class Access:
-    """Whether the `Authorization` of a request will do."""
+    """The judgement of a request's `Authorization`."""
 
     def __init__(self, settings: Settings) -> None:
         """Ask for the settings' token.
@@ -36,7 +36,7 @@ class Access:
         self._digest = None if token is None else _digest(token.get_secret_value())
 
     def permits(self, authorization: str) -> bool:
-        """Whether this header's value (empty: there was none) carries the token; always without a token."""
+        """True if this header's value (empty: there was none) carries the token; always without a token."""
         if self._digest is None:
             return True
         scheme, _, given = authorization.partition(" ")

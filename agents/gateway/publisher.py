@@ -78,7 +78,7 @@ class AsyncPublisher:
         self.waiting = 0
         """Records handed over and not answered yet."""
         self.fatal: str | None = None
-        """Why this producer will never publish again, which only a new one changes; None: it works."""
+        """The reason why this producer will never publish again, which only a new one changes; None: it works."""
         self._topics = load(settings.host.prefix)
         self.answered_records = 0
         self.answered_requests: list[_Request] = []
@@ -131,7 +131,7 @@ class AsyncPublisher:
         await request.done  # comes for certain: librdkafka reports what has expired, within a second
 
     async def trouble(self) -> str | None:
-        """Why nothing can be published now; None when the broker answers and has the topics."""
+        """The reason why nothing can be published now; None when the broker answers and has the topics."""
         if self.fatal is not None:
             return f"{self.fatal}: restart this process"
         try:

@@ -28,7 +28,7 @@ log = logging.getLogger("llmopt.ingest")
 FINISH_S = 10
 """Requests under way at the end may finish for so long; one waits that long for the broker at most."""
 HEAD_BYTES = 65_536
-"""Of a request line and its headers; the parser itself would gather any number."""
+"""The most bytes of a request line and its headers; the parser itself would gather any number."""
 WATCH_S = 0.5
 """How often it is asked whether everything still runs."""
 
@@ -55,7 +55,7 @@ class Receiver(Protocol):
         """Take nothing more, and return when what was taken is done with."""
 
     def ended(self) -> str | None:
-        """Why it has ended by itself; None while it runs."""
+        """The reason why it has ended by itself; None while it runs."""
 
 
 class HttpReceiver:
@@ -105,7 +105,7 @@ class HttpReceiver:
             await self._serving
 
     def ended(self) -> str | None:
-        """Why the server ended."""
+        """The reason why the server ended."""
         return f"{self.name} ended" if self._serving is not None and self._serving.done() else None
 
 
@@ -138,7 +138,7 @@ class _Server(uvicorn.Server):
 
 
 class ThreadReceiver:
-    """What runs in a thread of its own until an event is set; it waits for a broker that is away."""
+    """A runner in a thread of its own until an event is set; it waits for a broker that is away."""
 
     def __init__(self, name: str, run: Callable[[threading.Event], None]) -> None:
         """Call `run` with the event that tells it to stop, and again where the broker did not answer."""
@@ -158,7 +158,7 @@ class ThreadReceiver:
         await asyncio.to_thread(self._thread.join, FINISH_S)
 
     def ended(self) -> str | None:
-        """Why it ended without being told to."""
+        """The reason why it ended without being told to."""
         return self._why
 
     def _whole(self) -> None:

@@ -87,7 +87,7 @@ def faust_app(stage: str, settings: Settings, instance: str) -> faust.App:
 
 
 def _credentials(settings: Settings) -> Any:
-    """How Faust logs in; None where the broker asks for nothing."""
+    """The credentials by which Faust logs in; None where the broker asks for nothing."""
     if settings.kafka.security_protocol == "PLAINTEXT":
         return None
     if settings.kafka.security_protocol == "SSL":

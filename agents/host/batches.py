@@ -84,7 +84,7 @@ def slices(begin: int, end: int, least: int) -> Iterator[tuple[int, int]]:
 
 
 class Unread:
-    """What one fetch brought for one partition and nobody has taken yet; stands where aiokafka's iterator stood."""
+    """The records of one fetch of one partition that nobody has taken yet; stands where aiokafka's iterator stood."""
 
     def __init__(self, fetched: PartitionRecords) -> None:
         """Go on from `fetched`, of which nothing has been read."""
@@ -100,7 +100,7 @@ class Unread:
 
     @property
     def done(self) -> bool:
-        """Whether nothing is left."""
+        """True if nothing is left."""
         return self._begun is None and not self._left.has_next()
 
     def take(self, most: int, flow: object = None) -> Batch:
@@ -125,7 +125,7 @@ class Unread:
         self._begun = chain() if nothing else chain(batch)  # which asks for the batch's iterator only once
 
     def _check(self) -> None:
-        """As `validate_crc` of the batch, which takes a third of the time of reading; a processor can do it itself."""
+        """The check of `validate_crc`, a third of the time of reading, where a processor does it itself."""
         begin = self._at
         length, told = BATCH_HEAD.unpack_from(self._raw, begin)
         self._at = begin + LENGTH_ENDS + length
@@ -134,7 +134,7 @@ class Unread:
             raise CorruptRecordException(f"Invalid CRC - {self._fetched._tp}")
 
     def _is_aborted(self, batch: Any) -> bool:
-        """Whether its transaction was taken back; has to be asked of control batches too, which end one."""
+        """True if its transaction was taken back; has to be asked of control batches too, which end one."""
         fetched = self._fetched
         if fetched._isolation_level != READ_COMMITTED or batch.producer_id is None:
             return False
@@ -144,7 +144,7 @@ class Unread:
         return bool(batch.is_transactional) and batch.producer_id in fetched._aborted_producers
 
     def _some(self, most: int) -> list[Any]:
-        """Of the batch that was begun."""
+        """The records left of the batch that was begun."""
         position = self.next_fetch_offset
         some = list(islice(self._begun, most))  # type: ignore[arg-type]  # begun by `take`
         if len(some) < most:
@@ -197,7 +197,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
                 waiter.result()  # raises what the group's coordinator refused
 
     def _take(self, fetcher: Any, sources: set[TP], most: int) -> dict[TP, Batch]:
-        """What there is of the sources; nothing while the flow is closed, for it would have to be dropped."""
+        """The records of the sources; none while the flow is closed, for it would have to be dropped."""
         taken: dict[TP, Batch] = {}
         ours: Any = self.consumer
         flow = ours.flow
@@ -221,7 +221,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         return taken
 
     def _taken(self, result: Any, tp: TP, most: int, flow: object) -> Batch | None:
-        """As `FetchResult.getall`."""
+        """All records, as `FetchResult.getall` gives them."""
         if not result.check_assignment(tp):
             return None
         unread = result._partition_records

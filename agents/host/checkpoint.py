@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from agents.host.partition import Partition, Wiring
 
 CRASH_NOTE_S = 5.0
-"""So long a dying process tries to note on which offsets the stage raised."""
+"""The time for which a dying process tries to note on which offsets the stage raised."""
 
 
 CRASHES_NOTED = 64
@@ -121,7 +121,7 @@ class Checkpoints:
         self.lasted_s = self.ended_s - began_s
 
     def _durable_through(self, part: Partition) -> int:
-        """Where the mark may stand once the rows of this snapshot are written."""
+        """The offset at which the mark may stand once the rows of this snapshot are written."""
         if isinstance(self.stage, Durable):
             return part.folded
         needed = (self.stage.replay_from(row.state, part.folded) for row in part.rows.values())

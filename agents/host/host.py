@@ -56,7 +56,7 @@ log = logging.getLogger("llmopt.host")
 EXIT_CRASHED = 70
 """EX_SOFTWARE: a supervisor starts the process afresh."""
 DIRTY_BYTES = 500_000
-"""So much changed state is written before its time: it bounds what a crash makes us fold again."""
+"""The most changed state that waits for the next checkpoint: it bounds what a crash makes us fold again."""
 CRASHES_BEFORE_QUARANTINE = 3
 WAITING_BATCHES = 2
 """One being folded and one behind it keep the processor busy; more only takes memory."""
@@ -124,7 +124,7 @@ class Host:
     # -- positions: called by the transport ---------------------------------------------------
 
     def wants(self, partition: int) -> bool:
-        """Whether more of this partition should be fetched now.
+        """True if more of this partition should be fetched now.
 
         Not while two of its batches wait, and not while it is far ahead, in event time, of another
         one of ours that is still being read: what comes after would have to keep all of that.
@@ -325,7 +325,7 @@ class Host:
                 await self.outbox.put_aside(part, batch, rejected.offset, rejected)
 
     def _crashes_on(self, part: Partition, first: int, last: int) -> int:
-        """How often the stage has raised on this one record."""
+        """The number of times that the stage has raised on this one record."""
         return max((c.count for c in part.crashes if c.first == first == last == c.last), default=0)
 
     def _fresh(self, row: Row[Any], events: Sequence[Event]) -> Sequence[Event]:

@@ -1,4 +1,4 @@
-"""What a hosted stage publishes: emissions with deterministic ids, and records put aside.
+"""The outbox of a hosted stage: emissions with deterministic ids, and records put aside.
 
 An emission made again after a crash has the same id, sequence and bytes; its readers drop it by its
 sequence. Everything sent for a partition is remembered there, and a checkpoint awaits its delivery.

@@ -1,4 +1,4 @@
-"""What a host holds: how its stage is wired, and everything in memory for one assigned partition."""
+"""The wiring of a hosted stage, and everything in memory for one assigned partition."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wiring:
-    """What is particular to a stage: its topics and how often it is made durable."""
+    """The particulars of a stage: its topics and how often it is made durable."""
 
     stage: Stage[Any]
     source: str
@@ -30,9 +30,9 @@ class Wiring:
     """The topic for what cannot be folded."""
     checkpoint_s: float
     hands_on_watermark: bool
-    """Whether watermarks go on to the same partition of the topic that carries them."""
+    """True if watermarks go on to the same partition of the topic that carries them."""
     at_once: int = 10_000
-    """So many records are decoded, folded and let go before more are looked at."""
+    """The number of records that are decoded, folded and let go before more are looked at."""
     stalled_source_ms: int = STALLED_SOURCE_MS
     """A source partition that lags so far, in event time, is told to every row."""
 
@@ -61,7 +61,7 @@ class Partition:
     of: int = 0
     sends: list[asyncio.Future[Any]] = field(default_factory=list)
     crashes: list[Crash] = field(default_factory=list)
-    """Where the stage raised, in this life and those before; the newest last."""
+    """The records at which the stage raised, in this life and those before; the newest last."""
     checkpoint: asyncio.Task[None] | None = None
     unacknowledged_since: float | None = None
     """When the checkpoint under way began to wait for the broker (s, monotonic); None while none does."""

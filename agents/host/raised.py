@@ -21,7 +21,7 @@ class StageRaised(Exception):
 
 @contextmanager
 def folding(first: int, last: int) -> Iterator[None]:
-    """Whatever the stage raises in here, it raised on these offsets."""
+    """The block in which whatever the stage raises, it raised on these offsets."""
     try:
         yield
     except Exception as exc:
@@ -29,6 +29,6 @@ def folding(first: int, last: int) -> Iterator[None]:
 
 
 def made(emitted: Iterable[Emit], first: int, last: int) -> Iterator[Emit]:
-    """What folding these offsets emits; it may be made only now, and raise as folding does."""
+    """The emissions of folding these offsets; they may be made only now, and raise as folding does."""
     with folding(first, last):
         yield from emitted

@@ -30,7 +30,7 @@ CRASH = "!crash"
 
 
 class Version(msgspec.Struct, array_like=True):
-    """What every row starts with: enough to compare two of them."""
+    """The version that every row begins with: enough to compare two of them."""
 
     applied: int
 
@@ -39,21 +39,21 @@ class Row(Version, Generic[State], array_like=True):
     """The state of one key, with what makes each event count once."""
 
     sequence: int
-    """Of its last emission."""
+    """The sequence number of the row's last emission."""
     seen: dict[str, int]
     """Sender → the highest sequence folded; an emission at or below it is a repetition."""
     state: State
 
 
 class Mark(msgspec.Struct, array_like=True):
-    """How far a partition is durable."""
+    """The mark of how far a partition is durable."""
 
     at: int
     """Everything up to this offset need not be folded again."""
     watermarks: dict[int, int] = {}
     """Source partition → its watermark as of `at`."""
     of: int = 0
-    """How many source partitions there are."""
+    """The number of source partitions there are."""
     state_version: int = 1
     """`Stage.state_version` of who wrote it."""
 
@@ -76,7 +76,7 @@ class Crash(msgspec.Struct, array_like=True, frozen=True):
     count: int
 
     def holds(self, first: int, last: int) -> bool:
-        """Whether all of these offsets are among ours."""
+        """True if all of these offsets are among ours."""
         return self.first <= first and last <= self.last
 
 

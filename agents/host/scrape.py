@@ -1,4 +1,4 @@
-"""What a hosted stage shows of itself, read from the host's memory when somebody scrapes."""
+"""The metrics of a hosted stage, read from the host's memory when somebody scrapes."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def of_instance(starts: int) -> Source:
 
 
 def _age_s(host: Host, part: Partition) -> float:
-    """How far event time in this partition is behind this machine's clock, seconds; infinite before any."""
+    """The lag of event time in this partition behind this machine's clock, seconds; infinite before any."""
     row = part.rows.get(str(part.number))
     event_time = None if row is None else host.stage.event_time(row.state)
     if event_time is None and part.watermark() >= 0:

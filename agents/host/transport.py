@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping
 
 LOOK_AGAIN_S = 0.2
-"""Where some partitions are held back, the host is asked again so soon."""
+"""The time after which the host is asked again where some partitions are held back."""
 
 
 class PositionError(RuntimeError):
@@ -38,7 +38,7 @@ class PositionError(RuntimeError):
 
 
 class StartOffsets(NamedTuple):
-    """Where a partition begins after recovery."""
+    """The offsets at which a partition begins after recovery."""
 
     needed: int | None
     """The first offset that must be folded; None: the beginning of the log."""
@@ -47,14 +47,14 @@ class StartOffsets(NamedTuple):
 
 
 class Positions(Protocol):
-    """What the transport asks of the host."""
+    """The host, as far as the transport asks it."""
 
     source: str
     drained: asyncio.Event
     """Set whenever a batch has been folded."""
 
     def wants(self, partition: int) -> bool:
-        """Whether more of a partition should be fetched now."""
+        """True if more of a partition should be fetched now."""
         ...
 
     def delivered(self, partition: int) -> None:
@@ -97,12 +97,12 @@ class BatchConsumer(driver.Consumer):
 
     @property
     def host(self) -> Positions:
-        """Whoever owns the positions."""
+        """The owner of the positions."""
         transport: Transport = self.transport  # type: ignore[assignment]
         return transport.host
 
     def is_source(self, tp: TP) -> bool:
-        """Whether the host folds this partition."""
+        """True if the host folds this partition."""
         return tp.topic == self.host.source
 
     def _sources(self) -> set[TP]:
@@ -231,7 +231,7 @@ class BatchConsumer(driver.Consumer):
                 yield tp, self._to_message(tp, record)
 
     async def _fetched(self, partitions: set[TP], timeout: float) -> Any:  # noqa: ASYNC109 - Faust's name
-        """What the client has; where it cannot read what the broker sent, nothing behind it will ever come."""
+        """The records that the client has; where it cannot read what the broker sent, nothing behind that will come."""
         try:
             return await self._getmany(active_partitions=partitions, timeout=timeout)
         except self.consumer_stopped_errors:
@@ -254,7 +254,7 @@ class BatchConsumer(driver.Consumer):
         return self.flow_active and self.app.consumer_generation_id == generation
 
     async def _continues(self, tp: TP, batch: Batch) -> bool:
-        """Whether the batch begins where the one before ended; the client is sent back there once if not."""
+        """True if the batch begins where the one before ended; the client is sent back there once if not."""
         wanted = self.next[tp]
         if batch.start == wanted:
             return True

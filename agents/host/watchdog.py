@@ -72,7 +72,7 @@ class Heartbeat(threading.Thread):
 
 
 class PartitionProgress(NamedTuple):
-    """What was last seen of a partition that has input."""
+    """The progress of a partition that has input, as last seen."""
 
     folded: int
     end: int
@@ -131,7 +131,7 @@ class Progress:
 
 
 async def _answers(consumer: BatchConsumer, tp: TP) -> bool:
-    """Whether the broker says where a partition ends."""
+    """True if the broker says where a partition ends."""
     try:
         await asyncio.wait_for(consumer.highwaters(tp), ANSWER_S)
     except (KafkaError, TimeoutError):

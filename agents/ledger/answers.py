@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import psycopg
 
 KNOWN_IDS = 10_000
-"""So many of the newest ids are searched for one that is spelled alike."""
+"""The number of the newest ids that are searched for one that is spelled alike."""
 ALIKE = 0.3
 """Half-remembered ids should still find their neighbours."""
 _deterministic = msgspec.json.Encoder(order="deterministic").encode
@@ -58,7 +58,7 @@ class Explanation:
     partition: int
     offset: int
     position: int
-    """Of its link in the chain."""
+    """The position of the decision's link in the chain."""
     hash: str
     findings: dict[str, Finding] = field(default_factory=dict)
     """Those of the decision's estimates that the ledger holds, by id."""
@@ -88,7 +88,7 @@ def told(connection: psycopg.Connection[Any], wanted: str) -> Explanation:
 
 
 def digest(findings: Sequence[Finding | None]) -> str:
-    """What `optimizer.decide.record.decision` writes as `findings_hash` over these findings."""
+    """The `findings_hash` that `optimizer.decide.record.decision` writes over these findings."""
     return sha256(_deterministic(tuple(findings))).hexdigest()
 
 
@@ -138,7 +138,7 @@ def _findings(connection: psycopg.Connection[Any], target: str, ids: Sequence[st
 
 
 def _followed(connection: psycopg.Connection[Any], answer: Explanation) -> list[Following]:
-    """What act did, then what was decided later about the same rollout, each in the order of time."""
+    """The acts that followed, then the later decisions about the same rollout, each in the order of time."""
     decision = answer.decision
     with connection.transaction():
         acts = connection.execute(

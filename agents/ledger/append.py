@@ -41,7 +41,7 @@ class SetBack(Exception):
 
 @dataclass(slots=True)
 class PartitionRead:
-    """What was read of one partition: everything in [start, end), of which `entries` are kept."""
+    """The records read of one partition: everything in [start, end), of which `entries` are kept."""
 
     start: int
     end: int
@@ -65,7 +65,7 @@ def columns_of(table: Table) -> tuple[str, ...]:
 
 
 def starts(connection: Connection, partitions: Iterable[Partition]) -> dict[Partition, int]:
-    """Where reading goes on: the first offset that the ledger has not dealt with; 0 where it has none."""
+    """The offset at which reading goes on: the first offset that the ledger has not dealt with; 0 where it has none."""
     with connection.transaction():
         rows = connection.execute("SELECT topic, partition, next_offset FROM audit_progress").fetchall()
     known = {(topic, number): offset for topic, number, offset in rows}
@@ -123,7 +123,7 @@ def _lock(connection: Connection, partitions: Sequence[Partition]) -> dict[Parti
 
 
 def _fresh(head: _Head, reading: PartitionRead, partition: Partition) -> Iterable[Entry]:
-    """What of a reading is not in the ledger, gaps in their places."""
+    """The entries of a reading that are not in the ledger, gaps in their places."""
     gaps = [
         gap(*partition, max(first, head.next_offset), last)
         for first, last in reading.gaps

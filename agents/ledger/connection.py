@@ -1,4 +1,4 @@
-"""How the ledger is reached, and how its tables come to be.
+"""The connection to the ledger, and the migration of its tables.
 
 The tables are plain SQL in schemas/ledger/, run in order by alembic, whose own table remembers
 which have been run.

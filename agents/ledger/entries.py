@@ -1,4 +1,4 @@
-"""What one record of a topic becomes in the ledger: a link of the chain, and perhaps a row.
+"""The entry that one record of a topic becomes in the ledger: a link of the chain, and perhaps a row.
 
     body  = canonical JSON of the event: keys sorted, no spaces, UTF-8
     hash  = SHA-256(previous ‖ canonical JSON of {event, offset, partition, topic})
@@ -55,7 +55,7 @@ class Table:
     columns: tuple[str, ...]
     """Attributes of the payload; `…_at` are instants. An attribute a payload lacks is null."""
     typed: bool = False
-    """Whether a column `type` tells its kinds apart."""
+    """True if a column `type` tells its kinds apart."""
 
 
 TABLES = (
@@ -136,7 +136,7 @@ def canonical(value: Any) -> str:
 
 
 def entry_of(record: Record) -> Entry | None:
-    """What is kept of a record; None for watermarks and ticks, which only say that time passes.
+    """The entry of a record; None for watermarks and ticks, which only say that time passes.
 
     Never raises: what cannot be read, or what Postgres could not hold, is kept whole as `unreadable`.
     """

@@ -40,13 +40,13 @@ TOPICS = ("findings", "decisions", "rollouts", "configurations")
 BATCH = 500
 """Records of one transaction: some 10 ms of work, and little to repeat."""
 AGE_S = 0.5
-"""So long something worth keeping waits for company."""
+"""The time for which something worth keeping waits for company."""
 QUIET_S = 5.0
-"""So long mere watermarks wait: each second brings some, and each write costs the database a flush."""
+"""The time for which mere watermarks wait: each second brings some, and each write costs the database a flush."""
 POLL_S = 0.1
 FIRST_RETRY_S, LAST_RETRY_S = 0.25, 15.0
 EXIT_CRASHED = 70
-"""As the host: a supervisor starts the process afresh."""
+"""The exit code after a crash, the host's too: a supervisor starts the process afresh."""
 
 
 class TopicShrank(Exception):

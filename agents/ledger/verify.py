@@ -55,12 +55,12 @@ class Fault:
 
 @dataclass(slots=True, kw_only=True)
 class Report:
-    """What verification found."""
+    """The report of a verification."""
 
     entries: int = 0
     rows: int = 0
     faulty: int = 0
-    """How many faults there are; `faults` lists the first of them."""
+    """The number of faults there are; `faults` lists the first of them."""
     faults: list[Fault] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     heads: dict[tuple[str, int], tuple[int, str]] = field(default_factory=dict)
@@ -70,7 +70,7 @@ class Report:
 
     @property
     def holds(self) -> bool:
-        """Whether nothing was altered."""
+        """True if nothing was altered."""
         return not self.faulty
 
 
@@ -85,7 +85,7 @@ class _Lenient(TimestamptzLoader):
 
 
 def entries_in(connection: psycopg.Connection[Any]) -> int:
-    """How many links there are to verify, as the progress table has it."""
+    """The number of links there are to verify, as the progress table has it."""
     row = connection.execute("SELECT coalesce(sum(position), 0)::bigint FROM audit_progress").fetchone()
     return int(row[0]) if row else 0
 

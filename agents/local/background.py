@@ -34,7 +34,7 @@ class LocalServer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunningServers(msgspec.Struct, frozen=True, kw_only=True):
-    """What runs in the background."""
+    """The servers that run in the background."""
 
     kafka: LocalServer | None = None
     postgres: LocalServer | None = None

@@ -18,7 +18,7 @@ _PATIENCE_S = 600  # a first start fetches images
 
 
 class Started(NamedTuple):
-    """Where the containers answer."""
+    """The addresses at which the containers answer."""
 
     project: str
     bootstrap: str

@@ -1,4 +1,4 @@
-"""What can go wrong with a server on this machine, as one sentence and its remedy."""
+"""The failures of a server on this machine, each as one sentence and its remedy."""
 
 
 class ServerError(Exception):

@@ -1,4 +1,4 @@
-"""Who has a server's folder: written when a server starts in it, asked before another one would.
+"""The holder of a server's folder: written when a server starts in it, asked before another one would.
 
 A second server in a folder fails too, on a lock of its own deep in its log; here it is said first, and with what to
 do. That lock stays the guard: two that start in the same instant both find nobody here.

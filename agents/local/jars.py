@@ -23,7 +23,7 @@ Progress = Callable[[str], None]
 
 
 class Lock(NamedTuple):
-    """What the lock file says."""
+    """The contents of the lock file."""
 
     kafka: str
     postgres: str

@@ -40,7 +40,7 @@ _OPTIONS = {
 
 
 class _Guise(NamedTuple):
-    """As whom the programs are started."""
+    """The user as whom the programs are started."""
 
     prefix: list[str]
     popen: dict[str, Any]

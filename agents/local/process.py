@@ -47,7 +47,7 @@ os.execvp(sys.argv[2], sys.argv[2:])
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
-    """What tells a process from every other before and after it."""
+    """The identity that tells a process from every other before and after it."""
 
     pid: int
     started_at: float  # seconds since the epoch, as the operating system says
@@ -72,7 +72,7 @@ def alive(identity: Identity) -> bool:
 
 
 def command_of(identity: Identity) -> str:
-    """What a living process was started with, in one line; nothing if it has ended."""
+    """The command of a living process, in one line; nothing if it has ended."""
     living = _living(identity)
     try:
         return " ".join(living.cmdline()) if living is not None else ""

@@ -1,4 +1,4 @@
-"""What operators do with records that were put aside: list them, look at one, send them again, drop them."""
+"""The desk at which operators deal with records that were put aside: list, look, send again, drop."""
 
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -32,14 +32,14 @@ from agents.wire.quarantined import (
 )
 
 MOST_BYTES = 16_777_216
-"""Of a record that is sent again: what the quarantine topic takes."""
+"""The most bytes of a record that is sent again: what the quarantine topic takes."""
 
 State = Literal["waiting", "redriven", "dropped"]
 _Sent = tuple[tuple[str, int], tuple[bytes | None, bytes | None, KafkaHeaders]]
 """Topic and partition; key, value and headers."""
 Progress = Callable[[int], None]
 FEW = 8
-"""So many records are fetched one by one; for more, the topic is read once."""
+"""The most records that are fetched one by one; for more, the topic is read once."""
 AT_ONCE = 500
 
 
@@ -58,13 +58,13 @@ class Item(Struct, frozen=True, kw_only=True):
     reason: str
     field: str
     topic: str
-    """Where it came from, with partition and offset."""
+    """The topic the record came from, with partition and offset."""
     partition: int
     offset: int
     at: int
     """Its timestamp there, milliseconds since the epoch."""
     size: int
-    """Of the original value, bytes."""
+    """The size of the original value, bytes."""
     state: State
     stored: tuple[int, int]
     """Partition and offset in the quarantine topic."""

@@ -1,4 +1,4 @@
-"""What to write instead of a name that is no setting: its present name, or the one that is spelt most alike."""
+"""The remedy for a name that is no setting: its present name, or the one that is spelt most alike."""
 
 import difflib
 from collections.abc import Collection, Mapping

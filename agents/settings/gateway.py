@@ -6,7 +6,7 @@ from agents.settings.group import SettingsGroup, setting
 
 
 class GatewaySettings(SettingsGroup):
-    """What `llmopt ingest` is told, and the topics from which others' records are carried in."""
+    """The settings of `llmopt ingest`, and the topics from which others' records are carried in."""
 
     ingest_host: str = setting(
         "127.0.0.1",

@@ -11,7 +11,7 @@ from optimizer.model.progress import WATERMARK_DELAY_S
 
 
 class HostSettings(SettingsGroup):
-    """How stages are hosted; all workers of an installation agree on it."""
+    """The settings of hosted stages; all workers of an installation agree on it."""
 
     prefix: str = setting(
         "llmopt",

@@ -9,7 +9,7 @@ from agents.settings.group import SettingsError, SettingsGroup, setting
 
 
 class OperationSettings(SettingsGroup):
-    """What surrounds the stages."""
+    """The settings of what surrounds the stages."""
 
     postgres_dsn: str | None = setting(
         None, "connection string of the ledger's database", "none: PostgreSQL is started here", repr=False

@@ -41,7 +41,7 @@ NAMES: dict[str, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What a process of ours is told from outside; `load` reads it."""
+    """The settings of a process of ours, by groups; `load` reads them."""
 
     kafka: KafkaSettings
     host: HostSettings

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 CHECKPOINT_S = 1.0
 """Its row is a hundred bytes a target: open panes are rebuilt from the log, not stored."""
 AT_ONCE = 256
-"""So many calls, with all that is made of them, fit into the cache of one core (512 kB)."""
+"""The number of calls that, with all that is made of them, fit into the cache of one core (512 kB)."""
 
 
 def wire(settings: Settings, catalogue: Catalogue) -> Wiring:

@@ -1,1 +1,1 @@
-"""What a process of ours says of itself: logs and metrics."""
+"""The telemetry of a process of ours: logs and metrics."""

@@ -36,7 +36,7 @@ Name = Literal[
 
 
 class Meaning(Struct, frozen=True):
-    """What one number is."""
+    """The meaning of one number."""
 
     kind: Literal["counter", "gauge"]
     unit: str
@@ -164,7 +164,7 @@ def _family(name: Name) -> CounterMetricFamily | GaugeMetricFamily:
 
 
 def registry(*sources: Source) -> CollectorRegistry:
-    """What is shown: the samples of the sources, and memory, CPU and start time of this process."""
+    """The registry of what is shown: the samples of the sources, and memory, CPU and start time of this process."""
     made = CollectorRegistry()
     ProcessCollector(registry=made)
     made.register(_Sources(sources))

@@ -41,7 +41,7 @@ class TopicProblem(Struct, frozen=True):
 
     @property
     def forbids_running(self) -> bool:
-        """Whether no worker may start: what a site has changed by hand, such as a retention, is its own business."""
+        """True if no worker may start: what a site has changed by hand, such as a retention, is its own business."""
         return self.kind in ("missing", "partitions")
 
 
@@ -124,7 +124,7 @@ def _described(admin: AdminClient, names: list[str], answer_s: float) -> dict[st
 
 
 def _replicas(topic: Any) -> int:
-    """How many copies there are of that partition of a topic which has the fewest."""
+    """The number of copies there are of that partition of a topic which has the fewest."""
     return min((len(partition.replicas) for partition in topic.partitions.values()), default=0)
 
 
@@ -155,7 +155,7 @@ def _led(admin: AdminClient) -> set[str]:
 
 
 def _is_new(answer: "Future[None]") -> bool:
-    """Whether we created it; False where somebody else was faster."""
+    """True if we created it; False where somebody else was faster."""
     try:
         answer.result()
     except KafkaException as error:

@@ -53,7 +53,7 @@ class Topic(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Somebody else creates it, under a name that takes no prefix."""
 
     def retention_ms(self) -> int:
-        """How long records are kept, milliseconds; -1: for ever.
+        """The time for which records are kept, milliseconds; -1: for ever.
 
         Raises:
             CatalogueError: The retention is no number of days or years.
@@ -150,7 +150,7 @@ class Catalogue:
         return {stage: f"{self.prefix}-{stage}-rows-changelog" for stage in STAGES}
 
     def properties(self) -> dict[str, dict[str, str]]:
-        """What Kafka is told about each topic that we create, changelogs last, by names on the broker."""
+        """The properties of each topic that we create, changelogs last, by names on the broker."""
         kept = {"cleanup.policy": "compact", **CHANGELOG}
         return {name: topic.properties() for name, topic in self.ours().items()} | dict.fromkeys(
             self.changelogs().values(), kept

@@ -32,7 +32,7 @@ from optimizer.model.event import BY_NAME, Event, PaneEvent
 MAX_BYTES = 1_000_000
 """A larger value is no event: a thousand times a call's size, and what a broker takes by default."""
 DIGITS = 16
-"""So many has the largest sequence, 2⁵³; a text of more is not converted."""
+"""The digits of the largest sequence, 2⁵³; a text of more is not converted."""
 REASON_LENGTH = 500
 """A reason may quote what was found; it travels in a header and must stay readable."""
 
@@ -336,7 +336,7 @@ def _json(value: bytes, where: str, decode: Callable[[bytes], Any] = msgspec.jso
 
 
 def _not_finite(value: bytes) -> str | None:
-    """Where the NaN is that makes this no JSON, if that is what is wrong with it."""
+    """The place of the NaN that makes this no JSON, if that is what is wrong with it."""
     try:
         return _path_to_not_finite(json.loads(value))
     except (ValueError, RecursionError):

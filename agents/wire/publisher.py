@@ -31,7 +31,7 @@ class NotDelivered(RuntimeError):
 
 
 def person() -> str:
-    """Who is at the keyboard, for the ledger."""
+    """The person at the keyboard, for the ledger."""
     return getpass.getuser()
 
 

@@ -1,4 +1,4 @@
-"""What a host sends to put a record aside, and what kind of reason it gives; pure."""
+"""The record by which a host puts another one aside, and the kinds of its reasons; pure."""
 
 import hashlib
 import re

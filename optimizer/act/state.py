@@ -44,7 +44,7 @@ class Rolling(Struct, kw_only=True, omit_defaults=True):
 
 
 class ServedSegment(Struct, kw_only=True, omit_defaults=True):
-    """What serves one segment: the incumbent, and a rollout or a holdback beside it."""
+    """The variants that serve one segment: the incumbent, and a rollout or a holdback beside it."""
 
     incumbent: str
     rolling: Rolling | None = None

@@ -1,4 +1,4 @@
-"""What people and other systems want, followed at once: a rollback must not wait for a clock.
+"""Commands of people and other systems are followed at once: a rollback must not wait for a clock.
 
 Every command is answered: by the decision that follows it, or by a `reject_command` that says why it cannot be
 followed and what would do.
@@ -88,7 +88,7 @@ def _refuse(editor: SegmentEditor, reason: Reason, because: str) -> Decision:
 
 
 def _is_news(state: DecideState, token: str) -> bool:
-    """Whether this event was not answered before; from now on it was."""
+    """True if this event was not answered before; from now on it was."""
     if token in state.commands:
         return False
     state.commands.append(token)
@@ -136,7 +136,7 @@ def _optimize(state: DecideState, command: Command, reason: Reason) -> Iterator[
 
 
 def _may_be_considered(segment: Segment) -> bool:
-    """Whether a strategy has a say in the segment now: nothing is on trial, or shares that follow earnings."""
+    """True if a strategy has a say in the segment now: nothing is on trial, or shares that follow earnings."""
     return segment.trial is None or (segment.trial.allocation == "adaptive" and segment.trial.phase == "step")
 
 

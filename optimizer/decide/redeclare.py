@@ -1,4 +1,4 @@
-"""What a new declaration means for what is running: additions interrupt nothing.
+"""The effect of a new declaration on what is running: additions interrupt nothing.
 
 | change | consequence |
 |---|---|
@@ -91,7 +91,7 @@ def _ended(state: DecideState, before: Declared, declared: Declared, reset: froz
 
 
 def _disturbed(trial: Trial, before: Declared, declared: Declared) -> str:
-    """Why a trial cannot go on; empty if it can."""
+    """The reason why a trial cannot go on; empty if it can."""
     old, new = before.target, declared.target
     if gone := [arm for arm in trial.arms if arm not in declared.variants]:
         return f"{' | '.join(before.name_of(arm) for arm in gone)} is no longer declared as it was"

@@ -88,7 +88,7 @@ class Decide(Durable[DecideState]):
 
 
 def unfit(state: DecideState, declared: Target) -> str:
-    """Why a declaration cannot be followed; empty if it can. An unchanged one is fit, and changes nothing."""
+    """The reason why a declaration cannot be followed; empty if it can. An unchanged one changes nothing."""
     if declared.target != state.target:
         return f"data.target must be the event's subject, {state.target!r}, found {declared.target!r}"
     if wrong := mistakes(declared):
@@ -136,7 +136,7 @@ def keep(state: DecideState, finding: Finding) -> None:
 
 
 def _longer(finding: Finding, known: Finding) -> bool:
-    """Of two levels with one end the shorter window speaks of now."""
+    """The level of the shorter window, which speaks of now, where two end together."""
     return known.window_end_at == finding.window_end_at and known.window_start_at > finding.window_start_at
 
 
@@ -156,12 +156,12 @@ def _concerns(segment: Segment, finding: Finding) -> bool:
 
 
 def _is_only_told(finding: Finding) -> bool:
-    """Whether it is told, not asked; what memory keeps is worth knowing of every variant."""
+    """True if it is told, not asked; what memory keeps is worth knowing of every variant."""
     return finding.role == "signal" and (finding.kind != "comparison" or not ROWS[finding.metric].decides)
 
 
 def _is_outdated(goal: Metric, finding: Finding) -> bool:
-    """Whether it speaks of a goal that was declared before this one."""
+    """True if it speaks of a goal that was declared before this one."""
     return finding.role == "goal" and finding.metric != goal
 
 
@@ -268,7 +268,7 @@ def _without_harm(editor: SegmentEditor, trial: Trial, due: list[Finding]) -> De
 
 
 def _go_on(editor: SegmentEditor, trial: Trial, compared: list[Finding]) -> Decision | None:
-    """What the gate says, as far as mode and freeze allow it."""
+    """The gate's judgement followed, as far as autonomy and freeze allow."""
     declared, now_at = editor.target, editor.now_at
     judged = judge(declared, trial, compared, now_at)
     reason = _ruling(judged, now_at)
@@ -294,7 +294,7 @@ def _shadowed(editor: SegmentEditor, trial: Trial, reason: Reason) -> Decision:
 
 
 def _held(editor: SegmentEditor, judged: GateJudgement) -> Reason | None:
-    """What keeps a judgement from being followed: a freeze, the mode, or a guardrail of decisions."""
+    """The obstacle to following a judgement: a freeze, the mode, or a guardrail of decisions."""
     reason = _ruling(judged, editor.now_at)
     if not editor.may_move:
         by = editor.frozen_by
@@ -319,7 +319,7 @@ def _tell(editor: SegmentEditor, reason: Reason) -> Decision | None:
 
 
 def _overdue(hand: InHand) -> list[tuple[Cause, int, str]]:
-    """What a moving rollout lacks, when that is worth a word (ms), and the words; once in a step."""
+    """The instant (ms) at which a moving rollout's lack is worth a word, and the words; once in a step."""
     trial = hand.segment.trial
     if trial is None or trial.phase not in ("shadow", "step", "baking"):
         return []

@@ -1,1 +1,1 @@
-"""What users declare, and what follows from it: levers, policies, validity, how long a trial will take."""
+"""Declarations and what follows from them: levers, policies, validity, how long a trial will take."""

@@ -1,4 +1,4 @@
-"""What declared levers must be, beyond their types, so that something can be turned within bounds."""
+"""The bounds of declared levers, beyond their types: something must be left to turn."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""What follows from a declaration, derived once: its variants, their models and prices, the shares of a candidate.
+"""The consequences of a declaration, derived once: its variants, their models and prices, the shares of a candidate.
 
 A declaration never changes: another one is another object. What was derived is kept by the identity of the
 declaration, as long as it is among the last KEPT that were asked for; it is no part of any state.
@@ -65,7 +65,7 @@ class Declared:
 
     @cached_property
     def first_bps(self) -> tuple[int, int]:
-        """What a candidate is tried on first: its share of the users, and its share of mirrored calls."""
+        """The first shares of a candidate: its share of the users, and its share of mirrored calls."""
         return first_bps(self.target)
 
     @cached_property
@@ -75,7 +75,7 @@ class Declared:
 
     @cached_property
     def answer_s(self) -> int:
-        """How long a proposal waits for its answer, in seconds."""
+        """The time for which a proposal waits for its answer, in seconds."""
         return answer_s(self.target)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""How long each step of a rollout will take, if the candidate is as good as what it is compared with.
+"""The forecast of a rollout: the duration of each step, if the candidate is as good as its control.
 
     units    the most that a guardrail needs to pass with POWER at every look, or step_min_units
     time     units / (calls per second of the segment × the smaller arm's share), at least step_min_s
@@ -37,7 +37,7 @@ class Forecast(NamedTuple):
     units: int | None
     """Calls that each arm needs in this step; None: more than can be counted."""
     seconds: float | None
-    """Until this step can pass; None: never."""
+    """The time until this step can pass; None: never."""
     most_s: int
     """After so long the step is given up."""
     slowest: str
@@ -45,12 +45,12 @@ class Forecast(NamedTuple):
 
     @property
     def concludes(self) -> bool:
-        """Whether the step can pass before it is given up."""
+        """True if the step can pass before it is given up."""
         return self.seconds is not None and self.seconds <= self.most_s
 
 
 def assumed(target: Target) -> str:
-    """What a forecast takes for granted, in words."""
+    """The assumptions of a forecast, in words."""
     quality, latency, errors = ROWS["quality"], ROWS["latency"], ROWS["errors"]
     words = [
         f"quality {score(quality.typical)} ± {score(quality.spread)}", f"{percent(errors.typical)} errors",
@@ -147,7 +147,7 @@ def _needed(target: Target, traffic: Traffic) -> tuple[int | None, str]:
 
 
 def _assumed(row: MetricRow, margin: float) -> tuple[float, float]:
-    """How far an equal candidate lies inside a margin, and the summed variance of one unit of both arms."""
+    """The distance of an equal candidate from a margin, and the summed variance of one unit of both arms."""
     if row.estimator == "tail":
         beyond = 1 - float(ndtr(ndtri(0.95) + log(1 + margin) / row.spread))
         return 0.05 - beyond, 0.05 * 0.95 + beyond * (1 - beyond)

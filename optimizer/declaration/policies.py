@@ -51,7 +51,7 @@ GRAVEST_FIRST: tuple[Outcome, ...] = get_args(Outcome)
 
 
 class Said(NamedTuple):
-    """What all policies together say of a change."""
+    """The verdict of all policies together on a change."""
 
     results: tuple[PolicyResult, ...] = ()
     """One per policy, in the order of their declaration."""
@@ -66,22 +66,22 @@ class Said(NamedTuple):
 
     @property
     def denies(self) -> str:
-        """Why it is forbidden; empty if it is not."""
+        """The reason why it is forbidden; empty if it is not."""
         return self._why("deny")
 
     @property
     def bars(self) -> str:
-        """Why it must not be decided: it is forbidden, or nobody can tell; empty if it may be."""
+        """The reason why it must not be decided: it is forbidden, or nobody can tell; empty if it may be."""
         return self._why("deny", "undecidable")
 
     @property
     def asks(self) -> str:
-        """Why a person must say yes; empty if nobody must."""
+        """The reason why a person must say yes; empty if nobody must."""
         return self._why("require_approval")
 
     @property
     def warns(self) -> str:
-        """What a person should know; empty for nothing."""
+        """The warnings for a person; empty if there are none."""
         return self._why("warn")
 
     @property
@@ -92,12 +92,12 @@ class Said(NamedTuple):
 
     @property
     def limits(self) -> str:
-        """Why its share is limited; empty if it is not."""
+        """The reason why its share is limited; empty if it is not."""
         return self._why("limit")
 
 
 def asked(policies: Iterable[Policy], facts: Mapping[str, Any]) -> Said:
-    """What the policies say, given what is known: FACTS without what is not known."""
+    """The verdict of the policies on known facts: FACTS without the unknown ones."""
     policies = tuple(policies)
     if not policies:
         return Said()
@@ -108,7 +108,7 @@ def asked(policies: Iterable[Policy], facts: Mapping[str, Any]) -> Said:
 
 
 def together(said: Iterable[Said]) -> Said:
-    """What the same policies say of several things at once: of each its gravest word and its smallest share."""
+    """The verdict of policies on several things at once: of each policy its gravest word and smallest share."""
     merged = []
     for results in zip(*(one.results for one in said), strict=True):
         gravest = min(results, key=lambda one: GRAVEST_FIRST.index(one.outcome))
@@ -152,7 +152,7 @@ def _of_rule(policy: str, rule: Rule, context: Any, facts: Mapping[str, Any]) ->
 
 
 def _reason(error: Exception, spoken: Iterable[str], facts: Mapping[str, Any]) -> str:
-    """Why a condition that speaks of `spoken` has no answer, as people say it."""
+    """The reason why a condition that speaks of `spoken` has no answer, as people say it."""
     missing = [name for name in spoken if name not in facts]
     if isinstance(error, KeyError):
         missing.append(str(error.args[0]) if error.args else "an attribute")
@@ -196,7 +196,7 @@ def _where(error: str) -> str:
 
 
 def mistakes(policies: Iterable[Policy]) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """What is wrong with the policies of a declaration: where, from the declaration's top, and a sentence."""
+    """The mistakes in the policies of a declaration: the path from its top, and a sentence."""
     seen: set[str] = set()
     for i, policy in enumerate(policies):
         if policy.id in seen:

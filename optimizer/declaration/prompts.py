@@ -37,9 +37,9 @@ from optimizer.declaration.template import (
 from optimizer.model.lever import PromptVersion
 
 HASH_DIGITS = 16
-"""Of the SHA-256, in hex: 64 bits tell the versions of a prompt apart."""
+"""The digits of the SHA-256 that are kept, in hex: 64 bits tell the versions of a prompt apart."""
 SHORT_DIGITS = 8
-"""Of these, in the name of a version."""
+"""The digits of a hash in a version's name."""
 MOST_EXAMPLES = 64
 """More examples than a prompt can use: the file was named by mistake."""
 
@@ -48,22 +48,22 @@ STRUCTURE = 'Answer with one JSON object and nothing else: a field "answer" (tex
 
 
 class Example(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a caller might send, and the answer that is wanted."""
+    """An example: what a caller might send, and the answer that is wanted."""
 
     input: Annotated[str, Meta(min_length=1, max_length=20_000)]
     output: Annotated[str, Meta(min_length=1, max_length=20_000)]
 
 
 class Draft(NamedTuple):
-    """What a transform makes of a text."""
+    """A transform's draft of a text."""
 
     text: str
     why_not: str = ""
-    """Why the text is as it was; empty where it has changed."""
+    """The reason why the text is as it was; empty where it has changed."""
 
 
 class Constraint(NamedTuple):
-    """What is asked of every answer, unless the prompt speaks of it already."""
+    """A constraint on every answer, unless the prompt speaks of it already."""
 
     sentence: str
     is_said_by: re.Pattern[str]
@@ -84,7 +84,7 @@ class Variation(Struct, frozen=True, kw_only=True):
     transform: str
     text: str
     why_not: str = ""
-    """Why there is nothing to try; empty where there is."""
+    """The reason why there is nothing to try; empty where there is."""
 
     @property
     def hash(self) -> str:
@@ -93,7 +93,7 @@ class Variation(Struct, frozen=True, kw_only=True):
 
     @property
     def version(self) -> str:
-        """As in `compression-9f86d081`: another text is another version."""
+        """The version's name as in `compression-9f86d081`: another text is another version."""
         return f"{self.transform}-{self.hash[:SHORT_DIGITS]}"
 
     def declared(self, name: str) -> PromptVersion:
@@ -104,7 +104,7 @@ class Variation(Struct, frozen=True, kw_only=True):
 def variations(
     text: str, names: Sequence[str] = (), *, examples: Sequence[Example] = ()
 ) -> tuple[Variation, ...]:
-    """What each named transform makes of a prompt, all seven where none is named; equal texts are made once."""
+    """The variations of a prompt by each named transform, by all seven where none is named; equal texts once."""
     made: list[Variation] = []
     for name in names or TRANSFORMS:
         draft = varied(name, text, examples)
@@ -122,7 +122,7 @@ def variations(
 
 
 def varied(name: str, text: str, examples: Sequence[Example] = ()) -> Draft:
-    """What one transform makes of a prompt; a text whose lines all end in CR LF keeps them."""
+    """The variation of a prompt by one transform; a text whose lines all end in CR LF keeps them."""
     crlf = text.count("\r\n") == text.count("\n") > 0
     draft = TRANSFORMS[name].make(text.replace("\r\n", "\n") if crlf else text, examples)
     return Draft(draft.text.replace("\n", "\r\n") if crlf else draft.text, draft.why_not)
@@ -168,7 +168,7 @@ def structured_output(text: str, _: Sequence[Example] = ()) -> Draft:
 
 
 def explicit_constraints(text: str, _: Sequence[Example] = ()) -> Draft:
-    """What is usually left unsaid, of it what the prompt does not speak of."""
+    """The constraints that are usually left unsaid, as far as the prompt does not speak of them."""
     said, is_template = prose(text), bool(placeholders(text))
     missing = [
         constraint.sentence
@@ -259,7 +259,7 @@ def _one_of(phrases: Sequence[str] | Mapping[str, str]) -> str:
 
 
 _BEGINS = r"(?:(?:\A|(?<=\n))[ \t]*(?:[-*•+][ \t]+)?|(?<=[.!?])[ \t]+)"
-"""Where a sentence begins: at a line's start, behind a bullet, after a full stop."""
+"""The pattern of a beginning of a sentence: at a line's start, behind a bullet, after a full stop."""
 _BLANKS = (
     (re.compile(r"(?<![ \t])[ \t]+(?=\n)"), ""),
     (re.compile(r"\n{3,}"), "\n\n"),
@@ -316,7 +316,7 @@ CONSTRAINTS = (
         needs_placeholder=True,
     ),
 )  # fmt: skip
-"""In the order in which they are added."""
+"""All constraints, in the order in which they are added."""
 
 TRANSFORMS: Mapping[str, Transform] = MappingProxyType(
     {

@@ -86,7 +86,7 @@ def _whole(cover: str, line: _Line) -> Replacement:
 
 
 def _key(sentence: str) -> str:
-    """What two repetitions have in common; empty where a sentence must stay."""
+    """The key that two repetitions have in common; empty where a sentence must stay."""
     if MASK in sentence:
         return ""
     plain = _LEADERS.sub("", " ".join(sentence.lower().split())).rstrip(".!?:; ")

@@ -65,7 +65,7 @@ _PARAGRAPH = re.compile(r"\n[ \t]*\n")
 
 
 class Replacement(NamedTuple):
-    """What stands between two offsets gives way to other words."""
+    """A replacement of the text between two offsets."""
 
     start: int
     end: int
@@ -73,7 +73,7 @@ class Replacement(NamedTuple):
 
 
 def placeholders(text: str) -> tuple[str, ...]:
-    """What a template language fills in or follows, as it is written, in the order of the text."""
+    """The placeholders that a template language fills in or follows, as it is written, in the order of the text."""
     return tuple(PLACEHOLDER.findall(text))
 
 
@@ -83,7 +83,7 @@ def masked(text: str) -> str:
 
 
 def prose(text: str) -> str:
-    """What the author says in his own words: the text without its protected parts."""
+    """The author's own words: the text without its protected parts."""
     return _PROTECTED.sub(" ", text)
 
 
@@ -98,7 +98,7 @@ def edited(text: str, edits: Iterable[Replacement]) -> str:
 
 
 def doubles_braces(text: str) -> bool:
-    """Whether the text is a template in which a brace that means itself is written twice, as in `str.format`.
+    """True if the text is a template in which a brace that means itself is written twice, as in `str.format`.
 
     That is so where it fills in `{name}` and has no single brace beside its placeholders.
     """
@@ -131,6 +131,6 @@ def with_paragraph(text: str, paragraph: str, *, before_input: bool = False) -> 
 
 
 def _is_open(text: str) -> bool:
-    """Whether a block of code or a long quotation has no end."""
+    """True if a block of code or a long quotation has no end."""
     fences = _FENCE.findall(text)
     return len(fences) % 2 == 1 or text.count('"""') % 2 == 1

@@ -1,4 +1,4 @@
-"""What a declaration must be beyond its types, and the prices it implies."""
+"""The validation of a declaration beyond its types, and the prices it implies."""
 
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ HALF_BPS = 5000
 
 
 class Mistake(NamedTuple):
-    """What is wrong with a declaration, and where."""
+    """A mistake in a declaration, and its place."""
 
     path: tuple[str | int, ...]
     """Field names and positions from the top: `("models", 2, "name")`."""
@@ -162,5 +162,5 @@ def answer_s(target: Target) -> int:
 
 
 def is_shadowed(target: Target) -> bool:
-    """Whether a candidate is tried on mirrored calls first."""
+    """True if a candidate is tried on mirrored calls first."""
     return target.rollout.kind == "shadow" or target.rollout.shadow_s > 0

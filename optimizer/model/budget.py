@@ -1,4 +1,4 @@
-"""What a target may spend, and how much of that on trials; how often it may change; who must agree."""
+"""The budget of a target, its limits of change, and who must agree to them."""
 
 from typing import Annotated
 
@@ -20,30 +20,30 @@ class Budget(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def trials_usd_per_day(self) -> float:
-        """What candidates may cost more on one day, US dollars; of a month's money a thirtieth."""
+        """The money that candidates may cost beyond their controls on one day, US dollars; a thirtieth of a month's."""
         month = (self.usd_per_month or 0.0) / 30
         return (self.usd_per_day or month) * self.trials_bps / 10_000
 
 
 class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How much may change at once."""
+    """The limits of what may change at once."""
 
     parameter_changes_bps: Bps | None = None
-    """Of a target's levers (its parameters in each of its segments), how many may be tried otherwise within
+    """The share of a target's levers (its parameters in each of its segments) that may be tried otherwise within
     24 h; at least one may, and with 10,000 any number. None: after a change for good a segment's parameters
     rest until less than 5 % of its levers change in a day; what is tried and taken back is no change."""
     starts_per_day: Annotated[int, Meta(ge=1, le=60)] | None = None
-    """How many candidates may be started within 24 h, in all segments together; None: any number."""
+    """The number of candidates may be started within 24 h, in all segments together; None: any number."""
     max_exposure_bps: Annotated[int, Meta(ge=1, le=10_000)] = 10_000
     """The share of the target's calls that candidates may answer at once, in all segments together."""
     require_power: bool = False
-    """Whether a candidate is refused that the first step's traffic cannot tell from its margins."""
+    """True if a candidate is refused that the first step's traffic cannot tell from its margins."""
 
 
 class Approvals(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a person's yes is asked for."""
+    """The rules by which a person's yes is asked for."""
 
     needed: Annotated[int, Meta(ge=1, le=5)] = 1
-    """How many different people must say yes to a start, or to a promotion by hand."""
+    """The number of different people who must say yes to a start, or to a promotion by hand."""
     expires_s: Annotated[int, Meta(ge=60, le=31_536_000)] | None = None
     """How long the answer is waited for; None: as long as a step may last."""

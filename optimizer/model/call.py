@@ -1,4 +1,4 @@
-"""What callers publish: calls to models, later news of them, other numbers, and which configuration they use.
+"""The events that callers publish: calls to models, later news of them, other numbers, configurations in use.
 
 Units are in the names. Unknown is None and never zero: a call without `cost_usd` has an unknown
 cost, not a free one. Prompt and answer text never enter an event.
@@ -24,7 +24,7 @@ Usd = Annotated[float, Meta(ge=0, le=100_000)]
 
 
 class Assignment(Struct, frozen=True, gc=False):
-    """Which arm of which configuration served a call: made by `optimizer.act.assign`."""
+    """The arm and the configuration that served a call: made by `optimizer.act.assign`."""
 
     generation: Annotated[int, Meta(ge=0, le=2**53)]
     variant_id: Name
@@ -37,7 +37,7 @@ class Assignment(Struct, frozen=True, gc=False):
 
 
 class Quality(Struct, frozen=True, gc=False):
-    """How good an answer was."""
+    """The quality of an answer."""
 
     score: Score
     source: Literal["judge", "user", "test", "rule"] = "judge"
@@ -45,7 +45,7 @@ class Quality(Struct, frozen=True, gc=False):
 
 
 class Prompt(Struct, frozen=True, gc=False):
-    """Which prompt was used; its text never enters an event."""
+    """The prompt that was used; its text never enters an event."""
 
     name: Name
     version: Annotated[str, Meta(max_length=128)] = ""
@@ -111,7 +111,7 @@ class Metric(Struct, frozen=True, kw_only=True):
 
     name: Name
     unit: Annotated[str, Meta(max_length=32)] = ""
-    """In UCUM's spelling, as OpenTelemetry has it: `s`, `ms`, `By`, `{token}`."""
+    """The unit in UCUM's spelling, as OpenTelemetry has it: `s`, `ms`, `By`, `{token}`."""
     value: float | None = None
     distribution: Distribution | None = None
     temporality: Literal["gauge", "delta", "cumulative"] = "gauge"

@@ -1,4 +1,4 @@
-"""What people and other systems tell the loop: commands, alerts and verdicts, on `findings`."""
+"""The words of people and other systems to the loop: commands, alerts and verdicts, on `findings`."""
 
 from typing import Annotated, Literal
 
@@ -49,7 +49,7 @@ class Alert(Struct, frozen=True, kw_only=True):
 
 
 class PolicyVerdict(Struct, frozen=True, kw_only=True):
-    """What a policy outside the loop says of a decision that waits for approval."""
+    """The verdict of a policy outside the loop on a decision that waits for approval."""
 
     decision_id: Name
     verdict: Literal["allow", "deny"]

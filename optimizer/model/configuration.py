@@ -1,4 +1,4 @@
-"""What callers follow: complete, never a difference; generations only grow."""
+"""The configuration that callers follow: complete, never a difference; generations only grow."""
 
 from collections.abc import Sequence
 
@@ -28,7 +28,7 @@ class ArmOfConfiguration(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def served(self) -> Variant:
-        """What the arm serves, without its place in the configuration."""
+        """The variant that the arm serves, without its place in the configuration."""
         return Variant(**{name: getattr(self, name) for name in Variant.__struct_fields__})
 
 

@@ -1,4 +1,4 @@
-"""How often proposals are considered: the section `schedule`, in event time."""
+"""The section `schedule`: how often proposals are considered, in event time."""
 
 from typing import Annotated
 
@@ -6,7 +6,7 @@ from msgspec import Meta, Struct
 
 
 class Schedule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How long a segment in which nothing has happened is left in peace.
+    """The time for which a segment in which nothing has happened is left in peace.
 
     What happens is considered at once: the end of a rollout and its rest, a declaration, an alarm, the command
     `optimize`. Trips and guardrails are looked at with every watermark, whatever stands here.

@@ -1,4 +1,4 @@
-"""What decide wants to be done, and everything a reader needs to doubt it."""
+"""A decision, with everything that a reader needs to doubt it."""
 
 from typing import Literal
 
@@ -47,7 +47,7 @@ class Estimate(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Alternative(Struct, frozen=True, kw_only=True):
-    """What was not chosen, and why."""
+    """An alternative that was not chosen, with the reason against it."""
 
     variant_id: str
     model: str
@@ -116,7 +116,7 @@ def on_trial(decision: Decision) -> dict[str, str]:
 
 
 def in_words(decision: Decision) -> str:
-    """What a decision is about: `large with temperature 0.7 instead of 0.2`; several beside each other."""
+    """The subject of a decision in words: `large with temperature 0.7 instead of 0.2`; several beside each other."""
     return " | ".join(on_trial(decision).values()) or decision.model or ""
 
 

@@ -1,4 +1,4 @@
-"""What orient believes, with effect, interval, n and evidence."""
+"""A finding: a belief of orient, with effect, interval, n and evidence."""
 
 from typing import Literal
 
@@ -21,7 +21,7 @@ EVIDENCE_MOST = 64
 
 
 class Evidence(Struct, frozen=True, kw_only=True):
-    """Which records of the input log a belief rests on."""
+    """The records of the input log that a belief rests on."""
 
     partition: int
     first_offset: int
@@ -69,12 +69,12 @@ class Finding(Struct, frozen=True, kw_only=True, omit_defaults=True):
     evidence_left_out: int = 0
     """Source partitions with records behind it that `evidence` has no room to list."""
     analyzer: str = ""
-    """Of an analysis, which file of `optimizer.orient.analyzers` says so; as are the next six."""
+    """Kind `analysis` only, as the next six fields: the file of `optimizer.orient.analyzers` that says so."""
     subject: str = ""
     """What the alarm is about, stable over time: `latency.p95`."""
     severity: Severity = ""
     status: Status = ""
-    """Where the alarm is in its life; `learning` is told once, before there can be any."""
+    """The stage of the alarm's life; `learning` is told once, before there can be any."""
     alarm_id: str = ""
     """The same from opened to closed."""
     opened_at: int | None = None

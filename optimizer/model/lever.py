@@ -1,4 +1,4 @@
-"""What may be turned beside the model, and between which bounds.
+"""The levers beside the model, and the bounds within which they are turned.
 
 A lever that is not declared is never touched. Each lists its settings; a parameter may give them as a range:
 
@@ -17,7 +17,7 @@ from optimizer.model.units import PERCENT
 from optimizer.model.wording import count, duration, setting
 
 MOST_VARIANTS = 64
-"""As many as a target may have models: what stages remember of variants is bounded by it."""
+"""The most variants of a target, as many as it may have models: what stages remember of variants is bounded by it."""
 PLACES = 9
 """Decimal places of a range's values: 0.1 + 0.2 is 0.3 here, on every machine and in every hash."""
 
@@ -55,7 +55,7 @@ class PromptVersion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     name: Name
     version: Name
     hash: Annotated[str, Meta(pattern="^[0-9a-f]{8,64}$")]
-    """Of the text, in lower-case hex, so that a changed text is another variant."""
+    """The hash of the text, in lower-case hex, so that a changed text is another variant."""
 
     def __str__(self) -> str:
         """As in `large-2 with prompt reply 2`."""
@@ -63,12 +63,12 @@ class PromptVersion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Caching(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Whether answers are given again."""
+    """Caching: answers are given again."""
 
     mode: Literal["off", "exact", "semantic"]
     ttl_s: Annotated[int, Meta(ge=1, le=31_536_000)] = 3600
     threshold: Score = 0.95
-    """Of a semantic cache: how similar a question must be to one that was answered."""
+    """Semantic caches only: how similar a question must be to one that was answered."""
 
     def __str__(self) -> str:
         """As in `large-2 with exact caching for 1 h`."""
@@ -79,7 +79,7 @@ class Caching(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Batching(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How many calls are sent together, and how long the first of them waits."""
+    """Batching: so many calls are sent together, and the first of them waits so long."""
 
     max_size: Annotated[int, Meta(ge=1, le=1024)]
     wait_ms: Annotated[int, Meta(ge=0, le=600_000)] = 0
@@ -90,7 +90,7 @@ class Batching(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class RateLimit(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What one caller may ask for; None: no limit."""
+    """The limits of what one caller may ask for; None: no limit."""
 
     calls_per_s: Annotated[float, Meta(gt=0, le=1_000_000)] | None = None
     tokens_per_minute: Annotated[int, Meta(ge=1, le=1_000_000_000_000)] | None = None
@@ -110,14 +110,14 @@ class Escalation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     escalate_below: Score
     """The confidence under which the answer of the first is not good enough."""
     expected_share: Annotated[Score, PERCENT] = 0.3
-    """Of the calls that are escalated, as far as the price is estimated before it is measured."""
+    """The share of calls that are escalated, as far as the price is estimated before it is measured."""
 
 
 class Levers(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What may be turned, and to which settings."""
+    """The levers that may be turned, each with its settings."""
 
     model: bool = True
-    """Whether another of the declared models may be tried."""
+    """True if another of the declared models may be tried."""
     parameters: Annotated[dict[Name, Parameter], Meta(max_length=8)] = {}
     prompt: Annotated[tuple[PromptVersion, ...], Meta(max_length=16)] = ()
     caching: Annotated[tuple[Caching, ...], Meta(max_length=8)] = ()

@@ -29,9 +29,9 @@ Estimator = Literal["mean", "tail", "share", "ratio", "weighted sum"]
 """How an arm's calls become one number: the mean of the calls that tell it; the 95th percentile; the share of all
 calls; the mean cost over the mean quality of the calls that tell both; the objective's sum of relative effects."""
 Unit = Literal["score", "usd", "ms", "tokens", "share", "relative", "per second"]
-"""Of a level: a score from 0 to 1, US dollars of a call, milliseconds, tokens of a call, a share from 0 to 1."""
+"""The unit of a level: a score 0 to 1, US dollars of a call, milliseconds, tokens of a call, a share 0 to 1."""
 Place = Literal["goal", "guardrail", "limit", "told"]
-"""Where a metric meets a declaration; `told`: nowhere, people are only told of it."""
+"""The place where a metric meets a declaration; `told`: nowhere, people are only told of it."""
 
 
 class MetricRow(NamedTuple):
@@ -93,14 +93,14 @@ class MetricRow(NamedTuple):
 
     @property
     def places(self) -> tuple[Place, ...]:
-        """Where a declaration speaks of the metric."""
+        """The places where a declaration speaks of the metric."""
         spoken: tuple[tuple[Place, bool], ...] = (
             ("goal", self.is_goal), ("guardrail", bool(self.guardrail)), ("limit", bool(self.limit)),
         )  # fmt: skip
         return tuple(place for place, is_spoken in spoken if is_spoken) or ("told",)
 
     def is_broken(self, candidate: float, control: float, margin: float) -> bool:
-        """Whether a candidate's true number is worse than the control's by more than the margin."""
+        """True if a candidate's true number is worse than the control's by more than the margin."""
         return self.direction * (control - candidate) > margin * (control if self.is_relative else 1.0)
 
 
@@ -146,7 +146,7 @@ TABLE: tuple[MetricRow, ...] = (
     MetricRow("sample_ratio", "sample ratio", "share", 0),
     MetricRow("crossover", "crossover", "share", -1),
 )  # fmt: skip
-"""In the order in which levels are told."""
+"""All metrics, in the order in which levels are told."""
 
 ROWS: dict[Metric, MetricRow] = {row.name: row for row in TABLE}
 """Metric → its row."""

@@ -1,4 +1,4 @@
-"""What is wanted of a candidate that keeps the guardrails: one thing, or several in proportion.
+"""The objective of a candidate that keeps the guardrails: one thing, or several in proportion.
 
 An objective ranks what may be tried, and is the goal that a candidate has to prove before it is promoted:
 cheaper, better, faster, or worth more as the declared weights count it. It never outweighs a guardrail.
@@ -14,7 +14,7 @@ Weight = Annotated[float, Meta(ge=0, le=1000)]
 
 
 class Weights(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How much each relative improvement counts beside the others."""
+    """The weights of relative improvements beside one another."""
 
     cost: Weight = 0.0
     quality: Weight = 0.0
@@ -33,7 +33,7 @@ def weights_of(objective: Objective) -> Weights:
 
 
 def parts_of(objective: Objective) -> dict[Metric, float]:
-    """What counts, with its weight above 0, in a fixed order."""
+    """The metrics that count, with their weights above 0, in a fixed order."""
     wanted = weights_of(objective)
     return {part: getattr(wanted, part) for part in _parts(wanted)}
 

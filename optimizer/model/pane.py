@@ -88,7 +88,7 @@ class Covariates(Struct, omit_defaults=True):
 
 
 class Cell(Struct, omit_defaults=True):
-    """What the calls of one (generation, variant, arm, segment) amount to."""
+    """The sums of the calls of one (generation, variant, arm, segment)."""
 
     generation: int
     variant_id: str
@@ -99,13 +99,13 @@ class Cell(Struct, omit_defaults=True):
     """By class; a failed call counts in `calls` and in every sum, but not in the histograms."""
     latency_us: Histogram = field(default_factory=dict)
     first_token_us: Histogram = field(default_factory=dict)
-    """Of the calls that say when their first token came."""
+    """The first tokens of the calls that tell when theirs came."""
     output_lengths: Histogram = field(default_factory=dict)
     """Output tokens of each call that says how many it had."""
     costed: int = 0
     """Calls whose cost is known; `calls - costed` have an unknown cost."""
     listed: int = 0
-    """Of these, how many did not report it themselves: a list of prices told it."""
+    """The number of these whose cost was told by a list of prices, not by the call."""
     cost_nano_usd: int = 0
     cost_squares: int = 0
     """Sum of squares of the costs, in nano-USD squared."""
@@ -131,7 +131,7 @@ class Cell(Struct, omit_defaults=True):
 
 
 class Measure(Struct, kw_only=True, omit_defaults=True):
-    """What the metric events of one name, unit and variant amount to.
+    """The sums of the metric events of one name, unit and variant.
 
     A gauge adds each of its values; a sum adds by how much it has grown. Name `other` are those for which a
     pane has no room: only counted, as their units differ.
@@ -145,15 +145,15 @@ class Measure(Struct, kw_only=True, omit_defaults=True):
     squares: int = 0
     """Sum of squares of the single values, in millionths squared; distributions do not tell theirs."""
     distributed: int = 0
-    """Of `count`, how many values came in distributions: `histogram` holds exactly these."""
+    """The number of values of `count` that came in distributions: `histogram` holds exactly these."""
     histogram: Histogram = field(default_factory=dict)
-    """Of whole parts of the unit, `scale` to one."""
+    """The histogram of whole parts of the unit, `scale` to one."""
     scale: int = 1
     """1,000,000 for `s`: its histogram is in microseconds."""
 
 
 class Late(Struct, kw_only=True, omit_defaults=True):
-    """What arrived after its own pane was closed: kept out of the statistics, not out of the books."""
+    """The calls that arrived after their own pane was closed: kept out of the statistics, not out of the books."""
 
     calls: int = 0
     costed: int = 0

@@ -1,4 +1,4 @@
-"""What an organisation allows: rules whose conditions are written in CEL, and what each rule said."""
+"""The policies of an organisation: rules whose conditions are written in CEL, and the result of each."""
 
 from typing import Annotated, Literal
 
@@ -16,7 +16,7 @@ MOST_RULES = 4
 
 
 class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What happens to a change while a condition holds."""
+    """A rule: what happens to a change while a condition holds."""
 
     condition: Annotated[str, Meta(min_length=1, max_length=400)]
     """CEL without loops; docs/policies.md lists what it may speak of."""
@@ -37,7 +37,7 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class PolicyResult(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a policy said of a decision: its gravest rule."""
+    """The result of a policy for a decision: that of its gravest rule."""
 
     policy_id: str
     outcome: Outcome

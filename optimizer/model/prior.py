@@ -1,4 +1,4 @@
-"""What is believed of a model before it has answered a single call here."""
+"""The prior belief about a model that has not answered a single call here."""
 
 from typing import Annotated
 
@@ -13,6 +13,6 @@ class Prior(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     quality: Score | None = None
     """The mean score of its answers."""
     weight: Annotated[float, Meta(ge=0, le=1_000_000)] = 10.0
-    """How many answers of one's own the prior of quality counts as."""
+    """The number of answers of one's own the prior of quality counts as."""
     latency_ms: Annotated[float, Meta(ge=0, le=86_400_000)] | None = None
     """The median."""

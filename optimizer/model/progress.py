@@ -24,7 +24,7 @@ class Watermark(Struct, frozen=True, gc=False):
     partition: Annotated[int, Meta(ge=0, le=2**31)]
     """The source partition that speaks."""
     of: Annotated[int, Meta(ge=1, le=2**31)]
-    """How many source partitions there are; time has passed when all have said so."""
+    """The number of source partitions there are; time has passed when all have said so."""
     passed_at: Annotated[int, Meta(ge=-(2**53), le=2**53)]
     """Milliseconds since the epoch."""
     counts: dict[str, int] = {}

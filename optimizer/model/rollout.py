@@ -1,4 +1,4 @@
-"""How act reports on a rollout, and what it tells other systems to do."""
+"""The reports of act on a rollout, and its commands to other systems."""
 
 from typing import Literal
 
@@ -6,7 +6,7 @@ from msgspec import Struct
 
 
 class RolloutStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Where a rollout stands after a decision."""
+    """The standing of a rollout after a decision."""
 
     rollout_id: str
     segment: str
@@ -25,7 +25,7 @@ class RolloutStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class RolloutCommand(Struct, frozen=True, kw_only=True):
-    """What an actuator outside the loop has to bring about: the same as the configuration says."""
+    """A command to an actuator outside the loop: to bring about what the configuration says."""
 
     command: Literal["set_weights", "promote", "rollback"]
     rollout_id: str

@@ -47,7 +47,7 @@ class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Segments(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How the target's calls are told apart; what is not listed is `other`."""
+    """The segments of a target's calls; what is not listed is `other`."""
 
     attribute: Name
     values: Annotated[tuple[Name, ...], Meta(max_length=16)] = ()
@@ -61,9 +61,9 @@ class Guardrails(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     error_rate_rise: Annotated[float, Meta(ge=0, le=1), PERCENT] | None = 0.02
     """Absolute: 0.02 is two calls in a hundred."""
     first_token_p95_rise_relative: Fraction | None = None
-    """Of the calls that tell when their first token came; the others do not count."""
+    """The rise over the calls that tell when their first token came; the others do not count."""
     output_tokens_rise_relative: Fraction | None = None
-    """Of the mean number of output tokens of a call."""
+    """The rise of the mean number of output tokens of a call."""
 
 
 class HardLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -76,13 +76,13 @@ class HardLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class RolloutPlan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a candidate climbs."""
+    """The plan by which a candidate climbs."""
 
     kind: RolloutKind = "canary"
     """canary: step by step; blue_green: half and half, then all at once; shadow: mirrored calls only;
     immediate: all at once."""
     shadow_s: Seconds = 0
-    """For so long a candidate's calls are mirrored ones before any user meets it; 0: users meet it at once."""
+    """The time for which a candidate gets mirrored calls only; 0: users meet it at once."""
     mirror_bps: Annotated[int, Meta(ge=1, le=5000)] = 1000
     """The share of the units whose calls are mirrored in shadow."""
 
@@ -120,7 +120,7 @@ class ChangeRisks(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class FixedArms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How `strategy: ab_test` tries several arms of equal size beside each other and one control."""
+    """The plan by which `strategy: ab_test` tries several arms of equal size beside each other and one control."""
 
     models: Annotated[tuple[Name, ...], Meta(max_length=8)] = ()
     """The arms, tested once in each segment; none: the most promising variants, as long as any are left."""
@@ -134,13 +134,13 @@ class FixedArms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Failover(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where users are sent at once when what serves them fails by itself (`hard_limits.error_rate`)."""
+    """The model that users are sent to at once when what serves them fails by itself (`hard_limits.error_rate`)."""
 
     to: Name
 
 
 class Scores(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What feedback that carries no score is worth, from 0 to 1, by its kind."""
+    """The scores, from 0 to 1, of feedback that carries none, by its kind."""
 
     thumbs_up: Score = 1.0
     thumbs_down: Score = 0.0

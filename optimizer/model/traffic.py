@@ -1,4 +1,4 @@
-"""How much traffic a target is expected to have, as far as that is declared."""
+"""The declared traffic that a target is expected to have."""
 
 from typing import Annotated
 
@@ -9,10 +9,10 @@ from optimizer.model.units import PERCENT
 
 
 class Traffic(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What forecasts rest on before anything is observed; it decides nothing."""
+    """The traffic that forecasts rest on before anything is observed; it decides nothing."""
 
     calls_per_hour: Annotated[float, Meta(gt=0, le=1_000_000_000)]
     segments: Annotated[dict[Name, Annotated[Score, PERCENT]], Meta(max_length=17)] = {}
     """Segment → its share of the calls; what is not named shares the rest evenly."""
     scored_share: Annotated[Score, PERCENT] = 1.0
-    """Of the calls whose answers get a quality score."""
+    """The share of calls whose answers get a quality score."""

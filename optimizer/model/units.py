@@ -42,7 +42,7 @@ class Misspelt(ValueError):
 
 
 class Unit(NamedTuple):
-    """How the numbers of one kind of field are written."""
+    """The spelling of the numbers of one kind of field."""
 
     suffix: str
     """The end of a field's name that stands for it; empty: fields are annotated instead."""
@@ -103,7 +103,7 @@ class Unit(NamedTuple):
 
     @property
     def wanted(self) -> str:
-        """What a value has to be, with examples."""
+        """The form that a value has to have, with examples."""
         if self.is_share:
             return "a percentage such as 5% or 0.5%"
         return f"a duration such as {'200ms, 30s or 15m' if self.suffix == '_ms' else '30s, 15m, 1h or 7d'}"

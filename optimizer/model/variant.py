@@ -54,7 +54,7 @@ class Cascade(Struct, frozen=True, kw_only=True):
 
 
 class Variant(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a caller needs to know to make a call; None: as the caller does it."""
+    """A variant: all that a caller needs to know to make a call; None: as the caller does it."""
 
     model: str
     provider: str = field(default_factory=lambda: "")
@@ -83,7 +83,7 @@ def variants_of(target: Target) -> dict[str, Variant]:
 
 
 def count_of(target: Target) -> int:
-    """How many variants a declaration has, equal ones counted once for each way to them."""
+    """The number of variants a declaration has, equal ones counted once for each way to them."""
     return sum(
         prod(len(dimension.settings) for dimension in _dimensions(model, target)) for model in target.models
     )
@@ -105,7 +105,7 @@ def name_of(variant_id: str, target: Target) -> str:
 
 
 def differences(before: Variant, others: Mapping[str, Variant]) -> dict[str, str]:
-    """What each of several variants (by any key) changes of `before`, no two worded alike; equal ones left out.
+    """The differences of several variants (by any key) from `before`, no two worded alike; equal ones left out.
 
     As in `large with temperature 0.7 instead of 0.2`, or `small instead of large`.
     """
@@ -118,7 +118,7 @@ def differences(before: Variant, others: Mapping[str, Variant]) -> dict[str, str
 
 
 def difference(before: Variant, after: Variant) -> str:
-    """What one variant changes of another, led by its model; the model alone where words tell no difference."""
+    """The difference of one variant from another, led by its model; the model alone where words tell no difference."""
     is_same_model = after.model == before.model
     turned = []
     if is_same_model and after.provider != before.provider:
@@ -195,7 +195,7 @@ def with_parameter(variant: Variant, name: str, value: Setting | None) -> Varian
 
 
 class _Dimension(NamedTuple):
-    """What may be turned on a model, and its settings, the model's own one first."""
+    """A dimension of a model that may be turned, and its settings, the model's own one first."""
 
     name: str
     settings: tuple[Any, ...]

@@ -1,4 +1,4 @@
-"""How numbers are put into words for people: one function a kind of number, every number with its unit.
+"""The wording of numbers for people: one function a kind of number, every number with its unit.
 
 Numbers have so many significant digits as help (three, money four) and no powers of ten. What would be rounded to
 nothing is 0, without a sign. A minus is a minus sign, thousands are parted by commas.
@@ -184,7 +184,7 @@ def quantity(value: float, unit: str) -> str:
 
 
 def size(value: float, unit: str) -> str:
-    """As `quantity`, of what has no direction: a margin, a distance."""
+    """The quantity in words, as `quantity`, of what has no direction: a margin, a distance."""
     return quantity(abs(value), unit).removeprefix("+")
 
 

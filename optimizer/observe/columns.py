@@ -45,7 +45,7 @@ LATENCY, FIRST_TOKEN, COST, LISTED, INPUT, OUTPUT, CACHED, CACHE_WRITE, REASONIN
 NANO, MICRO = 1e9, 1e6
 """Nano-dollars of a dollar; millionths of a score, a weight, a covariate."""
 SCALES = np.array([[1e3], [1e3], [NANO], [1], [1], [1], [1], [1], [1], [MICRO], [MICRO], [MICRO]])
-"""For each field, the factor from the unit that calls report to the unit that is summed: milliseconds become µs."""
+"""The factor of each field from the unit that calls report to the unit that is summed: milliseconds become µs."""
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -69,7 +69,7 @@ class Column(NamedTuple):
 
 
 def totals(starts: Whole, *factors: Column) -> list[int]:
-    """For each group of calls, the sum of the products of `factors`; group i begins at column `starts[i]`."""
+    """The sum, for each group of calls, of the products of `factors`; group i begins at column `starts[i]`."""
     sizes = [factor.size for factor in factors]
     if prod(sizes) * len(factors[0].values) < WORD:
         product = factors[0].values
@@ -98,10 +98,10 @@ class Pending:
         """Groups with calls in the buffer, by number."""
         self._matrices: list[Floats] = []
         self._numbers: list[npt.NDArray[np.uint16]] = []
-        """For each matrix, the group number of each of its columns."""
+        """The group number of each column, by matrix."""
         self._offsets: list[Whole] = []
         self._places: list[Whole] = []
-        """For each matrix, the place of each call's unit in the sketch's hash."""
+        """The place of each call's unit in the sketch's hash, by matrix."""
         self._failed: list[int] = []
         """Column numbers of calls that failed."""
         self._count = 0

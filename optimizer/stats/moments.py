@@ -42,7 +42,7 @@ class Moments(Struct, frozen=True):
     squares: int = 0
     """Sum of squares, in units of 1/scale² of the input's unit squared."""
     scale: int = SCALE
-    """How many units of `total` make one of the input's: 10**6 when `total` is in
+    """The number of units of `total` that make one of the input's: 10**6 when `total` is in
     millionths (or microseconds and is to be read in seconds), 10**9 for nano-dollars."""
 
     def observe(self, value: float) -> "Moments":

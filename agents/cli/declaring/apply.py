@@ -168,7 +168,7 @@ def targets(selector: Selector = None, output: Answer = Output.TEXT) -> None:
 
 
 def selects(selector: str | None, target: Target) -> bool:
-    """Whether a target has every label of `KEY=VALUE,…`; nothing asks for nothing.
+    """True if a target has every label of `KEY=VALUE,…`; nothing asks for nothing.
 
     Raises:
         Failure: a part of the selector is no KEY=VALUE.

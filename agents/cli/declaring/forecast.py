@@ -1,4 +1,4 @@
-"""How long the rollouts of a declaration will take: the table of `llmopt check`, and what it refuses."""
+"""The forecast of a declaration's rollouts: the table of `llmopt check`, and what it refuses."""
 
 from __future__ import annotations
 

@@ -194,7 +194,7 @@ def _planned(folder: Path, base: Path, text: str, name: str, fresh: Sequence[Var
 
 
 def difference(base: Path, text: str, one: Variation) -> str:
-    """What a transform changed, as a unified diff."""
+    """The change by a transform, as a unified diff."""
     before, after = (
         [line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in whole]
         for whole in (text.splitlines(keepends=True), one.text.splitlines(keepends=True))
@@ -247,7 +247,7 @@ def _write(planned: Sequence[Planned], *, force: bool) -> None:
 
 
 def _left_out(folder: Path, one: Variation) -> str:
-    """Why there is no such variant, and whether an earlier run has left one."""
+    """The reason why there is no such variant, and whether an earlier run has left one."""
     old = folder / f"{one.transform}.txt"
     return f"{one.why_not}; {old} is of an earlier run and not declared" if old.exists() else one.why_not
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 LABELS = ("windows.json", "combined_windows.json", "labels/combined_windows.json", "labels/windows.json")
 ROWS_MOST = 5_000_000
-"""Of a file: what is judged is held in memory."""
+"""The most rows of a file: all of them are held in memory while they are judged."""
 EPOCH_MS_FROM = 1e11
 """A number as a timestamp: seconds below, milliseconds from here on."""
 
@@ -52,7 +52,7 @@ class Annotated:
 
     name: str
     dimensions: list[list[float]]
-    """Of one length; NaN where nothing was measured."""
+    """The series of each dimension, all of one length; NaN where nothing was measured."""
     marked: dict[str, list[int]] | None
     notes: list[str] = field(default_factory=list)
 

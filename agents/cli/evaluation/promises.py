@@ -36,7 +36,7 @@ class PromiseLine:
 
     @property
     def verdict(self) -> Verdict | None:
-        """Whether the claim is kept; None where the lives say nothing of it."""
+        """True if the claim is kept; None where the lives say nothing of it."""
         return None if self.measured is None else self.claim.verdict(self.measured)
 
     def told(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How a decision is explained to a person: what, why, on which numbers, and what would have changed it."""
+"""The explanation of a decision to a person: what, why, on which numbers, and what would have changed it."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def as_text(told: Explanation) -> RenderableType:
 
 
 def would_change(told: Explanation) -> list[str]:
-    """What it would have taken to judge each comparison otherwise; numbers in the estimate's unit."""
+    """The changes by which each comparison would have been judged otherwise; numbers in the estimate's unit."""
     lines = []
     for estimate in told.decision.estimates:
         name, verdict = estimate.metric, estimate.verdict
@@ -79,7 +79,7 @@ def would_change(told: Explanation) -> list[str]:
 
 
 def _of_rules(decision: Decision) -> list[str]:
-    """What it would have taken where a rule, and no comparison, decided."""
+    """The changes that would have been needed where a rule, and no comparison, decided."""
     said = [
         f"policy {result.policy_id}: another answer to what it asks ({result.reason})"
         for result in decision.policies
@@ -95,7 +95,7 @@ def _of_rules(decision: Decision) -> list[str]:
 
 
 def _room(estimate: Estimate, finding: Finding | None) -> float | None:
-    """How far the deciding bound of the interval is from the margin; None where there is none."""
+    """The distance of the interval's deciding bound from the margin; None where there is none."""
     if estimate.margin is None or finding is None or finding.kind != "comparison":
         return None
     worse_is_less = ROWS[estimate.metric].direction > 0

@@ -1,4 +1,4 @@
-"""What is asked of the ledger: `ledger migrate`, `ledger verify`, `explain`."""
+"""The verbs that read the ledger: `ledger migrate`, `ledger verify`, `explain`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What both receivers do with an export: decode it, make events of it, and wait until the broker has them.
+"""The intake that both receivers share: decode an export, make events of it, and wait until the broker has them.
 
 A success is said only after that. An exporter that hears of a failure, or of nothing at all, sends
 the same again; the events have ids derived from their content, so that what had arrived all the
@@ -27,9 +27,9 @@ T = TypeVar("T")
 log = logging.getLogger("llmopt.ingest.otlp")
 
 MAX_BYTES = 64 * 2**20
-"""Of one export, after decompression."""
+"""The most bytes of one export, after decompression."""
 MAX_HELD_BYTES = 4 * MAX_BYTES
-"""Of all exports being worked on: memory is several times that, as messages and as events."""
+"""The most bytes of all exports that are being worked on: memory is several times that, as messages and as events."""
 SMALL_BYTES, SMALL_JSON_BYTES = 2**19, 2**17
 """A larger export is worked on beside the event loop, which would stand still for more than 50 ms."""
 RETRY_AFTER_S = 1.0
@@ -50,7 +50,7 @@ NOT_OURS = frozenset(
 
 
 class PublishesExports(Protocol):
-    """What the receivers need of a publisher."""
+    """The part of a publisher that the receivers need."""
 
     async def publish(self, topic: str, events: Sequence[Event]) -> None:
         """Return when the broker has acknowledged all events."""
@@ -66,7 +66,7 @@ class ExportIntake:
         self._decoding, self._normalising = asyncio.Lock(), asyncio.Lock()
 
     async def take(self, signal: Signal, body: bytes, *, json: bool = False) -> tuple[int, str]:
-        """How many items of an export were unusable, and why; all others are on the broker.
+        """The number of items of an export were unusable, and why; all others are on the broker.
 
         Raises:
             Refused: it is no export, too much waits, or the broker did not acknowledge.
@@ -119,7 +119,7 @@ class ExportIntake:
             self._held -= mine
 
     async def _read(self, signal: Signal, body: bytes, *, json: bool) -> Normalised:
-        """What an export holds: of large ones one at a time is decoded, as JSON takes many times its size."""
+        """The contents of an export: of large ones one at a time is decoded, as JSON takes many times its size."""
         if len(body) <= (SMALL_JSON_BYTES if json else SMALL_BYTES):
             request = read(signal, body, json=json)
             async with self._normalising:
@@ -138,7 +138,7 @@ class ExportIntake:
 
 
 async def _beside(turn: asyncio.Lock, work: Callable[[], T]) -> T:
-    """What `work` returns, done in a thread when it is its turn."""
+    """The result of `work`, done in a thread when it is its turn."""
     await turn.acquire()
     working = asyncio.get_running_loop().run_in_executor(None, work)
     # By the thread's end, not by the request's: an exporter that has gone does not end it.
@@ -147,7 +147,7 @@ async def _beside(turn: asyncio.Lock, work: Callable[[], T]) -> T:
 
 
 def _rejected(dropped: Counter[str]) -> tuple[int, str]:
-    """Of what was dropped, how much was unusable; why, with the most frequent reason first."""
+    """The number of dropped items that were unusable, and the reasons, the most frequent first."""
     unusable = [(why, number) for why, number in dropped.most_common() if why not in NOT_OURS]
     return sum(number for _, number in unusable), ", ".join(f"{why} ({number})" for why, number in unusable)
 

@@ -1,4 +1,4 @@
-"""What OTLP says about each signal: its service, its path, and the answer an exporter gets.
+"""The rules of OTLP for each signal: its service, its path, and the answer an exporter gets.
 
 Source: OpenTelemetry Protocol 1.10, "OTLP/gRPC" and "OTLP/HTTP".
 """
@@ -19,7 +19,7 @@ class Service(NamedTuple):
     """One signal on the wire."""
 
     name: str
-    """Of the gRPC service, whose one method is `Export`."""
+    """The name of the gRPC service, whose one method is `Export`."""
     path: str
     response: type[ExportTraceServiceResponse | ExportMetricsServiceResponse | ExportLogsServiceResponse]
     rejected: str

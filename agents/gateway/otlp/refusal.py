@@ -17,7 +17,7 @@ from grpc import StatusCode
 _RETRY_INFO = "type.googleapis.com/google.rpc.RetryInfo"
 _VARINT, _BYTES = 0, 2
 REASON_LENGTH = 500
-"""It travels in a header over gRPC."""
+"""The most characters of a reason, which travels in a header over gRPC."""
 
 
 class ExportRefused(Exception):

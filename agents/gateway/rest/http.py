@@ -36,7 +36,7 @@ log = logging.getLogger("llmopt.ingest.http")
 BODY_S = 30.0
 """A body that takes longer to arrive holds memory for nobody."""
 HELD_BYTES = 64 * 2**20
-"""Of all requests being worked on; as events they are several times that."""
+"""The most bytes of all requests that are being worked on; as events they are several times that."""
 PROBED_S = 2.0
 """How long an answer to `/health/ready` is kept, so that probes cannot burden the broker."""
 CLOSED_REQUEST = 499
@@ -46,7 +46,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Publishes(Protocol):
-    """What the API needs of a publisher."""
+    """The part of a publisher that the API needs."""
 
     fatal: str | None
 
@@ -54,11 +54,11 @@ class Publishes(Protocol):
         """Return when the broker has acknowledged all events."""
 
     async def trouble(self) -> str | None:
-        """Why nothing can be published now."""
+        """The reason why nothing can be published now."""
 
 
 class Api:
-    """What stands between a request and the publisher."""
+    """The intake between a request and the publisher."""
 
     def __init__(self, settings: Settings, publisher: Publishes) -> None:
         """Publish through `publisher`.

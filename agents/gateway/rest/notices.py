@@ -60,7 +60,7 @@ class _Firing(Struct, rename="camel"):
 
 
 class Webhook(Struct):
-    """What Alertmanager posts."""
+    """The body that Alertmanager posts."""
 
     version: Literal["4"]
     alerts: Annotated[list[_Firing], Meta(max_length=1000)]
@@ -180,7 +180,7 @@ def _members(body: bytes) -> dict[str, msgspec.Raw]:
 
 
 def _named_by_sender(raw: msgspec.Raw | None, key: str | None) -> str | None:
-    """What the sender calls it, in the body or in the header.
+    """The name that the sender gives it, in the body or in the header.
 
     Raises:
         Problem: the two differ, or one cannot be a name.

@@ -13,7 +13,7 @@ from agents.wire.codec import UnreadableRecord
 
 MEDIA_TYPE = "application/problem+json"
 LISTED = 100
-"""So many bad items of a batch are told; a sender repairs no more at once."""
+"""The most bad items of a batch that are told; a sender repairs no more at once."""
 KINDS = {
     400: ("unreadable", "The body cannot be read"),
     401: ("unauthorized", "A bearer token is needed"),
@@ -31,7 +31,7 @@ KINDS = {
 
 
 class ItemFault(Struct, frozen=True):
-    """What is wrong with one item."""
+    """The fault of one item."""
 
     index: int
     """Its position in the batch; 0 where there is only one."""
@@ -42,7 +42,7 @@ class ItemFault(Struct, frozen=True):
 
 
 class Details(Struct, omit_defaults=True):
-    """What a refusal says."""
+    """The details of a refusal."""
 
     type: str
     title: str
@@ -109,7 +109,7 @@ def refused(faults: list[ItemFault], among: int) -> RequestProblem:
 
 
 def fault_of(why: UnreadableRecord, index: int = 0) -> ItemFault:
-    """What the codec says of a record, in the words of a request."""
+    """The codec's complaint about a record, in the words of a request."""
     if why.field == "value":
         return ItemFault(index, "body", "body" + why.reason.removeprefix("value"))
     return ItemFault(index, why.field, why.reason)

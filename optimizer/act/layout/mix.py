@@ -66,7 +66,7 @@ def dealt(before: Sequence[Slice], shares: Mapping[Key, int]) -> tuple[Slice, ..
 
 
 def _kept(before: Sequence[Slice], shares: Mapping[Key, int]) -> list[tuple[Key, int, int]]:
-    """For each slice: its arm, the buckets it gives up, and the buckets it keeps."""
+    """Each slice as: its arm, the buckets it gives up, and the buckets it keeps."""
     left = dict(shares)
     keeps = [0] * len(before)
     for i in sorted(range(len(before)), key=lambda i: (-before[i][2], i)):

@@ -31,7 +31,7 @@ def enter(state: DecideState, spend: Finding) -> None:
 
 
 def unaffordable(evidence: SegmentEvidence, shares: Mapping[str, int]) -> str:
-    """Why the trials' money does not suffice for what is tried together; empty if it does.
+    """The reason why the trials' money does not suffice for what is tried together; empty if it does.
 
     `shares` is what each variant is tried on first, basis points.
     """
@@ -54,7 +54,7 @@ def unaffordable(evidence: SegmentEvidence, shares: Mapping[str, int]) -> str:
 
 
 def reserve(evidence: SegmentEvidence, shares: Mapping[str, int]) -> int | None:
-    """What a trial will cost more than its control, nano-USD, if each step lasts no longer than it must.
+    """The cost of a trial beyond its control, nano-USD, if each step lasts no longer than it must.
 
     One variant climbs the plan's steps, after its mirrored calls if there are any; several last one step.
     """

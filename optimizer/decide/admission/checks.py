@@ -43,7 +43,7 @@ MOST_STARTS = 64
 
 
 class Note(NamedTuple):
-    """What stands against a change."""
+    """One objection to a change."""
 
     cause: Cause
     reason: str
@@ -51,18 +51,18 @@ class Note(NamedTuple):
 
 
 class StartVerdict(NamedTuple):
-    """What the linter says of a start."""
+    """The linter's verdict on a start."""
 
     stops: Note | None
     asks: str
-    """Why a person must say yes, whatever the mode; empty if the mode decides."""
+    """The reason why a person must say yes, whatever the mode; empty if the mode decides."""
     warns: str
     policies: tuple[PolicyResult, ...]
     reserve_nano: int
 
 
 class Admission:
-    """What may be tried in the segment in hand, and may go on."""
+    """Admission to the segment in hand: of what starts there, and of what goes on."""
 
     def __init__(self, hand: InHand, evidence: SegmentEvidence) -> None:
         """The admission to the segment in hand, by what is known of it."""
@@ -71,7 +71,7 @@ class Admission:
     # -- a start -----------------------------------------------------------------------------------
 
     def barred(self) -> Barred:
-        """Why a candidate must not be tried in the segment now, as a function of its variant; empty: it may.
+        """A function of a variant: the reason why it must not be tried in the segment now; empty if it may.
 
         What is on trial already is not barred: `ends` speaks about it.
         """
@@ -99,7 +99,7 @@ class Admission:
         return f"has spent its error budget: tried {tried} of {allowed} times; declare more proposals"
 
     def _rests(self, variant: str) -> str:
-        """Why a segment's parameters are left as they are for now, if the variant turns one; empty: they are not."""
+        """The reason why a variant may not turn a parameter of the segment now; empty: it turns none, or may."""
         hand = self.hand
         until_at = rests_until(hand.segment.turned_at, hand.target)
         if hand.now_at >= until_at:
@@ -131,7 +131,7 @@ class Admission:
         return StartVerdict(stops, all_said.asks, all_said.warns, all_said.results, nano)
 
     def _of_candidate(self, variant: str, said: Said, shares: Mapping[str, int]) -> Note | None:
-        """What stops one of the candidates; of several it is named."""
+        """The objection to one of the candidates; of several it is named."""
         note = self._banned(variant) or _not_allowed(said, shares[variant])
         if note is None and (spent := self._spent(variant)):
             note = Note("limit", f"it {spent}")
@@ -216,7 +216,7 @@ class Admission:
     # -- a step, and what is live ------------------------------------------------------------------
 
     def of_step(self) -> Note | None:
-        """What keeps a live candidate from its next step, its bake or its promotion; None: nothing."""
+        """The objection to a live candidate's next step, its bake or its promotion; None: nothing."""
         hand, trial = self.hand, self.hand.segment.trial
         if trial is None or (trial.phase == "shadow" and hand.target.rollout.kind == "shadow"):
             return None  # the end of a shadow analysis lets nobody meet the candidate
@@ -228,7 +228,7 @@ class Admission:
         return self._of_growth(arms, answer="; `promote` is a person's yes")
 
     def of_shares(self, weights: Mapping[str, int]) -> Note | None:
-        """What keeps several arms from other shares (variant → basis points); None: nothing."""
+        """The objection to other shares of several arms (variant → basis points); None if there is none."""
         segment = self.hand.segment
         present = segment.candidates()
         arms = {variant: share_bps for variant, share_bps in weights.items() if variant != segment.incumbent}
@@ -239,7 +239,7 @@ class Admission:
         return self._of_growth(arms)
 
     def _of_growth(self, arms: Mapping[str, int], *, answer: str = "") -> Note | None:
-        """What stands against these shares of what is live; `answer` is how a person says yes to them."""
+        """The objections to these shares of what is live; `answer` is how a person says yes to them."""
         segment = self.hand.segment
         granted = segment.trial.granted if segment.trial is not None else []
         for variant, share_bps in arms.items():
@@ -253,7 +253,7 @@ class Admission:
         return self._too_wide(sum(arms.values())) if grows else None
 
     def ends(self) -> Reason | None:
-        """Why what is live is taken back at once; None: it is not."""
+        """The reason why what is live is taken back at once; None if it is not."""
         hand, segment = self.hand, self.hand.segment
         trial, tried = segment.trial, segment.candidates()
         if trial is None or not segment.is_served:
@@ -274,7 +274,7 @@ class Admission:
         return None
 
     def against_a_yes(self, variant: str = "") -> str:
-        """Why even people cannot start what is there, or promote this arm of it; empty if they can."""
+        """The reason why even people cannot start what is there, or promote this arm of it; empty if they can."""
         segment = self.hand.segment
         for arm, share_bps in segment.candidates().items():
             if variant and arm != variant:
@@ -305,7 +305,7 @@ def _not_allowed(said: Said, weight_bps: int) -> Note | None:
 
 
 def turns_parameters(declared: Declared, incumbent: str, variant: str) -> bool:
-    """Whether a candidate differs from what is served in nothing but its parameters.
+    """True if a candidate differs from what is served in nothing but its parameters.
 
     A model of another name counts as the same one if provider and prices are the same.
     """

@@ -1,4 +1,4 @@
-"""Whether a plan can conclude at all: the traffic of its first step against what the statistics need.
+"""The power of a plan: the traffic of its first step against what the statistics need.
 
     reachable   calls a minute * share of the first step * its longest duration
     needed      step_min_units, and for every guarded mean or share
@@ -21,11 +21,11 @@ from optimizer.stats.power import units_for_every_look
 from optimizer.stats.proportion import Z95
 
 LEAST_SHARE = 0.001
-"""Where no call has failed, the variance is that of one failure in a thousand."""
+"""The least share of errors: where no call has failed, the variance is that of one failure in a thousand."""
 
 
 def lacking(declared: Target, levels: tuple[Finding, ...], arms: Sequence[int] = ()) -> str:
-    """Why the first step cannot conclude, given the segment's levels; empty if it can, or need not.
+    """The reason why the first step cannot conclude, given the segment's levels; empty if it can, or need not.
 
     `arms` are the shares (basis points) of several candidates beside each other; none: a single one.
     """

@@ -1,1 +1,1 @@
-"""What is known of the variants of a segment, and what their calls have earned."""
+"""The evidence about a segment: what is known of its variants, and what their calls have earned."""

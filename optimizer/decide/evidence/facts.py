@@ -1,4 +1,4 @@
-"""What decide knows of a segment between one decision and the next, and what policies may ask of it.
+"""The facts of a segment between one decision and the next, which policies may ask for.
 
 Levels are kept only where policies, a budget or limits ask for them; what was last measured a while ago is
 unknown again.
@@ -26,7 +26,7 @@ STALE_MS = 15 * MINUTE_MS
 
 
 def watched(declared: Target | None) -> bool:
-    """Whether anything in a declaration asks for levels between one decision and the next."""
+    """True if anything in a declaration asks for levels between one decision and the next."""
     return declared is not None and bool(
         declared.policies or declared.budget is not None or declared.limits != Limits()
     )
@@ -50,7 +50,7 @@ def level_of(segment: Segment, metric: str, now_at: int) -> float | None:
 
 
 class SegmentEvidence:
-    """What is known of a segment in hand, and what policies say of it."""
+    """The evidence about the segment in hand, and the policies' word on it."""
 
     def __init__(self, hand: InHand) -> None:
         """The evidence about the segment in hand."""
@@ -70,7 +70,7 @@ class SegmentEvidence:
         return level * price / present if price and present else None
 
     def facts(self, variant: str, weight_bps: int) -> dict[str, Any]:
-        """What policies may be asked about a declared variant; what is not known is missing."""
+        """The facts of a declared variant that policies may ask for; unknown ones are missing."""
         hand, books = self.hand, self.hand.state.books
         candidate, present = forms(hand.declared, variant)[0], forms(hand.declared, hand.segment.incumbent)
         known = fixed(hand.target, hand.name, candidate, present[0] if present else None)
@@ -86,7 +86,7 @@ class SegmentEvidence:
         return known
 
     def asked(self, variant: str, weight_bps: int) -> Said:
-        """What the policies say of a variant at a share; nothing where it is not declared."""
+        """The policies' word on a variant at a share; nothing where it is not declared."""
         declared_policies = self.hand.target.policies
         models = forms(self.hand.declared, variant) if declared_policies else ()
         if not models:
@@ -124,7 +124,7 @@ def fixed(declared: Target, name: str, candidate: Model, present: Model | None) 
 
 
 def described(model: Model) -> dict[str, Any]:
-    """What policies may be asked about a model."""
+    """The attributes of a model that policies may ask for."""
     return {
         **model.attributes, "name": model.name, "provider": model.provider,
         "parameters": model.parameters,

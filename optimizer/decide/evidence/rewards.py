@@ -1,4 +1,4 @@
-"""What the units of an arm earn, and whether that is still so: a long memory that gives way to a short one.
+"""The rewards of an arm's units, in a long memory that gives way to a short one when they change.
 
     recent   sums in which a unit weighs exp(-units since / RECENT)
     changed  |mean recent - mean before| > SURPRISE * sqrt(noise (1 / units recent + 1 / units before))
@@ -29,11 +29,11 @@ NOTHING = (0, 0.0)
 
 
 class Own(NamedTuple):
-    """What an arm showed of one metric by itself."""
+    """One metric of an arm by itself."""
 
     units: int
     mean: float
-    """As a multiple of what the control showed when it was first heard of."""
+    """The mean, as a multiple of what the control showed when it was first heard of."""
 
 
 def hear(
@@ -77,7 +77,7 @@ def add(earned: Earned, units: int, total: float, *, noise: float) -> None:
 
 
 def has_changed(earned: Earned) -> bool:
-    """Whether the recent units earn otherwise than those before."""
+    """True if the recent units earn otherwise than those before."""
     before = earned.units - earned.recent_units
     if min(before, earned.recent_units) < LEAST:
         return False
@@ -96,19 +96,19 @@ def renew(arms: Mapping[str, Earned]) -> list[str]:
 
 
 def belief(earned: Earned) -> Normal | None:
-    """What is believed of an arm's mean; None before its first unit."""
+    """The belief about an arm's mean reward; None before its first unit."""
     if not earned.units:
         return None
     return Normal(earned.total / earned.units, max(sqrt(earned.noise / earned.units), LEAST_ERROR))
 
 
 def beside(arm: Normal | None, control: Normal) -> Normal | None:
-    """What is believed of an arm against its control."""
+    """The belief about an arm's reward beyond its control's."""
     return arm and Normal(arm.mean - control.mean, hypot(arm.error, control.error))
 
 
 def apart(control: Normal, arms: Sequence[tuple[Normal, Normal]]) -> list[Normal]:
-    """What is believed of the control and of each arm by itself, the control's mean at zero.
+    """The beliefs about the control and each arm by itself, the control's mean at zero.
 
     Every arm is measured against one control, whose luck is in all of their errors alike. Taken for each
     arm's own, it would hide the differences between arms that one control tells apart.

@@ -17,16 +17,16 @@ from optimizer.model.target import Target
 from optimizer.stats.normal import Normal
 
 LEAST_ERROR = 1e-6
-"""Of a utility: constant costs have no spread, and a law needs one."""
+"""The least standard error of a utility: constant costs have no spread, and a belief needs one."""
 
 
 class Utility(NamedTuple):
-    """What is believed of a variant's utility: mean and standard error, relative."""
+    """The belief about a variant's utility: mean and standard error, relative."""
 
     mean: float
     error: float
     units: int
-    """Of the variant, fewest over the metrics."""
+    """The units of the variant, the fewest over the metrics."""
 
     def bounds(self, alpha: float) -> tuple[float, float]:
         """Bounds that hold at every look but with probability `alpha`."""
@@ -46,7 +46,7 @@ INCUMBENT = Utility(0.0, 0.0, 1)
 
 
 def weights(target: Target) -> Mapping[Metric, float]:
-    """How much each metric counts in the declared objective; what does not count is left out."""
+    """The weight of each metric that counts in the declared objective."""
     return parts_of(target.objective)
 
 
@@ -65,7 +65,7 @@ def utility(memory: Memory, variant: str, incumbent: str, weighed: Mapping[Metri
 
 
 def guardrails(memory: Memory, variant: str, incumbent: str, target: Target) -> Lies:
-    """Whether a variant is proven inside every declared guardrail, or proven outside one."""
+    """The place of a variant among the declared guardrails: proven inside every one, or proven outside one."""
     found = [
         memory.lies(variant, row.name, incumbent=incumbent, margin=margin)
         for row, margin in margins(target.guardrails)

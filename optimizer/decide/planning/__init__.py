@@ -1,1 +1,1 @@
-"""What is tried next in a segment: proposals asked for, arbitrated and begun."""
+"""The choice of what a segment tries next: proposals are asked for, arbitrated and begun."""

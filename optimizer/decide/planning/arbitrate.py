@@ -22,14 +22,14 @@ MOST_REJECTED = 64
 
 
 class Outcome(NamedTuple):
-    """What was chosen, if anything was proposed, and everything else with the reason against it."""
+    """The chosen proposal, if there was any, and every other with the reason against it."""
 
     chosen: Proposal | None
     rejected: tuple[Alternative, ...]
 
 
 def consider(editor: SegmentEditor) -> Outcome:
-    """What the declared strategy would do in a segment now, arbitrated."""
+    """The arbitrated proposals of the declared strategy for a segment now."""
     declared, segment = editor.declared, editor.segment
     editor.forget_what_has_aged()
     strategy = STRATEGIES[editor.target.strategy]

@@ -1,4 +1,4 @@
-"""What decide learns from what happens: alarms that are open, and what its own decisions have led to."""
+"""Learning from what happens: alarms that are open, and the outcomes of decide's own decisions."""
 
 from optimizer.decide.evidence.utility import utility, weights
 from optimizer.decide.planning.arbitrate import situation
@@ -68,7 +68,7 @@ def realised(editor: SegmentEditor, decision: Decision | None) -> None:
 
 
 def harm_of(decision: Decision) -> float:
-    """What a rollback has shown: the largest proven harm, relative; 0 where nothing was proven."""
+    """The harm that a rollback has shown: the largest proven harm, relative; 0 where nothing was proven."""
     failed = [abs(one.estimate) for one in decision.estimates if one.verdict == "fail" and one.estimate]
     return min(1.0, max(failed, default=0.0))
 

@@ -18,20 +18,20 @@ from optimizer.model.finding import Finding
 
 
 class Selection(NamedTuple):
-    """What the strategy wants, as a choice among candidates and in full."""
+    """The strategy's proposal, as a choice among candidates and in full."""
 
     choice: Choice
     proposal: Proposal | None
 
     @property
     def advice(self) -> str:
-        """What is advised, so that it is advised once."""
+        """The key of an advice, by which it is given once."""
         tried = [variant for variant in (self.choice.variant_id,) if variant]
         return advice(tried or (self.proposal.weights if self.proposal else ()))
 
 
 def look(editor: SegmentEditor) -> Selection:
-    """What the declared strategy wants in a segment that has nothing on trial."""
+    """The selection of the declared strategy for a segment that has nothing on trial."""
     chosen, rejected = consider(editor)
     if chosen is None:
         against = "; ".join(f"{alternative.model} {alternative.reason}" for alternative in rejected)
@@ -100,7 +100,7 @@ def _begin_several(
 
 
 def look_again(editor: SegmentEditor, trial: Trial, due: Sequence[Finding]) -> Decision | None:
-    """What the strategy wants of several arms, when the main cycle has come round."""
+    """The decision on the shares of several arms, when the main cycle has come round."""
     compared = tuple(finding for finding in due if finding.kind == "comparison")
     if not compared or not arms.weights_may_be_set(editor, trial):
         return None

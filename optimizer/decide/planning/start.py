@@ -1,4 +1,4 @@
-"""What is begun in a segment that has nothing on trial, and what keeps it from beginning."""
+"""The start of a trial in a segment that has none, and the obstacles to it."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ from optimizer.model.wording import outcomes
 
 
 def begin(editor: SegmentEditor, selection: Selection, levels: list[Finding]) -> Decision | None:
-    """What was looked for is tried; None where it was advised before.
+    """Begin the selected trial; None where it was advised before.
 
     What a guardrail stops is looked for again at the next watermark: money and traffic need no cycle.
     """
@@ -40,7 +40,7 @@ def begin(editor: SegmentEditor, selection: Selection, levels: list[Finding]) ->
 
 
 def _shares(editor: SegmentEditor, selection: Selection) -> Mapping[str, int]:
-    """What each candidate is to be tried on first, basis points; empty where nothing is to be tried."""
+    """The first share of each candidate, basis points; empty where nothing is to be tried."""
     segment = editor.segment
     if selection.proposal is not None and selection.proposal.weights:
         return {v: share for v, share in selection.proposal.weights.items() if v != segment.incumbent}
@@ -51,7 +51,7 @@ def _shares(editor: SegmentEditor, selection: Selection) -> Mapping[str, int]:
 
 
 def obstacle(editor: SegmentEditor, choice: Choice, levels: tuple[Finding, ...]) -> Reason | None:
-    """Why nothing is started here, if so."""
+    """The obstacle to any start here; None if there is none."""
     segment, why = editor.segment, ""
     cause: Cause = ""
     if by := editor.frozen_by:

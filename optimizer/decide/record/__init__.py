@@ -1,1 +1,1 @@
-"""What decide remembers of a target, and how a decision is recorded."""
+"""The state of a target in decide, and the record of a decision."""

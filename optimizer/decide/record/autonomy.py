@@ -1,4 +1,4 @@
-"""Who may decide what by itself: the declared mode, and the freeze switch.
+"""The limits of what the loop may decide by itself: declared autonomy, and the freeze switch.
 
 | mode | by itself |
 |---|---|

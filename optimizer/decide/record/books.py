@@ -1,4 +1,4 @@
-"""What a target has spent, in its own event time: all calls by day and month, and what trials cost more.
+"""The money that a target has spent, in its own event time: all calls by day and month, and what trials cost more.
 
     cost of a minute   known cost * calls / calls of known cost
     extra of a trial   its cost - its users' calls * mean cost of those who are not on trial
@@ -63,7 +63,7 @@ class Spending(Struct, kw_only=True, omit_defaults=True):
 
 
 class Use(NamedTuple):
-    """How much of a budget is used."""
+    """The used part of a budget."""
 
     span: str
     """`day` or `month`."""
@@ -76,7 +76,7 @@ class Use(NamedTuple):
         return int(self.spent_usd / self.limit_usd * WHOLE_BPS)
 
     def __str__(self) -> str:
-        """As people read it: `81 % of the day's 100 USD are spent`."""
+        """The use in words: `81 % of the day's 100 USD are spent`."""
         return f"{share(self.share_bps // 100 * 100)} of the {self.span}'s {money(self.limit_usd)} are spent"
 
 

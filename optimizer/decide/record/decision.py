@@ -1,4 +1,4 @@
-"""How a decision is written down: its id, its estimates, its evidence."""
+"""A decision is written down with its id, its estimates and its evidence."""
 
 from collections.abc import Iterable
 from hashlib import sha256
@@ -68,7 +68,7 @@ def record(
 
 
 def differs(declared: Declared, incumbent: str, tried: Iterable[str]) -> dict[str, str]:
-    """What each tried variant changes of the incumbent, in words; without those that are not declared any more."""
+    """The difference of each tried variant from the incumbent, in words; without those no longer declared."""
     known = declared.variants
     if incumbent not in known:
         return {}

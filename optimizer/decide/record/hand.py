@@ -14,7 +14,7 @@ MAX_WHY = 160
 
 
 class InHand:
-    """What every part of a decision about one segment knows of it."""
+    """The segment in hand, as every part of a decision about it knows it."""
 
     def __init__(self, state: DecideState, name: str, declared: Declared) -> None:
         """Take up the segment `name` of a declared target."""
@@ -24,29 +24,29 @@ class InHand:
 
     @property
     def frozen_by(self) -> str:
-        """Who froze the segment, or the whole target, and why; empty if nobody did."""
+        """The person who froze the segment or the whole target, with the reason; empty if nobody did."""
         return self.state.frozen_by(self.name)
 
     @property
     def may_move(self) -> bool:
-        """Whether a step, a promotion or the end of a holdback may be decided here without being asked."""
+        """True if a step, a promotion or the end of a holdback may be decided here without being asked."""
         return self.target.autonomy in MOVING and not self.frozen_by
 
     @property
     def speaks(self) -> bool:
-        """Whether the declared mode says more than rollbacks."""
+        """True if the declared mode says more than rollbacks."""
         return self.target.autonomy in SPEAKING
 
     # -- when proposals are considered -------------------------------------------------------------
 
     @property
     def is_due(self) -> bool:
-        """Whether the main cycle has come round."""
+        """True if the main cycle has come round."""
         return schedule.is_due(self.segment, self.target, self.now_at)
 
     @property
     def is_slow_due(self) -> bool:
-        """Whether the slow cycle has come round."""
+        """True if the slow cycle has come round."""
         return schedule.is_slow_due(self.segment, self.target, self.now_at)
 
     def has_considered(self) -> None:

@@ -1,4 +1,4 @@
-"""What decide remembers of the variants it has seen: the last word of each comparison, per segment.
+"""The memory of the variants of a segment: the last result of each comparison.
 
 An effect is told against the control of its time. Once another variant serves the segment, an old effect
 is read through the new incumbent's own effect against that same control:
@@ -24,7 +24,7 @@ Lies = Literal["inside", "outside", "unknown"]
 
 
 class MeasuredEffect(Struct, frozen=True, array_like=True):
-    """What the last comparison said of one metric of a variant, in the unit in which it is guarded."""
+    """The result of the last comparison of one metric of a variant, in the unit in which it is guarded."""
 
     estimate: float
     low: float
@@ -42,12 +42,12 @@ class MeasuredEffect(Struct, frozen=True, array_like=True):
 
     @property
     def base(self) -> float:
-        """What the control showed, in the metric's own unit; 1 where nothing tells it."""
+        """The control's mean, in the metric's own unit; 1 where nothing tells it."""
         return 1.0 if self.control is None else self.control
 
     @property
     def own(self) -> float:
-        """What the variant showed by itself, in the unit of `base`."""
+        """The variant's mean by itself, in the unit of `base`."""
         return self.base + self.estimate * (abs(self.base) if self.is_relative else 1.0)
 
     @property
@@ -67,7 +67,7 @@ class MeasuredEffect(Struct, frozen=True, array_like=True):
 
 
 class KnownVariant(Struct, kw_only=True, omit_defaults=True):
-    """What is known of one variant in one segment."""
+    """The results of one variant in one segment."""
 
     control: str
     """The variant that all its effects are told against."""
@@ -80,7 +80,7 @@ class KnownVariant(Struct, kw_only=True, omit_defaults=True):
 
 
 class Memory(Struct, kw_only=True, omit_defaults=True):
-    """What is known of the variants of one segment; bounded by MOST_VARIANTS."""
+    """The results of the variants of one segment; bounded by MOST_VARIANTS."""
 
     known: dict[str, KnownVariant] = field(default_factory=dict)
 
@@ -131,7 +131,7 @@ class Memory(Struct, kw_only=True, omit_defaults=True):
         return _through(told, base.effects[metric])
 
     def lies(self, variant: str, metric: Metric, *, incumbent: str, margin: float) -> Lies:
-        """Whether a variant is proven inside a guardrail of this metric, or proven outside."""
+        """The place of a variant and a guardrail of this metric: proven inside, or proven outside."""
         effect = self.effect(variant, metric, incumbent)
         if effect is None:
             return "unknown"
@@ -158,5 +158,5 @@ def _through(told: MeasuredEffect, base: MeasuredEffect) -> MeasuredEffect | Non
 
 
 def multiplier(units: int, alpha: float) -> float:
-    """How many standard errors lie on each side of an effect of so many units that is never wrong but with `alpha`."""
+    """The standard errors on each side of an effect of so many units, wrong at any look with probability `alpha`."""
     return float(two_sided_multiplier(max(units, CLAIMED_FEWEST), alpha=min(max(alpha, 1e-9), 0.5)))

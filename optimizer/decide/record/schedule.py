@@ -15,12 +15,12 @@ from optimizer.model.target import Target
 
 
 def is_due(segment: Segment, declared: Target, now_at: int) -> bool:
-    """Whether the main cycle has come round."""
+    """True if the main cycle has come round."""
     return not segment.considered_at or now_at >= segment.considered_at + declared.schedule.main_s * MS
 
 
 def is_slow_due(segment: Segment, declared: Target, now_at: int) -> bool:
-    """Whether the slow cycle has come round; the first one has."""
+    """True if the slow cycle has come round; the first one has."""
     last_at = segment.considered_slowly_at
     return not last_at or now_at >= last_at + declared.schedule.slow_s * MS
 

@@ -1,4 +1,4 @@
-"""What decide remembers of a target: what serves each segment, what is on trial, what is banned."""
+"""The state of a target in decide: what serves each segment, what is on trial, what is banned."""
 
 from typing import Literal
 
@@ -16,9 +16,9 @@ MS = 1000
 MAX_BANS = 64
 """A declaration lists at most 64 models, so that no living ban is ever evicted."""
 MAX_COMMANDS = 64
-"""How many command ids are remembered: a producer that retries does so within seconds."""
+"""The number of command ids are remembered: a producer that retries does so within seconds."""
 MAX_REPORTED = 16
-"""How many reasons for holding are remembered; there are fewer kinds of them."""
+"""The number of reasons for holding are remembered; there are fewer kinds of them."""
 
 TrialPhase = Literal["awaiting", "shadow", "step", "baking", "paused"]
 """The phases of `optimizer.decide.trials.machine` in which a trial is kept."""
@@ -28,7 +28,7 @@ one is proven best; or each has a share by what it has earned."""
 
 
 class Ban(Struct, frozen=True, omit_defaults=True):
-    """Why a variant is not tried again in a segment, and until when."""
+    """A ban of a variant in a segment: its reason, and its end."""
 
     until_at: int
     reason: str
@@ -37,7 +37,7 @@ class Ban(Struct, frozen=True, omit_defaults=True):
 
 
 class Earned(Struct, kw_only=True, omit_defaults=True):
-    """What the units of one arm earned: sums of utility, long and recent; see `decide.earning`."""
+    """The rewards of the units of one arm: sums of utility, long and recent; see `decide.earning`."""
 
     units: float = 0.0
     total: float = 0.0
@@ -52,7 +52,7 @@ class Earned(Struct, kw_only=True, omit_defaults=True):
 
 
 class Trial(Struct, kw_only=True, omit_defaults=True):
-    """Whatever is tried in a segment, from its proposal to its end: one candidate or up to eight."""
+    """A trial in a segment, from its proposal to its end: one candidate or up to eight."""
 
     rollout: str
     decision: str
@@ -75,7 +75,7 @@ class Trial(Struct, kw_only=True, omit_defaults=True):
     mirror_bps: int = 0
     """The share whose calls are mirrored while it is in shadow."""
     failover: bool = False
-    """It was started because the incumbent itself failed; see `optimizer.decide.trials.failover`."""
+    """True if the trial was started because the incumbent itself failed; see `optimizer.decide.trials.failover`."""
     generation: int = 0
     adopted_at: int | None = None
     units: int = 0
@@ -121,7 +121,7 @@ class Trial(Struct, kw_only=True, omit_defaults=True):
 
     @property
     def is_served(self) -> bool:
-        """Whether it needs no yes any more."""
+        """True if it needs no yes any more."""
         return self.phase != "awaiting"
 
 
@@ -143,7 +143,7 @@ class HeldBack(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class LearnedPolicy(Struct, kw_only=True, omit_defaults=True):
-    """What the decisions of a target have led to: the sums of one linear regression (`contextual_bandit`)."""
+    """The outcomes of a target's decisions, as the sums of one linear regression (`contextual_bandit`)."""
 
     precision: tuple[tuple[float, ...], ...]
     moment: tuple[float, ...]
@@ -191,11 +191,11 @@ class Segment(Struct, kw_only=True, omit_defaults=True):
 
     @property
     def is_served(self) -> bool:
-        """Whether something is tried that needs no yes any more."""
+        """True if something is tried that needs no yes any more."""
         return self.trial is not None and self.trial.is_served
 
     def candidates(self) -> dict[str, int]:
-        """What is tried, or waits for a yes to be: variant → its share, basis points."""
+        """The candidates on trial, or waiting for a yes: variant → its share, basis points."""
         return self.trial.arms if self.trial is not None else {}
 
 
@@ -222,7 +222,7 @@ class DecideState(Struct, kw_only=True, omit_defaults=True):
     policy: LearnedPolicy | None = None
 
     def frozen_by(self, segment: str) -> str:
-        """Who froze a segment, or the whole target, and why; empty if nobody did."""
+        """The person who froze a segment or the whole target, with the reason; empty if nobody did."""
         return self.frozen.get(segment) or self.frozen.get(WHOLE_TARGET, "")
 
     def next_generation(self) -> int:

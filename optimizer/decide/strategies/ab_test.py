@@ -93,6 +93,6 @@ class AbTest(Strategy):
 
 
 def tested(declared: Declared) -> str:
-    """What stands for the listed arms, so that they are tested once; a word that stands for nothing where none is."""
+    """The key of the listed arms, so that they are tested once; a word that stands for nothing where none is."""
     models = declared.target.ab_test.models
     return decision_id("test", *models) if models else "unlisted"

@@ -34,7 +34,7 @@ Want = Callable[[Situation, Declared, Candidates], Sequence[Candidate]]
 
 
 class AlarmRules(Strategy):
-    """For targets that are to be left alone until something is wrong."""
+    """The strategy for targets that are to be left alone until something is wrong."""
 
     name: ClassVar[str] = "alarm_rules"
     heeds_alarms: ClassVar[bool] = True
@@ -42,7 +42,7 @@ class AlarmRules(Strategy):
     def propose(
         self, situation: Situation, declared: Declared, candidates: Candidates
     ) -> tuple[Proposal, ...]:
-        """What the most severe alarm calls for, then what the others do."""
+        """The proposal that answers the most severe alarm, then those that answer the others."""
         alarms = sorted(situation.alarms, key=_order)
         proposals = [self._answer(situation, declared, candidates, alarm) for alarm in alarms]
         return tuple(proposal for proposal in proposals if proposal is not None)
@@ -75,7 +75,7 @@ class AlarmRules(Strategy):
 
 
 def is_drift(alarm: Finding) -> bool:
-    """Whether an alarm says that the world is another, rather than worse."""
+    """True if an alarm says that the world is another, rather than worse."""
     return alarm.analyzer in ("drift", "change_point") or alarm.subject.startswith("drift")
 
 

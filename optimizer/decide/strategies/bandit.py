@@ -27,13 +27,13 @@ from optimizer.stats.normal import Normal
 from optimizer.stats.thompson import MOVED_FEWEST, weights
 
 FLOOR = 0.005
-"""Of the traffic, for every arm: 100 units in 20,000, which costs a thousandth of what there is to earn."""
+"""The least share of every arm: 100 units in 20,000, which costs a thousandth of what there is to earn."""
 LEAST_MOVE_BPS = 100
 """A change of shares by less than a hundredth is not worth a new generation."""
 
 
 class Bandit(Strategy):
-    """For segments in which what is served now counts as much as what is found out."""
+    """The strategy for segments in which what is served now counts as much as what is found out."""
 
     name: ClassVar[str] = "bandit"
 
@@ -96,10 +96,10 @@ def shares(beliefs: Sequence[Normal], fresh: Sequence[int], *, floor: float = FL
 
 
 def control_of(running: Trial, incumbent: str) -> Normal:
-    """What is believed of the incumbent, which is the arms' control."""
+    """The belief about the incumbent, which is the arms' control."""
     return belief(earned_of(running, incumbent)) or INCUMBENT.belief
 
 
 def earned_of(running: Trial, variant: str) -> Earned:
-    """What an arm has earned; nothing yet where it was never heard of."""
+    """The rewards of an arm; none yet where it was never heard of."""
     return running.earned.get(variant) or Earned()

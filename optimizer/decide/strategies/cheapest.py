@@ -1,4 +1,4 @@
-"""Which variant a segment tries next: the cheapest that is not banned there, or the best by another objective.
+"""The variant that a segment tries next: the cheapest that is not banned there, or the best by another objective.
 
 Cheapest first is `pareto` in small: a cheaper candidate that keeps the guardrails dominates every dearer
 one, and whatever fails is banned, so that each variant is tried at most once per ban. A turn of a lever that
@@ -29,11 +29,11 @@ class Choice(NamedTuple):
     rejected: tuple[Alternative, ...]
     candidate: Candidate | None = None
     reason: str = ""
-    """In words, where it is not the order of the list prices."""
+    """The reason for the choice in words, where it is not the order of the list prices."""
     acts: bool = False
-    """Whether something is done although no single candidate is chosen."""
+    """True if something is done although no single candidate is chosen."""
     asks: bool = False
-    """Whether a person is to say yes, whatever the declared autonomy."""
+    """True if a person is to say yes, whatever the declared autonomy."""
 
 
 def choose(
@@ -91,7 +91,7 @@ NO_PROMISE = ("is not cheaper", "is not promised to be better")
 
 
 def _promises_too_little(target: Target, serving: Variant, candidate: Candidate, limit: float) -> str:
-    """Why the list, or what is believed before any call, speaks against it; empty if it does not.
+    """The reason why the list, or what is believed before any call, speaks against it; empty if it does not.
 
     `limit` is the list price of what serves. Where nothing is believed of a wanted metric, only a trial tells.
     """
@@ -106,7 +106,7 @@ def _promises_too_little(target: Target, serving: Variant, candidate: Candidate,
 
 
 def reason_for(declared: Declared, incumbent: str, choice: Choice) -> str:
-    """Why the chosen one is tried, in words."""
+    """The reason why the chosen one is tried, in words."""
     chosen = choice.candidate
     assert chosen is not None, "only a choice has a reason"  # noqa: S101 - a programming error
     name, other, limit = (
@@ -122,7 +122,7 @@ def reason_for(declared: Declared, incumbent: str, choice: Choice) -> str:
 
 
 def is_cheaper_by_list(declared: Declared, variant: str, other: str) -> bool:
-    """Whether the list says so; where it does not, only a trial tells which of two variants costs less."""
+    """True if the list says so; where it does not, only a trial tells which of two variants costs less."""
     prices = declared.prices
     if variant not in prices or other not in prices:
         return True

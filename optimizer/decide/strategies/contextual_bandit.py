@@ -33,7 +33,7 @@ WIDTH = 1.0
 
 
 class ContextualBandit(Strategy):
-    """For targets with many levers and a person who looks at what is proposed."""
+    """The strategy for targets with many levers and a person who looks at what is proposed."""
 
     name: ClassVar[str] = "contextual_bandit"
     heeds_alarms: ClassVar[bool] = True
@@ -73,7 +73,7 @@ class ContextualBandit(Strategy):
         )  # fmt: skip
 
     def context(self, situation: Situation, declared: Declared, candidate: Candidate) -> list[float]:
-        """What a value depends on: DIMENSIONS numbers."""
+        """The context that a value depends on: DIMENSIONS numbers."""
         hope = max(-1.0, min(1.0, promised(declared, situation.incumbent, candidate)))
         lever = candidate.lever if candidate.lever in LEVERS else "other"
         state = state_of(situation)
@@ -91,7 +91,7 @@ class ContextualBandit(Strategy):
 
 
 def state_of(situation: Situation) -> str:
-    """What is complained of most severely; `calm` where nothing is."""
+    """The subject of the most severe open alarm; `calm` where there is none."""
     severe = [
         finding
         for finding in situation.alarms

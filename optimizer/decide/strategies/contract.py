@@ -1,4 +1,4 @@
-"""What a strategy is: from what is known of a segment to what might be done there next.
+"""The contract of a strategy: from what is known of a segment to what might be done there next.
 
 A strategy chooses among the candidates it is given and nothing else; it draws nothing and remembers nothing
 of its own: what it knows is in the situation, which decide keeps and bounds. `optimizer.decide.planning.arbitrate`
@@ -29,7 +29,7 @@ from optimizer.model.finding import Finding
 MOST_ARMS = 8
 """With the incumbent: each arm more makes all of them slower to tell apart."""
 MOST_PROPOSALS = 64
-"""As many as there can be variants."""
+"""The most proposals of a segment: as many as there can be variants."""
 
 Action = Literal["rollback", "hold", "set_weights", "start", "nothing"]
 
@@ -46,7 +46,7 @@ def nothing_bars(_variant: str) -> str:
 
 
 class Proposal(Struct, frozen=True, kw_only=True):
-    """What a strategy would do in one segment."""
+    """The proposal of a strategy for one segment."""
 
     strategy: str
     action: Action
@@ -55,17 +55,17 @@ class Proposal(Struct, frozen=True, kw_only=True):
     variant_id: str | None = None
     """The candidate to start, or to take back."""
     weights: dict[str, int] = {}
-    """Of several arms: variant → basis points, the incumbent's among them; together 10,000."""
+    """The shares of several arms: variant → basis points, the incumbent's among them; together 10,000."""
     allocation: Allocation = "adaptive"
-    """Of several arms: whether their shares stay equal, or follow what they earn."""
+    """The allocation of several arms: their shares stay equal, or follow what they earn."""
     lever: str = "model"
     """What is turned."""
     low: float = 0.0
     """Lower bound of the expected utility, relative to the incumbent; what conflicts are resolved by."""
     asks: bool = False
-    """Whether a person is to say yes, whatever the declared autonomy."""
+    """True if a person is to say yes, whatever the declared autonomy."""
     forgets: bool = False
-    """Whether what is known of the variants is no longer to be believed."""
+    """True if what is known of the variants is no longer to be believed."""
     rejected: tuple[Alternative, ...] = ()
     """Other candidates with the reason against each."""
 
@@ -95,11 +95,11 @@ class Situation(NamedTuple):
     turned_at: int = 0
     """When a parameter was last changed for good, ms since the epoch."""
     is_slow: bool = True
-    """Whether the slow cycle is due, too."""
+    """True if the slow cycle is due, too."""
     barred: Barred = nothing_bars
 
     def is_banned(self, variant: str) -> bool:
-        """Whether a variant is not to be tried here now."""
+        """True if a variant is not to be tried here now."""
         ban = self.bans.get(variant)
         return (ban is not None and ban.until_at > self.now_at) or bool(self.barred(variant))
 
@@ -113,16 +113,16 @@ class Strategy(Protocol):
 
     name: ClassVar[str]
     heeds_alarms: ClassVar[bool] = False
-    """Whether open alarms of the analyzers are to be remembered for it."""
+    """True if open alarms of the analyzers are to be remembered for it."""
 
     def propose(
         self, situation: Situation, declared: Declared, candidates: Candidates
     ) -> tuple[Proposal, ...]:
-        """What might be done; empty where the strategy has nothing to say."""
+        """The proposals for the segment; empty where the strategy has none."""
         ...
 
     def context(self, situation: Situation, declared: Declared, candidate: Candidate) -> list[float]:  # noqa: ARG002 - for those that learn
-        """What the value of trying this candidate depends on, where that is learnt from; else empty."""
+        """The context that the value of trying this candidate depends on; empty where nothing is learnt."""
         return []
 
     def learn(
@@ -131,5 +131,5 @@ class Strategy(Protocol):
         context: list[float],  # noqa: ARG002 - for those that learn
         reward: float,  # noqa: ARG002 - for those that learn
     ) -> LearnedPolicy | None:
-        """What decisions have led to, with one more: tried in a context, it realised a reward (relative)."""
+        """The learnt policy after one more outcome: a try in a context realised a reward (relative)."""
         return policy

@@ -18,7 +18,7 @@ from optimizer.stats.shrinkage import shrunk
 
 
 class HierarchicalBandit(Strategy):
-    """For targets whose segments may each want another variant, and are too small to find out alone."""
+    """The strategy for targets whose segments may each want another variant, and are too small to find out alone."""
 
     name: ClassVar[str] = "hierarchical_bandit"
 
@@ -45,7 +45,7 @@ def _against(running: Trial, variant: str, incumbent: str) -> Normal | None:
 
 
 def drawn(own: Normal | None, elsewhere: list[Normal | None]) -> Normal | None:
-    """What is believed of an arm here after hearing of it elsewhere; None where nobody has met it."""
+    """The belief about an arm here, drawn towards those of other segments; None where nobody has met it."""
     if own is None and all(normal is None for normal in elsewhere):
         return None
     return shrunk([own, *elsewhere])[0]

@@ -25,7 +25,7 @@ from optimizer.model.wording import change, instant
 from optimizer.stats.pareto import Better, Box, front
 
 ALPHA = 0.05
-"""Of a bound of utility at any look; a wrong one costs a try, not a promotion: that is proven anew."""
+"""The risk that a bound of utility is wrong at any look. It costs a try, not a promotion: that is proven anew."""
 SIDES: tuple[Better, ...] = ("higher", "higher", "lower")
 
 
@@ -97,7 +97,7 @@ def _by_price(situation: Situation, declared: Declared) -> tuple[Proposal, ...]:
 def _believed(
     situation: Situation, declared: Declared, candidates: Candidates
 ) -> tuple[list[Believed], list[Alternative]]:
-    """What may be tried, with what is believed of it, and the rest with the reasons against it."""
+    """The candidates that may be tried with the beliefs about them, and the others with the reasons against them."""
     fallback = choose(declared, situation.incumbent, situation.bans, situation.now_at)
     by_price = {
         alternative.variant_id: alternative.reason

@@ -1,4 +1,4 @@
-"""Which of two candidates is the better try, by what a declaration wants and what is known before any call.
+"""The order of candidates by what a declaration wants and what is known before any call.
 
     utility = w_cost (1 − p/p₀) + w_quality (q/q₀ − 1) + w_latency (1 − l/l₀)
 

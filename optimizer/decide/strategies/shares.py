@@ -1,4 +1,4 @@
-"""How many candidates serve beside one another: which, at which shares, and for how long at most.
+"""The shares of candidates that serve beside one another, and their longest time.
 
 Until a candidate is proven inside every guardrail it serves no more than the plan's first step, whatever it
 seems to earn; what it is not given stays with the incumbent. The incumbent always keeps a share, as it is

@@ -31,7 +31,7 @@ CHANGES_A_DAY = 0.05
 """Share of the levers, as the specification wants a configuration to be stable."""
 
 FEWEST_VALUES = 2
-"""Beside the present one: a parabola has three points."""
+"""The fewest values beside the present one: a parabola has three points."""
 
 USUAL: Mapping[str, Mapping[str, float]] = MappingProxyType(
     {
@@ -54,7 +54,7 @@ WORDS = MappingProxyType(
 
 
 class Tuning(Strategy):
-    """For targets whose model is settled and whose parameters are not."""
+    """The strategy for targets whose model is settled and whose parameters are not."""
 
     name: ClassVar[str] = "tuning"
 
@@ -122,19 +122,19 @@ class Tuning(Strategy):
 
 
 def rests_until(turned_at: int, target: Target) -> int:
-    """Until when a segment's parameters rest after a change for good, ms since the epoch; 0: a limit is declared."""
+    """The end of the rest of a segment's parameters after a lasting change, ms since the epoch; 0: limits rule."""
     if not turned_at or target.limits.parameter_changes_bps is not None:
         return 0
     return turned_at + round(DAY_S / CHANGES_A_DAY / levers_of(target)) * MS
 
 
 def levers_of(target: Target) -> int:
-    """How many levers a segment has: every declared parameter is one, and so is every other kind."""
+    """The number of levers a segment has: every declared parameter is one, and so is every other kind."""
     return len(target.levers.parameters) + sum(lever.name != "parameters" for lever in LEVERS)
 
 
 def kind_of(segment: str) -> str:
-    """What a segment's name says of its task; empty where it says nothing."""
+    """The kind of task that a segment's name tells; empty where it tells none."""
     name = segment.lower()
     return next((kind for kind, words in WORDS.items() if any(word in name for word in words)), "")
 

@@ -1,1 +1,1 @@
-"""What is on trial in a segment: its arms, its gate, and how it moves."""
+"""The trial of a segment: its arms, its gate, and its moves."""

@@ -29,11 +29,11 @@ from optimizer.model.target import Target
 from optimizer.model.wording import duration, outcomes
 
 LEAST_RATIO = 0.01
-"""Of an arm's mean to its control's: an arm that costs nothing tells nothing of how much its control's costs vary."""
+"""The least ratio of an arm's mean to its control's: an arm without costs tells nothing of how its control's vary."""
 
 
 def judge(editor: SegmentEditor, trial: Trial, due: Sequence[Finding]) -> Decision | None:
-    """What follows for several arms from the findings of one watermark: harm first, then an end."""
+    """The decision on several arms by the findings of one watermark: harm first, then an end."""
     is_fixed = trial.allocation == "fixed"
     by_arm = {arm: [f for f in due if f.variant_id == arm] for arm in trial.arms}
     harmed = {
@@ -61,7 +61,7 @@ def judge(editor: SegmentEditor, trial: Trial, due: Sequence[Finding]) -> Decisi
 
 
 def weights_may_be_set(editor: SegmentEditor, trial: Trial) -> bool:
-    """Whether the strategy may be asked for other shares: allowed, due, and the calls follow the last ones."""
+    """True if the strategy may be asked for other shares: allowed, due, and the calls follow the last ones."""
     return (
         trial.allocation == "adaptive"
         and trial.phase == "step"
@@ -98,14 +98,14 @@ def _concluded(
 
 
 def _leader(declared: Declared, trial: Trial, by_arm: Mapping[str, Sequence[Finding]]) -> str | None:
-    """Of the arms that have passed the one that does best by the goal."""
+    """The arm that does best by the goal among those that have passed."""
     goals, sense = _goals(by_arm), _sense(declared)
     passed = [arm for arm in goals if _passes(declared.target, trial, by_arm[arm])]
     return min(passed, key=lambda arm: (-sense * (goals[arm].estimate or 0.0), arm), default=None)
 
 
 def _is_ahead(leader: str, declared: Declared, trial: Trial, by_arm: Mapping[str, Sequence[Finding]]) -> bool:
-    """Whether no arm that has not passed can still do better by the goal."""
+    """True if no arm that has not passed can still do better by the goal."""
     goals, sense = _goals(by_arm), _sense(declared)
     rivals = [arm for arm in trial.arms if arm != leader and not _passes(declared.target, trial, by_arm[arm])]
     return all(_is_behind(goals.get(arm), goals[leader], sense) for arm in rivals)
@@ -139,7 +139,7 @@ def _passes(target: Target, trial: Trial, findings: Sequence[Finding]) -> bool:
 
 
 def _is_behind(rival: Finding | None, leader: Finding, sense: int) -> bool:
-    """Whether a rival cannot do better by the goal any more: the intervals against the one control lie apart.
+    """True if a rival cannot do better by the goal any more: the intervals against the one control lie apart.
 
     `sense`: 1 where more is better, -1 where less is.
     """
@@ -182,13 +182,13 @@ def _hear(segment: Segment, trial: Trial, due: Sequence[Finding], declared: Targ
 
 
 def _effects(segment: Segment, variant: str, metrics: Iterable[Metric]) -> dict[Metric, MeasuredEffect]:
-    """What is known of the variant; without the metrics that nothing tells."""
+    """The known effects of a variant, by metric."""
     found = ((metric, segment.memory.effect(variant, metric, segment.incumbent)) for metric in metrics)
     return {metric: effect for metric, effect in found if effect is not None}
 
 
 def _told_of_control(effects: Mapping[Metric, MeasuredEffect]) -> tuple[int, float]:
-    """How much a comparison tells of the control: by its units; then by how near the arm is to it, as spreads go."""
+    """The order in which comparisons tell of the control: by units, then by nearness of the arm, as spreads go."""
     fewest = min(effect.n_control for effect in effects.values())
     return fewest, -max(abs(effect.ratio - 1) for effect in effects.values())
 

@@ -1,4 +1,4 @@
-"""What serves users fails by itself: they are sent elsewhere at once, where the declaration says where.
+"""Fail-over: users whose variant fails by itself are sent elsewhere at once, where a declaration says where.
 
 The sign is a level of errors above `hard_limits.error_rate` among at least `hard_limits.min_calls` calls of a minute.
 Against a control that fails, quality, latency and cost mean nothing: a fail-over is judged by errors alone,

@@ -30,7 +30,7 @@ Action = Literal["back", "on", "hold", "undecided", "wait"]
 
 
 class GateJudgement(NamedTuple):
-    """What the gate says, with its reason."""
+    """The judgement of the gate, with its reason."""
 
     action: Action
     cause: Cause
@@ -50,7 +50,7 @@ def units(findings: Sequence[Finding]) -> int:
 
 
 def relevant(trial: Trial, findings: Sequence[Finding]) -> list[Finding]:
-    """What a rollout is judged by: a fail-over by errors alone, as what it is compared with fails."""
+    """The findings that a rollout is judged by: a fail-over by errors alone, as what it is compared with fails."""
     if not trial.failover:
         return list(findings)
     return [f for f in findings if f.kind != "comparison" or f.metric == "errors"]

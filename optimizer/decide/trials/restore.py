@@ -50,7 +50,7 @@ def available(state: DecideState) -> tuple[int, ...]:
 
 
 def obstacle(state: DecideState, wanted: int | None) -> str:
-    """Why this generation cannot be returned to; empty if it can."""
+    """The reason why this generation cannot be returned to; empty if it can."""
     there = available(state)
     if wanted in there:
         return ""

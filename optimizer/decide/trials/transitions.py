@@ -1,4 +1,4 @@
-"""How a trial moves: each verb takes a row of `machine`, moves the state, and returns the decision that says so.
+"""The moves of a trial: each verb takes a row of `machine`, moves the state, and returns the decision that says so.
 
 Whatever changes the configuration takes the next generation of the target.
 """
@@ -33,7 +33,7 @@ RESUMED: Mapping[str, Event] = {"shadow": "shadow_resumed", "step": "resumed", "
 
 
 class TrialSpec(NamedTuple):
-    """How a trial begins."""
+    """The beginning of a trial."""
 
     arms: Mapping[str, int]
     """Candidate → the share it is tried on first, basis points; of a shadow 0."""
@@ -41,7 +41,7 @@ class TrialSpec(NamedTuple):
     mirror_bps: int = 0
     failover: bool = False
     asks: bool = False
-    """Whether a person is to say yes, whatever the declared autonomy."""
+    """True if a person is to say yes, whatever the declared autonomy."""
     rejected: tuple[Alternative, ...] = ()
 
 
@@ -51,7 +51,7 @@ def wanted(asks: str) -> str:
 
 
 class TrialEditor:
-    """What is on trial in the segment in hand, and how it moves."""
+    """The trial of the segment in hand, and its moves."""
 
     def __init__(self, hand: InHand) -> None:
         """The trial of the segment in hand."""
@@ -64,12 +64,12 @@ class TrialEditor:
         return self.hand.segment.trial
 
     def hears(self, event: Event) -> bool:
-        """Whether there is a trial, and its phase hears this event."""
+        """True if there is a trial, and its phase hears this event."""
         trial = self.hand.segment.trial
         return trial is not None and event in TRANSITIONS[trial.phase]
 
     def refusal(self, event: Event) -> str:
-        """What a freeze has against an event; empty for nothing."""
+        """The objection of a freeze to an event; empty if there is none."""
         by = self.hand.frozen_by if event in GROWING else ""
         return f"it is frozen ({by}); unfreeze it first" if by else ""
 
@@ -314,5 +314,5 @@ class TrialEditor:
 
 
 def advice(arms: Iterable[str]) -> str:
-    """What is advised, so that it is advised once."""
+    """The key of an advice, by which it is given once."""
     return ",".join(sorted(arms))

@@ -1,4 +1,4 @@
-"""What may be turned, and what a turn of any declared lever would lead to.
+"""The levers, and the candidates that a turn of any declared one makes.
 
     candidates(declared, incumbent)   every declared variant that is one turn away from what serves now
 
@@ -14,7 +14,7 @@ from optimizer.model.target import Target
 from optimizer.model.variant import Variant, variants_of
 
 LEVERS: tuple[Lever, ...] = (model.LEVER, parameters.LEVER, *ONE_FIELD)
-"""In the order in which they are turned where nothing else tells candidates apart."""
+"""All levers, in the order in which they are turned where nothing else tells candidates apart."""
 
 
 class Candidate(NamedTuple):

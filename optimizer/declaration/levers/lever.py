@@ -1,4 +1,4 @@
-"""What every lever can do, and the kind that most of them are: one field of the variant, one list of settings.
+"""The contract of a lever, and the kind that most of them are: one field of the variant, one list of settings.
 
 For each lever, variant v and declaration d:
 
@@ -23,15 +23,15 @@ class Lever(Protocol):
 
     @property
     def name(self) -> LeverName:
-        """As it is declared under `levers`."""
+        """The lever's name, as it is declared under `levers`."""
         ...
 
     def settings(self, variant: Variant, declared: Target) -> tuple[Any, ...]:
-        """What the variant may be turned to, in a fixed order, without where it is."""
+        """The settings that the variant may be turned to, in a fixed order, without its present one."""
         ...
 
     def setting_of(self, variant: Variant) -> Any:
-        """Where the lever is."""
+        """The present setting of the lever."""
         ...
 
     def apply(self, variant: Variant, setting: Any, declared: Target) -> Variant:
@@ -39,7 +39,7 @@ class Lever(Protocol):
         ...
 
     def describe(self, before: Variant, after: Variant) -> str:
-        """What changes, in words that follow the name of the target."""
+        """The change in words that follow the name of the target."""
         ...
 
 
@@ -54,7 +54,7 @@ class OneField(NamedTuple):
     name: FieldLever
 
     def settings(self, variant: Variant, declared: Target) -> tuple[Any, ...]:
-        """What is listed and, once it is turned, None: back to what the caller does."""
+        """The listed settings and, once the lever is turned, None: back to what the caller does."""
         settings = listed(declared, variant.model, self.name)
         present = self.setting_of(variant)
         return tuple(one for one in (*settings, None) if one != present) if settings else ()
@@ -68,7 +68,7 @@ class OneField(NamedTuple):
         return replace(variant, **{self.name: setting})
 
     def describe(self, before: Variant, after: Variant) -> str:
-        """As in `exact caching for 1 h instead of no caching of ours`."""
+        """The change as in `exact caching for 1 h instead of no caching of ours`."""
         return changed_field(self.name, before, after)
 
 

@@ -45,7 +45,7 @@ class ModelLever:
         )
 
     def describe(self, before: Variant, after: Variant) -> str:
-        """As in `small-2 instead of large-2`."""
+        """The change as in `small-2 instead of large-2`."""
         return f"{after.model} instead of {before.model}"
 
 

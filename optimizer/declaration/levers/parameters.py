@@ -46,7 +46,7 @@ class ParametersLever:
         return variant
 
     def describe(self, before: Variant, after: Variant) -> str:
-        """As in `max_tokens 600 instead of 800`."""
+        """The change as in `max_tokens 600 instead of 800`."""
         return ", ".join(changed_parameters(before.parameters, after.parameters))
 
 

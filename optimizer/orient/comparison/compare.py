@@ -262,7 +262,7 @@ def worded(found: Comparison, about: About, name: str) -> str:
 
 
 def counterfactual_of(found: Comparison, about: About) -> str:
-    """What would have changed the verdict: another bound, or a number of further units."""
+    """The change that would have changed the verdict: another bound, or a number of further units."""
     counted = ROWS[about.metric].counted
     if min(found.n_candidate, found.n_control) < CLAIMED_FEWEST:
         return f"nothing is concluded under {CLAIMED_FEWEST} {counted} of each arm"

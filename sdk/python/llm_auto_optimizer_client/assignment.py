@@ -1,4 +1,4 @@
-"""Which variant serves a unit: the rule that callers in every language share.
+"""The assignment of units to variants: the rule that callers in every language share.
 
     bucket = first 8 bytes of SHA-256(salt ␟ segment ␟ unit), big-endian, scaled to 0 … 9,999
 
@@ -28,7 +28,7 @@ def bucket(salt: str, segment: str, unit: str) -> int:
 
 
 class Assigned(Turned, frozen=True, kw_only=True):
-    """What serves one call."""
+    """The variant that serves one call."""
 
     target: str
     model: str
@@ -107,7 +107,7 @@ class Router:
         return segment if segment is not None and segment in self._edges else OTHER
 
     def arm_of(self, segment: str, place: int) -> Arm | None:
-        """Whose part of the segment a bucket lies in; None where the configuration has nobody."""
+        """The arm whose part of the segment a bucket lies in; None where the configuration has nobody."""
         return next((arm for edge, arm in self._edges.get(segment, ()) if place < edge), None)
 
     def propensity(self, segment: str, arm: Arm) -> float:

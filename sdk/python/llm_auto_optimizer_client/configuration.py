@@ -1,4 +1,4 @@
-"""What the optimizer publishes for callers, and how it is read from a Kafka record.
+"""The configuration that the optimizer publishes for callers, and its reading from a Kafka record.
 
 A record is a CloudEvent, structured (the whole event is the value) or binary (attributes are
 `ce_` headers, the value is the data). Whatever is not a configuration is passed over.
@@ -21,27 +21,27 @@ class Prompt(Struct, frozen=True, kw_only=True):
     name: str
     version: str
     hash: str
-    """Of the text, in hex: whether the caller's copy is the one that is meant."""
+    """The hash of the text, in hex: it tells whether the caller's copy is the one that is meant."""
 
 
 class Caching(Struct, frozen=True, kw_only=True):
-    """Whether answers are given again: `off`, `exact` or `semantic`."""
+    """Caching of answers: `off`, `exact` or `semantic`."""
 
     mode: str
     ttl_s: int
     threshold: float
-    """Of a semantic cache: how similar a question must be to one that was answered, from 0 to 1."""
+    """Semantic caches only: how similar a question must be to one that was answered, from 0 to 1."""
 
 
 class Batching(Struct, frozen=True, kw_only=True):
-    """How many calls are sent together, and how many milliseconds the first of them waits."""
+    """Batching: so many calls are sent together, and the first of them waits so many milliseconds."""
 
     max_size: int
     wait_ms: int
 
 
 class RateLimit(Struct, frozen=True, kw_only=True):
-    """What one caller may ask for; None: no limit."""
+    """The limits of what one caller may ask for; None: no limit."""
 
     calls_per_s: float | None = None
     tokens_per_minute: int | None = None
@@ -57,7 +57,7 @@ class Cascade(Struct, frozen=True, kw_only=True):
 
 
 class Turned(Struct, frozen=True, kw_only=True):
-    """What the optimizer may turn beside model and parameters; None: as the caller does it."""
+    """The levers beside model and parameters; None: as the caller does it."""
 
     prompt: Prompt | None = None
     caching: Caching | None = None

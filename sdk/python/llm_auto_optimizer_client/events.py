@@ -1,4 +1,4 @@
-"""What a caller publishes, as CloudEvents 1.0 in structured JSON."""
+"""The events that a caller publishes, as CloudEvents 1.0 in structured JSON."""
 
 from datetime import datetime
 from typing import Literal
@@ -15,7 +15,7 @@ _encoder = msgspec.json.Encoder()
 
 
 class Assignment(Struct, frozen=True):
-    """Which arm of which configuration served a call."""
+    """The arm and the configuration that served a call."""
 
     generation: int
     variant_id: str
@@ -26,7 +26,7 @@ class Assignment(Struct, frozen=True):
 
 
 class Quality(Struct, frozen=True):
-    """How good an answer was, from 0 to 1, and who says so."""
+    """The quality of an answer, from 0 to 1, and who says so."""
 
     score: float
     source: str = "judge"
@@ -62,7 +62,7 @@ class Feedback(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Applied(Struct, frozen=True):
-    """Which generation this instance uses from now on."""
+    """The generation that this instance uses from now on."""
 
     generation: int
     instance: str

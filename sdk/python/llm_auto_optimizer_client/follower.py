@@ -89,7 +89,7 @@ class Follower:
     def assign(
         self, unit: str, segment: str | None = None, *, attributes: Mapping[str, str] | None = None
     ) -> Assigned:
-        """What serves this unit: the same for the same unit until the configuration moves it.
+        """The variant that serves this unit: the same for the same unit until the configuration moves it.
 
         The segment is the one given, or what `attributes` say under the target's attribute, or `other`.
         """
@@ -182,7 +182,7 @@ class Follower:
         return router.configuration if router else None
 
     def ready(self) -> bool:
-        """Whether a configuration is known."""
+        """True if a configuration is known."""
         return self._router is not None
 
     def wait_ready(self, timeout: float | None = None) -> bool:
@@ -191,7 +191,7 @@ class Follower:
 
     @property
     def stats(self) -> Stats:
-        """What was sent, dropped and read so far."""
+        """The counts of what was sent, dropped and read so far."""
         return self._counts.stats(waiting=self._sender.waiting(), generation=self._newest)
 
     def close(self, timeout: float = 10.0) -> int:

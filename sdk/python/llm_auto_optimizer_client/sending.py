@@ -30,7 +30,7 @@ SETTINGS: dict[str, Any] = {
 
 
 class Stats(Struct, frozen=True, kw_only=True):
-    """What became of what the caller reported, and what was read."""
+    """The counts of what became of the caller's reports, and of what was read."""
 
     sent: int = 0
     """Records taken into the queue."""
@@ -81,7 +81,7 @@ class Sender:
         self._closed = False
 
     def send(self, key: str, make: Callable[[], bytes], headers: list[tuple[str, bytes]]) -> bool:
-        """Whether the record that `make` writes was taken into the queue."""
+        """True if the record that `make` writes was taken into the queue."""
         if self._closed:
             self._counts.add("dropped", "the follower is closed")
             return False
