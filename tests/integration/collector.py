@@ -22,7 +22,7 @@ LONGEST_S = 1800
 def binary():
     """Where the collector of this manifest is, or will be."""
     version = hashlib.sha256(MANIFEST.read_bytes()).hexdigest()[:12]
-    return settings.load().cache_dir.expanduser() / f"otelcol-{version}"
+    return settings.load().operations.cache_dir.expanduser() / f"otelcol-{version}"
 
 
 def build():

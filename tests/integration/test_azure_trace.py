@@ -106,7 +106,7 @@ def log_of(rows, partitions, *, seed, delayed_s=0.0):
 
 
 def publish(cluster, log):
-    partitions = cluster.settings().partitions
+    partitions = cluster.settings().host.partitions
     producer = Producer({"bootstrap.servers": cluster.bootstrap, "enable.idempotence": True, "linger.ms": 5})
     for to, value in log:
         for number in range(partitions) if to is None else (to,):
@@ -119,7 +119,7 @@ def observed(bootstrap, directory, log_for):
     """Event id → bytes of every pane that a worker with observe makes of the log, in topics of its own."""
     cluster = Cluster(bootstrap, f"t-{uuid.uuid4().hex[:6]}", directory)
     cluster.create_topics()
-    publish(cluster, log_for(cluster.settings().partitions))
+    publish(cluster, log_for(cluster.settings().host.partitions))
     cluster.workers.append(Worker(cluster, "trace", ("observe",)))
     try:
         cluster.drain(stages=("observe",))

@@ -55,7 +55,7 @@ class Soak:
         self.publisher = Publisher(cluster.bootstrap)
         self.traffic = Traffic(
             lambda topic, *record: self.publisher.put(cluster.topic(topic), *record), self.books,
-            seed=options.seed, rate=options.rate, partitions=cluster.settings().partitions,
+            seed=options.seed, rate=options.rate, partitions=cluster.settings().host.partitions,
         )  # fmt: skip
         self.dice = random.Random(options.seed + 1)
         self.kills = self.ended = 0

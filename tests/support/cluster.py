@@ -33,7 +33,7 @@ class Worker:
         module = "tests.chaos.launch" if fault or ablation else "agents.cli"
         command = [sys.executable, "-m", module, "run", *stages, "--instance", name, "--no-clock"]
         environment = cluster.environment | {"CHAOS_FAULT": fault, "CHAOS_ABLATION": ablation}
-        self._recovered = len(GROUPS) * cluster.settings().partitions
+        self._recovered = len(GROUPS) * cluster.settings().host.partitions
         with self.log.open("a") as log:
             self._begins = log.tell()
             self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)

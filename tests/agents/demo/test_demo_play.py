@@ -67,7 +67,7 @@ def test_a_run_with_a_crash_counts_every_call_once_and_ends_everything_it_starte
 
 
 def test_what_former_runs_left_on_the_broker_is_removed_and_nothing_else(told):
-    base = told.prefix.rpartition(former.MARK)[0]
+    base = told.host.prefix.rpartition(former.MARK)[0]
     others = [
         told.but(prefix=f"{base}{former.MARK}0101000000"),
         told.but(prefix=base),

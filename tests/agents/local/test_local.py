@@ -62,7 +62,7 @@ def running(tmp_path_factory):
 @pytest.fixture
 def jar_cache(running, own, tmp_path):
     """A cache of the test's own with the true jars: hard links where possible, so that it costs nothing."""
-    source = own.cache_dir.expanduser() / f"kafka-{jars.lock().kafka}"
+    source = own.operations.cache_dir.expanduser() / f"kafka-{jars.lock().kafka}"
     shutil.copytree(source, tmp_path / "cache" / source.name, copy_function=_link)
     return tmp_path / "cache" / source.name
 
@@ -197,11 +197,7 @@ class TestBackground:
         folder = Path(own.operations.local_dir)
         (folder / what).mkdir(parents=True)
         holding.hold(folder / what, running.pids[what])
-        named = own.model_copy(
-            update={"postgres_dsn": running.dsn}
-            if what == "kafka"
-            else {"kafka_bootstrap": running.bootstrap}
-        )
+        named = own.at(dsn=running.dsn) if what == "kafka" else own.at(bootstrap=running.bootstrap)
         with pytest.raises(
             local.ServerError, match=rf"{running.pids[what]}, for process {os.getpid()} \("
         ) as refused:

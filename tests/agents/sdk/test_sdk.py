@@ -213,7 +213,7 @@ def broker(kafka, prefix):
 @pytest.fixture
 def follower(broker):
     with Follower(
-        "chat", broker.bootstrap(), prefix=broker.prefix, instance="gateway-1", default="large"
+        "chat", broker.kafka.broker(), prefix=broker.host.prefix, instance="gateway-1", default="large"
     ) as following:
         yield following
 
