@@ -270,7 +270,7 @@ def test_the_database_may_stop_for_a_while(kafka, prefix, tmp_path, caplog):
 SINK = """
 from agents.ledger.sink import Audit, stopped_by_signals
 from agents.settings.settings import load as load_settings
-Audit(load()).run(stopped_by_signals())
+Audit(load_settings()).run(stopped_by_signals())
 """
 
 
