@@ -22,6 +22,7 @@ VERBS = {
     "declaring.prompts": ("prompts",),
     "evaluation.simulate": ("simulate",),
     "evaluation.evaluate": ("evaluate",),
+    "evaluation.backtest": ("backtest",),
     "commands": (*get_args(CommandKind), "status"),
     "records.ledger": ("ledger", "explain"),
 }
