@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     from faust.types import TP
 
+    from optimizer.model.event import Event
+
 
 BATCH_HEAD = Struct(">8x i 4x x I")
 """How a record batch begins: how many bytes follow its length, and its checksum (CRC-32C)."""
@@ -65,10 +67,27 @@ class Batch(list[bytes]):
         self.keys: list[bytes | None] = [record.key for record in records]
         self.timestamps: list[int] = [record.timestamp for record in records]
         """When each record was written, or says that it was (ms since the epoch)."""
+        self.is_stamped_by_broker = any(record.timestamp_type for record in records)
+        """True if `timestamps` are the broker's own (LogAppendTime); else producers say what they like."""
         headers = [record.headers for record in records]
         alike = headers.count(headers[0]) == len(headers) if headers else False
         self.headers: list[Sequence[tuple[str, bytes]]] = [headers[0]] * len(headers) if alike else headers
         """Those of each record: the same object where all say the same, as they mostly do."""
+
+
+def stamp(events: Sequence[Event], batch: Batch, first: int, end: int) -> None:
+    """Tell each event of the records from `first` up to `end` when the broker appended it.
+
+    Where the broker does not say so, events are told that, too: a producer may have written the member.
+    """
+    instants = batch.timestamps[first:end] if batch.is_stamped_by_broker else [-1] * (end - first)
+    if len(events) == len(instants):
+        for event, at in zip(events, instants, strict=True):
+            event.appended_at = at
+        return
+    by_offset = dict(zip(batch.offsets[first:end], instants, strict=True))
+    for event in events:
+        event.appended_at = by_offset[event.offset]
 
 
 def slices(begin: int, end: int, least: int) -> Iterator[tuple[int, int]]:

@@ -38,7 +38,7 @@ import faust
 import msgspec
 from yarl import URL
 
-from agents.host.batches import Batch, slices
+from agents.host.batches import Batch, slices, stamp
 from agents.host.checkpoint import Checkpoints
 from agents.host.outbox import Outbox, Revoked
 from agents.host.partition import Partition, Wiring
@@ -270,6 +270,7 @@ class Host:
             events, unreadable = self.decoder.decode_batch(
                 batch[first:end], batch.headers[first:end], batch.offsets[first:end]
             )
+            stamp(events, batch, first, end)
             for offset, reason in unreadable:
                 await self.outbox.put_aside(part, batch, offset, reason)
             for some in self._carefully(part, events):

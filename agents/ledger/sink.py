@@ -224,7 +224,10 @@ class Audit:
     def _place(self, consumer: Consumer, connection: psycopg.Connection[Any]) -> None:
         self._next = starts(connection, self._assigned)
         self._placed = True
-        consumer.assign([TopicPartition(*partition, offset) for partition, offset in self._next.items()])
+        places = [TopicPartition(*partition, offset) for partition, offset in self._next.items()]
+        consumer.assign(places)
+        # What was paused while the database was away stays so over an assignment.
+        consumer.resume(places)
         log.info("reading %d partitions", len(self._next))
 
     def _write(self, consumer: Consumer, connection: psycopg.Connection[Any]) -> None:

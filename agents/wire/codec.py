@@ -42,6 +42,8 @@ STRUCTURED: tuple[tuple[str, bytes], ...] = (("content-type", _STRUCTURED_TYPE.e
 """The headers of every record that we write."""
 _USUAL = STRUCTURED[0]
 _JSON = (None, "application/json")
+YEARS = range(1970, 2201)
+"""The years of an event's time: others are nobody's calls, and arithmetic on their edges leaves the calendar."""
 _OURS = ("type", "specversion", "id", "source", "time", "subject", "sequence", "datacontenttype")
 """Attributes that an event keeps; every other is an extension, and ignored."""
 _AT = re.compile(r" - at `(?:key in )?\$\.?(.*)`$")
@@ -127,7 +129,7 @@ class Decoder:
                     not header or header[0] == _USUAL or _is_structured(header)
                 ):
                     event = fast(value)  # type: ignore[arg-type]  # as above
-                    if event.datacontenttype not in _JSON:
+                    if event.datacontenttype not in _JSON or event.time.year not in YEARS:
                         event = None
             except (ValueError, TypeError, RecursionError):
                 event = None
@@ -155,7 +157,7 @@ class Decoder:
         except (ValueError, TypeError, RecursionError):
             return None
         for event, offset in zip(events, offsets, strict=True):
-            if event.datacontenttype is not None:
+            if event.datacontenttype is not None or event.time.year not in YEARS:
                 return None
             event.offset = offset
         return events
@@ -180,6 +182,11 @@ class Decoder:
             decoded: Event = self._fast(_plainly(event))
         except (ValueError, RecursionError) as error:
             raise named(error) from None
+        if decoded.time.year not in YEARS:
+            raise UnreadableRecord(
+                f"time: an instant of the years {YEARS.start} to {YEARS.stop - 1}, got {event['time']!r}",
+                "time",
+            )
         return decoded
 
     def _payload(self, event: dict[str, Any], data: Any) -> Any:
@@ -195,6 +202,7 @@ class Decoder:
             _json(data, "data", _one_value)  # or it could add members to the envelope it is put into
             return msgspec.Raw(data)
         if media == "application/avro" and event.get("type") in self.classes:
+            del event["datacontenttype"]  # JSON from here on, and so it is written again
             return _avro(self.classes[event["type"]][0], data)
         raise UnreadableRecord(
             f"content-type: application/json or application/avro data, got {kind!r}", "content-type"

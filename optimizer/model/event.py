@@ -39,6 +39,9 @@ class Event(Struct, kw_only=True, gc=False, tag_field="type"):
     """Never there: data is JSON. Declared so that a record with base64 beside its data is refused."""
     offset: int = -1
     """Position in the input partition; set by the shell."""
+    appended_at: int = -1
+    """The instant at which the broker appended the record, ms since the epoch, by its own clock; set by the shell
+    where the topic is stamped so, else -1."""
 
 
 class CallEvent(Event, tag="llmopt.call.v1"):

@@ -87,14 +87,25 @@ class Intake:
         return starts, self._oldest <= first <= last <= self._newest
 
     def _is_near(self, event: CallEvent) -> bool:
-        return self._oldest <= milliseconds(event.time) <= self._newest
+        at = milliseconds(event.time)
+        return self._oldest <= at and (at <= self._newest or at <= self._appended_newest(event))
+
+    def _appended_newest(self, event: Event) -> float:
+        """The newest time of a record by the broker's clock; by that of ticks where the broker does not tell.
+
+        While nobody writes ticks, callers go on: their calls are ahead of the last tick, and right.
+        """
+        return event.appended_at + self.settings.ahead_ms if event.appended_at >= 0 else self._newest
 
     def _is_in_time(self, event: Event, at: int) -> bool:
         """True if the record's time is near the last tick's; otherwise it is rejected here."""
-        if self._oldest <= at <= self._newest:
+        if self._oldest <= at and (at <= self._newest or at <= self._appended_newest(event)):
             return True
         ahead, behind = self.settings.ahead_ms, self.settings.behind_ms
-        must = f"must lie from {behind} ms before to {ahead} ms after the last tick ({self.state.tick_at})"
+        must = (
+            f"must lie from {behind} ms before to {ahead} ms after the last tick ({self.state.tick_at}), or that "
+            "long after its own append time"
+        )
         self._reject(
             event, f"`time` {must}, found {at} ({event.time.isoformat()}): check the producer's clock"
         )

@@ -68,7 +68,7 @@ def decode(signal: Signal, body: bytes, *, json: bool) -> Request:
         if not isinstance(members, dict):
             raise Undecodable(f"body: a JSON object, got {type(members).__name__}")
         message: Request = ParseDict(_as_protojson(members), request(), ignore_unknown_fields=True)
-    except (msgspec.DecodeError, ParseError, UnicodeError) as error:
+    except (msgspec.DecodeError, ParseError, UnicodeError, OverflowError) as error:
         raise Undecodable(f"body: {request.DESCRIPTOR.name} as OTLP/JSON, got {error}") from None
     except RecursionError:
         raise Undecodable("body: a value nested less deeply") from None

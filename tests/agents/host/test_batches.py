@@ -21,7 +21,7 @@ from aiokafka.record._crc32c import crc as crc32c
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.structs import TopicPartition
 
-from agents.host.batches import Batch, ConsumerThread, Fetched, Unread, slices
+from agents.host.batches import Batch, ConsumerThread, Fetched, Unread, slices, stamp
 
 SOURCE = TopicPartition("p.in", 0)
 CONTROL, TRANSACTIONAL = 0x20, 0x10
@@ -204,7 +204,8 @@ class TestTaking:
 @pytest.mark.parametrize("headers", [([("a", b"1")], [("a", b"1")]), ([("a", b"1")], [])])
 def test_headers_are_those_of_each_record_and_kept_once_where_they_are_alike(headers):
     records = [
-        SimpleNamespace(value=b"v", offset=n, key=None, timestamp=n, headers=h) for n, h in enumerate(headers)
+        SimpleNamespace(value=b"v", offset=n, key=None, timestamp=n, timestamp_type=0, headers=h)
+        for n, h in enumerate(headers)
     ]
     one = Batch(records, 0, 2)
     assert one.headers == list(headers)
@@ -237,3 +238,16 @@ def test_what_was_fetched_is_let_go_once_it_is_taken_and_not_when_the_collector_
 )
 def test_a_batch_is_cut_into_pieces_none_of_which_is_a_small_rest(begin, end, expected):
     assert expected == list(slices(begin, end, 10))
+
+
+@pytest.mark.parametrize(("by_broker", "told"), [(0, [-1, -1]), (1, [5002, 5004])])
+def test_events_are_told_when_the_broker_appended_them_and_never_what_a_producer_says(by_broker, told):
+    records = [
+        SimpleNamespace(
+            value=b"v", offset=n, key=None, timestamp=5000 + n, timestamp_type=by_broker, headers=()
+        )
+        for n in range(1, 5)
+    ]
+    events = [SimpleNamespace(offset=n, appended_at=77) for n in (2, 4)]
+    stamp(events, Batch(records, 1, 5), 0, 4)
+    assert [event.appended_at for event in events] == told

@@ -183,6 +183,10 @@ class TestModes:
     def test_binary_data_that_looks_like_an_event_stays_data(self):
         assert refusal(json.dumps(a_call()).encode(), [*binary(), JSON]).field == "data.call_id"
 
+    def test_avro_data_is_written_again_as_the_json_it_became(self):
+        event = decoder.decode(avro(a_call()["data"]), [*binary(), AVRO])
+        assert decoder.decode(encode(event), STRUCTURED) == event
+
     def test_avro_data_is_read_by_the_schema_of_its_type(self):
         schema = fastavro.schema.load_schema(resources.path("schemas/call/v1.avsc"))
         stream = io.BytesIO()
@@ -468,7 +472,21 @@ class TestBadInput:
         assert decoder.decode(padded, STRUCTURED).id == a_call()["id"]
         assert refusal(padded + b" ", STRUCTURED).field == "value"
 
-    @pytest.mark.parametrize("year", [1970, 2100, 9999])
+    @pytest.mark.parametrize(
+        "instant", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00", "1969-12-31T23:59:59Z"]
+    )
+    def test_an_instant_at_the_edge_of_the_calendar_is_refused_by_name(self, instant):
+        # In UTC the first two are in no year that can be written: whoever does arithmetic with them raises.
+        for refused in (
+            refusal(changed("time", instant), STRUCTURED),
+            refusal(call_data(), [*binary(time=instant.encode()), JSON]),
+        ):
+            assert (refused.field, refused.reason) == (
+                "time",
+                f"time: an instant of the years 1970 to 2200, got {instant!r}",
+            )
+
+    @pytest.mark.parametrize("year", [1970, 2100, 2200])
     def test_an_instant_far_away_is_readable(self, year):
         # Whether it counts is for observe to say, which knows the time.
         assert decoder.decode(changed("time", f"{year}-01-01T00:00:00Z"), STRUCTURED).time.year == year

@@ -105,10 +105,11 @@ def test_an_empty_request_is_a_request(signal, body, is_json):
         (spans(endTimeUnixNano=-1), True, "endTimeUnixNano"),
         (spans(endTimeUnixNano="soon"), True, "endTimeUnixNano"),
         (spans(name=["a"]), True, "name"),
+        (spans(attributes=[{"key": "a", "value": {"doubleValue": 10**400}}]), True, "as OTLP/JSON"),
         (b'{"resourceSpans":' + b"[" * 100_000 + b"]" * 100_000 + b"}", True, "nested less deeply"),
         (b'{"a":' * 5000 + b"1" + b"}" * 5000, True, "nested less deeply"),
     ],
-    ids=range(13),
+    ids=range(14),
 )
 def test_what_is_no_request_is_refused_with_a_sentence_that_names_it(body, is_json, found):
     with pytest.raises(Undecodable, match=found) as refused:

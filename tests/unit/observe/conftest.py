@@ -30,6 +30,8 @@ class Log:
         self.stage = stage or Observe(3)
         self.state = self.stage.initial("1")
         self.events, self.emitted, self.rejected = [], [], []
+        self.appended_at = -1
+        """The broker's time of what is written from now on (ms); -1: the broker does not tell."""
 
     def fold(self, events):
         step = self.stage.fold(self.state, events)
@@ -48,6 +50,7 @@ class Log:
             subject=subject,
             data=data,
             offset=offset,
+            appended_at=self.appended_at,
         )
         self.events.append(event)
         self.fold([event])

@@ -99,6 +99,27 @@ def test_a_call_must_be_near_the_last_tick(log, at, is_taken):
     assert all("`time` must lie from 86400000 ms before" in rejected.reason for rejected in log.rejected)
 
 
+def test_calls_of_an_outage_of_the_clock_are_each_in_their_pane(log, begin_ms):
+    log.tick(0)
+    for at in range(0, 7200, 600):  # nobody writes ticks for two hours
+        log.appended_at = begin_ms + 1000 * at + 250
+        log.call(at)
+    log.tick(7205)
+    assert log.rejected == []
+    assert [(pane.start_at - begin_ms) // 1000 for pane in log.panes()] == list(range(0, 7200, 600))
+    assert all(pane.late is None for pane in log.panes())
+
+
+@pytest.mark.parametrize(("ahead_s", "is_taken"), [(60, True), (60.001, False)])
+def test_a_call_is_ahead_by_the_brokers_clock_where_that_is_later_than_the_ticks(
+    log, begin_ms, ahead_s, is_taken
+):
+    log.tick(0)
+    log.appended_at = begin_ms + 3_600_000
+    call, applied = log.call(3600 + ahead_s), log.applied(3600 + ahead_s, 1)
+    assert ([] if is_taken else [call.offset, applied.offset]) == [r.offset for r in log.rejected]
+
+
 def test_before_the_first_tick_nothing_is_late(new_log):
     log = new_log()
     log.declare()
