@@ -267,6 +267,29 @@ def test_the_database_may_stop_for_a_while(kafka, prefix, tmp_path, caplog):
         assert (world.fatal, world.verified().entries) == ([], 4 * 620)
 
 
+def test_an_older_copy_restored_while_the_audit_runs_is_complete_again_by_itself(kafka, prefix, tmp_path):
+    with local.servers(load_settings(), directory=tmp_path, kafka=False) as running:
+        migrate(running.dsn)
+        world, data = world_of(prefix, kafka, running.dsn), tmp_path / "postgres" / "data"
+        older = data.with_name("older")
+        with world.sink() as audit:
+            world.publish(20)
+            world.await_complete()
+            running.stop_postgres()
+            subprocess.run(["cp", "-a", str(data), str(older)], check=True)
+            running.start_postgres()
+            world.publish(50)
+            world.await_complete()
+            running.stop_postgres()
+            data.rename(data.with_name("newer"))
+            older.rename(data)
+            world.publish(30)
+            await_(lambda: audit._failures > 1)
+            running.start_postgres()
+            world.await_complete()
+        assert (world.fatal, world.verified().entries) == ([], 4 * 100)
+
+
 SINK = """
 from agents.ledger.sink import Audit, stopped_by_signals
 from agents.settings.settings import load as load_settings
