@@ -164,10 +164,11 @@ class _ConsumerGroup(NamedTuple):
 
 
 def _readers(catalogue: Catalogue) -> list[_ConsumerGroup]:
-    stages = (*catalogue.changelogs(), "audit")
+    rooms = {stage: stage for stage in catalogue.changelogs()} | {"audit": "ledger"}
     ours = catalogue.ours().items()
     return [
-        _ConsumerGroup(stage, [name for name, topic in ours if stage in topic.read_by]) for stage in stages
+        _ConsumerGroup(stage, [name for name, topic in ours if room in topic.read_by])
+        for stage, room in rooms.items()
     ]
 
 

@@ -120,7 +120,7 @@ def _facts(told: Explanation) -> Table:
     decision, table = told.decision, _plain()
     acts = "acted on" if decision.takes_effect else "not acted on: advice, or waiting for a yes"
     table.add_row("when", f"{instant(decision.decided_at)} (event time)")
-    table.add_row("who", f"{decision.actor}, mode {decision.autonomy}, {acts}")
+    table.add_row("who", f"{decision.actor}, autonomy {decision.autonomy}, {acts}")
     if decision.cause:
         table.add_row("cause", decision.cause)
     if decision.generation:

@@ -229,6 +229,12 @@ class TestBroker:
         assert found == "nobody runs it, 3 records not durable yet"
 
 
+def test_everything_that_the_doctor_takes_for_a_stage_reads_something():
+    readers = broker._readers(load("p"))
+    assert [reader.stage for reader in readers] == ["observe", "orient", "decide", "act", "audit"]
+    assert all(reader.sources for reader in readers)
+
+
 @pytest.mark.parametrize(
     ("level", "said"), [(1, "3.3"), (25, "4.0"), (26, "4.1"), (33, "4.4"), (34, "newer than 4.4")]
 )
