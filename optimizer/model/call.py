@@ -58,7 +58,8 @@ class Call(Struct, frozen=True, gc=False):
     """
 
     call_id: Name
-    latency_ms: Milliseconds
+    latency_ms: Milliseconds | None
+    """None: whoever tells of the call does not know when it ended, such as one that hands a stream over."""
     model: Name
     provider: Annotated[str, Meta(max_length=128)] | None = None
     assignment: Assignment | None = None

@@ -6,7 +6,8 @@ from typing import Any, get_args
 
 from optimizer.model.call import Arm, Assignment
 from optimizer.model.segments import OTHER
-from optimizer.otlp.attributes import ATTRIBUTE_PREFIX, TABLE, Unit
+from optimizer.otlp.attributes import ATTRIBUTE_PREFIX, KINDS, TABLE, USAGE_PREFIXES, Unit
+from optimizer.otlp.details import details_of, output_of, part_of
 from optimizer.otlp.reading import (
     MOST_MS,
     MOST_TOKENS,
@@ -16,6 +17,7 @@ from optimizer.otlp.reading import (
     number,
     scalar,
     text,
+    texts,
     whole,
     within,
 )
@@ -24,13 +26,36 @@ REMEMBERED, REMEMBERED_BYTES = 2048, 256
 """Most attributes cached, about 1 MB, and the longest one to be cached, bytes: a longer one is a text, sent once."""
 
 
-def _cost_in(value: Any) -> float | None:
+class Silence:
+    """The one value NOTHING."""
+
+
+NOTHING = Silence()
+"""What a value says that is as good as not sent: a cost of 0, no limit, `None` as text."""
+_NO_WORDS = frozenset(
+    {"none", "null", "undefined", "nan", "inf", "-inf", "+inf", "infinity", "-infinity", "+infinity"}
+)
+"""Texts, in small letters, by which languages write that there is no value, or no limit."""
+_FLAGS = {"true": True, "false": False, "1": True, "0": False}
+
+
+def usd(value: Any) -> float | Silence | None:
+    """The cost in USD; a cost of 0 says nothing, as tools without a price for the model send it."""
+    found = within(value, 0, MOST_USD)
+    return NOTHING if found == 0 else found
+
+
+def _cost_in(value: Any) -> float | Silence | None:
     details = json_object(value) or {}
     for name in ("total", "response_cost", "total_cost"):
         if name in details:
-            return within(details[name], 0, MOST_USD)
-    parts = [within(part, 0, MOST_USD) for name, part in details.items() if name in ("input", "output")]
-    return sum(part for part in parts if part is not None) if parts and None not in parts else None
+            return usd(details[name])
+    parts = [
+        within(part, 0, MOST_USD)
+        for name, part in details.items()
+        if name in ("input", "output", "input_cost", "output_cost")
+    ]
+    return usd(sum(part for part in parts if part is not None)) if parts and None not in parts else None
 
 
 def _seconds(value: Any) -> float | None:
@@ -45,25 +70,62 @@ def plain_value(value: Any) -> str | int | float | bool | None:
     return text(value) if isinstance(value, str) else number(value)
 
 
+def _is_no_word(value: Any) -> bool:
+    return isinstance(value, str) and value.lower() in _NO_WORDS
+
+
+def _amount(value: Any) -> float | int | Silence | None:
+    return NOTHING if _is_no_word(value) else number(value)
+
+
+def _limit(value: Any) -> float | int | Silence | None:
+    found = _amount(value)
+    return NOTHING if isinstance(found, int | float) and found <= 0 else found
+
+
+def _flag(value: Any) -> bool | Silence | None:
+    if isinstance(value, str):
+        return NOTHING if _is_no_word(value) else _FLAGS.get(value.lower())
+    return bool(value) if isinstance(value, bool | int) else None
+
+
+def _quoted(value: Any) -> str | None:
+    return text(value.strip('"')) if isinstance(value, str) else None
+
+
 def _tokens(value: Any) -> int | None:
     if type(value) is int:  # as good as always
         return value if 0 <= value <= MOST_TOKENS else None
     return whole(value, MOST_TOKENS)
 
 
-_READERS: dict[Unit, Callable[[Any], Any]] = {
+READERS: dict[Unit, Callable[[Any], Any]] = {
     "text": text,
+    "quoted": _quoted,
     "tokens": _tokens,
-    "usd": lambda value: within(value, 0, MOST_USD),
+    "usd": usd,
     "s": _seconds,
+    "ms": lambda value: within(value, 0, MOST_MS),
     "number": lambda value: within(value, -1e9, 1e9),
     "whole": lambda value: whole(value, 2**53),
     "scalar": plain_value,
+    "amount": _amount,
+    "limit": _limit,
+    "flag": _flag,
     "usage JSON": json_object,
+    "usage text": details_of,
+    "output JSON": output_of,
     "cost JSON": _cost_in,
     "parameters JSON": json_object,
     "instant": iso_ns,
 }
+"""Unit → its reader: the value, NOTHING where none was meant, None where it cannot be meant."""
+
+
+def parameter_of(name: str, value: Any) -> str | int | float | bool | None:
+    """The value of a parameter that is a member of JSON, read as its attribute is; None: it says nothing."""
+    found = READERS[KINDS[name]](value) if name in KINDS and value is not None else plain_value(value)
+    return None if found is NOTHING else found  # type: ignore[no-any-return]
 
 
 _SHARED = {field for field, rows in Counter(row.field for row in TABLE).items() if rows > 1}
@@ -71,8 +133,8 @@ _RULES = {
     row.attribute: (
         rank if row.field in _SHARED else None,
         row.field,
-        _READERS[row.unit],
-        row.unit != "cost JSON",  # which need not hold a cost
+        READERS.get(row.unit),  # none for a list, which is no scalar
+        row.unit not in ("cost JSON", "output JSON"),  # which need not hold what is looked for
     )
     for rank, row in enumerate(TABLE)
 }
@@ -84,16 +146,34 @@ Meaning = tuple[int | None, str, Any]
 
 
 def meaning_of(item: Any) -> Meaning | None:
-    """The meaning of an attribute with `.key` and `.value`; None if it is not read."""
+    """The meaning of an attribute with `.key` and `.value`; None if it is not read, or says nothing."""
     name = item.key
     rule = _RULES.get(name)
     if rule is None:
-        if not name.startswith(ATTRIBUTE_PREFIX):
-            return None
-        return _marked(name.removeprefix(ATTRIBUTE_PREFIX), scalar(item.value))
+        return _other(name, item.value)
     rank, field, read, counts = rule
-    value = read(scalar(item.value))
+    if read is None:
+        value = texts(item.value)
+        return None if value is None else (rank, field, value)
+    sent = scalar(item.value)
+    if sent == "" or (sent is None and item.value.WhichOneof("value") is None):
+        return None
+    value = read(sent)
+    if value is NOTHING:
+        return None
     return (rank, field, value) if value is not None or counts else None
+
+
+def _other(name: str, value: Any) -> Meaning | None:
+    """The meaning of an attribute that is not in the table: one marked for us, or tokens under another name."""
+    if name.startswith(ATTRIBUTE_PREFIX):
+        return _marked(name.removeprefix(ATTRIBUTE_PREFIX), scalar(value))
+    if not name.startswith(USAGE_PREFIXES):
+        return None
+    prefix = next(prefix for prefix in USAGE_PREFIXES if name.startswith(prefix))
+    field = part_of(name.removeprefix(prefix))
+    count = None if field is None else _tokens(scalar(value))
+    return None if field is None or count is None else (len(TABLE), field, count)
 
 
 def fields_of(attributes: Iterable[Any], unread: list[str]) -> dict[str, Any]:
@@ -127,6 +207,8 @@ class Remembered:
         self._opened = opened
         self._pairs: dict[bytes, tuple[str, Any] | tuple[()]] = {}
         """Field and value, for `dict`; nothing of an attribute that is not read."""
+        self._meanings: dict[bytes, Meaning] = {}
+        """The same with the rank, of the attributes that are read."""
 
     def fields_of(self, attributes: Iterable[bytes], unread: list[str]) -> dict[str, Any]:
         """The result of the module's `fields_of` for the decoded attributes."""
@@ -139,8 +221,13 @@ class Remembered:
         told: list[Any] = list(filter(None, pairs))
         found = dict(told)
         if len(found) < len(told) or None in found.values():  # one field said twice, or said wrongly
-            return _settled((meaning_of(self._opened(item)) for item in items), unread)
+            return _settled((self._meaning_of(item) for item in items), unread)
         return found
+
+    def _meaning_of(self, item: bytes) -> Meaning | None:
+        if (meant := self._meanings.get(item)) is not None or self._pairs.get(item) == ():
+            return meant
+        return meaning_of(self._opened(item))
 
     def _new(self, item: bytes) -> tuple[str, Any] | tuple[()]:
         meant = meaning_of(self._opened(item))
@@ -148,7 +235,10 @@ class Remembered:
         if len(item) <= REMEMBERED_BYTES:
             if len(self._pairs) >= REMEMBERED:
                 self._pairs.clear()  # what is said in every span is soon here again
+                self._meanings.clear()
             self._pairs[item] = pair
+            if meant:
+                self._meanings[item] = meant
         return pair
 
 

@@ -32,6 +32,14 @@ _NO_TRACE, _NO_SPAN = bytes(16), bytes(8)
 _SCALARS = frozenset({"string_value", "int_value", "double_value", "bool_value"})
 
 
+def texts(value: Any) -> str | None:
+    """The texts of an AnyValue that is a list of them, or one text, joined by commas."""
+    if value.WhichOneof("value") != "array_value":
+        return reasons_of(scalar(value))
+    words = (scalar(item) for item in value.array_value.values)
+    return reasons_of(",".join(word for word in words if isinstance(word, str)))
+
+
 def scalar(value: Any) -> str | int | float | bool | None:
     """The text, number or flag of an AnyValue; None for lists, maps, bytes and nothing."""
     kind = value.WhichOneof("value")
@@ -78,6 +86,18 @@ def json_object(value: Any) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def reasons_of(value: Any) -> str | None:
+    """Why an answer ended, in small letters, several joined by a comma: from a word, or a list of them as JSON."""
+    if not isinstance(value, str) or not 0 < len(value) <= TEXT_LENGTH:
+        return None
+    if value.startswith("["):
+        try:
+            value = ",".join(word for word in msgspec.json.decode(value) if isinstance(word, str))
+        except ValueError:
+            return None
+    return value.lower() or None
 
 
 def instant(ns: int) -> datetime | None:

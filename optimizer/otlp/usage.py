@@ -1,9 +1,10 @@
 """The tokens of a call, although exporters differ in whether cached ones are among the input.
 
-OpenAI, Gemini and the GenAI conventions count cached tokens within the input; Anthropic's own figures
-and Langfuse's usage details count them apart, and Gemini counts reasoning apart from the output. Where a
-total was sent, it tells: the reading that adds up to it is right. Where none was, the convention decides,
-and a part that is larger than its whole was counted apart.
+OpenAI, Gemini and the GenAI conventions count cached tokens within the input; Anthropic's own figures, Bedrock's
+and Langfuse's usage details count them apart, and Gemini counts reasoning apart from the output. Which is meant says,
+in this order: the uncached tokens, where they were sent; a part that is larger than its whole, which was counted apart;
+the table of scopes and providers (`scopes`), whatever a total says; a total that the parts have to be added for;
+the convention. The size of a part that fits into its whole says nothing.
 """
 
 from collections.abc import Mapping
@@ -11,12 +12,16 @@ from itertools import product
 from typing import Any, NamedTuple
 
 from optimizer.otlp.reading import MOST_TOKENS, whole
+from optimizer.otlp.scopes import NO_TRAITS, Traits, applies
 
 FIELDS = (
     "input_tokens", "output_tokens", "cached_input_tokens", "cache_write_input_tokens", "reasoning_tokens",
-    "total_tokens", "usage",
+    "total_tokens", "uncached_input_tokens", "usage", "details.1", "details.2", "details.3",
 )  # fmt: skip
 """Fields of a span that concern its tokens."""
+_WHOLES = ("input_tokens", "output_tokens")
+_PARTS = ("cached_input_tokens", "cache_write_input_tokens", "reasoning_tokens", "total_tokens")
+_DETAILS = ("details.1", "details.2", "details.3")
 
 
 class Tokens(NamedTuple):
@@ -29,20 +34,50 @@ class Tokens(NamedTuple):
     reasoning: int | None = None
 
 
-def tokens_of(found: Mapping[str, Any]) -> Tokens:
-    """The tokens of a span with these fields: its attributes, or else its usage details."""
+def join(mine: dict[str, Any], theirs: Mapping[str, Any]) -> None:
+    """Take over the tokens of another telling of a call: all of them, or the parts that are missing of equal wholes."""
+    if not any(name in mine for name in FIELDS):
+        mine.update({name: theirs[name] for name in FIELDS if name in theirs})
+    elif all(name in mine and mine[name] == theirs.get(name) for name in _WHOLES):
+        for name in (*_PARTS, *_DETAILS):
+            if name in theirs:
+                mine.setdefault(name, theirs[name])
+
+
+def tokens_of(found: Mapping[str, Any], traits: Traits = NO_TRAITS) -> Tokens:
+    """The tokens of a span with these fields, of an instrumentation with these traits.
+
+    Its attributes count, or else its usage details; parts that no attribute has come from its other usages.
+    """
+    usage = found.get("usage")
+    if usage is not None and "input_tokens" not in found and "output_tokens" not in found:
+        return _of_details(usage)
+    if any(name in found for name in _DETAILS):
+        found = _filled(found)
     told = found.get
-    attributes = Tokens(
-        told("input_tokens"),
-        told("output_tokens"),
-        told("cached_input_tokens"),
-        told("cache_write_input_tokens"),
-        told("reasoning_tokens"),
-    )
-    usage = told("usage")
-    if usage is None or attributes.input is not None or attributes.output is not None:
-        return _settled(attributes, found.get("total_tokens"), apart=False)
-    return _of_details(usage)
+    read = Tokens(*(told(name) for name in FIELDS[:5]))
+    if (uncached := told("uncached_input_tokens")) is not None and read.input is not None:
+        within = uncached + (read.cached or 0) + (read.written or 0)
+        return _settled(read._replace(input=max(read.input, within)), None, apart=False)
+    total, apart = told("total_tokens"), False
+    if traits:
+        apart = applies(traits, "input without cache", told("provider") or "")
+        if "output without reasoning" in traits and read.output is not None:
+            read = read._replace(output=read.output + (read.reasoning or 0))
+    if apart and read.input is not None:
+        parts = (read.cached or 0) + (read.written or 0)
+        return _settled(read._replace(input=min(read.input + parts, MOST_TOKENS)), None, apart=False)
+    return _settled(read, total, apart=False)
+
+
+def _filled(found: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields with the counts that only a usage in one text has."""
+    filled = dict(found)
+    for name in _DETAILS:
+        for field, count in found.get(name, {}).items():
+            if field not in _WHOLES or not any(whole in found for whole in _WHOLES):
+                filled.setdefault(field, count)
+    return filled
 
 
 def _of_details(usage: Mapping[str, Any]) -> Tokens:

@@ -138,13 +138,29 @@ class TestImpossibleValues:
             ("gen_ai.response.time_to_first_chunk", "first_token_ms"),
         ],
     )
-    @pytest.mark.parametrize("value", [-1, 2**62, float("nan"), float("inf"), "many", True, "", "x" * 99])
+    @pytest.mark.parametrize("value", [-1, 2**62, float("nan"), float("inf"), "many", True, "x" * 99])
     def test_a_number_that_cannot_be_is_unknown_and_counted(self, attribute, field, value, make, normaliser):
         if isinstance(value, float):
             value = str(value)
         out = normaliser.spans(make.spans(make.span(CHAT | {attribute: value})))
         assert getattr(out.events[0].data, field) is None
         assert {field: 1} == out.unread
+
+    @pytest.mark.parametrize("value", [{"stringValue": ""}, {}], ids=["empty", "not set"])
+    @pytest.mark.parametrize(
+        "attribute", ["gen_ai.usage.input_tokens", "gen_ai.system", "metadata.user_api_key_team_id"]
+    )
+    def test_a_value_that_is_empty_or_not_set_is_no_value_that_cannot_be(
+        self, attribute, value, make, normaliser
+    ):
+        span = make.span({"gen_ai.operation.name": "chat"})
+        span["attributes"].append({"key": attribute, "value": value})
+        out = normaliser.spans(make.spans(span))
+        assert (1, {}) == (len(out.events), out.unread)
+
+    def test_a_cost_of_nothing_is_unknown_and_not_free(self, make, normaliser):
+        out = normaliser.spans(make.spans(make.span(CHAT | {"gen_ai.usage.cost": 0})))
+        assert (None, {}) == (out.events[0].data.cost_usd, out.unread)
 
     def test_nan_as_a_double_is_unknown(self, make, normaliser):
         request = make.spans(make.span(CHAT | {"gen_ai.usage.input_tokens": 1.5}))

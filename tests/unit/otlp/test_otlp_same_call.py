@@ -125,15 +125,6 @@ def test_seen_from_two_services_it_is_a_call_of_each(make, normaliser):
     assert ["app", "gateway"] == sorted(e.subject for e in out.events)
 
 
-def test_one_answer_is_one_event_without_any_memory(make):
-    answer = CHAT | {"gen_ai.response.id": "chatcmpl-7"}
-    ids = {
-        Normaliser().spans(make.spans(make.span(answer, span=span, parent=parent))).events[0].id
-        for span, parent in [(OUTER, ""), (INNER, THIRD)]
-    }
-    assert {f"{make.TRACE}/chatcmpl-7"} == ids
-
-
 def test_a_span_that_claims_to_be_inside_itself_is_a_call(make, normaliser):
     request = make.spans(make.span(CHAT, span=OUTER, parent=OUTER))
     assert 1 == len(normaliser.spans(request).events)

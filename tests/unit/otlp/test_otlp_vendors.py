@@ -155,6 +155,126 @@ SPANS = {
         },
         COMMON | {"cost_usd": 0.0015, "attributes": {"operation": "chat", "tenant": "team-7"}},
     ),
+    "Vercel AI": (
+        {
+            "ai.operationId": "ai.generateText.doGenerate",
+            "ai.model.id": "gpt-4o-mini",
+            "ai.model.provider": "openai",
+            "ai.usage.inputTokens": 100,
+            "ai.usage.outputTokens": 20,
+            "ai.usage.cachedInputTokens": 60,
+            "ai.usage.reasoningTokens": 5,
+            "ai.response.msToFirstChunk": 12.5,
+        },
+        COMMON | {"cached_input_tokens": 60, "reasoning_tokens": 5, "first_token_ms": 12.5},
+    ),
+    "pydantic-ai": (
+        {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.provider.name": "openai",
+            "gen_ai.request.model": "gpt-4o-mini",
+            "gen_ai.usage.input_tokens": 100,
+            "gen_ai.usage.output_tokens": 20,
+            "gen_ai.usage.details.reasoning_tokens": 5,
+            "operation.cost": 0.25,
+        },
+        COMMON | {"reasoning_tokens": 5, "cost_usd": 0.25},
+    ),
+    "LangSmith": (
+        {
+            "gen_ai.operation.name": "chat",
+            "langsmith.span.kind": "llm",
+            "gen_ai.system": "openai",
+            "gen_ai.request.model": "gpt-4o-mini",
+            "gen_ai.usage.input_tokens": 100,
+            "gen_ai.usage.output_tokens": 20,
+            "gen_ai.usage.input_token_details": "{'audio': 0, 'cache_read': 60, 'cache_creation': None}",
+            "gen_ai.usage.output_token_details": "{'reasoning': 5}",
+        },
+        COMMON | {"cached_input_tokens": 60, "reasoning_tokens": 5, "cache_write_input_tokens": None},
+    ),
+    "MLflow": (
+        {
+            "mlflow.spanType": '"CHAT_MODEL"',
+            "model": '"gpt-4o-mini"',
+            "mlflow.llm.model": '"gpt-4o-mini-2024-07-18"',
+            "mlflow.llm.provider": '"openai"',
+            "mlflow.chat.tokenUsage": json.dumps(
+                {"input_tokens": 100, "output_tokens": 20, "total_tokens": 120, "cache_read_input_tokens": 60}
+            ),
+            "mlflow.llm.cost": json.dumps({"input_cost": 0.5, "output_cost": 0.25, "total_cost": 0.75}),
+        },
+        COMMON | {"cached_input_tokens": 60, "cost_usd": 0.75},
+    ),
+    "Logfire": (
+        {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.system": "openai",
+            "gen_ai.request.model": "gpt-4o-mini",
+            "gen_ai.usage.input_tokens": 100,
+            "gen_ai.usage.output_tokens": 20,
+            "gen_ai.usage.raw": json.dumps({"prompt_tokens_details": {"cached_tokens": 60}}),
+        },
+        COMMON | {"cached_input_tokens": 60},
+    ),
+    "Haystack": (
+        {
+            "haystack.component.type": "OpenAIChatGenerator",
+            "haystack.component.output": json.dumps(
+                {
+                    "replies": [
+                        {
+                            "role": "assistant",
+                            "content": [{"text": '"usage": {"prompt_tokens": 7}'}],
+                            "meta": {
+                                "model": "gpt-4o-mini",
+                                "usage": {"prompt_tokens": 100, "completion_tokens": 20},
+                            },
+                        }
+                    ]
+                }
+            ),
+        },
+        COMMON | {"provider": None},
+    ),
+    "LlamaIndex": (
+        {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.system": "openai",
+            "model_dict.model": "gpt-4o-mini",
+            "response.additional_kwargs.prompt_tokens": 100,
+            "response.additional_kwargs.completion_tokens": 20,
+        },
+        COMMON,
+    ),
+    "Claude Code": (
+        {"gen_ai.operation.name": "chat", "gen_ai.request.model": "claude-opus-4-5", "ttft_ms": 12},
+        {"model": "claude-opus-4-5", "first_token_ms": 12.0},
+    ),
+    "Codex": (
+        {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.usage.output_tokens": 50,
+            "codex.usage.reasoning_output_tokens": 30,
+        },
+        {"output_tokens": 50, "reasoning_tokens": 30},
+    ),
+    "vLLM": (
+        {"gen_ai.operation.name": "chat", "gen_ai.latency.time_to_first_token": 0.0125},
+        {"first_token_ms": 12.5},
+    ),
+    "Sentry": (
+        {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.system": "openai",
+            "gen_ai.request.model": "gpt-4o-mini",
+            "gen_ai.usage.input_tokens": 100,
+            "gen_ai.usage.input_tokens.cached": 60,
+            "gen_ai.usage.output_tokens": 20,
+            "gen_ai.usage.output_tokens.reasoning": 5,
+        },
+        COMMON | {"cached_input_tokens": 60, "reasoning_tokens": 5},
+    ),
     "ours": (
         {
             "gen_ai.operation.name": "chat",
@@ -236,14 +356,32 @@ MODEL = {"gen_ai.request.model": "gpt-4o", "gen_ai.system": "openai"}
         {"langfuse.observation.type": "span"},
         {"traceloop.span.kind": "workflow"},
         {"gen_ai.request.type": "arerank"},
-        {"gen_ai.operation.name": "something nobody has heard of"},
+        {"gen_ai.operation.name": "chat", "langsmith.span.kind": "prompt"},
+        {"ai.operationId": "ai.streamText"},
+        {"mlflow.spanType": '"AGENT"'},
+        {"haystack.component.type": "PromptBuilder"},
     ],
-    ids=lambda said: "=".join(*said.items()),
+    ids=lambda said: "=".join(list(said.items())[-1]),
 )
 def test_what_is_around_a_call_is_no_call(said, make, normaliser):
     out = normaliser.spans(make.spans(make.span(MODEL | said)))
     assert not out.events
     assert {"not a call": 1} == out.dropped
+
+
+class TestUnknownOperation:
+    SAID = MODEL | {"gen_ai.operation.name": "something nobody has heard of"}
+
+    def test_it_is_a_call_if_it_has_tokens_of_an_answer(self, make, only):
+        assert (
+            "chat"
+            == only(make.spans(make.span(self.SAID | {"gen_ai.usage.output_tokens": 3}))).data.attributes[
+                "operation"
+            ]
+        )
+
+    def test_without_them_it_is_dropped_for_a_reason_of_its_own(self, make, normaliser):
+        assert {"unknown operation": 1} == normaliser.spans(make.spans(make.span(self.SAID))).dropped
 
 
 def test_a_span_of_no_convention_is_no_call(make, normaliser):
