@@ -267,9 +267,8 @@ class Host:
     async def _fold_records(self, part: Partition, batch: Batch, begin: int) -> None:
         """Fold the records of a batch from its `begin`th on, so many at a time as the stage takes at once."""
         for first, end in slices(begin, len(batch), self.wiring.at_once):
-            events, unreadable = self.decoder.decode_batch(
-                batch[first:end], batch.headers[first:end], batch.offsets[first:end]
-            )
+            at = slice(first, end)
+            events, unreadable = self.decoder.decode_batch(batch[at], batch.headers[at], batch.offsets[at])
             stamp(events, batch, first, end)
             for offset, reason in unreadable:
                 await self.outbox.put_aside(part, batch, offset, reason)

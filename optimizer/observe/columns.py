@@ -236,7 +236,7 @@ class Summed:
         """Add everything but the histograms to the groups' cells."""
         self._add_base()
         known = self.known
-        if (both := known[QUALITY] & known[COST]).any():
+        if (both := known[QUALITY] & known[COST] & known[LATENCY]).any():
             self._add_joint(both)
         if self.sizes[WEIGHT]:
             self._add_weighted()

@@ -26,10 +26,10 @@ Unit = Literal[
 """Way in which a value is read. Every number may also come as text, and a value that is empty or not set says nothing.
 
 `quoted` is a text that may stand in JSON's quotation marks. `scalar` keeps numbers and flags as they are and takes
-short text. `amount` is a number; `limit` one above 0; `flag` also takes `'true'` and `'False'`; for all of these, infinities
-and `None` as text say nothing. A cost in `usd` of 0 says nothing either: it is what a tool without a price says.
+short text. `amount` is a number; `limit` one above 0; `flag` also takes `'true'` and `'False'`; of all these,
+infinities and `None` as text say nothing. A cost of 0 says nothing either: a tool without a price says so.
 `reasons` are why an answer ended: a list, or one as JSON, or a word. An `instant` is ISO 8601. The kinds of JSON are
-objects in a text; `usage text` may also be Python's way of writing one; `output JSON` is read for usage and model alone.
+objects in a text; `usage text` may also be Python's way of writing one; `output JSON` gives usage and model alone.
 """
 
 Vendor = Literal[

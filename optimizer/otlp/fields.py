@@ -125,7 +125,7 @@ READERS: dict[Unit, Callable[[Any], Any]] = {
 def parameter_of(name: str, value: Any) -> str | int | float | bool | None:
     """The value of a parameter that is a member of JSON, read as its attribute is; None: it says nothing."""
     found = READERS[KINDS[name]](value) if name in KINDS and value is not None else plain_value(value)
-    return None if found is NOTHING else found  # type: ignore[no-any-return]
+    return None if found is NOTHING else found
 
 
 _SHARED = {field for field, rows in Counter(row.field for row in TABLE).items() if rows > 1}

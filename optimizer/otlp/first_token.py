@@ -5,20 +5,29 @@ time), and where the instrumentation takes the first event of a stream, which ma
 token after the span's end means that the span ended when the stream was handed over: then the latency is unknown too.
 """
 
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from optimizer.otlp.attributes import FIRST_TOKEN_EVENTS
-from optimizer.otlp.scopes import applies
-
-if TYPE_CHECKING:
-    from optimizer.otlp.spans import Span
+from optimizer.otlp.scopes import Trait, Traits, applies
 
 FIELDS = ("first_token_ms", "first_token_by_scope", "first_token_at")
 """Fields of a span that tell when its first token came."""
 
 
-def first_token_of(span: "Span") -> tuple[float | None, bool]:
-    """The time until the first token, ms, None where it is unknown; and True if it shows that the span ended too early."""
+class TimedSpan(Protocol):
+    """The part of a span that its first token is read from; as `optimizer.otlp.spans.Span`."""
+
+    found: dict[str, Any]
+    events: Any
+    latency_ms: float | None
+    start: int
+    unread: list[str]
+    traits: Traits
+    name: str
+
+
+def first_token_of(span: TimedSpan) -> tuple[float | None, bool]:
+    """The time until the first token, ms, None where it is unknown; True if it shows that the span ended early."""
     found = span.found
     if not span.events and not any(name in found for name in FIELDS):  # as almost always
         return None, False
@@ -33,7 +42,7 @@ def first_token_of(span: "Span") -> tuple[float | None, bool]:
     return None, False
 
 
-def _told_ms(span: "Span") -> tuple[float | None, bool]:
+def _told_ms(span: TimedSpan) -> tuple[float | None, bool]:
     """The time that the span tells, ms, and True if it told an instant."""
     found = span.found
     if (told_ms := found.get("first_token_ms")) is not None:
@@ -46,8 +55,8 @@ def _told_ms(span: "Span") -> tuple[float | None, bool]:
     return (None if at_ns is None else (at_ns - span.start) / 1_000_000), True
 
 
-def _is_of_no_token(span: "Span") -> bool:
-    trait = "first event is no token"
+def _is_of_no_token(span: TimedSpan) -> bool:
+    trait: Trait = "first event is no token"
     if trait not in span.traits:
         return False
     return applies(span.traits, trait, span.name) or applies(span.traits, trait, span.found.get("api", ""))

@@ -2,7 +2,7 @@
 
 Some conventions decide alone, against any other word: see VETOES. Of the others the first that speaks decides. A model
 and a provider without any word for the kind are the oldest generation, which had none; with a word that is in no table
-they are a call if the span has tokens of its answer. What is around calls and repeats their usage is none (`same_call`).
+they are a call if the span has tokens of its answer. What repeats the usage of calls within is none (`same_call`).
 """
 
 from collections.abc import Mapping
@@ -103,16 +103,16 @@ def operation_of(found: Mapping[str, Any]) -> str | None:
     if (word := found.get("is.haystack")) is not None:
         return next((operation for ending, operation in HAYSTACK.items() if word.endswith(ending)), None)
     name = found.get("is.operation")
-    if name is not None:
-        if (operation := OPERATIONS.get(name)) is not None:
-            return operation
-        if name in NO_CALLS:
-            return None
-    for field, words in _OF.items():
+    if name in OPERATIONS or name in NO_CALLS:
+        return OPERATIONS.get(name)
+    for field, words in (*_OF.items(), ("is.request_type", OPERATIONS)):
         if (word := found.get(field)) is not None:
             return words.get(word)
-    if (word := found.get("is.request_type")) is not None:
-        return OPERATIONS.get(word)
+    return _unworded(found, name)
+
+
+def _unworded(found: Mapping[str, Any], name: str | None) -> str | None:
+    """The operation of a span that no table has a word for."""
     named = "model" in found or "named_model" in found or "response_model" in found
     if not named or "provider" not in found:
         return None

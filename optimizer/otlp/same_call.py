@@ -30,7 +30,7 @@ V = TypeVar("V")
 DEEPEST = 16
 """Most nested spans of one call; also ends a ring of parents."""
 SLACK_NS = 5_000_000
-"""By how much the inner of two spans may stick out: JavaScript's clock has milliseconds, and log records have no span's."""
+"""By how much the inner of two spans may stick out: JavaScript's clock has milliseconds, log records have none."""
 NEAR = 128
 """Calls of a service, the last ones, among which another instrumentation's telling is looked for by its times."""
 SERVICES = 1024

@@ -64,7 +64,9 @@ TABLE: tuple[Instrumentation, ...] = (
     Instrumentation("gemini-cli", "output without reasoning", "", "Gemini CLI 0.61"),
     Instrumentation("strands", "first token in ms", "", "Strands 1.62"),
     Instrumentation("openinference.instrumentation.openai", "first event is no token", "Response", "OpenInference 0.1"),
-    Instrumentation("opentelemetry.instrumentation.genai.openai", "first event is no token", "responses", "genai-openai"),
+    Instrumentation(
+        "opentelemetry.instrumentation.genai.openai", "first event is no token", "responses", "genai-openai"
+    ),
     Instrumentation("opentelemetry.instrumentation.openai_v2", "first event is no token", "responses", "openai-v2"),
     Instrumentation(
         "openinference.instrumentation.llama_index", "ends at return", r"\.a?stream_(chat|complete)",
@@ -72,7 +74,9 @@ TABLE: tuple[Instrumentation, ...] = (
     ),
     Instrumentation("llamaindex.opentelemetry", "ends at return", r"\.a?stream_(chat|complete)", "LlamaIndex 0.7"),
     Instrumentation("codex", "ends at return", "", "Codex 0.171: a span is the reading of the answer"),
-    Instrumentation("openinference.instrumentation.llama_index", "preparation", r"\._\w+$", "OpenInference for LlamaIndex"),
+    Instrumentation(
+        "openinference.instrumentation.llama_index", "preparation", r"\._\w+$", "OpenInference for LlamaIndex"
+    ),
     Instrumentation("llamaindex.opentelemetry", "preparation", r"\._\w+$", "LlamaIndex 0.7"),
     Instrumentation("codex", "call by name", r"^handle_responses$", "Codex 0.171"),
     Instrumentation("vllm", "call by name", r"^llm_request$", "vLLM's server"),
@@ -96,7 +100,8 @@ NO_TRAITS: Traits = {}
 @lru_cache(maxsize=1024)
 def traits_of(scope: str) -> Traits:
     """The traits of the instrumentation whose scope has this name."""
-    name, found = scope.lower(), {}
+    name = scope.lower()
+    found: dict[Trait, tuple[str, ...]] = {}
     for row in TABLE:
         if name == row.scope if row.scope in _WHOLE_NAMES else name.startswith(row.scope):
             found[row.trait] = (*found.get(row.trait, ()), row.only)
