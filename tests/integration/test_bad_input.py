@@ -126,7 +126,7 @@ BAD = {
     "an unheard-of type": Bad(having(type="llmopt.call.v9"), "type", "type: this topic carries llmopt.call.v1"),
     "another topic's type": Bad(having(type="llmopt.pane.v1"), "type", "type: this topic carries llmopt.call.v1"),
     "text for a number": Bad(
-        carrying(latency_ms="100"), "data.latency_ms", "data.latency_ms: Expected `float`, got `str`"
+        carrying(latency_ms="100"), "data.latency_ms", "data.latency_ms: Expected `float | null`, got `str`"
     ),
     "half a token": Bad(
         carrying(input_tokens=0.5), "data.input_tokens", "data.input_tokens: Expected `int | null`, got `float`"
